@@ -1,0 +1,128 @@
+/* match.h: bytes of one value to hits of data classes (protocols/data-classes.md 1 to 5, 9).
+ *
+ * How it decides: tier one (one Hyperscan block scan of cheap triggers, single match) says which groups of
+ * classes can be in the value at all; only those groups' exact patterns run; every reported end is then
+ * proved in code (hyperscan-rules/validate: start, boundaries, length, checksum). The unit is one value: a cell,
+ * a JSON leaf, a parameter. Hits are resolved by longest, then by priority of the class, and never overlap.
+ *
+ * Context: a class of 9 to 13 bare digits proves little (10 % of random numbers pass a checksum), so it is a hit
+ * only where the column or key name, or a word just before the number in the same text, speaks for it. The caller
+ * says so in struct match_want. Base columns' names, never an agent's alias, may lower a prior (`negative`).
+ *
+ * Ownership: a set is made by match_set_load, read only afterwards and shared by all workers; a scratch belongs to
+ * one worker and is good only for the set it was created from. Nothing allocates after those two calls, nothing locks,
+ * nothing makes a system call. Offsets and lengths are bytes.
+ */
+#ifndef DATAPLANE_MATCH_MATCH_H
+#define DATAPLANE_MATCH_MATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "platform/base/bytes.h"
+#include "platform/base/limits.h"
+
+struct match_set;
+struct match_scratch;
+
+/* A set of classes; bit i of the whole is class i of the loaded match_set. */
+struct class_bits {
+	uint64_t w[LIMIT_CLASSES / 64];
+};
+
+static inline void class_bits_add(struct class_bits *b, unsigned class)
+{
+	b->w[class / 64 % (LIMIT_CLASSES / 64)] |= 1ULL << (class % 64);
+}
+
+static inline bool class_bits_has(const struct class_bits *b, unsigned class)
+{
+	return class < LIMIT_CLASSES && (b->w[class / 64] >> (class % 64) & 1);
+}
+
+static inline struct class_bits class_bits_and(struct class_bits a, struct class_bits b)
+{
+	for (unsigned i = 0; i < LIMIT_CLASSES / 64; i++)
+		a.w[i] &= b.w[i];
+	return a;
+}
+
+static inline struct class_bits class_bits_or(struct class_bits a, struct class_bits b)
+{
+	for (unsigned i = 0; i < LIMIT_CLASSES / 64; i++)
+		a.w[i] |= b.w[i];
+	return a;
+}
+
+static inline bool class_bits_any(const struct class_bits *b)
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < LIMIT_CLASSES / 64; i++)
+		all |= b->w[i];
+	return all != 0;
+}
+
+/* What is looked for in one value. */
+struct match_want {
+	struct class_bits classes; /* what the policy masks here */
+	struct class_bits context; /* of them: those that the column's or key's name speaks for */
+};
+
+/* One hit: bytes [start, end) of the value. */
+struct match_hit {
+	uint32_t start, end;
+	uint16_t class;
+};
+
+/* What a column's or key's name says. `strong` tags the column alone: its values are masked unseen. */
+struct match_name {
+	struct class_bits strong, weak, negative;
+};
+
+/* Loads a blob written by `sluice-rules compile`; every field is checked. NULL with a text in `err` when it is not one,
+ * is damaged, or was compiled for another processor or Hyperscan. The blob may be released afterwards. The Hyperscan byte
+ * code inside is guarded by checksums only: a blob comes from the control process, never from a wire. */
+struct match_set *match_set_load(const void *blob, size_t len, char *err, size_t err_len);
+void match_set_free(struct match_set *set);
+
+/* NULL when memory is short. The set must outlive it. */
+struct match_scratch *match_scratch_create(const struct match_set *set);
+void match_scratch_destroy(struct match_scratch *scratch);
+
+unsigned match_class_count(const struct match_set *set);
+
+/* Static for the life of the set; "?" outside the range. */
+const char *match_class_name(const struct match_set *set, unsigned class);
+
+/* The class of this name or alias, or -1. */
+int match_class_find(const struct match_set *set, const char *name);
+
+/* The classes behind a class name, an alias ("pan-luhn") or a union ("secret-any"). False when there is none. */
+bool match_class_bits(const struct match_set *set, const char *name, struct class_bits *out);
+
+/* The mask kind that the rule file of this class proposes (enum mask_kind of mask.h). */
+unsigned match_class_mask_kind(const struct match_set *set, unsigned class);
+
+/* The longest value that any class can have; what a streaming caller keeps back is this less one. */
+size_t match_longest(const struct match_set *set);
+
+/* Evidence of a name: tokens of camelCase, snake_case and the like, case folded, several languages. */
+struct match_name match_name(const struct match_set *set, struct bytes name);
+
+/* What to look for in a column of this name: `classes` less those the name speaks against, with weak and strong
+ * ones as context. An empty name gives no context and lowers nothing: use it when lineage is not exact. */
+struct match_want match_want(const struct match_set *set, struct class_bits classes, struct bytes name);
+
+/* The hits in `value`, sorted by start. Returns their number, at most `hits_max` (>= 1). When there would be more, or when a
+ * hostile value needs more work than its length pays for, the last hit is stretched to the end of the value: fail closed. */
+size_t match_value(const struct match_set *set, struct match_scratch *scratch, const struct match_want *want,
+		   struct bytes value, struct match_hit *hits, size_t hits_max);
+
+/* Whether anything of `want` can be in `message`, which may be many values with their framing in between. True may be
+ * wrong; false means that match_value finds nothing in any value that lies whole and unescaped in the message. */
+bool match_any(const struct match_set *set, struct match_scratch *scratch, const struct match_want *want,
+	       struct bytes message);
+
+#endif
