@@ -20,6 +20,12 @@
 
 /* Identity. */
 #define LIMIT_TOKEN_BYTES 16384           /* identity.md 3 */
+#define LIMIT_ACTORS 8                    /* actor chain of RFC 8693 (identity.md 6) */
+#define LIMIT_ISSUERS 32
+#define LIMIT_KEYS 64                     /* keys of one issuer (identity.md 5) */
+#define LIMIT_FETCH_BYTES (256u << 10)    /* body of one answer from outside (identity.md 1) */
+#define LIMIT_KID_BYTES 256
+#define LIMIT_CLAIM_BYTES 255             /* sub and every mapped claim (identity.md 4) */
 #define LIMIT_GROUPS 256                  /* groups in one policy: a principal's grants are a bit set of this size */
 #define LIMIT_PRINCIPAL_BYTES 2048        /* the `who` object, encoded */
 
