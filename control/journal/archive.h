@@ -1,0 +1,71 @@
+/* archive.h: reading a journal directory: the live one, sealed segments, or a copy on an auditor's machine.
+ *
+ * Reads the segment files by its own bounded reader of LMDB's file format (mdbfile.h): no lock file, no reader slot, no write
+ * access, and no way for a damaged file to crash the reader. A reader therefore never pins pages of the active segment.
+ * On a journal that is being written, what an archive sees is the last commit at archive_refresh; a page that is replaced
+ * while it is read shows as an error, never as a wrong record once leaf hashes are compared (archive_read compares).
+ * Ownership: the archive owns what it hands out, until the next call on it. Threading: one thread per archive.
+ */
+#ifndef CONTROL_JOURNAL_ARCHIVE_H
+#define CONTROL_JOURNAL_ARCHIVE_H
+
+#include "control/journal/merkle.h"
+#include "control/journal/record.h"
+
+#define ARCHIVE_ERROR_BYTES 256
+
+struct archive;
+
+/* NULL with a text in `err`. The directory must hold seg/; the spine may be missing (then proofs cost more). */
+struct archive *archive_open(const char *dir, char err[ARCHIVE_ERROR_BYTES]);
+void archive_close(struct archive *a);
+/* Looks again for new commits and segments. False with a text in `err`; the archive stays usable as it was. */
+bool archive_refresh(struct archive *a, char err[ARCHIVE_ERROR_BYTES]);
+
+/* Records present: [first, size). first > 0 after pruning. */
+uint64_t archive_first(const struct archive *a);
+uint64_t archive_size(const struct archive *a);
+
+/* A record's canonical bytes, its leaf hash checked against the stored one. NULL, or a text (valid until the next call). */
+const char *archive_read(struct archive *a, uint64_t index, struct bytes *record);
+/* A payload chunk as stored, and decompressed. `hash` (may be NULL) must match the stored bytes. */
+const char *archive_chunk_stored(struct archive *a, uint64_t key, const uint8_t hash[32], struct bytes *stored);
+const char *archive_chunk(struct archive *a, uint64_t key, const uint8_t hash[32], struct bytes *payload);
+
+/* The stored leaf hash. */
+bool archive_leaf(struct archive *a, uint64_t index, struct merkle_hash *out);
+/* Subtree hashes for roots and proofs, from the leaf hashes and the spine. Valid as long as the archive. */
+struct merkle_source archive_source(struct archive *a);
+
+/* The newest stored checkpoint with a size in [at_least, at_most]; its note. False when there is none. */
+bool archive_checkpoint(struct archive *a, uint64_t at_least, uint64_t at_most, uint64_t *size, struct bytes *note);
+/* The oldest one covering more than `index` records. */
+bool archive_checkpoint_after(struct archive *a, uint64_t index, uint64_t *size, struct bytes *note);
+
+/* The .tlog-proof of a record under the note given (a checkpoint of this journal). NULL, or a text. */
+const char *archive_proof(struct archive *a, uint64_t index, struct bytes note, struct writer *out);
+
+/* --- search ----------------------------------------------------------------------------------------------------------- */
+
+/* All that is set must match. Strings are compared with the record's plain text. */
+struct archive_filter {
+	uint64_t from, to;    /* indexes [from, to); to 0: the end */
+	const char *session;  /* `sess`, 32 hexadecimal digits */
+	const char *type;     /* `t`; a trailing '.' or '*' matches the prefix */
+	const char *person;   /* `who.person` or `who.sub` */
+	const char *agent;    /* `who.agent` */
+	const char *service;  /* `svc` */
+	const char *verdict;  /* `out.verdict` */
+	const char *since, *until; /* `ts`, RFC 3339 UTC, compared as text: [since, until) */
+	const char *text;     /* anywhere in the record's bytes, ASCII case ignored */
+};
+
+enum archive_next { ARCHIVE_FOUND, ARCHIVE_END, ARCHIVE_MORE, ARCHIVE_BROKEN };
+
+/* The next match at or after `*index`, looking at no more than `budget` records: ARCHIVE_MORE says that the budget was used
+ * up and `*index` is where to go on. After ARCHIVE_FOUND `*index` is the match; go on with one more. ARCHIVE_BROKEN: record
+ * `*index` cannot be read, `*why` says so. */
+enum archive_next archive_search(struct archive *a, const struct archive_filter *filter, uint64_t *index, unsigned budget,
+				 struct bytes *record, const char **why);
+
+#endif

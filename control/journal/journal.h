@@ -1,0 +1,136 @@
+/* journal.h: the writer of the audit journal (journal.md 2, 5, 6, 7, 10).
+ *
+ * One thread of one process owns a struct journal, and one process a directory (a second one is refused by lock). Records are
+ * appended to a batch in memory and become durable together in journal_commit; an index that append gave out may be
+ * acknowledged only after that commit returned JOURNAL_OK. Nothing else acknowledges.
+ *
+ *	for each message of a ring, while journal_has_room(j, records it may cause, bytes):
+ *		journal_chunk(...); compose; journal_append(j, record, &index);
+ *		journal_cursor_set(j, ring, position after the message);
+ *	if (journal_commit(j, now_us) == JOURNAL_OK) acknowledge;
+ *	journal_publish(j, &signer, now_us);
+ *
+ * The cursors are stored in the same transaction as the records, so after a crash the reading of each ring continues exactly
+ * after the last message that is in the journal: no record twice, none missed.
+ *
+ * Failure: after an error of the disk nothing of the batch counts as written, and the journal is stopped: every call answers
+ * JOURNAL_STOPPED, journal_stopped gives the reason, and only journal_close and journal_open (which recovers from what is
+ * really on disk) end it. It never retries by itself.
+ *
+ * Directory: lock, seg/<first index, 20 digits>/ (LMDB: entry, chunk, tile0, meta), spine/ (LMDB, never pruned: hashes of
+ * full tiles, checkpoints), checkpoint, tile/ (C2SP tlog-tiles), vkey. Times are UTC microseconds, given by the caller.
+ */
+#ifndef CONTROL_JOURNAL_JOURNAL_H
+#define CONTROL_JOURNAL_JOURNAL_H
+
+#include "control/journal/archive.h"
+#include "control/journal/checkpoint.h"
+#include "control/journal/proof.h"
+#include "control/journal/record.h"
+
+#define JOURNAL_ERROR_BYTES 256
+#define JOURNAL_BATCH_RECORDS 1024u
+#define JOURNAL_BATCH_BYTES (32u << 20) /* stored bytes, records and chunks together */
+#define JOURNAL_CURSORS 64u             /* ring ids 0..63 */
+
+struct journal;
+
+struct journal_config {
+	const char *dir;        /* made when absent, mode 0700 */
+	const char *origin;     /* checkpoint_origin_ok; must not change over the life of the directory */
+	uint64_t segment_bytes; /* 0: 16 GiB; at least 1 MiB */
+	uint64_t segment_us;    /* 0: 24 h */
+	uint64_t publish_us;    /* 0: 1 s; the shortest time between two checkpoints */
+	bool publish_entries;   /* entry bundles under tile/entries too; doubles what is written. Exports make them anyway. */
+	bool preallocate;       /* reserve the next segment at 80 % of the current one, and the 64 MiB reserve */
+};
+
+enum journal_status {
+	JOURNAL_OK,
+	JOURNAL_BATCH_FULL, /* commit first, then again */
+	JOURNAL_BAD_RECORD, /* not canonical, or too long: nothing was added */
+	JOURNAL_NO_SPACE,   /* level JOURNAL_LEVEL_FULL and the record is not vital: nothing was added */
+	JOURNAL_STOPPED,    /* see journal_stopped */
+};
+
+/* Opens or creates, and recovers. NULL with a text in `err`. */
+struct journal *journal_open(const struct journal_config *config, uint64_t now_us, char err[JOURNAL_ERROR_BYTES]);
+/* Drops the uncommitted batch. NULL is allowed. */
+void journal_close(struct journal *j);
+
+/* True when `records` more records and chunks of `bytes` in all fit into the batch; always true on an empty batch, when
+ * within the limits at all. Also false where a segment ends, so that it ends where batches end. */
+bool journal_has_room(const struct journal *j, unsigned records, size_t bytes);
+
+/* Adds a canonical record; `*index` is its leaf index once committed. Why a record was refused: journal_refusal. */
+enum journal_status journal_append(struct journal *j, struct bytes record, uint64_t *index);
+/* As journal_append, and allowed at level JOURNAL_LEVEL_FULL, from the reserve: approvals (deny, revoke), kill, admin and
+ * journal records. */
+enum journal_status journal_append_vital(struct journal *j, struct bytes record, uint64_t *index);
+/* Adds a payload chunk of at most RECORD_CHUNK_BYTES_MAX bytes. Append it before the record that names it, in one batch. */
+enum journal_status journal_chunk(struct journal *j, struct bytes payload, struct record_chunk *out);
+/* The fixed text for the last JOURNAL_BAD_RECORD. */
+const char *journal_refusal(const struct journal *j);
+
+/* Cursors: 0 when never set. The set value counts from the next commit on; get gives the last one set. */
+uint64_t journal_cursor_get(const struct journal *j, unsigned ring);
+void journal_cursor_set(struct journal *j, unsigned ring, uint64_t position);
+
+/* One durable commit of the batch and the cursors. An empty batch without a changed cursor costs nothing. Rotates the segment
+ * when that is due. */
+enum journal_status journal_commit(struct journal *j, uint64_t now_us);
+
+/* NULL while running, else why not. */
+const char *journal_stopped(const struct journal *j);
+
+/* How full the volume is (statvfs): 80, 90, 95, 98 %, and stopped (journal.md 10). */
+enum journal_level { JOURNAL_LEVEL_OK, JOURNAL_LEVEL_ALARM, JOURNAL_LEVEL_DIGEST, JOURNAL_LEVEL_NO_SESSIONS, JOURNAL_LEVEL_FULL, JOURNAL_LEVEL_STOPPED };
+struct journal_state {
+	enum journal_level level;
+	unsigned used_percent;
+	uint64_t size;            /* committed records */
+	uint64_t pending;         /* records in the batch */
+	uint64_t checkpoint_size; /* newest published checkpoint; 0 when none */
+	uint64_t checkpoint_us;   /* when it was published; 0 when not in this run */
+	uint64_t segment_first;   /* the active segment */
+	uint64_t commits;         /* in this run */
+	const char *stopped;      /* as journal_stopped */
+	const char *signer;       /* why the last checkpoint could not be had; NULL when it could */
+};
+void journal_state(struct journal *j, struct journal_state *out);
+
+/* --- publishing ------------------------------------------------------------------------------------------------------- */
+
+/* What the journal needs of the signing process; control/signer/signer_client.h provides one. No call may block. */
+enum journal_signer_answer { JOURNAL_SIGNER_WAIT, JOURNAL_SIGNER_DONE, JOURNAL_SIGNER_REFUSED, JOURNAL_SIGNER_GONE };
+struct journal_signer {
+	void *ctx;
+	/* The size that the signer signed last (0: nothing yet); false when the signer is not there. */
+	bool (*size)(void *ctx, uint64_t *size);
+	/* Sends a request; false when it cannot be sent. */
+	bool (*ask)(void *ctx, uint64_t old_size, const struct merkle_proof *proof, struct bytes body);
+	/* The answer to the last request: signature lines into `lines`, or a text into `*why` (fixed or living in ctx). */
+	enum journal_signer_answer (*poll)(void *ctx, struct writer *lines, const char **why);
+};
+
+/* One bounded step (at most about a millisecond of work and one commit of the spine), to be called every turn. When the tree
+ * grew and publish_us is over, or a segment was sealed: asks for a checkpoint of the committed size, writes the tiles, stores
+ * the checkpoint in the spine, then publishes the file. True while it has work left: call again soon. A refusal shows in
+ * journal_state, and stops nothing here. */
+bool journal_publish(struct journal *j, const struct journal_signer *signer, uint64_t now_us);
+/* Publishes the committed size now, waiting at most `wait_ms`; for shutdown. False when it could not be had. */
+bool journal_publish_flush(struct journal *j, const struct journal_signer *signer, uint64_t now_us, unsigned wait_ms);
+
+/* --- reading ---------------------------------------------------------------------------------------------------------- */
+
+/* What is committed, for reading in the writer's own thread between commits; refreshed by this call, owned by the journal.
+ * NULL when stopped. Other processes open the directory with archive_open. */
+struct archive *journal_archive(struct journal *j);
+
+/* The newest published checkpoint's note; empty when none. Valid until the next journal_publish. */
+struct bytes journal_checkpoint(const struct journal *j);
+
+/* The .tlog-proof of a record under the newest published checkpoint. NULL, or a fixed text (not covered yet, unreadable). */
+const char *journal_proof(struct journal *j, uint64_t index, struct writer *out);
+
+#endif

@@ -1,0 +1,45 @@
+/* verify.h: the offline audit of a journal directory: what is wrong, and where.
+ *
+ * Recomputes every leaf hash from the stored records and compares it with the stored tile hashes, recomputes the tree and
+ * compares its root with every checkpoint, checks every signature, that indexes have no gap, that each record is canonical,
+ * that each session's counter `n` has no gap, and that each payload chunk hashes to what its record says. Also the published
+ * tiles. Needs the directory (a copy will do) and public keys that the auditor got elsewhere; writes nothing, locks nothing.
+ */
+#ifndef CONTROL_JOURNAL_VERIFY_H
+#define CONTROL_JOURNAL_VERIFY_H
+
+#include "control/journal/checkpoint.h"
+
+#define VERIFY_NOWHERE UINT64_MAX
+
+/* One finding. Unknown places are VERIFY_NOWHERE. */
+struct verify_finding {
+	const char *what;     /* one sentence that names the record: "record 77 does not hash to ..." */
+	uint64_t index;       /* the record, or the first one of the range that is affected */
+	uint64_t last;        /* the last one of that range; equal to index for one record */
+	uint64_t segment;     /* first index of the segment */
+	uint64_t byte;        /* offset in the segment's data.mdb */
+};
+
+struct verify_options {
+	const char *dir;
+	const struct checkpoint_keys *keys; /* NULL: signatures are not checked, and the summary says so */
+	unsigned findings_max;              /* stop after so many; 0: 100 */
+	void *ctx;
+	void (*found)(void *ctx, const struct verify_finding *finding); /* may be NULL */
+	void (*progress)(void *ctx, uint64_t done, uint64_t total);     /* may be NULL; every 65,536 records */
+};
+
+struct verify_summary {
+	uint64_t first, size;  /* records present */
+	uint64_t segments, checkpoints, chunks, sessions;
+	uint64_t findings;
+	uint64_t covered;      /* records under a good checkpoint; the rest is the unsigned tail */
+	bool signatures_checked;
+	struct merkle_hash root;
+};
+
+/* True when nothing is wrong. */
+bool verify_journal(const struct verify_options *options, struct verify_summary *summary);
+
+#endif
