@@ -1,0 +1,196 @@
+/* inspector.h: the contract between the conductor (dataplane/relay) and a protocol.
+ *
+ * An inspector is a sans-IO session between an agent and a target: plain bytes of either side come in through
+ * `feed`, bytes for either side go out through two writers, and everything that needs somebody else (a verdict, a
+ * person, a credential, TLS) is asked of the host and comes back through `answer`. It never sees packets, time
+ * other than `env->now_us`, sockets or locks, and it allocates nothing: its state is `session_bytes` of zeroed memory.
+ *
+ * Rules that every inspector keeps (protocols/common.md):
+ * - No byte of a command is written to the server before host->judge said ALLOW for it. The conductor itself holds what
+ *   was written back until the command's record is durable, so an inspector never waits for the journal.
+ * - A message that is not understood is refused, never passed. Framing that is lost ends the session.
+ * - The same result for any segmentation of the input.
+ * - Replies keep their order: a local reply stands behind the replies outstanding upstream.
+ *
+ * Calls for one session come from one worker, one at a time. A statement, and every struct bytes in it, is borrowed
+ * for the call only.
+ */
+#ifndef DATAPLANE_INSPECT_INSPECTOR_H
+#define DATAPLANE_INSPECT_INSPECTOR_H
+
+#include "dataplane/match/mask.h"
+#include "dataplane/match/match.h"
+#include "platform/base/bytes.h"
+#include "platform/base/hash.h"
+#include "platform/contract/classification.h"
+#include "platform/contract/message.h"
+#include "platform/contract/policy.h"
+
+enum side { SIDE_CLIENT, SIDE_SERVER };
+
+/* One data class of the policy, as the snapshot resolved it. */
+struct inspect_class {
+	struct class_bits detectors; /* classes of the match set that find it by value */
+	struct mask mask;
+};
+
+/* The policy in force. Immutable; replaced as a whole between two calls. */
+struct inspect_snapshot {
+	const struct policy_image *image;
+	const struct match_set *match;
+	const struct inspect_class *classes; /* by policy class number */
+	unsigned classes_count;
+	uint64_t generation;
+	uint8_t mask_key[MASK_KEY_BYTES];
+};
+
+/* What a session may look at. The pointer given to `open` stays valid for the session; its content may change between calls. */
+struct inspect_env {
+	const struct inspect_snapshot *snapshot;
+	struct match_scratch *scratch;
+	struct hash_key hash_key; /* of this worker: for statement keys */
+	unsigned service;         /* number in the snapshot's image */
+	void *shared;             /* `shared_bytes` zeroed at start, one per worker and service: a catalogue */
+	uint64_t now_us;
+};
+
+/* What an agent asks its target to do: the unit of decision. */
+struct statement {
+	enum command_kind kind;
+	enum command_reason reason; /* not REASON_NONE: cannot be understood or is never passed; `key` is then ignored */
+	struct bytes raw;           /* the command's text as sent, after protocol framing */
+	struct bytes params;        /* bound values as sent, with their formats; empty when there are none */
+	struct bytes state;         /* session state that changes meaning, as canonical text */
+	struct bytes database;
+	struct hash128 exact;       /* of the text and the state that changes its classification */
+	struct hash128 generic;     /* the same with plain literals replaced; equal to `exact` when that is not possible */
+	bool in_transaction;
+	bool binary_result;
+};
+
+enum judged {
+	JUDGED_ALLOW,
+	JUDGED_BLOCK,
+	JUDGED_WAIT, /* the same statement's judgement comes through `answer`; leave the message unconsumed */
+};
+
+struct judgement {
+	uint32_t n;                  /* the command's record number, for host->responded */
+	struct class_bits mask;      /* policy classes to mask in the answer */
+	struct bytes rule;           /* id of the deciding rule; empty when none matched */
+	struct bytes say;            /* what the client is told when blocked: rule's text, and what to do next */
+	struct bytes classification; /* encoded; empty when unknown. Valid during the call only */
+	bool cancelled;              /* blocked because the client cancelled it while it was held */
+};
+
+/* What became of a command. */
+struct inspect_response {
+	uint32_t ref; /* judgement.n */
+	enum response_outcome outcome;
+	struct bytes status, tag; /* "00000", "SELECT 5" */
+	uint64_t rows, octets;
+	const uint32_t *masked;   /* cells masked, by policy class number; NULL: none */
+	unsigned masked_count;
+};
+
+/* An agent's presentation of itself. `token` is wiped by the host. */
+struct inspect_login {
+	struct bytes token, user, database, application;
+};
+
+struct inspect_cancel {
+	uint32_t process, key; /* what the real server issued */
+	bool forward;          /* true: pass the request on; false: it was answered here, or nobody is meant */
+};
+
+/* What the conductor does for a session. All return at once. */
+struct inspect_host {
+	/* Judges, records, and starts whatever wait is needed. `out` is filled unless JUDGED_WAIT. */
+	enum judged (*judge)(void *host, const struct statement *s, struct judgement *out);
+
+	/* Says that the answer to a judged command is complete. Exactly once for each JUDGED_ALLOW and JUDGED_BLOCK. */
+	void (*responded)(void *host, const struct inspect_response *r);
+
+	/* Asks who this is; ANSWER_IDENTITY follows. */
+	void (*login)(void *host, const struct inspect_login *l);
+
+	/* Asks for the client's SCRAM proof; ANSWER_PROOF follows. */
+	void (*scram)(void *host, struct bytes client_first_bare, struct bytes server_first);
+
+	/* From the first unconsumed byte on, and for everything written after this call, the side's stream is TLS; Sluice is the
+	 * server on SIDE_CLIENT and the client on SIDE_SERVER. A failed handshake ends the session. */
+	void (*start_tls)(void *host, enum side side);
+
+	/* Registers the server's cancel key and issues the pair that the client gets. */
+	void (*cancel_issue)(void *host, uint32_t process, uint32_t key, uint32_t *issued_process, uint32_t *issued_key);
+
+	/* A cancel request with an issued pair, on a connection of its own. */
+	struct inspect_cancel (*cancel)(void *host, uint32_t issued_process, uint32_t issued_key);
+};
+
+enum inspect_answer_kind {
+	ANSWER_JUDGED,   /* `allowed`, `judgement` */
+	ANSWER_NOTICE,   /* `text`: a waiting command's news, for the client, where the protocol can say so */
+	ANSWER_IDENTITY, /* `allowed`, `text` (upstream user, or the refusal), */
+	ANSWER_PROOF,    /* `allowed`, `text` (client-final message, or the refusal), `more` (server signature) */
+	ANSWER_END,      /* the session must end now: `text` in the protocol's own words, then close */
+};
+
+struct inspect_answer {
+	enum inspect_answer_kind kind;
+	bool allowed;
+	struct judgement judgement;
+	struct bytes text, more;
+};
+
+enum inspect_status {
+	INSPECT_OK,     /* everything up to `consumed` is dealt with */
+	INSPECT_MORE,   /* … and the next unit needs `needed` bytes in all (0: some) */
+	INSPECT_WAIT,   /* … and an answer is awaited before this side is fed again */
+	INSPECT_FULL,   /* … and `needed` bytes of room in writer `full` are wanted first */
+	INSPECT_OPAQUE, /* … and everything after it, both ways, is to be relayed unread */
+	INSPECT_CLOSE,  /* … and the session ends once what was written has gone out; `cause` says why */
+};
+
+struct inspect_result {
+	enum inspect_status status;
+	size_t consumed, needed;
+	enum side full;
+	enum close_cause cause;
+};
+
+/* The two directions' output; out[SIDE_CLIENT] goes to the agent. */
+struct inspect_io {
+	struct writer *out[2];
+};
+
+struct inspector {
+	const char *name; /* the policy's word for the protocol */
+	size_t session_bytes, shared_bytes;
+	bool tls_capable;
+
+	/* How likely it is that these first bytes of a client are this protocol, 0 to 100. For diagnosis, never for policy. */
+	unsigned (*guess)(struct bytes first);
+
+	void (*open)(void *session, const struct inspect_env *env, const struct inspect_host *host, void *host_context);
+
+	/* Reads what `from` sent: all bytes not consumed so far. Called again while it says INSPECT_OK and bytes are left. */
+	struct inspect_result (*feed)(void *session, enum side from, struct bytes in, struct inspect_io *io);
+
+	/* News from the host. The conductor feeds both sides again afterwards. INSPECT_FULL: it is given again after room was made. */
+	struct inspect_result (*answer)(void *session, const struct inspect_answer *a, struct inspect_io *io);
+
+	/* A side has ended its stream after everything it sent was fed. Status OK: end the other side's stream too. */
+	struct inspect_result (*ended)(void *session, enum side from, struct inspect_io *io);
+
+	/* The session is over; wipes what must not stay in memory. */
+	void (*close)(void *session);
+};
+
+/* The inspectors of this build, by policy word; NULL when there is none (registry.c, generated from meson.build's list). */
+const struct inspector *inspector_find(const char *name);
+
+/* All of them, NULL-terminated. */
+extern const struct inspector *const inspectors[];
+
+#endif
