@@ -80,7 +80,7 @@ struct packet_template {
 	uint8_t ip_version;
 	uint16_t source_port, destination_port; /* network order */
 	uint16_t ip_id;                         /* counts up; used when the original did not set DF */
-	uint32_t pseudo_sum;                    /* of addresses, protocol and ports */
+	uint32_t pseudo_sum;                    /* of the addresses and the protocol */
 };
 
 /* The template that continues the direction in which `p` travels: our frames look like its sender's. */

@@ -1,0 +1,225 @@
+/* parse.c: frame to headers to segment.
+ *
+ * Each layer gets a reader bounded to what the layer above said its length is. What is behind the IP packet in the frame
+ * is padding and is cut off; an IP length that is larger than the frame is an error, never a read.
+ */
+#include <string.h>
+
+#include "dataplane/packet/packet.h"
+
+enum {
+	ETHER_VLAN = 0x8100,
+	ETHER_QINQ = 0x88a8,
+	ETHER_IP4 = 0x0800,
+	ETHER_IP6 = 0x86dd,
+};
+
+/* Next-header numbers that are extension headers (RFC 8200 4.1, RFC 4302, RFC 6275). */
+enum {
+	NEXT_HOP_BY_HOP = 0,
+	NEXT_ROUTING = 43,
+	NEXT_FRAGMENT = 44,
+	NEXT_AUTHENTICATION = 51,
+	NEXT_DESTINATION = 60,
+	NEXT_MOBILITY = 135,
+};
+
+static uint16_t offset_of(const struct packet *p, const struct reader *r)
+{
+	return (uint16_t)(r->at - p->frame.base);
+}
+
+static struct packet_address address_read(struct reader *r, size_t len)
+{
+	struct packet_address a = { { 0 } };
+	struct bytes b = reader_bytes(r, len);
+
+	if (b.len)
+		memcpy(a.byte, b.base, b.len);
+	return a;
+}
+
+static void parse_ports(struct reader *r, struct packet *p)
+{
+	struct bytes ports;
+
+	if (p->protocol != PACKET_TCP && p->protocol != PACKET_UDP)
+		return;
+	if ((p->fragment && !p->fragment_first) || r->left < 4)
+		return;
+	ports = reader_bytes(r, 4);
+	memcpy(&p->source_port, ports.base, 2);
+	memcpy(&p->destination_port, ports.base + 2, 2);
+}
+
+static enum error parse_ip4(struct reader *r, struct packet *p)
+{
+	const uint8_t *start = r->at;
+	size_t left = r->left;
+	uint8_t version_words = reader_u8(r);
+	size_t header = (version_words & 0x0f) * 4u;
+	uint16_t total, fragment;
+
+	reader_skip(r, 1);
+	total = reader_be16(r);
+	reader_skip(r, 2);
+	fragment = reader_be16(r);
+	p->ttl = reader_u8(r);
+	p->protocol = reader_u8(r);
+	reader_skip(r, 2);
+	p->source = address_read(r, 4);
+	p->destination = address_read(r, 4);
+	if (!r->ok)
+		return ERROR_short_frame;
+	if (version_words >> 4 != 4 || header < 20 || total < header)
+		return ERROR_bad_ip_header;
+	if (total > left)
+		return ERROR_short_frame;
+	*r = reader_of(start + header, total - header);
+	p->frame.len = (size_t)(start - p->frame.base) + total;
+	p->ip_version = 4;
+	p->extensions = header > 20;
+	p->fragment = (fragment & 0x3fff) != 0; /* more fragments, or an offset */
+	p->fragment_first = p->fragment && (fragment & 0x1fff) == 0;
+	return ERROR_none;
+}
+
+static bool is_extension(uint8_t next)
+{
+	return next == NEXT_HOP_BY_HOP || next == NEXT_ROUTING || next == NEXT_FRAGMENT ||
+	       next == NEXT_AUTHENTICATION || next == NEXT_DESTINATION || next == NEXT_MOBILITY;
+}
+
+static enum error parse_extensions(struct reader *r, struct packet *p)
+{
+	for (unsigned i = 0; is_extension(p->protocol); i++) {
+		uint8_t kind = p->protocol;
+		size_t units;
+
+		if (i == PACKET_EXTENSIONS_MAX)
+			return ERROR_bad_ip_header;
+		p->extensions = true;
+		p->protocol = reader_u8(r);
+		units = reader_u8(r);
+		if (kind == NEXT_FRAGMENT) {
+			uint16_t fragment = reader_be16(r);
+
+			reader_skip(r, 4);
+			p->fragment = true; /* an atomic fragment (RFC 6946) too: it is not worth a special path */
+			p->fragment_first = fragment >> 3 == 0;
+		} else if (kind == NEXT_AUTHENTICATION) {
+			reader_skip(r, units * 4 + 6);
+		} else {
+			reader_skip(r, units * 8 + 6);
+		}
+		if (!r->ok)
+			return ERROR_bad_ip_header;
+		if (p->fragment && !p->fragment_first)
+			break; /* what follows is the middle of something */
+	}
+	return ERROR_none;
+}
+
+static enum error parse_ip6(struct reader *r, struct packet *p)
+{
+	const uint8_t *start = r->at;
+	uint32_t version_class_flow = reader_be32(r);
+	uint16_t payload = reader_be16(r);
+
+	p->protocol = reader_u8(r);
+	p->ttl = reader_u8(r);
+	p->source = address_read(r, 16);
+	p->destination = address_read(r, 16);
+	if (!r->ok)
+		return ERROR_short_frame;
+	if (version_class_flow >> 28 != 6)
+		return ERROR_bad_ip_header;
+	if (payload > r->left)
+		return ERROR_short_frame;
+	*r = reader_of(r->at, payload);
+	p->frame.len = (size_t)(start - p->frame.base) + 40 + payload;
+	p->ip_version = 6;
+	return parse_extensions(r, p);
+}
+
+enum error packet_parse(struct bytes frame, struct packet *out)
+{
+	struct reader r = reader_of_bytes(frame);
+	enum error e = ERROR_none;
+
+	*out = (struct packet){ .frame = frame };
+	reader_skip(&r, 12);
+	out->ether_type = reader_be16(&r);
+	while ((out->ether_type == ETHER_VLAN || out->ether_type == ETHER_QINQ) && out->vlan_count < PACKET_VLAN_MAX) {
+		out->vlan_tci[out->vlan_count++] = reader_be16(&r);
+		out->ether_type = reader_be16(&r);
+	}
+	if (!r.ok)
+		return ERROR_short_frame;
+	out->l3_offset = offset_of(out, &r);
+	if (out->ether_type == ETHER_IP4)
+		e = parse_ip4(&r, out);
+	else if (out->ether_type == ETHER_IP6)
+		e = parse_ip6(&r, out);
+	else
+		return ERROR_none;
+	if (e != ERROR_none) {
+		out->ip_version = 0;
+		return e;
+	}
+	out->l4_offset = offset_of(out, &r);
+	parse_ports(&r, out);
+	return ERROR_none;
+}
+
+static bool ip_checksum_good(const struct packet *p)
+{
+	const uint8_t *header = p->frame.base + p->l3_offset;
+
+	return p->ip_version == 6 || packet_sum_fold(packet_sum(0, header, (header[0] & 0x0f) * 4u)) == 0xffff;
+}
+
+static bool tcp_checksum_good(const struct packet *p)
+{
+	size_t len = p->frame.len - p->l4_offset;
+	size_t address_bytes = p->ip_version == 6 ? 16 : 4;
+	uint8_t tail[8] = { 0, 0, (uint8_t)(len >> 8), (uint8_t)len, 0, 0, 0, PACKET_TCP };
+	uint64_t sum = packet_sum(0, p->source.byte, address_bytes);
+
+	sum = packet_sum(sum, p->destination.byte, address_bytes);
+	sum = packet_sum(sum, tail, sizeof(tail));
+	return packet_sum_fold(packet_sum(sum, p->frame.base + p->l4_offset, len)) == 0xffff;
+}
+
+enum error packet_segment(const struct packet *p, enum packet_checksum checksum, struct tcp_segment *out)
+{
+	struct reader r = reader_of(p->frame.base + p->l4_offset, p->frame.len - p->l4_offset);
+	struct bytes options, payload;
+	size_t header;
+
+	if (p->ip_version == 0 || p->protocol != PACKET_TCP || p->fragment || p->l4_offset > p->frame.len)
+		return ERROR_bad_tcp_header;
+	reader_skip(&r, 4);
+	out->seq = reader_be32(&r);
+	out->ack = reader_be32(&r);
+	header = (reader_u8(&r) >> 4) * 4u;
+	out->flags = reader_u8(&r);
+	out->window = reader_be16(&r);
+	reader_skip(&r, 4);
+	if (!r.ok || header < 20)
+		return ERROR_bad_tcp_header;
+	options = reader_bytes(&r, header - 20);
+	payload = reader_rest(&r);
+	if (!r.ok || !tcp_options_parse(options, &out->options))
+		return ERROR_bad_tcp_header;
+	out->payload_bytes = (uint32_t)payload.len;
+	out->span_count = payload.len > 0;
+	out->spans[0] = payload;
+	if (checksum == PACKET_CHECKSUM_BAD)
+		return ERROR_bad_tcp_checksum;
+	if (checksum == PACKET_CHECKSUM_UNKNOWN && !ip_checksum_good(p))
+		return ERROR_bad_ip_checksum;
+	if (checksum == PACKET_CHECKSUM_UNKNOWN && !tcp_checksum_good(p))
+		return ERROR_bad_tcp_checksum;
+	return ERROR_none;
+}
