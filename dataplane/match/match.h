@@ -21,48 +21,11 @@
 #include <stdint.h>
 
 #include "platform/base/bytes.h"
+#include "platform/base/class_bits.h"
 #include "platform/base/limits.h"
 
 struct match_set;
 struct match_scratch;
-
-/* A set of classes; bit i of the whole is class i of the loaded match_set. */
-struct class_bits {
-	uint64_t w[LIMIT_CLASSES / 64];
-};
-
-static inline void class_bits_add(struct class_bits *b, unsigned class)
-{
-	b->w[class / 64 % (LIMIT_CLASSES / 64)] |= 1ULL << (class % 64);
-}
-
-static inline bool class_bits_has(const struct class_bits *b, unsigned class)
-{
-	return class < LIMIT_CLASSES && (b->w[class / 64] >> (class % 64) & 1);
-}
-
-static inline struct class_bits class_bits_and(struct class_bits a, struct class_bits b)
-{
-	for (unsigned i = 0; i < LIMIT_CLASSES / 64; i++)
-		a.w[i] &= b.w[i];
-	return a;
-}
-
-static inline struct class_bits class_bits_or(struct class_bits a, struct class_bits b)
-{
-	for (unsigned i = 0; i < LIMIT_CLASSES / 64; i++)
-		a.w[i] |= b.w[i];
-	return a;
-}
-
-static inline bool class_bits_any(const struct class_bits *b)
-{
-	uint64_t all = 0;
-
-	for (unsigned i = 0; i < LIMIT_CLASSES / 64; i++)
-		all |= b->w[i];
-	return all != 0;
-}
 
 /* What is looked for in one value. */
 struct match_want {

@@ -36,6 +36,12 @@
 #define LIMIT_RULES 10000
 #define LIMIT_CLASSES 256                 /* data classes: a mask set is a bit set of this size */
 #define LIMIT_SAY_BYTES 512
+#define LIMIT_APPROVALS 256               /* kinds of approval in one policy */
+#define LIMIT_PATTERNS 1024               /* rules' text patterns: their hits are a bit set of this size */
+#define LIMIT_LEVELS 8                    /* levels of one object pattern */
+#define LIMIT_ACCESSES 512                /* judged per command; more is unknown: bounds a verdict in the poll loop */
+#define LIMIT_VERDICT_RULES 64            /* matched rules named in one verdict */
+#define LIMIT_CONFIG_DEPTH 8              /* nesting of a configuration file (policy.md 2) */
 
 /* Data plane memory, sized at start. */
 #define LIMIT_STREAM_BYTES (1u << 20)     /* one inspected protocol message that has to be whole */
@@ -44,6 +50,8 @@
 _Static_assert(LIMIT_STATEMENT_BYTES + LIMIT_PARAMETERS_BYTES + LIMIT_CLASSIFICATION_BYTES + 4096 <= LIMIT_MESSAGE_BYTES,
 	       "a command event carries the statement, its parameters and its classification");
 _Static_assert(LIMIT_MESSAGE_BYTES * 4 <= LIMIT_RING_DOWN_BYTES, "a ring holds several of the largest messages");
+_Static_assert(LIMIT_VERDICT_RULES * 2 <= 512, "a command event carries the matched rules as u16");
+_Static_assert(LIMIT_RULES <= 65535 && LIMIT_GROUPS == 256, "rule numbers are u16; order identity carries 32 bytes of groups");
 _Static_assert(LIMIT_STATEMENT_BYTES < LIMIT_STREAM_BYTES, "a statement is one message");
 
 #endif

@@ -1,0 +1,54 @@
+/* verdict.h: statement and snapshot to a verdict (policy.md 1).
+ *
+ * Order-free: each access of each statement is judged by itself against every rule; block is stricter than hold, hold
+ * than allow; the strictest verdict of any access is the command's. An access that no rule matched gets defaults.unmatched.
+ * What is not understood (no classification, verb `unknown`, a statement without any access, more than LIMIT_ACCESSES) is never
+ * allowed: rules that list `unknown` may block or hold it, otherwise defaults.unknown decides.
+ * Names: a relation or function without schema is looked up in `default_schema`, names that begin with pg_ in
+ * pg_catalog, and everything below `database`; settings and other objects stand for themselves.
+ *
+ * Pure, no allocation, bounded by LIMIT_ACCESSES and the number of rules. Any thread. Everything borrowed must outlive the call;
+ * `say` points into the image.
+ */
+#ifndef DATAPLANE_VERDICT_VERDICT_H
+#define DATAPLANE_VERDICT_VERDICT_H
+
+#include "platform/base/bytes.h"
+#include "platform/contract/classification.h"
+#include "platform/contract/message.h"
+#include "platform/contract/policy.h"
+
+/* Which text patterns hit (match_patterns_scan of dataplane/match/pattern.h): bit i is pattern i of the image. */
+struct pattern_bits {
+	uint64_t w[LIMIT_PATTERNS / 64];
+};
+
+struct verdict_request {
+	unsigned service;
+	struct group_bits groups;
+	const struct classification *classification; /* NULL: unknown */
+	struct bytes database, default_schema;       /* an empty default_schema means the service's search_path */
+	bool in_transaction;                         /* sets ddl-in-transaction on statements with a ddl access */
+	uint32_t flags;                              /* enum flag, added to every statement: binary_result … */
+	uint8_t family;                              /* of `source`: 4 or 6; 0: not known, then no rule with `source` matches as allow */
+	uint8_t source[16];
+	uint64_t now_s;                              /* wall clock, for rules with `time` */
+	struct pattern_bits patterns;
+};
+
+struct verdict {
+	enum command_action action;
+	enum command_reason reason;
+	unsigned approval;               /* when held: number in the image */
+	struct class_bits mask;          /* policy classes, of all matched allow and hold rules; all of them for a default hold */
+	uint64_t rows_max, bytes_max;    /* the smallest of the matched rules; 0: no limit */
+	unsigned rules_count;
+	uint16_t rules[LIMIT_VERDICT_RULES]; /* matched rules; the deciding one first */
+	bool by_rule;                    /* rules[0] decided; otherwise a default did */
+	bool rules_cut;                  /* more matched than are listed */
+	struct bytes say;                /* of the deciding rule; may be empty */
+};
+
+void verdict_evaluate(const struct policy_image *image, const struct verdict_request *request, struct verdict *out);
+
+#endif
