@@ -1,0 +1,107 @@
+#include "dataplane/flow/table.h"
+
+#include <stdlib.h>
+
+struct slot {
+	uint64_t hash;
+	struct flow_key key;
+	uint32_t number; /* FLOW_NONE: free */
+};
+
+struct flow_table {
+	struct hash_key key;
+	uint32_t mask, count, max;
+	struct slot slot[];
+};
+
+struct flow_table *flow_table_create(uint32_t flows_max, struct hash_key key)
+{
+	uint32_t slots = 16;
+	struct flow_table *t;
+
+	while (slots < 2 * (uint64_t)flows_max && slots < 1u << 30)
+		slots *= 2;
+	t = aligned_alloc(64, (sizeof *t + slots * sizeof *t->slot + 63) & ~63ULL);
+	if (!t)
+		return NULL;
+	t->key = key;
+	t->mask = slots - 1;
+	t->count = 0;
+	t->max = flows_max;
+	for (uint32_t i = 0; i < slots; i++)
+		t->slot[i].number = FLOW_NONE;
+	return t;
+}
+
+void flow_table_destroy(struct flow_table *t)
+{
+	free(t);
+}
+
+/* The slot that holds `key`, or the free slot where it would go. Ends because half of the slots are free. */
+static uint32_t probe(const struct flow_table *t, const struct flow_key *key, uint64_t hash)
+{
+	uint32_t at = (uint32_t)hash & t->mask;
+
+	while (t->slot[at].number != FLOW_NONE &&
+	       (t->slot[at].hash != hash || memcmp(&t->slot[at].key, key, sizeof *key) != 0))
+		at = (at + 1) & t->mask;
+	return at;
+}
+
+uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *key)
+{
+	return t->slot[probe(t, key, hash64(t->key, key, sizeof *key))].number;
+}
+
+bool flow_table_add(struct flow_table *t, const struct flow_key *key, uint32_t number)
+{
+	uint64_t hash = hash64(t->key, key, sizeof *key);
+	uint32_t at = probe(t, key, hash);
+
+	if (t->count >= t->max || t->slot[at].number != FLOW_NONE || number == FLOW_NONE)
+		return false;
+	t->slot[at] = (struct slot){ .hash = hash, .key = *key, .number = number };
+	t->count++;
+	return true;
+}
+
+/* Whether a key with home slot `home`, found at `at`, may be moved to the hole: the hole lies on its probe path. */
+static bool may_fill(uint32_t home, uint32_t hole, uint32_t at, uint32_t mask)
+{
+	return ((at - home) & mask) >= ((at - hole) & mask);
+}
+
+void flow_table_remove(struct flow_table *t, const struct flow_key *key)
+{
+	uint32_t hole = probe(t, key, hash64(t->key, key, sizeof *key));
+
+	if (t->slot[hole].number == FLOW_NONE)
+		return;
+	t->count--;
+	for (uint32_t at = (hole + 1) & t->mask; t->slot[at].number != FLOW_NONE; at = (at + 1) & t->mask) {
+		if (may_fill((uint32_t)t->slot[at].hash & t->mask, hole, at, t->mask)) {
+			t->slot[hole] = t->slot[at];
+			hole = at;
+		}
+	}
+	t->slot[hole].number = FLOW_NONE;
+}
+
+uint32_t flow_table_count(const struct flow_table *t)
+{
+	return t->count;
+}
+
+uint32_t flow_table_longest_probe(const struct flow_table *t)
+{
+	uint32_t longest = 0;
+
+	for (uint32_t at = 0; at <= t->mask; at++) {
+		uint32_t distance = (at - (uint32_t)t->slot[at].hash) & t->mask;
+
+		if (t->slot[at].number != FLOW_NONE && distance + 1 > longest)
+			longest = distance + 1;
+	}
+	return longest;
+}

@@ -1,0 +1,35 @@
+/* table.h: keys to flow numbers, in memory that is sized at start.
+ *
+ * Open addressing with linear probing; removal shifts back, so there are no tombstones and no rehash. The hash is
+ * keyed, so that no peer can choose its bucket. At most half of the slots are used: the table refuses more.
+ * One worker only. No allocation after flow_table_create.
+ */
+#ifndef DATAPLANE_FLOW_TABLE_H
+#define DATAPLANE_FLOW_TABLE_H
+
+#include "dataplane/flow/key.h"
+#include "platform/base/hash.h"
+
+#define FLOW_NONE UINT32_MAX
+
+struct flow_table;
+
+/* Room for `flows_max` flows. NULL when memory is short. */
+struct flow_table *flow_table_create(uint32_t flows_max, struct hash_key key);
+void flow_table_destroy(struct flow_table *t);
+
+/* The number stored under `key`, or FLOW_NONE. */
+uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *key);
+
+/* False when the table is full or the key is there already. */
+[[gnu::warn_unused_result]] bool flow_table_add(struct flow_table *t, const struct flow_key *key, uint32_t number);
+
+/* Does nothing when the key is not there. */
+void flow_table_remove(struct flow_table *t, const struct flow_key *key);
+
+uint32_t flow_table_count(const struct flow_table *t);
+
+/* The most slots that one lookup of a present key has to look at now; walks the whole table: for diagnosis. */
+uint32_t flow_table_longest_probe(const struct flow_table *t);
+
+#endif
