@@ -13,7 +13,7 @@
 #include "platform/base/bytes.h"
 
 struct egress_url {
-	struct bytes host; /* borrowed; a name, an IPv4 address, or an IPv6 address in brackets */
+	struct bytes host; /* borrowed; a name, an IPv4 address, or an IPv6 address without its brackets */
 	uint16_t port;     /* 443 where the URL names none */
 	struct bytes path; /* with the query; may be empty */
 };

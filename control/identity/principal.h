@@ -58,6 +58,8 @@ struct principal {
 	unsigned act_count;
 	const char *groups[LIMIT_GROUPS];
 	unsigned groups_count;
+	const char *amr[8]; /* RFC 8176 */
+	unsigned amr_count;
 	enum principal_cnf cnf;
 	uint8_t cnf_sha256[32];
 	enum principal_how how;
