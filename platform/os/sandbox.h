@@ -1,0 +1,23 @@
+/* sandbox.h: what a process can no longer do: files by Landlock, system calls by seccomp.
+ *
+ * sandbox_files first, then sandbox_calls; both are final and cover all threads made later. A call that is not on the list
+ * ends the process (SIGSYS). Landlock is not in every kernel: SANDBOX_ABSENT is for the caller to log; seccomp has to be.
+ */
+#ifndef PLATFORM_OS_SANDBOX_H
+#define PLATFORM_OS_SANDBOX_H
+
+#include <stdbool.h>
+
+#include "platform/os/error.h"
+
+enum sandbox_result { SANDBOX_DONE, SANDBOX_ABSENT, SANDBOX_FAILED };
+
+/* After this only files below `read` (for reading) and `write` (for everything but running them) can be opened. Lists end
+ * with NULL; paths that do not exist are skipped. */
+enum sandbox_result sandbox_files(const char *const *read, const char *const *write, char err[OS_ERROR_BYTES]);
+
+/* Allows the calls that any process of ours needs once it runs (memory, reading and writing what is open, waiting, time)
+ * and those named in `calls`, which ends with NULL. A name that this kernel does not know is skipped. */
+bool sandbox_calls(const char *const *calls, char err[OS_ERROR_BYTES]);
+
+#endif

@@ -1,0 +1,159 @@
+#include "platform/os/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/os/config.h"
+
+struct reading {
+	struct settings *s;
+	struct config *c;
+	const struct config_item *root;
+};
+
+static const char *path_read(struct reading *r, const char *name, const char *otherwise)
+{
+	const char *path = config_string(r->c, r->root, name, otherwise ? CONFIG_OPTIONAL : CONFIG_REQUIRED, otherwise);
+
+	if (path && (path[0] != '/' || strlen(path) > 200))
+		config_item_error(r->c, r->root, "bad-path", "%s: not an absolute path of at most 200 characters: write it in full", name);
+	return path;
+}
+
+static bool node_ok(const char *node)
+{
+	return node && strlen(node) <= 63 && strspn(node, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == strlen(node);
+}
+
+static void general_read(struct reading *r)
+{
+	struct settings *s = r->s;
+
+	s->node = config_string(r->c, r->root, "node", CONFIG_OPTIONAL, "a");
+	if (!node_ok(s->node))
+		config_item_error(r->c, r->root, "bad-name", "node: not a name of letters, digits, dots and dashes: rename it");
+	snprintf(s->origin_default, sizeof(s->origin_default), "sluice.local/journal/%.63s", s->node ? s->node : "");
+	s->origin = config_string(r->c, r->root, "origin", CONFIG_OPTIONAL, s->origin_default);
+	s->run_dir = path_read(r, "run_dir", "/run/sluice");
+	s->state_dir = path_read(r, "state_dir", "/var/lib/sluice");
+	s->policy = path_read(r, "policy", NULL);
+	s->credentials = path_read(r, "credentials", "/etc/sluice/credentials");
+	s->egress_ca = path_read(r, "egress_ca", "/etc/sluice/egress-ca");
+	s->libexec = path_read(r, "libexec", "/usr/libexec/sluice");
+	s->workers = (unsigned)config_int(r->c, r->root, "workers", CONFIG_OPTIONAL, 1, LIMIT_WORKERS, 1);
+}
+
+static void users_read(struct reading *r)
+{
+	const struct config_item *users = config_group(r->c, r->root, "users", CONFIG_OPTIONAL);
+
+	if (!users)
+		return;
+	r->s->users.group = config_string(r->c, users, "group", CONFIG_OPTIONAL, NULL);
+	r->s->users.control = config_string(r->c, users, "control", CONFIG_OPTIONAL, NULL);
+	r->s->users.dataplane = config_string(r->c, users, "dataplane", CONFIG_OPTIONAL, NULL);
+	r->s->users.signer = config_string(r->c, users, "signer", CONFIG_OPTIONAL, NULL);
+	r->s->users.egress = config_string(r->c, users, "egress", CONFIG_OPTIONAL, NULL);
+	r->s->users.sqlparse = config_string(r->c, users, "sqlparse", CONFIG_OPTIONAL, NULL);
+}
+
+static void upstream_read(struct reading *r)
+{
+	const struct config_item *list = config_list(r->c, r->root, "upstream", CONFIG_OPTIONAL);
+	unsigned count = config_length(list);
+
+	if (count > LIMIT_SERVICES) {
+		config_item_error(r->c, list, "too-many", "upstream: more entries than services are possible: remove some");
+		return;
+	}
+	r->s->upstream = calloc(count + 1, sizeof(*r->s->upstream));
+	for (unsigned i = 0; r->s->upstream && i < count; i++) {
+		const struct config_item *entry = config_element(r->c, list, i);
+
+		r->s->upstream[i].service = config_string(r->c, entry, "service", CONFIG_REQUIRED, "");
+		r->s->upstream[i].roots = config_string(r->c, entry, "roots", CONFIG_REQUIRED, "");
+		r->s->upstream_count = i + 1;
+	}
+}
+
+static void dataplane_read(struct reading *r)
+{
+	static const char *const idle[] = { "adaptive", "poll", NULL }, *const unnamed[] = { "drop", "pass", NULL };
+	const struct config_item *group = config_group(r->c, r->root, "dataplane", CONFIG_OPTIONAL), *ports, *eal;
+
+	r->s->dataplane.flows = 16384;
+	r->s->dataplane.memory_bytes = 512u << 20;
+	if (!group)
+		return;
+	ports = config_strings(r->c, group, "ports", CONFIG_REQUIRED);
+	eal = config_strings(r->c, group, "eal", CONFIG_OPTIONAL);
+	if (ports && config_length(ports) != SETTINGS_PORTS)
+		config_item_error(r->c, ports, "bad-ports", "ports: not two: name the agents' port, then the targets' port");
+	for (unsigned i = 0; i < SETTINGS_PORTS && i < config_length(ports); i++)
+		r->s->dataplane.port[i] = config_string_at(r->c, ports, i);
+	if (config_length(eal) > SETTINGS_EAL_MAX)
+		config_item_error(r->c, eal, "too-many", "eal: more than 32 words: leave some out");
+	for (unsigned i = 0; i < SETTINGS_EAL_MAX && i < config_length(eal); i++)
+		r->s->dataplane.eal[r->s->dataplane.eal_count++] = config_string_at(r->c, eal, i);
+	r->s->dataplane.lcores = config_string(r->c, group, "lcores", CONFIG_OPTIONAL, NULL);
+	r->s->dataplane.idle = config_word(r->c, group, "idle", CONFIG_OPTIONAL, idle, SETTINGS_IDLE_ADAPTIVE);
+	r->s->dataplane.flows = config_count(r->c, group, "flows", CONFIG_OPTIONAL, 64, 1000000, 16384);
+	r->s->dataplane.memory_bytes = config_bytes(r->c, group, "memory", CONFIG_OPTIONAL, 16u << 20, 1ULL << 40, 512u << 20);
+	r->s->dataplane.unnamed_port = config_word(r->c, group, "unnamed_port", CONFIG_OPTIONAL, unnamed, SETTINGS_UNNAMED_DROP);
+}
+
+static void report_write(struct config_report *report, char *why, size_t why_size)
+{
+	size_t at = 0;
+
+	config_report_sort(report);
+	why[0] = 0;
+	for (unsigned i = 0; i < report->count && at + 1 < why_size; i++) {
+		if (report->problem[i].warning)
+			continue;
+		if (at)
+			why[at++] = '\n';
+		config_problem_text(report, &report->problem[i], why + at, why_size - at);
+		at += strlen(why + at);
+	}
+}
+
+struct settings *settings_open(const char *path, char *why, size_t why_size)
+{
+	struct settings *s = calloc(1, sizeof(*s));
+	struct reading r = { .s = s };
+	struct config_report report;
+
+	if (!s || !config_report_init(&report, path)) {
+		snprintf(why, why_size, "%s: out of memory: free some", path);
+		free(s);
+		return NULL;
+	}
+	s->file = r.c = config_open(path, &report);
+	if (r.c) {
+		r.root = config_root(r.c);
+		general_read(&r);
+		users_read(&r);
+		upstream_read(&r);
+		dataplane_read(&r);
+		config_finish(r.c);
+	}
+	if (!r.c || report.errors) {
+		report_write(&report, why, why_size);
+		settings_close(s);
+		s = NULL;
+	}
+	config_report_free(&report);
+	return s;
+}
+
+void settings_close(struct settings *s)
+{
+	if (!s)
+		return;
+	if (s->file)
+		config_close(s->file);
+	free(s->upstream);
+	free(s);
+}

@@ -1,0 +1,66 @@
+/* settings.h: sluice.conf, the installation's own file: where things are and who runs them. What may pass is the policy's.
+ *
+ * Every process of the node reads the same file and takes its part; an unknown name or a wrong type refuses the file
+ * (config.h). Paths are absolute. Strings live until settings_close. One thread, at start only.
+ *
+ *	node = "a";                                  # name of the appliance in every record
+ *	origin = "sluice.example/journal/a";         # of the journal's checkpoints; default "sluice.local/journal/<node>"
+ *	run_dir = "/run/sluice";                     # a tmpfs: rings, policy image, control socket
+ *	state_dir = "/var/lib/sluice";               # journal/, signer/, keys/
+ *	policy = "/etc/sluice/policy.cfg";
+ *	credentials = "/etc/sluice/credentials";     # a file for each `login` of the policy; root only
+ *	egress_ca = "/etc/sluice/egress-ca";         # CA files that issuers name
+ *	libexec = "/usr/libexec/sluice";             # the helpers' programs
+ *	workers = 1;
+ *	users : { group = "sluice"; control = "sluice"; dataplane = "sluice-dataplane"; signer = "sluice-signer";
+ *	          egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; };          # left out: whoever starts it
+ *	upstream = ( { service = "billing-db"; roots = "/etc/sluice/billing-ca.pem"; } );
+ *	dataplane : { ports = [ "0000:03:00.0", "0000:03:00.1" ];  # PCI addresses, or "net_af_packet0,iface=eth1"
+ *	              eal = [ "--no-huge" ]; lcores = "2-3"; idle = "adaptive"; flows = "16k"; memory = "512Mi";
+ *	              unnamed_port = "drop"; };
+ */
+#ifndef PLATFORM_OS_SETTINGS_H
+#define PLATFORM_OS_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "platform/base/limits.h"
+
+#define SETTINGS_EAL_MAX 32
+#define SETTINGS_PORTS 2
+
+enum settings_idle { SETTINGS_IDLE_ADAPTIVE, SETTINGS_IDLE_POLL };
+enum settings_unnamed { SETTINGS_UNNAMED_DROP, SETTINGS_UNNAMED_PASS };
+
+struct settings_upstream {
+	const char *service, *roots; /* roots: path of a PEM file */
+};
+
+struct settings {
+	const char *node, *origin, *run_dir, *state_dir, *policy, *credentials, *egress_ca, *libexec;
+	unsigned workers;
+	struct {
+		const char *group, *control, *dataplane, *signer, *egress, *sqlparse; /* NULL: whoever starts it */
+	} users;
+	struct settings_upstream *upstream;
+	unsigned upstream_count;
+	struct {
+		const char *port[SETTINGS_PORTS]; /* NULL when the group `dataplane` is left out */
+		const char *eal[SETTINGS_EAL_MAX];
+		unsigned eal_count;
+		const char *lcores; /* NULL: as the EAL chooses */
+		enum settings_idle idle;
+		uint64_t flows, memory_bytes;
+		enum settings_unnamed unnamed_port; /* guarded target, port that no service names */
+	} dataplane;
+	char origin_default[LIMIT_NAME_BYTES];
+	struct config *file;
+};
+
+/* NULL with everything that is wrong in `why`, one problem a line. */
+struct settings *settings_open(const char *path, char *why, size_t why_size);
+void settings_close(struct settings *s);
+
+#endif

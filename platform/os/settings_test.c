@@ -1,0 +1,87 @@
+/* settings_test.c: sluice.conf is read whole or refused with the line. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "platform/os/settings.h"
+
+static char why[2048];
+
+static struct settings *read_text(const char *text)
+{
+	char path[] = "/tmp/sluice-settings.XXXXXX";
+	struct settings *s;
+	int fd = mkstemp(path);
+
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	s = settings_open(path, why, sizeof(why));
+	unlink(path);
+	return s;
+}
+
+static void what_is_left_out_has_a_default(void **state)
+{
+	struct settings *s = read_text("policy = \"/etc/sluice/policy.cfg\";\n");
+
+	assert_non_null(s);
+	assert_string_equal(s->run_dir, "/run/sluice");
+	assert_string_equal(s->origin, "sluice.local/journal/a");
+	assert_int_equal(s->workers, 1);
+	assert_null(s->users.control);
+	assert_null(s->dataplane.port[0]);
+	settings_close(s);
+}
+
+static void everything_is_read(void **state)
+{
+	struct settings *s = read_text("node = \"edge-7\"; origin = \"x.example/j\"; run_dir = \"/tmp/r\"; state_dir = \"/tmp/s\";\n"
+				       "policy = \"/p\"; credentials = \"/c\"; egress_ca = \"/e\"; libexec = \"/l\"; workers = 4;\n"
+				       "users : { group = \"g\"; control = \"a\"; dataplane = \"b\"; signer = \"c\"; egress = \"d\"; sqlparse = \"e\"; };\n"
+				       "upstream = ( { service = \"db\"; roots = \"/ca.pem\"; } );\n"
+				       "dataplane : { ports = [ \"net_null0\", \"net_null1\" ]; eal = [ \"--no-huge\", \"-m\", \"64\" ]; idle = \"poll\";\n"
+				       "  lcores = \"1\"; flows = \"64k\"; memory = \"1Gi\"; unnamed_port = \"pass\"; };\n");
+
+	assert_non_null(s);
+	assert_string_equal(s->node, "edge-7");
+	assert_int_equal(s->workers, 4);
+	assert_string_equal(s->users.sqlparse, "e");
+	assert_int_equal(s->upstream_count, 1);
+	assert_string_equal(s->upstream[0].roots, "/ca.pem");
+	assert_string_equal(s->dataplane.port[1], "net_null1");
+	assert_int_equal(s->dataplane.eal_count, 3);
+	assert_int_equal(s->dataplane.idle, SETTINGS_IDLE_POLL);
+	assert_int_equal(s->dataplane.flows, 64000);
+	assert_int_equal(s->dataplane.memory_bytes, 1u << 30);
+	settings_close(s);
+}
+
+static void a_wrong_file_is_refused_with_its_line(void **state)
+{
+	assert_null(read_text("policy = \"/p\";\nworker = 3;\n"));
+	assert_non_null(strstr(why, ":2:"));
+	assert_null(read_text("policy = \"relative\";\n"));
+	assert_non_null(strstr(why, "absolute"));
+	assert_null(read_text("policy = \"/p\"; workers = 17;\n"));
+	assert_null(read_text("policy = \"/p\"; node = \"a b\";\n"));
+	assert_null(read_text("policy = \"/p\"; dataplane : { ports = [ \"one\" ]; };\n"));
+	assert_null(read_text("run_dir = \"/r\";\n"));
+	assert_null(settings_open("/nonexistent/sluice.conf", why, sizeof(why)));
+	assert_true(why[0]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_left_out_has_a_default),
+		cmocka_unit_test(everything_is_read),
+		cmocka_unit_test(a_wrong_file_is_refused_with_its_line),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
