@@ -80,13 +80,17 @@ static struct refresh_negative *slot(struct refresh *r, uint64_t hash)
 	return &r->negative[hash % REFRESH_NEGATIVE_ENTRIES];
 }
 
+static bool remembered(const struct refresh_negative *n, uint64_t hash, int64_t now_s)
+{
+	return n->kid_hash == hash && n->until_s > now_s && n->until_s <= now_s + REFRESH_NEGATIVE_S;
+}
+
 bool refresh_want(struct refresh *r, struct bytes kid, int64_t now_s)
 {
 	uint64_t hash = hash64(r->hash, kid.base, kid.len);
-	const struct refresh_negative *known = slot(r, hash);
 
 	give_up_lost(r, now_s);
-	if (kid.len && known->kid_hash == hash && known->until_s > now_s && known->until_s <= now_s + REFRESH_NEGATIVE_S)
+	if (kid.len && remembered(slot(r, hash), hash, now_s))
 		return false;
 	if (r->state == REFRESH_IDLE && !may_start(r, now_s))
 		return false;
@@ -98,7 +102,9 @@ void refresh_kid_missing(struct refresh *r, struct bytes kid, int64_t now_s)
 {
 	uint64_t hash = hash64(r->hash, kid.base, kid.len);
 
-	*slot(r, hash) = (struct refresh_negative){ .kid_hash = hash, .until_s = now_s + REFRESH_NEGATIVE_S };
+	/* Asking again does not prolong it, or a client that retries would keep its new key unknown for ever. */
+	if (!remembered(slot(r, hash), hash, now_s))
+		*slot(r, hash) = (struct refresh_negative){ .kid_hash = hash, .until_s = now_s + REFRESH_NEGATIVE_S };
 }
 
 int64_t refresh_age_s(const struct refresh *r, int64_t now_s)

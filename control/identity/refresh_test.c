@@ -78,6 +78,7 @@ static void unknown_kid(void **state)
 	assert_false(refresh_want(&r, bytes_str("new"), 20)); /* within 30 s of the last */
 	refresh_kid_missing(&r, bytes_str("new"), 20);
 	assert_false(refresh_want(&r, bytes_str("new"), 49)); /* remembered */
+	refresh_kid_missing(&r, bytes_str("new"), 49);        /* which does not prolong it */
 	assert_true(refresh_want(&r, bytes_str("newer"), 49));
 	assert_true(refresh_want(&r, bytes_str("new"), 50));
 	assert_int_equal(refresh_next(&r, 50), REFRESH_LOAD);

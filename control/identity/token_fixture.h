@@ -79,7 +79,7 @@ static unsigned fixture_serve(struct identity *id, int64_t offset_s)
 	return count;
 }
 
-static struct identity *fixture_identity(void)
+static inline struct identity *fixture_identity(void)
 {
 	char why[256];
 	struct identity *id = identity_create(fixture_issuers, ISSUERS, NULL, why, sizeof(why));
@@ -132,7 +132,7 @@ static const char *fixture_payload(unsigned issuer, const char *name, const char
 	return text;
 }
 
-static enum identity_reason fixture_verify_with(struct identity *id, struct bytes token, int64_t offset_s, const uint8_t *cert, struct principal **out)
+static inline enum identity_reason fixture_verify_with(struct identity *id, struct bytes token, int64_t offset_s, const uint8_t *cert, struct principal **out)
 {
 	struct identity_login login = { .token = token, .now = fixture_clock(offset_s), .epoch = 1, .cert_sha256 = cert };
 	struct identity_failure why;
@@ -143,7 +143,7 @@ static enum identity_reason fixture_verify_with(struct identity *id, struct byte
 	return why.reason;
 }
 
-static enum identity_reason fixture_verify(struct identity *id, struct bytes token, int64_t offset_s)
+static inline enum identity_reason fixture_verify(struct identity *id, struct bytes token, int64_t offset_s)
 {
 	struct principal *p;
 	enum identity_reason reason = fixture_verify_with(id, token, offset_s, NULL, &p);
