@@ -73,7 +73,7 @@ struct tcp_receive {
 	uint32_t edge;            /* RCV.NXT + RCV.WND as advertised; never moves back */
 	uint32_t limit_bytes;
 	uint32_t fin_seq;
-	uint32_t unacked_bytes;   /* in order since the last ACK */
+	uint32_t unacked_segments; /* in order since the last ACK */
 	uint32_t ts_recent;
 	uint32_t ack_sent;        /* Last.ACK.sent (RFC 7323 4.3) */
 	uint64_t ts_recent_at_us;
@@ -99,7 +99,6 @@ struct tcp_send {
 	struct tcp_queue queue;   /* from base: unacknowledged, then unsent */
 	struct tcp_chunk *cursor; /* holds the byte at `cursor_seq`, the start of what `cursor` has left of it */
 	uint32_t cursor_seq;
-	uint32_t push_seq;        /* PSH belongs to the segment that ends here */
 };
 
 enum tcp_timer {
@@ -117,13 +116,15 @@ struct tcp_half {
 	uint8_t keepalives;
 	bool timestamps, sack, window_scale; /* agreed */
 	bool ack_now;             /* an ACK must go out with the next output */
-	bool reset_now;           /* a RST must go out */
+	bool reset_now;           /* a RST must go out, with `reset_seq` */
+	bool aborted;             /* by us: whatever the peer still sends is answered with a RST */
 	bool was_reset;           /* a valid RST came */
 	bool timed_out;           /* the peer stopped answering */
 	bool retransmit_now, probe_now, window_probe_now, keepalive_now;
 	bool interactive;         /* we sent since the last data came: request-reply */
 	uint8_t challenges;       /* spent in this second */
 	uint64_t challenge_second;
+	uint32_t reset_seq;
 	uint32_t ts_offset;       /* our TSval = now in ms + offset */
 	uint64_t heard_at_us, sent_at_us;
 	struct tcp_receive receive;
@@ -215,7 +216,7 @@ bool tcp_read_closed(const struct tcp_half *half);
 /* How many bytes tcp_send would take now; 0 unless established and not closed for sending, or when memory is out. */
 size_t tcp_send_space(const struct tcp_half *half);
 
-/* Queues bytes (copied). Returns how many were taken. They go out with the next output; PSH ends each write. */
+/* Queues bytes (copied). Returns how many were taken. They go out with the next output; PSH is set where the queue ends. */
 size_t tcp_send(struct tcp_half *half, const void *base, size_t len);
 
 /* A FIN follows what is queued. No more writes. Idempotent. */

@@ -1,0 +1,129 @@
+/* congestion.c: RFC 9438 in integers.
+ *
+ *   W_cubic(t) = C * (t - K)^3 + W_max    C = 0.4 segments/s^3, beta = 0.7
+ *   K = cbrt((W_max - cwnd_epoch) / C)
+ * Times are milliseconds, windows bytes: 0.4 * mss / 10^9 bytes per cubic millisecond. |t - K| is bounded to 100 s, so that
+ * the cube times the largest MSS stays inside 64 bits.
+ */
+#include "dataplane/tcp/congestion.h"
+
+#define OFFSET_MS_MAX 100000
+
+static uint32_t max_u32(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+/* The largest r with r^3 <= x; 22 rounds at most. */
+static uint32_t cube_root(uint64_t x)
+{
+	uint64_t low = 0, high = 2000000;
+
+	while (low < high) {
+		uint64_t middle = (low + high + 1) / 2;
+
+		if (middle * middle * middle <= x)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return (uint32_t)low;
+}
+
+void tcp_congestion_init(struct tcp_congestion *c, uint32_t mss)
+{
+	uint32_t initial = max_u32(2 * mss, 14600); /* RFC 6928 2 */
+
+	*c = (struct tcp_congestion){
+		.window_bytes = initial < 10 * mss ? initial : 10 * mss,
+		.threshold_bytes = UINT32_MAX,
+	};
+}
+
+static void start_epoch(struct tcp_congestion *c, uint32_t mss, uint64_t now_us)
+{
+	uint64_t below = c->peak_bytes > c->window_bytes ? c->peak_bytes - c->window_bytes : 0;
+
+	c->epoch_us = now_us;
+	c->origin_bytes = c->window_bytes;
+	c->friendly_bytes = c->window_bytes;
+	c->acked_bytes = 0;
+	c->peak_bytes = max_u32(c->peak_bytes, c->window_bytes);
+	c->k_ms = cube_root(below * 2500000000ull / mss);
+}
+
+static uint32_t cubic(const struct tcp_congestion *c, uint32_t mss, uint64_t t_ms)
+{
+	int64_t offset = (int64_t)(t_ms > OFFSET_MS_MAX ? OFFSET_MS_MAX : t_ms) - (int64_t)c->k_ms;
+	int64_t grown;
+
+	if (offset < -OFFSET_MS_MAX)
+		offset = -OFFSET_MS_MAX;
+	grown = offset * offset * offset / 10 * 4 / 1000 * mss / 1000000 + c->peak_bytes;
+	if (grown < 0)
+		return 0;
+	return grown > INT32_MAX ? INT32_MAX : (uint32_t)grown;
+}
+
+static void avoid_congestion(struct tcp_congestion *c, uint32_t mss, uint32_t rtt_us, uint64_t now_us)
+{
+	uint32_t window = c->window_bytes;
+	uint64_t t_us = now_us - c->epoch_us;
+	uint32_t target = cubic(c, mss, (t_us + rtt_us) / 1000);
+	/* RFC 9438 4.3: alpha is 3 * (1 - beta) / (1 + beta) = 9/17 until W_est reaches the window before the loss */
+	uint64_t gain = c->friendly_bytes >= c->peak_bytes ? mss : mss * 9ull / 17;
+
+	c->friendly_bytes += (uint32_t)(gain * c->acked_bytes / window);
+	if (cubic(c, mss, t_us / 1000) < c->friendly_bytes) {
+		c->window_bytes = max_u32(window, c->friendly_bytes);
+	} else {
+		target = target < window ? window : target; /* 4.2: at least cwnd, at most 1.5 cwnd */
+		target = target > window + window / 2 ? window + window / 2 : target;
+		c->window_bytes = window + (uint32_t)((uint64_t)(target - window) * c->acked_bytes / window);
+	}
+	c->acked_bytes = 0;
+}
+
+void tcp_congestion_acked(struct tcp_congestion *c, uint32_t mss, uint32_t acked, uint32_t rtt_us, uint64_t now_us)
+{
+	if (c->window_bytes >= UINT32_MAX / 4)
+		return;
+	if (c->window_bytes < c->threshold_bytes) { /* slow start; RFC 9406 2 allows all that was acknowledged */
+		c->window_bytes += acked < 8 * mss ? acked : 8 * mss;
+		return;
+	}
+	if (c->epoch_us == 0)
+		start_epoch(c, mss, now_us);
+	c->acked_bytes += acked;
+	if (c->acked_bytes >= mss)
+		avoid_congestion(c, mss, rtt_us, now_us);
+}
+
+static void reduce(struct tcp_congestion *c, uint32_t mss, uint32_t flight)
+{
+	bool shrinking = c->window_bytes < c->peak_bytes;
+
+	/* RFC 9438 4.7: a flow that loses below its last peak gives room to others */
+	c->peak_bytes = shrinking ? (uint32_t)(c->window_bytes * 17ull / 20) : c->window_bytes;
+	c->threshold_bytes = max_u32((uint32_t)(flight * 7ull / 10), 2 * mss); /* 4.6 */
+	c->epoch_us = 0;
+}
+
+void tcp_congestion_lost(struct tcp_congestion *c, uint32_t mss, uint32_t flight)
+{
+	reduce(c, mss, flight);
+	c->window_bytes = c->threshold_bytes;
+}
+
+void tcp_congestion_timeout(struct tcp_congestion *c, uint32_t mss, uint32_t flight)
+{
+	reduce(c, mss, flight);
+	c->window_bytes = mss; /* RFC 5681 3.1: the loss window */
+}
+
+void tcp_congestion_idle(struct tcp_congestion *c, uint32_t mss)
+{
+	struct tcp_congestion fresh;
+
+	tcp_congestion_init(&fresh, mss);
+	if (c->window_bytes > fresh.window_bytes)
+		c->window_bytes = fresh.window_bytes;
+	c->epoch_us = 0;
+}

@@ -1,0 +1,375 @@
+/* output.c: what one half has to say, most urgent first:
+ *
+ *   RST | SYN, SYN-ACK | what was lost | new data and FIN | probes | an ACK, if nothing of the above carried it
+ *
+ * A segment is built, offered to `emit`, and only if it was taken does the half's state move: a full port loses nothing.
+ */
+#include "dataplane/tcp/half.h"
+
+#include "dataplane/tcp/options.h"
+#include "dataplane/tcp/reassembly.h"
+#include "dataplane/tcp/send.h"
+#include "dataplane/tcp/seq.h"
+
+struct output {
+	struct tcp_pair *pair;
+	struct tcp_half *half;
+	tcp_emit *emit;
+	void *context;
+	unsigned budget;
+	bool full;
+	uint64_t now_us;
+};
+
+static bool open_for_more(const struct output *o)
+{
+	return !o->full && o->budget > 0;
+}
+
+static bool offer(struct output *o, const struct tcp_segment *segment)
+{
+	if (!open_for_more(o))
+		return false;
+	if (!o->emit(o->context, segment)) {
+		o->full = true;
+		return false;
+	}
+	o->budget--;
+	return true;
+}
+
+/* Window and edge: the field is rounded up, since rounding down would take back what was advertised. */
+static uint16_t window_field(const struct tcp_half *half, uint32_t edge)
+{
+	uint32_t units = (edge - half->receive.next + (1u << half->receive.shift) - 1) >> half->receive.shift;
+
+	return units > UINT16_MAX ? UINT16_MAX : (uint16_t)units;
+}
+
+static void acknowledge_with(struct output *o, struct tcp_segment *segment)
+{
+	struct tcp_half *half = o->half;
+
+	segment->ack = half->receive.next;
+	segment->window = window_field(half, tcp_half_edge(half));
+	segment->options.has_mss = segment->options.has_shift = segment->options.sack_permitted = false;
+	segment->options.sack_count = 0;
+	segment->options.has_timestamps = half->timestamps;
+	if (half->timestamps) {
+		segment->options.ts_value = tcp_options_clock(o->now_us) + half->ts_offset;
+		segment->options.ts_echo = half->receive.ts_recent;
+	}
+	if (half->sack && (half->receive.sack_count > 0 || half->receive.duplicate_known))
+		tcp_sack_report(&half->receive, &segment->options);
+}
+
+static void acknowledged(struct output *o, const struct tcp_segment *segment)
+{
+	struct tcp_half *half = o->half;
+	uint32_t edge = segment->ack + ((uint32_t)segment->window << half->receive.shift);
+
+	half->receive.edge = seq_max(half->receive.edge, edge);
+	half->receive.ack_sent = segment->ack;
+	half->receive.unacked_segments = 0;
+	half->receive.duplicate_known = false;
+	half->ack_now = false;
+	tcp_timer_stop(half, TCP_TIMER_ACK);
+}
+
+static void output_reset(struct output *o)
+{
+	struct tcp_half *half = o->half;
+	bool unborn = half->send.isn == half->send.next && half->send.mss == 0; /* never answered: refuse as the server did */
+	struct tcp_segment segment = {
+		.seq = unborn ? 0 : half->reset_seq,
+		.ack = half->receive.next,
+		.flags = half->aborted ? TCP_RST | TCP_ACK : TCP_RST,
+	};
+
+	if (!half->aborted)
+		segment.ack = 0;
+	if (offer(o, &segment))
+		half->reset_now = false;
+}
+
+static uint16_t syn_window(uint16_t window, uint32_t limit)
+{
+	return window < limit ? window : (uint16_t)limit;
+}
+
+/* The SYN to the server, or the SYN-ACK to the client: the other end's own, with what we filtered. */
+static void output_syn(struct output *o)
+{
+	struct tcp_half *half = o->half;
+	struct tcp_send *s = &half->send;
+	bool answer = half->state == TCP_SYN_RECEIVED;
+	struct tcp_segment segment = {
+		.seq = s->isn,
+		.ack = answer ? half->receive.next : 0,
+		.flags = answer ? TCP_SYN | TCP_ACK : TCP_SYN,
+		.window = syn_window(o->pair->syn_window, half->receive.limit_bytes),
+		.options = o->pair->syn_options,
+	};
+
+	if (s->next != s->isn && !half->retransmit_now)
+		return;
+	if (segment.options.has_timestamps) {
+		segment.options.ts_value = tcp_options_clock(o->now_us) + half->ts_offset;
+		segment.options.ts_echo = answer ? half->receive.ts_recent : 0;
+	}
+	if (!offer(o, &segment))
+		return;
+	if (s->next == s->isn) {
+		half->rtt.timing = true;
+		half->rtt.timed_at_us = o->now_us;
+		half->rtt.timed_end = s->isn + 1;
+		tcp_timer_start(half, TCP_TIMER_RETRANSMIT,
+				o->now_us + tcp_rtt_timeout_us(&half->rtt, o->pair->config));
+	} else {
+		half->rtt.timing = false;
+	}
+	s->next = s->isn + 1;
+	half->retransmit_now = false;
+	if (!answer) {
+		half->receive.edge = segment.window; /* relative, until the server's ISN is known */
+	} else {
+		half->receive.edge = seq_max(half->receive.edge, half->receive.next + segment.window);
+		half->receive.ack_sent = segment.ack;
+	}
+}
+
+/* Sends [seq, end), where the last number may be the FIN's. Returns where it ended, `seq` when it was not taken. */
+static uint32_t put(struct output *o, uint32_t seq, uint32_t end)
+{
+	struct tcp_half *half = o->half;
+	struct tcp_send *s = &half->send;
+	uint32_t data_end = tcp_send_end(s);
+	uint32_t mss = s->mss, room, sent_end;
+	struct tcp_segment segment;
+
+	acknowledge_with(o, &segment);
+	room = mss - (uint32_t)tcp_options_bytes(&segment.options); /* RFC 6691: the MSS counts options as well */
+	segment.seq = seq;
+	segment.flags = TCP_ACK;
+	segment.span_count = 0;
+	segment.payload_bytes = 0;
+	if (seq_before(seq, data_end)) {
+		uint32_t len = seq_min(end, data_end) - seq;
+
+		(void)tcp_send_spans(s, seq, len < room ? len : room, &segment);
+	}
+	sent_end = seq + segment.payload_bytes;
+	if (sent_end == data_end && segment.payload_bytes > 0)
+		segment.flags |= TCP_PSH;
+	if (sent_end == data_end && seq_after(end, data_end)) {
+		segment.flags |= TCP_FIN;
+		sent_end++;
+	}
+	if (sent_end == seq || !offer(o, &segment))
+		return seq;
+	acknowledged(o, &segment);
+	half->sent_at_us = o->now_us;
+	half->interactive = true;
+	if (seq_before(s->next, sent_end)) {
+		s->next = sent_end;
+		if (!half->rtt.timing) {
+			half->rtt.timing = true;
+			half->rtt.timed_at_us = o->now_us;
+			half->rtt.timed_end = sent_end;
+		}
+	} else if (half->rtt.timing && seq_before(seq, half->rtt.timed_end)) {
+		half->rtt.timing = false; /* Karn */
+	}
+	if (segment.flags & TCP_FIN && !s->fin_sent) {
+		s->fin_sent = true;
+		tcp_half_step(half, TCP_ON_FIN_OUT);
+	}
+	return sent_end;
+}
+
+static void retransmit_first(struct output *o)
+{
+	struct tcp_half *half = o->half;
+	uint32_t start, end, sent;
+
+	if (!half->retransmit_now || !tcp_recovery_hole(&half->recovery, half->send.una, half->send.next, &start, &end)) {
+		half->retransmit_now = false;
+		return;
+	}
+	sent = put(o, start, end);
+	if (sent == start)
+		return;
+	half->retransmit_now = false;
+	half->recovery.high_rxt = seq_max(half->recovery.high_rxt, sent);
+	tcp_timer_retransmit(half, o->now_us);
+}
+
+/* RFC 6675 5 (C): holes below the lost edge, as far as the pipe allows. */
+static void retransmit_lost(struct output *o, uint32_t *pipe)
+{
+	struct tcp_half *half = o->half;
+	struct tcp_recovery *r = &half->recovery;
+	struct tcp_flight f = tcp_half_flight(half);
+	uint32_t edge, start, end, from;
+
+	if (r->mode == TCP_RECOVERY_NONE)
+		return;
+	edge = tcp_recovery_lost_edge(r, &f);
+	while (*pipe < half->congestion.window_bytes && open_for_more(o)) {
+		from = seq_max(r->high_rxt, f.una);
+		if (!tcp_recovery_hole(r, from, edge, &start, &end))
+			return;
+		from = put(o, start, end);
+		if (from == start)
+			return;
+		r->high_rxt = from;
+		*pipe += from - start;
+		if (half->timer_at_us[TCP_TIMER_RETRANSMIT] == TCP_NEVER_US)
+			tcp_timer_retransmit(half, o->now_us);
+	}
+}
+
+/* How far new data may go: the peer's window and the congestion window. */
+static uint32_t new_limit(const struct tcp_half *half, uint32_t pipe)
+{
+	const struct tcp_send *s = &half->send;
+	uint32_t window_end = s->una + s->window;
+	uint32_t room = half->congestion.window_bytes > pipe ? half->congestion.window_bytes - pipe : 0;
+
+	return seq_min(window_end, s->next + room);
+}
+
+/* RFC 9293 3.8.6.2.1: a full segment, or all there is, or half of the largest window ever, or nothing is in flight. */
+static bool worth_sending(const struct tcp_half *half, uint32_t usable, uint32_t unsent)
+{
+	return usable + TCP_OPTIONS_BYTES_MAX >= half->send.mss || usable >= unsent || usable >= half->send.window_max / 2 ||
+	       half->send.next == half->send.una;
+}
+
+static void send_new(struct output *o, uint32_t pipe)
+{
+	struct tcp_half *half = o->half;
+	struct tcp_send *s = &half->send;
+	uint32_t all = tcp_send_end(s) + s->fin_queued;
+	uint32_t limit;
+
+	if (!seq_before(s->next, all))
+		return;
+	if (s->next == s->una && o->now_us - half->sent_at_us > half->rtt.timeout_us)
+		tcp_congestion_idle(&half->congestion, s->mss);
+	limit = new_limit(half, pipe);
+	while (seq_before(s->next, all) && open_for_more(o)) {
+		uint32_t before = s->next, end = seq_min(limit, all);
+
+		/* A FIN needs neither window nor pipe: it is not data that the peer must buffer. */
+		if (s->next == tcp_send_end(s))
+			end = all;
+		if (!seq_before(s->next, end) || !worth_sending(half, end - s->next, all - s->next))
+			break;
+		if (put(o, before, end) == before)
+			break;
+	}
+	/* RFC 6298 5.1: started, not restarted; persist, if it is the window that stops us */
+	if (half->timer_at_us[TCP_TIMER_RETRANSMIT] == TCP_NEVER_US)
+		tcp_timer_retransmit(half, o->now_us);
+}
+
+/* RFC 8985 7.3: new data if there is any, else the last segment again. */
+static void probe_tail(struct output *o)
+{
+	struct tcp_half *half = o->half;
+	struct tcp_send *s = &half->send;
+	uint32_t start = s->next, end = tcp_send_end(s) + s->fin_queued;
+
+	if (!half->probe_now)
+		return;
+	if (s->next == s->una) {
+		half->probe_now = false;
+		return;
+	}
+	half->recovery.probe_resent = !seq_before(s->next, end) || !seq_before(s->next, s->una + s->window);
+	if (half->recovery.probe_resent) {
+		uint32_t flight = s->next - s->una, mss = s->mss - TCP_OPTIONS_BYTES_MAX;
+
+		end = s->next;
+		start = flight < mss ? s->una : s->next - mss;
+	} else {
+		end = seq_min(end, s->una + s->window);
+	}
+	if (put(o, start, end) == start)
+		return;
+	half->probe_now = false;
+	half->recovery.probe_end = s->next;
+	tcp_timer_retransmit(half, o->now_us);
+}
+
+/* An empty segment below the window, which the peer must answer (RFC 9293 3.8.4). */
+static void probe_peer(struct output *o)
+{
+	struct tcp_half *half = o->half;
+	struct tcp_segment segment;
+
+	if (!half->window_probe_now && !half->keepalive_now)
+		return;
+	acknowledge_with(o, &segment);
+	segment.seq = half->send.una - 1;
+	segment.flags = TCP_ACK;
+	segment.span_count = 0;
+	segment.payload_bytes = 0;
+	if (offer(o, &segment)) {
+		acknowledged(o, &segment);
+		half->window_probe_now = half->keepalive_now = false;
+	}
+}
+
+static void output_ack(struct output *o)
+{
+	struct tcp_half *half = o->half;
+	struct tcp_segment segment;
+
+	if (!half->ack_now && !tcp_half_update_due(half))
+		return;
+	acknowledge_with(o, &segment);
+	segment.seq = half->send.next;
+	segment.flags = TCP_ACK;
+	segment.span_count = 0;
+	segment.payload_bytes = 0;
+	if (offer(o, &segment))
+		acknowledged(o, &segment);
+}
+
+static void output_synchronized(struct output *o)
+{
+	struct tcp_half *half = o->half;
+	struct tcp_flight f = tcp_half_flight(half);
+	uint32_t pipe;
+
+	if (half->state != TCP_TIME_WAIT && half->state != TCP_FIN_WAIT_2) {
+		retransmit_first(o);
+		pipe = tcp_recovery_pipe(&half->recovery, &f);
+		retransmit_lost(o, &pipe);
+		send_new(o, pipe);
+		probe_tail(o);
+	}
+	probe_peer(o);
+	output_ack(o);
+}
+
+enum tcp_output_status tcp_pair_output(struct tcp_pair *pair, enum tcp_side side, tcp_emit *emit, void *context,
+				       unsigned segments_max, uint64_t now_us)
+{
+	struct output o = {
+		.pair = pair, .half = &pair->half[side], .emit = emit, .context = context, .budget = segments_max,
+		.now_us = now_us,
+	};
+
+	if (o.half->reset_now)
+		output_reset(&o);
+	if (o.half->state == TCP_SYN_SENT || o.half->state == TCP_SYN_RECEIVED)
+		output_syn(&o);
+	else if (tcp_established(o.half))
+		output_synchronized(&o);
+	if (o.full)
+		return TCP_OUTPUT_FULL;
+	return o.budget == 0 ? TCP_OUTPUT_MORE : TCP_OUTPUT_IDLE;
+}

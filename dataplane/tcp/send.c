@@ -1,0 +1,71 @@
+/* send.c: the cursor never lies behind base: what it pointed to is either still queued or was acknowledged. */
+#include "dataplane/tcp/send.h"
+
+#include "dataplane/tcp/seq.h"
+
+void tcp_send_init(struct tcp_send *send, uint32_t isn, uint32_t limit_bytes)
+{
+	*send = (struct tcp_send){
+		.isn = isn, .una = isn, .next = isn, .base = isn + 1, .cursor_seq = isn + 1, .limit_bytes = limit_bytes,
+	};
+}
+
+void tcp_send_grown(struct tcp_send *send)
+{
+	if (!send->cursor) {
+		send->cursor = send->queue.head;
+		send->cursor_seq = send->base;
+	}
+}
+
+uint32_t tcp_send_acked(struct tcp_send *send, struct tcp_pool *pool, uint32_t upto)
+{
+	uint32_t freed;
+
+	if (!seq_after(upto, send->base))
+		return 0;
+	freed = (uint32_t)tcp_queue_consume(&send->queue, pool, upto - send->base);
+	send->base += freed;
+	if (seq_before(send->cursor_seq, send->base) || !send->queue.head) {
+		send->cursor = send->queue.head;
+		send->cursor_seq = send->base;
+	}
+	return freed;
+}
+
+/* The chunk that holds `seq`, its first byte's number in *first. A retransmission does not move the cursor. */
+static struct tcp_chunk *find(struct tcp_send *send, uint32_t seq, uint32_t *first)
+{
+	bool from_cursor = send->cursor && seq_upto(send->cursor_seq, seq);
+	struct tcp_chunk *chunk = from_cursor ? send->cursor : send->queue.head;
+
+	*first = from_cursor ? send->cursor_seq : send->base;
+	while (chunk && seq - *first >= chunk->len) {
+		*first += chunk->len;
+		chunk = chunk->next;
+	}
+	if (from_cursor && chunk) {
+		send->cursor = chunk;
+		send->cursor_seq = *first;
+	}
+	return chunk;
+}
+
+uint32_t tcp_send_spans(struct tcp_send *send, uint32_t seq, uint32_t len, struct tcp_segment *segment)
+{
+	uint32_t first, sum = 0;
+	struct tcp_chunk *chunk = find(send, seq, &first);
+	uint32_t skip = seq - first;
+
+	segment->span_count = 0;
+	for (; chunk && sum < len && segment->span_count < TCP_SPANS_MAX; chunk = chunk->next) {
+		uint32_t part = chunk->len - skip;
+
+		part = part < len - sum ? part : len - sum;
+		segment->spans[segment->span_count++] = bytes_of(chunk->data + chunk->offset + skip, part);
+		sum += part;
+		skip = 0;
+	}
+	segment->payload_bytes = sum;
+	return sum;
+}

@@ -1,0 +1,184 @@
+/* timers.c: three deadlines a half. The retransmission timer has four meanings, and only one at a time:
+ *
+ *   SYN or SYN-ACK unanswered        time-out, back-off, give up after syn_retries
+ *   data or FIN in flight            a tail loss probe first when that comes sooner, then the time-out (RFC 6298 5)
+ *   nothing in flight, window zero   persist: probe, back-off, never give up while the peer answers (RFC 9293 3.8.6.1)
+ *   nothing to do                    off
+ */
+#include "dataplane/tcp/half.h"
+
+#include "dataplane/tcp/send.h"
+#include "dataplane/tcp/seq.h"
+
+#define PROBE_MIN_US 10000      /* RFC 8985 7.2, with a floor for poll loops */
+#define PROBE_ALONE_US 50000    /* a single segment may meet a delayed ACK */
+
+void tcp_timer_stop(struct tcp_half *half, enum tcp_timer timer)
+{
+	half->timer_at_us[timer] = TCP_NEVER_US;
+}
+
+void tcp_timer_start(struct tcp_half *half, enum tcp_timer timer, uint64_t at_us)
+{
+	half->timer_at_us[timer] = at_us;
+}
+
+static bool probe_allowed(const struct tcp_half *half)
+{
+	return half->state >= TCP_ESTABLISHED && half->recovery.mode == TCP_RECOVERY_NONE && !half->recovery.probing &&
+	       half->retries == 0 && half->rtt.smoothed_us > 0;
+}
+
+static uint64_t probe_us(const struct tcp_half *half)
+{
+	uint64_t us = 2ull * half->rtt.smoothed_us;
+
+	us = us < PROBE_MIN_US ? PROBE_MIN_US : us;
+	return half->send.next - half->send.una <= half->send.mss ? us + PROBE_ALONE_US : us;
+}
+
+void tcp_timer_retransmit(struct tcp_half *half, uint64_t now_us)
+{
+	const struct tcp_config *config = tcp_pair_of(half)->config;
+	const struct tcp_send *s = &half->send;
+	uint64_t timeout = tcp_rtt_timeout_us(&half->rtt, config);
+	bool unsent = seq_before(s->next, tcp_send_end(s)) || (s->fin_queued && !s->fin_sent);
+
+	if (s->next != s->una) {
+		if (probe_allowed(half) && probe_us(half) < timeout)
+			timeout = probe_us(half);
+		tcp_timer_start(half, TCP_TIMER_RETRANSMIT, now_us + timeout);
+	} else if (unsent && s->window == 0 && tcp_state_synchronized(half->state)) {
+		if (half->timer_at_us[TCP_TIMER_RETRANSMIT] == TCP_NEVER_US)
+			tcp_timer_start(half, TCP_TIMER_RETRANSMIT, now_us + timeout);
+	} else {
+		tcp_timer_stop(half, TCP_TIMER_RETRANSMIT);
+	}
+}
+
+void tcp_timer_wait(struct tcp_half *half, uint64_t now_us)
+{
+	for (unsigned i = 0; i < TCP_TIMER_COUNT; i++)
+		tcp_timer_stop(half, i);
+	tcp_timer_start(half, TCP_TIMER_LINGER, now_us + tcp_pair_of(half)->config->time_wait_us);
+}
+
+static unsigned give_up(struct tcp_half *half)
+{
+	half->timed_out = true;
+	tcp_half_abort(half);
+	return TCP_EVENT_RESET;
+}
+
+static void back_off(struct tcp_half *half, uint64_t now_us)
+{
+	half->rtt.backoff += half->rtt.backoff < UINT8_MAX;
+	half->rtt.timing = false;
+	tcp_timer_start(half, TCP_TIMER_RETRANSMIT,
+			now_us + tcp_rtt_timeout_us(&half->rtt, tcp_pair_of(half)->config));
+}
+
+static unsigned handshake_due(struct tcp_half *half, uint64_t now_us)
+{
+	if (++half->retries > tcp_pair_of(half)->config->syn_retries) {
+		/* Nobody answered the SYN: the client is not told, as it would not be without us. */
+		half->timed_out = true;
+		if (half->state == TCP_SYN_SENT)
+			tcp_half_close(half, TCP_ON_EXPIRED);
+		else
+			tcp_half_abort(half);
+		return TCP_EVENT_RESET;
+	}
+	half->retransmit_now = true;
+	back_off(half, now_us);
+	return 0;
+}
+
+static unsigned timeout_due(struct tcp_half *half, uint64_t now_us)
+{
+	struct tcp_recovery *r = &half->recovery;
+	struct tcp_send *s = &half->send;
+
+	if (half->retries >= tcp_pair_of(half)->config->retries)
+		return give_up(half);
+	if (half->retries++ == 0) /* RFC 5681 3.1: once for the same segment */
+		tcp_congestion_timeout(&half->congestion, s->mss, s->next - s->una);
+	/* A peer that SACKed the very next byte and does not acknowledge it has reneged (RFC 2018 8). */
+	if (half->retries > 1)
+		tcp_recovery_clear(r, tcp_pair_of(half)->pool);
+	half->congestion.window_bytes = s->mss;
+	r->mode = TCP_RECOVERY_TIMEOUT;
+	r->point = s->next;
+	r->high_rxt = s->una;
+	r->pass_next = s->next;
+	r->duplicates = 0;
+	r->probing = false;
+	back_off(half, now_us);
+	return 0;
+}
+
+static unsigned retransmit_due(struct tcp_half *half, uint64_t now_us)
+{
+	struct tcp_send *s = &half->send;
+
+	if (!tcp_state_synchronized(half->state))
+		return handshake_due(half, now_us);
+	if (s->next == s->una) { /* persist */
+		if (s->window != 0 || half->retries >= tcp_pair_of(half)->config->retries) {
+			tcp_timer_stop(half, TCP_TIMER_RETRANSMIT);
+			return s->window != 0 ? 0 : give_up(half);
+		}
+		half->retries++; /* an answer sets it back */
+		half->window_probe_now = true;
+		back_off(half, now_us);
+		return 0;
+	}
+	if (probe_allowed(half) && probe_us(half) < tcp_rtt_timeout_us(&half->rtt, tcp_pair_of(half)->config)) {
+		half->probe_now = true;
+		half->recovery.probing = true;
+		half->recovery.probe_end = s->next;
+		tcp_timer_retransmit(half, now_us);
+		return 0;
+	}
+	return timeout_due(half, now_us);
+}
+
+static unsigned linger_due(struct tcp_half *half, uint64_t now_us)
+{
+	const struct tcp_config *config = tcp_pair_of(half)->config;
+	uint64_t idle_until = half->heard_at_us + config->keepalive_idle_us;
+
+	tcp_timer_stop(half, TCP_TIMER_LINGER);
+	if (half->state == TCP_TIME_WAIT) {
+		tcp_half_close(half, TCP_ON_EXPIRED);
+		return 0;
+	}
+	if (config->keepalive_idle_us == 0 || !tcp_state_synchronized(half->state))
+		return 0;
+	if (now_us < idle_until || half->send.next != half->send.una) {
+		half->keepalives = 0;
+		idle_until = now_us < idle_until ? idle_until : now_us + config->keepalive_idle_us;
+		tcp_timer_start(half, TCP_TIMER_LINGER, idle_until);
+		return 0;
+	}
+	if (half->keepalives++ >= config->keepalive_probes)
+		return give_up(half);
+	half->keepalive_now = true;
+	tcp_timer_start(half, TCP_TIMER_LINGER, now_us + config->keepalive_interval_us);
+	return 0;
+}
+
+unsigned tcp_half_timer(struct tcp_half *half, uint64_t now_us)
+{
+	unsigned events = 0;
+
+	if (half->timer_at_us[TCP_TIMER_ACK] <= now_us) {
+		tcp_timer_stop(half, TCP_TIMER_ACK);
+		half->ack_now = true;
+	}
+	if (half->timer_at_us[TCP_TIMER_RETRANSMIT] <= now_us)
+		events |= retransmit_due(half, now_us);
+	if (half->timer_at_us[TCP_TIMER_LINGER] <= now_us)
+		events |= linger_due(half, now_us);
+	return events;
+}
