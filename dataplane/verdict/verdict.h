@@ -2,8 +2,10 @@
  *
  * Order-free: each access of each statement is judged by itself against every rule; block is stricter than hold, hold
  * than allow; the strictest verdict of any access is the command's. An access that no rule matched gets defaults.unmatched.
- * What is not understood (no classification, verb `unknown`, a statement without any access, more than LIMIT_ACCESSES) is never
- * allowed: rules that list `unknown` may block or hold it, otherwise defaults.unknown decides.
+ * What is not understood (no classification, verb `unknown`, an object without a name, a statement without any access, more than
+ * LIMIT_ACCESSES accesses and statements together) is never allowed: rules that list `unknown` may block or hold it, otherwise
+ * defaults.unknown decides. A level that is not known (an empty `database`) fits every pattern of a block or hold rule and none of
+ * an allow rule. A held unknown is released with all classes masked.
  * Names: a relation or function without schema is looked up in `default_schema`, names that begin with pg_ in
  * pg_catalog, and everything below `database`; settings and other objects stand for themselves.
  *

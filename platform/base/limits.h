@@ -38,6 +38,7 @@
 #define LIMIT_SAY_BYTES 512
 #define LIMIT_APPROVALS 256               /* kinds of approval in one policy */
 #define LIMIT_PATTERNS 1024               /* rules' text patterns: their hits are a bit set of this size */
+#define LIMIT_LISTENERS 4096              /* addresses of all services together */
 #define LIMIT_LEVELS 8                    /* levels of one object pattern */
 #define LIMIT_ACCESSES 512                /* judged per command; more is unknown: bounds a verdict in the poll loop */
 #define LIMIT_VERDICT_RULES 64            /* matched rules named in one verdict */

@@ -44,6 +44,7 @@ enum command_reason {
 	REASON_APPROVAL,        /* denied, expired, superseded */
 	REASON_CONTROL_LOST,    /* control or journal not available */
 	REASON_PATTERN,         /* a pattern raised the verdict */
+	REASON_ORACLE,          /* a masked class stands in a predicate, and no rule allows that */
 	REASON_count
 };
 

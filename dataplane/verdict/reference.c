@@ -1,0 +1,166 @@
+#include "dataplane/verdict/reference.h"
+
+struct named {
+	unsigned count;
+	const char *level[4];
+};
+
+/* Recursive, over the pattern's text; only "…" around a whole level is used by the random policies. */
+static bool glob(const char *pattern, const struct named *n, unsigned at, bool open)
+{
+	const char *dot = pattern + (*pattern == '"' ? strcspn(pattern + 1, "\"") + 2 : strcspn(pattern, "."));
+	const char *rest = *dot ? dot + 1 : NULL;
+	size_t len = (size_t)(dot - pattern);
+	char level[64];
+
+	memcpy(level, pattern + (*pattern == '"'), len - (*pattern == '"' ? 2 : 0));
+	level[len - (*pattern == '"' ? 2 : 0)] = 0;
+	if (strcmp(level, "**") == 0) {
+		for (unsigned skip = at; skip <= n->count; skip++)
+			if (rest ? glob(rest, n, skip, open) : skip == n->count)
+				return true;
+		return false;
+	}
+	if (at >= n->count || (strcmp(level, "*") != 0 && strcmp(level, n->level[at]) != 0 && !(open && n->level[at][0] == 0)))
+		return false;
+	return rest ? glob(rest, n, at + 1, open) : at + 1 == n->count;
+}
+
+static bool any(struct spec_names patterns, const struct named *n, bool open)
+{
+	for (unsigned i = 0; i < patterns.count; i++)
+		if (glob(patterns.name[i], n, 0, open))
+			return true;
+	return false;
+}
+
+static struct named name_of(const struct random_request *q, const struct random_access *a)
+{
+	struct named n = { 0 };
+	bool table = a->kind == OBJECT_RELATION || a->kind == OBJECT_FUNCTION;
+	const char *schema = q->request.default_schema.len ? "other" : "public";
+
+	if (a->levels == 0)
+		return n;
+	if (table && a->levels < 3)
+		n.level[n.count++] = (const char *)q->request.database.base;
+	if (table && a->levels == 1)
+		n.level[n.count++] = strncmp(a->level[0], "pg_", 3) == 0 ? "pg_catalog" : schema;
+	for (unsigned i = 0; i < a->levels; i++)
+		n.level[n.count++] = a->level[i];
+	return n;
+}
+
+static bool inside(const struct spec_source *s, const struct random_request *q)
+{
+	for (unsigned bit = 0; bit < s->bits; bit++)
+		if ((s->address[bit / 8] ^ q->request.source[bit / 8]) >> (7 - bit % 8) & 1)
+			return false;
+	return s->family == q->request.family;
+}
+
+static bool matches(const struct spec_rule *r, const struct random_request *q, enum verb verb, uint32_t flags, const struct named *n)
+{
+	const struct verdict_request *v = &q->request;
+	unsigned minute = (unsigned)(v->now_s / 60 + 4320) % 10080;
+	bool allow = r->action == POLICY_ALLOW;
+
+	return !r->observe && (r->services[0] >> v->service & 1) && (r->verbs >> verb & 1) &&
+	       (r->who_any || group_bits_meet(&r->who, &v->groups)) && !group_bits_meet(&r->except_who, &v->groups) &&
+	       (r->purpose_any || group_bits_has(&v->groups, 3)) &&
+	       (r->sources_count == 0 || (v->family == 0 ? !allow : inside(r->sources, q))) &&
+	       (r->windows_count == 0 || (minute >= r->windows->start && minute < r->windows->end)) && (r->flags & ~flags) == 0 &&
+	       (r->pattern == POLICY_NONE || (v->patterns.w[0] >> r->pattern & 1)) &&
+	       (r->objects.count == 0 || (n->count ? any(r->objects, n, !allow) : allow)) &&
+	       !(n->count && any(r->except_objects, n, allow));
+}
+
+static bool stricter_hold(const struct random_policy *p, unsigned a, unsigned b)
+{
+	return b == POLICY_NONE || p->rules[a].approval < p->rules[b].approval || (p->rules[a].approval == p->rules[b].approval && a < b);
+}
+
+struct sums {
+	unsigned first[POLICY_ACTION_count];
+	enum policy_action action, defaulted;
+	bool unknown;
+};
+
+static void one_access(const struct random_policy *p, const struct random_request *q, enum verb verb, uint32_t flags, const struct named *n,
+		       struct reference *out, struct sums *sums)
+{
+	enum policy_action action = POLICY_ALLOW;
+	bool found = false;
+
+	for (unsigned i = 0; i < p->spec.rules_count; i++) {
+		const struct spec_rule *r = &p->rules[i];
+		enum policy_action does = r->action;
+
+		if (!matches(r, q, verb, flags, n))
+			continue;
+		found = out->matched[i] = true;
+		if (does != POLICY_BLOCK && (flags & FLAG_tainted_predicate) && !r->oracle_allowed && class_bits_any(&r->mask))
+			does = POLICY_BLOCK;
+		if (does != POLICY_BLOCK) {
+			out->mask = class_bits_or(out->mask, r->mask);
+			if (r->rows_max && (!out->rows_max || r->rows_max < out->rows_max))
+				out->rows_max = r->rows_max;
+			if (r->bytes_max && (!out->bytes_max || r->bytes_max < out->bytes_max))
+				out->bytes_max = r->bytes_max;
+		}
+		if (does == POLICY_HOLD ? stricter_hold(p, i, sums->first[does]) : i < sums->first[does])
+			sums->first[does] = i;
+		action = does > action ? does : action;
+	}
+	if (!found) {
+		action = verb == VERB_unknown ? p->spec.defaults.unknown : p->spec.defaults.unmatched;
+		sums->defaulted = action > sums->defaulted ? action : sums->defaulted;
+	}
+	sums->unknown |= verb == VERB_unknown;
+	sums->action = action > sums->action ? action : sums->action;
+}
+
+static void statement(const struct random_policy *p, const struct random_request *q, unsigned s, struct reference *out, struct sums *sums)
+{
+	uint32_t flags = q->flags[s] | q->request.flags | (q->statements > 1 ? FLAG_multi_statement : 0);
+	struct named nothing = { 0 };
+
+	for (unsigned i = 0; i < q->accesses[s]; i++)
+		if (q->access[s][i].verb == VERB_ddl && (q->statements > 1 || q->request.in_transaction))
+			flags |= FLAG_ddl_in_transaction;
+	for (unsigned i = 0; i < q->accesses[s]; i++) {
+		const struct random_access *a = &q->access[s][i];
+		bool nameless = a->kind != OBJECT_NONE && (a->levels == 0 || a->level[a->levels - 1][0] == 0);
+		struct named n = name_of(q, a);
+
+		one_access(p, q, nameless ? VERB_unknown : a->verb, flags, &n, out, sums);
+	}
+	if (q->accesses[s] == 0)
+		one_access(p, q, VERB_unknown, q->request.flags, &nothing, out, sums);
+}
+
+void reference_evaluate(const struct random_policy *p, const struct random_request *q, struct reference *out)
+{
+	struct sums sums = { .first = { POLICY_NONE, POLICY_NONE, POLICY_NONE } };
+	struct named nothing = { 0 };
+	bool default_holds;
+
+	memset(out, 0, sizeof *out);
+	if (!q->known)
+		one_access(p, q, VERB_unknown, q->request.flags, &nothing, out, &sums);
+	for (unsigned s = 0; q->known && s < q->statements; s++)
+		statement(p, q, s, out, &sums);
+	out->action = sums.action;
+	out->deciding = sums.first[sums.action];
+	out->approval = POLICY_NONE;
+	if (sums.action != POLICY_HOLD)
+		return;
+	out->approval = out->deciding == POLICY_NONE ? POLICY_NONE : p->rules[out->deciding].approval;
+	default_holds = sums.defaulted == POLICY_HOLD;
+	if (default_holds && p->spec.defaults.approval < out->approval) {
+		out->approval = p->spec.defaults.approval;
+		out->deciding = POLICY_NONE;
+	}
+	for (unsigned i = 0; (default_holds || sums.unknown) && i < p->spec.classes_count; i++)
+		class_bits_add(&out->mask, i);
+}
