@@ -20,12 +20,12 @@
 
 enum mask_kind {
 	MASK_FULL,         /* "full", "redact": nothing of the value is left */
-	MASK_LAST4,        /* "last4", "partial": the last four characters stay; secrets are replaced in full */
+	MASK_LAST4,        /* "last4", "partial": the last four characters stay; secrets, mail and network addresses like full */
 	MASK_NULL,         /* "null": the protocol's NULL; as text, and inside a longer text, like full */
 	MASK_HASH,         /* "hash": 32 letters, keyed, equal for equal values of a class */
 	MASK_TOKEN,        /* "token": a keyed token, equal for equal values of a class, so that joins still work */
 	MASK_EMAIL_DOMAIN, /* "email-domain": `***@` and the domain; other classes like full */
-	MASK_ZERO,         /* "zero": digits become 0, the rest stays; values without a digit like full */
+	MASK_ZERO,         /* "zero": digits become 0 where the class is a number; other classes like full */
 	MASK_YEAR,         /* "year": a date keeps its year; other classes like full */
 	MASK_KIND_COUNT
 };

@@ -7,7 +7,8 @@
  *
  * Context: a class of 9 to 13 bare digits proves little (10 % of random numbers pass a checksum), so it is a hit
  * only where the column or key name, or a word just before the number in the same text, speaks for it. The caller
- * says so in struct match_want. Base columns' names, never an agent's alias, may lower a prior (`negative`).
+ * says so in struct match_want. A name only ever adds context, so that an alias chosen by an agent can raise a prior but
+ * not hide a value; a base column's name is used as well wherever lineage gives it.
  *
  * Ownership: a set is made by match_set_load, read only afterwards and shared by all workers; a scratch belongs to
  * one worker and is good only for the set it was created from. Nothing allocates after those two calls, nothing locks,
@@ -39,7 +40,8 @@ struct match_hit {
 	uint16_t class;
 };
 
-/* What a column's or key's name says. `strong` tags the column alone: its values are masked unseen. */
+/* What a column's or key's name says. `strong` tags the column alone: its values are masked unseen. `negative` has
+ * already been taken out of `weak`, and out of `strong` for classes that have no pattern. */
 struct match_name {
 	struct class_bits strong, weak, negative;
 };
@@ -74,8 +76,8 @@ size_t match_longest(const struct match_set *set);
 /* Evidence of a name: tokens of camelCase, snake_case and the like, case folded, several languages. */
 struct match_name match_name(const struct match_set *set, struct bytes name);
 
-/* What to look for in a column of this name: `classes` less those the name speaks against, with weak and strong
- * ones as context. An empty name gives no context and lowers nothing: use it when lineage is not exact. */
+/* What to look for in a column of this name: `classes`, with those as context that the name speaks for, strongly or weakly.
+ * An empty name gives no context. Several names of one value (alias and base column) are joined with class_bits_or. */
 struct match_want match_want(const struct match_set *set, struct class_bits classes, struct bytes name);
 
 /* The hits in `value`, sorted by start. Returns their number, at most `hits_max` (>= 1). When there would be more, or when a

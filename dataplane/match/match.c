@@ -1,0 +1,251 @@
+/* The two tiers. Invariants: work is bounded by a budget that grows with the length of the value; whatever exceeds a bound masks more,
+ * never less; hits are inside the value. */
+#include "dataplane/match/match.h"
+
+#include <string.h>
+
+#include "dataplane/match/fold.h"
+#include "dataplane/match/set.h"
+#include "hyperscan-rules/validate/candidate.h"
+
+/* One scan of one text. */
+struct scan {
+	const struct match_set *set;
+	struct match_scratch *scratch;
+	const struct match_want *want;
+	struct bytes text;
+	struct class_bits awake; /* wanted, and woken by tier one */
+	uint64_t work, budget;
+	bool overflow, any;
+	size_t said_before; /* `said` is what the words before this offset speak for; 0 = not looked at yet */
+	struct match_name said;
+};
+
+static struct class_bits bits_of(const struct blob_expression *expression)
+{
+	struct class_bits bits;
+
+	memcpy(bits.w, expression->classes, sizeof bits.w);
+	return bits;
+}
+
+static int on_trigger(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *ctx)
+{
+	struct scan *s = ctx;
+
+	if (id < s->set->blob.triggers_count)
+		s->awake = class_bits_or(s->awake, bits_of(&s->set->blob.triggers[id]));
+	return 0;
+}
+
+/* Context, or a form that is evidence enough, or a word just before. */
+static bool is_proved(struct scan *s, unsigned class, const struct candidate *found)
+{
+	const struct class *c = &s->set->blob.classes[class];
+	size_t from = found->start > MATCH_CONTEXT_BYTES ? found->start - MATCH_CONTEXT_BYTES : 0;
+
+	if (c->alone == ALONE_YES || (c->alone == ALONE_SEPARATED && found->separated) || class_bits_has(&s->want->context, class))
+		return true;
+	if (found->start == 0)
+		return false;
+	if (s->said_before != found->start) {
+		s->said_before = found->start;
+		s->said = (struct match_name){ 0 };
+		set_names(s->set, bytes_of(s->text.base + from, found->start - from), &s->said);
+		s->work += 256;
+	}
+	return class_bits_has(&s->said.strong, class) || class_bits_has(&s->said.weak, class);
+}
+
+static void keep(struct scan *s, unsigned class, const struct candidate *found)
+{
+	struct match_scratch *scratch = s->scratch;
+
+	if (scratch->raw_count == MATCH_HITS_RAW) {
+		s->overflow = true;
+		return;
+	}
+	scratch->raw[scratch->raw_count++] = (struct raw_hit){ .start = (uint32_t)found->start, .end = (uint32_t)found->end, .class = (uint16_t)class };
+}
+
+static int on_end(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *ctx)
+{
+	struct scan *s = ctx;
+	struct class_bits classes;
+
+	if (id >= s->set->blob.expressions_count)
+		return 0;
+	classes = class_bits_and(bits_of(&s->set->blob.expressions[id]), s->awake);
+	for (unsigned w = 0; w < LIMIT_CLASSES / 64; w++)
+		for (uint64_t left = classes.w[w]; left; left &= left - 1) {
+			unsigned class = w * 64 + (unsigned)__builtin_ctzll(left);
+			struct candidate found;
+
+			if (candidate_find(&s->set->blob.classes[class], s->text, (size_t)to, &found, &s->work) && is_proved(s, class, &found))
+				keep(s, class, &found);
+		}
+	s->overflow = s->overflow || s->work > s->budget;
+	return s->overflow;
+}
+
+static int on_any(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *ctx)
+{
+	struct scan *s = ctx;
+	struct class_bits classes;
+
+	if (id >= s->set->blob.expressions_count)
+		return 0;
+	classes = class_bits_and(bits_of(&s->set->blob.expressions[id]), s->awake);
+	s->any = class_bits_any(&classes);
+	return s->any;
+}
+
+/* Tier one; then the exact patterns of the groups that woke. An error of Hyperscan counts as overflow: fail closed. */
+static void scan_text(struct scan *s, match_event_handler on_exact)
+{
+	const char *text = (const char *)s->text.base;
+	unsigned len = (unsigned)s->text.len;
+
+	memset(&s->awake, 0, sizeof s->awake);
+	s->said_before = 0;
+	if (len == 0)
+		return;
+	if (hs_scan(s->set->tier_one, text, len, 0, s->scratch->hs, on_trigger, s) != HS_SUCCESS) {
+		s->overflow = true;
+		return;
+	}
+	s->awake = class_bits_and(s->awake, s->want->classes);
+	for (unsigned g = 0; g < s->set->blob.groups_count && !s->overflow && !s->any; g++) {
+		struct class_bits here = class_bits_and(s->awake, s->set->group_classes[g]);
+		hs_error_t error;
+
+		if (!class_bits_any(&here))
+			continue;
+		error = hs_scan(s->set->groups[g], text, len, 0, s->scratch->hs, on_exact, s);
+		if (error != HS_SUCCESS && error != HS_SCAN_TERMINATED)
+			s->overflow = true;
+	}
+}
+
+static bool comes_before(const struct raw_hit *a, const struct raw_hit *b)
+{
+	return a->start != b->start ? a->start < b->start : a->end > b->end;
+}
+
+/* Shell sort: in place, no allocation, nearly sorted input is cheap. */
+static void sort_hits(struct raw_hit *hits, unsigned count)
+{
+	static const unsigned GAPS[] = { 1750, 701, 301, 132, 57, 23, 10, 4, 1 };
+
+	for (unsigned g = 0; g < sizeof GAPS / sizeof *GAPS; g++)
+		for (unsigned i = GAPS[g]; i < count; i++) {
+			struct raw_hit hit = hits[i];
+			unsigned j = i;
+
+			for (; j >= GAPS[g] && comes_before(&hit, &hits[j - GAPS[g]]); j -= GAPS[g])
+				hits[j] = hits[j - GAPS[g]];
+			hits[j] = hit;
+		}
+}
+
+/* Overlapping hits become one: the class of the longest, then of the highest priority; the span is the union, so that nothing of
+ * either stays in clear. */
+static void merge(const struct match_set *set, struct match_hit *into, unsigned *width, const struct raw_hit *hit)
+{
+	unsigned len = hit->end - hit->start;
+
+	if (len > *width || (len == *width && set->blob.classes[hit->class].priority > set->blob.classes[into->class].priority)) {
+		into->class = hit->class;
+		*width = len;
+	}
+	if (hit->end > into->end)
+		into->end = hit->end;
+}
+
+static size_t resolve(const struct match_set *set, struct match_scratch *scratch, size_t len, struct match_hit *hits, size_t hits_max)
+{
+	size_t count = 0;
+	unsigned width = 0;
+
+	sort_hits(scratch->raw, scratch->raw_count);
+	for (unsigned i = 0; i < scratch->raw_count; i++) {
+		const struct raw_hit *hit = &scratch->raw[i];
+
+		if (count && hit->start < hits[count - 1].end) {
+			merge(set, &hits[count - 1], &width, hit);
+			continue;
+		}
+		if (count == hits_max) {
+			hits[count - 1].end = (uint32_t)len;
+			return count;
+		}
+		hits[count++] = (struct match_hit){ .start = hit->start, .end = hit->end, .class = hit->class };
+		width = hit->end - hit->start;
+	}
+	return count;
+}
+
+_Static_assert(MATCH_FOLD_BYTES > 4 * (CLASS_SPAN_MAX + 2 * MATCH_CONTEXT_BYTES), "windows advance");
+
+/* A text that had to be folded, window by window. Windows overlap by the longest class and its context, so that every hit
+ * lies whole in one of them; what an edge cuts out of a longer number is masked too much, not too little. */
+static void scan_folded(struct scan *s, struct bytes value)
+{
+	struct match_scratch *scratch = s->scratch;
+	size_t overlap = s->set->longest + 2 * MATCH_CONTEXT_BYTES, from = 0;
+
+	while (from < value.len && !s->overflow) {
+		unsigned first = scratch->raw_count;
+		size_t len = fold(value, from, scratch->folded, scratch->origin, MATCH_FOLD_BYTES);
+
+		s->text = bytes_of(scratch->folded, len);
+		scan_text(s, on_end);
+		for (unsigned i = first; i < scratch->raw_count; i++) {
+			struct raw_hit *hit = &scratch->raw[i];
+
+			hit->end = hit->end < len ? scratch->origin[hit->end] : scratch->origin[len];
+			hit->start = scratch->origin[hit->start];
+		}
+		if (scratch->origin[len] >= value.len)
+			break;
+		from = scratch->origin[len - overlap];
+	}
+}
+
+size_t match_value(const struct match_set *set, struct match_scratch *scratch, const struct match_want *want, struct bytes value,
+		   struct match_hit *hits, size_t hits_max)
+{
+	struct scan s = { .set = set, .scratch = scratch, .want = want, .text = value, .budget = 65536 + 64 * (uint64_t)value.len };
+
+	if (hits_max == 0 || value.len == 0 || !class_bits_any(&want->classes))
+		return 0;
+	scratch->raw_count = 0;
+	if (value.len > UINT32_MAX)
+		s.overflow = true;
+	else if (fold_is_needed(value))
+		scan_folded(&s, value);
+	else
+		scan_text(&s, on_end);
+	if (s.overflow) {
+		unsigned class = 0;
+
+		while (!class_bits_has(&want->classes, class))
+			class++;
+		hits[0] = (struct match_hit){ .start = 0, .end = value.len > UINT32_MAX ? UINT32_MAX : (uint32_t)value.len,
+					      .class = scratch->raw_count ? scratch->raw[0].class : (uint16_t)class };
+		return 1;
+	}
+	return resolve(set, scratch, value.len, hits, hits_max);
+}
+
+bool match_any(const struct match_set *set, struct match_scratch *scratch, const struct match_want *want, struct bytes message)
+{
+	struct scan s = { .set = set, .scratch = scratch, .want = want, .text = message, .budget = UINT64_MAX };
+
+	if (message.len == 0 || !class_bits_any(&want->classes))
+		return false;
+	if (message.len > UINT32_MAX || fold_is_needed(message))
+		return true;
+	scan_text(&s, on_any);
+	return s.any || s.overflow;
+}
