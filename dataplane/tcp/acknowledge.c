@@ -140,12 +140,15 @@ static bool is_duplicate(const struct tcp_half *half, const struct tcp_segment *
 	       (uint32_t)segment->window << half->send.shift == half->send.window;
 }
 
-static void update_window(struct tcp_half *half, const struct tcp_segment *segment)
+static void update_window(struct tcp_half *half, const struct tcp_segment *segment, bool advanced)
 {
 	struct tcp_send *s = &half->send;
 
-	/* RFC 9293 3.10.7.4: neither an older segment nor an older ACK may set the window */
-	if (seq_after(s->wl1, segment->seq) || (s->wl1 == segment->seq && seq_after(s->wl2, segment->ack)))
+	/* RFC 9293 3.10.7.4: neither an older segment nor an older ACK may set the window. But an ACK that moves SND.UNA
+	 * always does: the window counts from there, and would else reach further than the peer ever said. */
+	if (seq_before(segment->ack, s->una))
+		return;
+	if (!advanced && (seq_after(s->wl1, segment->seq) || (s->wl1 == segment->seq && seq_after(s->wl2, segment->ack))))
 		return;
 	s->window = (uint32_t)segment->window << s->shift;
 	s->window_max = s->window > s->window_max ? s->window : s->window_max;
@@ -177,7 +180,7 @@ unsigned tcp_half_acknowledged(struct tcp_half *half, const struct tcp_segment *
 	finish_probe(half, duplicate);
 	if (f.next != f.una)
 		check_loss(half);
-	update_window(half, segment);
+	update_window(half, segment, advanced);
 	if (half->send.window != 0 && closed_window) {
 		half->retries = 0;
 		half->rtt.backoff = 0;

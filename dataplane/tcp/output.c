@@ -261,9 +261,9 @@ static void send_new(struct output *o, uint32_t pipe)
 	while (seq_before(s->next, all) && open_for_more(o)) {
 		uint32_t before = s->next, end = seq_min(limit, all);
 
-		/* A FIN needs neither window nor pipe: it is not data that the peer must buffer. */
+		/* A bare FIN does not wait for the pipe, but it takes a sequence number: the window counts. */
 		if (s->next == tcp_send_end(s))
-			end = all;
+			end = seq_min(s->una + s->window, all);
 		if (!seq_before(s->next, end) || !worth_sending(half, end - s->next, all - s->next))
 			break;
 		if (put(o, before, end) == before)
