@@ -1,0 +1,295 @@
+#include "dataplane/port/port.h"
+
+#include <rte_cycles.h>
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define EAL_ARGS_MAX 48
+#define RX_DESCRIPTORS 1024
+#define TX_DESCRIPTORS 1024
+#define TX_QUEUE 512
+#define POOL_FRAMES 8191
+#define POOL_CACHE 256
+
+struct tx_queue {
+	struct rte_mbuf *frame[TX_QUEUE];
+	unsigned count;
+};
+
+struct ports {
+	uint16_t id[PORT_COUNT];
+	struct rte_mempool *pool;
+	struct tx_queue tx[PORT_COUNT];
+	struct rte_mbuf *room[PORT_COUNT]; /* handed out by port_room */
+	struct port_counters counters[PORT_COUNT];
+	size_t frame_bytes;
+};
+
+static struct rte_mbuf *mbuf_of(struct port_frame *frame)
+{
+	return (struct rte_mbuf *)frame;
+}
+
+bool port_start_environment(const char *program, const char *lcores, const char *const *args, char *err, size_t err_len)
+{
+	static char *argv[EAL_ARGS_MAX];
+	int argc = 0;
+
+	argv[argc++] = strdup(program);
+	if (lcores) {
+		argv[argc++] = strdup("-l");
+		argv[argc++] = strdup(lcores);
+	}
+	argv[argc++] = strdup("--no-telemetry");
+	argv[argc++] = strdup("--log-level=lib.eal:error");
+	while (*args && argc < EAL_ARGS_MAX - 1)
+		argv[argc++] = strdup(*args++);
+	argv[argc] = NULL;
+	if (rte_eal_init(argc, argv) >= 0)
+		return true;
+	snprintf(err, err_len, "DPDK's environment: %s: check huge pages, lcores and the eal arguments", rte_strerror(rte_errno));
+	return false;
+}
+
+/* The device's name is what stands before its arguments. */
+static bool attach(const char *device, uint16_t *id, char *err, size_t err_len)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+
+	snprintf(name, sizeof name, "%.*s", (int)strcspn(device, ","), device);
+	if (rte_eth_dev_get_port_by_name(name, id) == 0)
+		return true;
+	if (rte_dev_probe(device) != 0 || rte_eth_dev_get_port_by_name(name, id) != 0) {
+		snprintf(err, err_len, "port %s: cannot be attached: is the device bound, does the interface exist?", device);
+		return false;
+	}
+	return true;
+}
+
+static bool start_device(struct ports *p, uint16_t id, const char *device, size_t mtu_bytes, char *err, size_t err_len)
+{
+	struct rte_eth_conf conf = { 0 };
+	uint16_t rx = RX_DESCRIPTORS, tx = TX_DESCRIPTORS;
+	int rc = rte_eth_dev_configure(id, 1, 1, &conf);
+
+	if (rc == 0)
+		rc = rte_eth_dev_adjust_nb_rx_tx_desc(id, &rx, &tx);
+	if (rc == 0)
+		rc = rte_eth_rx_queue_setup(id, 0, rx, (unsigned)rte_eth_dev_socket_id(id), NULL, p->pool);
+	if (rc == 0)
+		rc = rte_eth_tx_queue_setup(id, 0, tx, (unsigned)rte_eth_dev_socket_id(id), NULL);
+	if (rc == 0)
+		rc = rte_eth_dev_start(id);
+	if (rc != 0) {
+		snprintf(err, err_len, "port %s: %s", device, rte_strerror(-rc));
+		return false;
+	}
+	(void)rte_eth_promiscuous_enable(id); /* the bridge has to see every frame; a veth has no other mode */
+	(void)rte_eth_dev_set_mtu(id, (uint16_t)mtu_bytes);
+	return true;
+}
+
+struct ports *port_start(const char *const device[PORT_COUNT], size_t mtu_bytes, char *err, size_t err_len)
+{
+	struct ports *p = calloc(1, sizeof *p);
+	uint16_t room = (uint16_t)(mtu_bytes + 64 > 2048 ? mtu_bytes + 64 : 2048);
+
+	if (!p)
+		return NULL;
+	p->frame_bytes = mtu_bytes + 14 + 8;
+	p->pool = rte_pktmbuf_pool_create("frames", POOL_FRAMES, POOL_CACHE, 0, (uint16_t)(room + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
+	if (!p->pool) {
+		snprintf(err, err_len, "no memory for %d frames: %s: more huge pages, or --no-huge with -m", POOL_FRAMES, rte_strerror(rte_errno));
+		free(p);
+		return NULL;
+	}
+	for (unsigned i = 0; i < PORT_COUNT; i++) {
+		if (!attach(device[i], &p->id[i], err, err_len) || !start_device(p, p->id[i], device[i], mtu_bytes, err, err_len)) {
+			free(p);
+			return NULL;
+		}
+	}
+	return p;
+}
+
+void port_stop(struct ports *p)
+{
+	for (unsigned i = 0; i < PORT_COUNT; i++) {
+		(void)rte_eth_dev_stop(p->id[i]);
+		(void)rte_eth_dev_close(p->id[i]);
+	}
+	free(p);
+}
+
+int port_run_worker(int (*worker)(void *), void *argument, int (*housekeeping)(void *), void *housekeeping_argument)
+{
+	unsigned lcore = rte_get_next_lcore(-1, 1, 0);
+	int rc;
+
+	if (lcore == RTE_MAX_LCORE)
+		return -1;
+	rc = rte_eal_remote_launch(worker, argument, lcore);
+	if (rc != 0)
+		return rc;
+	(void)housekeeping(housekeeping_argument);
+	return rte_eal_wait_lcore(lcore);
+}
+
+unsigned port_receive(struct ports *p, unsigned port, struct port_frame **frames, unsigned max)
+{
+	unsigned count = rte_eth_rx_burst(p->id[port], 0, (struct rte_mbuf **)frames, (uint16_t)max), kept = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct rte_mbuf *m = mbuf_of(frames[i]);
+
+		if (m->nb_segs > 1 && rte_pktmbuf_linearize(m) != 0) {
+			rte_pktmbuf_free(m);
+			p->counters[port].dropped_full++;
+			continue;
+		}
+		frames[kept++] = frames[i];
+	}
+	p->counters[port].received += kept;
+	return kept;
+}
+
+struct bytes port_bytes(const struct port_frame *frame)
+{
+	const struct rte_mbuf *m = (const struct rte_mbuf *)frame;
+
+	return bytes_of(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
+}
+
+enum packet_checksum port_checksum(const struct port_frame *frame)
+{
+	const struct rte_mbuf *m = (const struct rte_mbuf *)frame;
+
+	switch (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) {
+	case RTE_MBUF_F_RX_L4_CKSUM_GOOD: return PACKET_CHECKSUM_GOOD;
+	case RTE_MBUF_F_RX_L4_CKSUM_BAD: return PACKET_CHECKSUM_BAD;
+	case RTE_MBUF_F_RX_L4_CKSUM_NONE: return PACKET_CHECKSUM_PARTIAL;
+	default: return PACKET_CHECKSUM_UNKNOWN;
+	}
+}
+
+static void flush_one(struct ports *p, unsigned port)
+{
+	struct tx_queue *q = &p->tx[port];
+	uint16_t sent;
+
+	if (q->count == 0)
+		return;
+	sent = rte_eth_tx_burst(p->id[port], 0, q->frame, (uint16_t)q->count);
+	p->counters[port].sent += sent;
+	q->count -= sent;
+	if (q->count && sent)
+		memmove(q->frame, q->frame + sent, q->count * sizeof *q->frame);
+}
+
+static bool enqueue(struct ports *p, unsigned port, struct rte_mbuf *m)
+{
+	struct tx_queue *q = &p->tx[port];
+
+	if (q->count >= TX_QUEUE)
+		flush_one(p, port);
+	if (q->count >= TX_QUEUE)
+		return false;
+	q->frame[q->count++] = m;
+	return true;
+}
+
+void port_forward(struct ports *p, unsigned to, struct port_frame *frame)
+{
+	if (enqueue(p, to, mbuf_of(frame)))
+		return;
+	p->counters[to].dropped_full++;
+	rte_pktmbuf_free(mbuf_of(frame));
+}
+
+void port_drop(struct port_frame *frame)
+{
+	rte_pktmbuf_free(mbuf_of(frame));
+}
+
+uint8_t *port_room(struct ports *p, unsigned port, size_t *cap)
+{
+	struct rte_mbuf *m;
+
+	if (p->tx[port].count >= TX_QUEUE)
+		flush_one(p, port);
+	if (p->tx[port].count >= TX_QUEUE)
+		return NULL;
+	if (!p->room[port])
+		p->room[port] = rte_pktmbuf_alloc(p->pool);
+	m = p->room[port];
+	if (!m)
+		return NULL;
+	*cap = p->frame_bytes < rte_pktmbuf_tailroom(m) ? p->frame_bytes : rte_pktmbuf_tailroom(m);
+	return rte_pktmbuf_mtod(m, uint8_t *);
+}
+
+#define FRAME_BYTES_MIN 60
+
+void port_send(struct ports *p, unsigned port, size_t bytes)
+{
+	struct rte_mbuf *m = p->room[port];
+	uint8_t *base;
+
+	if (bytes == 0 || !m)
+		return; /* the room stays for the next frame */
+	base = rte_pktmbuf_mtod(m, uint8_t *);
+	if (bytes < FRAME_BYTES_MIN) {
+		memset(base + bytes, 0, FRAME_BYTES_MIN - bytes);
+		bytes = FRAME_BYTES_MIN;
+	}
+	m->data_len = (uint16_t)bytes;
+	m->pkt_len = (uint32_t)bytes;
+	p->room[port] = NULL;
+	if (!enqueue(p, port, m))
+		rte_pktmbuf_free(m);
+}
+
+void port_flush(struct ports *p)
+{
+	for (unsigned i = 0; i < PORT_COUNT; i++)
+		flush_one(p, i);
+}
+
+struct port_counters port_counters(const struct ports *p, unsigned port)
+{
+	return p->counters[port];
+}
+
+uint64_t port_now_us(void)
+{
+	static uint64_t per_us;
+
+	if (per_us == 0)
+		per_us = rte_get_tsc_hz() / 1000000;
+	return rte_rdtsc() / per_us + 1;
+}
+
+uint64_t port_cycles(void)
+{
+	return rte_rdtsc();
+}
+
+uint64_t port_cycles_per_second(void)
+{
+	return rte_get_tsc_hz();
+}
+
+void port_nap(unsigned us)
+{
+	struct timespec t = { .tv_nsec = (long)us * 1000 };
+
+	(void)nanosleep(&t, NULL);
+}

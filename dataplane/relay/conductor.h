@@ -1,0 +1,105 @@
+/* conductor.h: what the files of this folder share: the worker's state, and the steps of the conductor. Private.
+ *
+ * relay.c   set-up, frames to flows, the turn
+ * pump.c    one flow: bytes through its stages
+ * host.c    what an inspector asks: judge, login, TLS, cancel
+ * orders.c  what control answers
+ * session.c begin and end of a flow's session
+ */
+#ifndef DATAPLANE_RELAY_CONDUCTOR_H
+#define DATAPLANE_RELAY_CONDUCTOR_H
+
+#include "dataplane/relay/flow.h"
+#include "dataplane/relay/relay.h"
+#include "dataplane/report/report.h"
+#include "platform/contract/ring.h"
+
+#define RELAY_SERVICES_MAX 64  /* with TLS material at one time */
+#define RELAY_ORDERS_PER_TURN 64
+#define RELAY_TIMERS_PER_TURN 512
+#define RELAY_FLOWS_PER_TURN 256
+#define RELAY_SEGMENTS_PER_TURN 64   /* per flow and side */
+#define RELAY_IN_BYTES (64u << 10)   /* taken from TCP per flow, side and turn */
+#define RELAY_OUT_BYTES (256u << 10) /* unsent towards a side above which its other side is not read */
+#define RELAY_CAPTURE_BYTES (256u << 10) /* of one answer, kept as payload */
+#define RELAY_LINGER_US 10000000u    /* a session that is ending may take this long to be rid of its bytes */
+#define RELAY_DURABLE_QUEUE (1u << 16)
+
+/* TLS material of a service, by name: it outlives snapshots. */
+struct relay_service {
+	char name[64];
+	struct tls_context *server, *client;
+	void *shared;       /* the inspector's, one per service */
+	size_t shared_bytes;
+};
+
+/* Who waits for which position of the event ring, in the order of positions. */
+struct durable_wait {
+	uint64_t position;
+	uint32_t number;
+};
+
+struct relay {
+	struct relay_config config;
+	struct relay_wire wire;
+	struct relay_counters counters;
+	struct report report;
+	struct ring_consumer orders;
+	uint8_t *order_bytes;
+	struct tcp_config tcp;
+	struct tcp_pool pool;
+	void *chunk_memory, *cache_memory, *session_memory, *shared_memory;
+	struct buffer_pool buffers;
+	struct wheel wheel;
+	struct flow_table *table;
+	struct flow *flows;
+	uint32_t *free_flows, free_count;
+	void **free_sessions;
+	uint32_t sessions_free;
+	size_t session_bytes;
+	size_t shared_used, shared_max;
+	struct cache *cache;
+	struct tls_library *tls;
+	struct relay_service service[RELAY_SERVICES_MAX];
+	unsigned services;
+	const struct relay_snapshot *snapshot;
+	uint64_t wanted_generation;
+	char wanted_file[128];
+	struct flow *ready_first, *ready_last;
+	struct durable_wait *durable;
+	uint64_t durable_head, durable_tail; /* positions in the queue, never wrap in practice */
+	uint64_t durable_position;
+	uint64_t flow_serial, now_us, tick_at_us;
+	bool control_known, journal_writes;
+};
+
+/* relay.c */
+void relay_ready(struct relay *r, struct flow *f);
+struct relay_service *relay_service_of(struct relay *r, const char *name, bool make);
+void relay_flow_free(struct relay *r, struct flow *f);
+
+/* session.c */
+struct flow *session_create(struct relay *r, unsigned port, const struct packet *p, const struct tcp_segment *syn, unsigned service);
+void session_begin(struct relay *r, struct flow *f);
+void session_end(struct relay *r, struct flow *f, enum close_cause cause);
+void session_refresh_snapshot(struct relay *r, struct flow *f);
+void session_abort(struct relay *r, struct flow *f, enum close_cause cause);
+
+/* pump.c */
+void pump(struct relay *r, struct flow *f);
+void pump_transmit(struct relay *r, struct flow *f);
+void pump_answer(struct relay *r, struct flow *f, const struct inspect_answer *a);
+
+/* host.c */
+extern const struct inspect_host host_calls;
+void host_judge_pending(struct relay *r, struct flow *f, struct bytes classification, bool known);
+void host_release_approved(struct relay *r, struct flow *f);
+void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool cancelled);
+void host_retry(struct relay *r, struct flow *f);
+void host_capture(struct relay *r, struct flow *f);
+void host_withdraw(struct relay *r, struct flow *f, enum withdraw_cause cause);
+
+/* orders.c */
+bool orders_take(struct relay *r);
+
+#endif

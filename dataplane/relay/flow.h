@@ -1,0 +1,104 @@
+/* flow.h: all there is of one guarded flow on a worker: both TCP halves, both TLS legs, the protocol's session, the bytes
+ * between the stages, and what the flow waits for. Lives in a table sized at start; never moves. Private to this folder.
+ */
+#ifndef DATAPLANE_RELAY_FLOW_H
+#define DATAPLANE_RELAY_FLOW_H
+
+#include "dataplane/flow/table.h"
+#include "dataplane/inspect/inspector.h"
+#include "dataplane/relay/buffer.h"
+#include "dataplane/relay/wheel.h"
+#include "dataplane/tcp/tcp.h"
+#include "dataplane/tls/engine.h"
+
+#define FLOW_BARRIERS 16
+
+/* What the session waits for; DURABLE is not among them, because it holds bytes, not the session (struct barrier). */
+enum flow_wait {
+	WAIT_NONE,
+	WAIT_IDENTITY, /* event login is out */
+	WAIT_PROOF,    /* event scram is out */
+	WAIT_CLASSIFY, /* event classify is out, or has to be sent again */
+	WAIT_GRANTS,   /* the policy changed: control will say which groups of the new one these are */
+	WAIT_RING,     /* the event ring is full */
+	WAIT_APPROVAL, /* a person decides */
+};
+
+/* Bytes of out[SIDE_SERVER] from `from` on may leave when the event ring's `position` is durable. */
+struct barrier {
+	uint64_t from, position;
+};
+
+/* A statement that waits for its judgement: its bytes are copied into `pending`. */
+struct flow_pending {
+	struct stream bytes; /* raw, params, state, database, one after the other */
+	uint32_t raw_bytes, params_bytes, state_bytes, database_bytes;
+	enum command_kind kind;
+	struct hash128 exact, generic;
+	enum command_reason reason;
+	bool in_transaction, binary_result, asked, kept;
+	uint32_t ref; /* record number, once held */
+};
+
+enum flow_phase {
+	FLOW_FREE,
+	FLOW_OPENING,   /* handshakes */
+	FLOW_RUNNING,
+	FLOW_ENDING,    /* the session said its last; what was written goes out, then FINs */
+	FLOW_CLOSED,    /* reported and released; TCP finishes by itself */
+};
+
+struct flow {
+	struct relay *relay;
+	uint32_t number;
+	uint8_t phase, wait;
+	uint8_t client_port;        /* the wire port on which the client is */
+	uint8_t cause;              /* enum close_cause */
+	uint64_t id;                /* unique over the worker's life: what the rings call it */
+	struct flow_key key;
+	uint16_t vlan;
+	struct packet_address client_address, server_address;
+	uint16_t client_tcp_port, server_tcp_port; /* network order */
+	uint8_t family, client_mac[6];
+
+	struct tcp_pair pair;
+	struct packet_template wire[2]; /* frames towards that side */
+	struct tls_engine tls[2];
+	struct stream in[2], out[2];
+	uint64_t plain_until[2]; /* out[].written up to which bytes go out before TLS began on that side */
+	bool tls_wanted[2];
+	bool read_ended[2], ended_told[2], write_ended[2];
+	size_t needed[2];        /* of in[], as the inspector said */
+	struct barrier barrier[FLOW_BARRIERS];
+	unsigned barriers;
+	uint64_t barrier_since_us;
+
+	const struct inspector *inspector;
+	void *session;
+	struct inspect_env env;
+	struct inspect_io *io;   /* during a call into the inspector */
+	bool opaque, answered;   /* `answered`: feed both sides again */
+	char service_name[64];
+
+	bool logged_in;
+	struct group_bits groups;
+	uint64_t groups_generation;
+	uint64_t wait_since_us;
+	struct flow_pending pending;
+	bool cancel_asked, kill_asked;
+	char kill_say[160];
+	uint32_t cancel_key, upstream_process, upstream_key;
+
+	uint32_t n;              /* next record number */
+	uint32_t current_ref;    /* the command whose answer is being delivered */
+	size_t captured;         /* of the writer towards the client, already reported as payload */
+	size_t captured_total;   /* of the current command */
+	bool captured_cut;
+	uint64_t command_at_us, commands, rows, octets[2];
+
+	struct wheel_entry timer;
+	struct flow *next_ready; /* ready list */
+	bool ready, output_full;
+};
+
+#endif

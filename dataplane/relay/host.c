@@ -1,0 +1,508 @@
+/* What an inspector asks of the conductor. The heart is judge: cache, verdict, record, and the barrier that keeps the
+ * command's bytes until the record is on disk. A statement that has to wait is copied, because the inspector's view of
+ * it ends with the call; the answer is then given from the copy. */
+#include "dataplane/relay/conductor.h"
+
+#include <stdio.h>
+
+#include "platform/base/secret.h"
+
+static const char lost_text[] = "the control plane does not answer; nothing is released without its record: try again later";
+static const char journal_text[] = "the audit journal cannot be written; nothing is released without its record: try again later";
+
+static bool must_block(enum command_reason reason)
+{
+	return reason == REASON_PROTOCOL || reason == REASON_MASK_TOKEN || reason == REASON_PINNED_SETTING || reason == REASON_TOO_LONG;
+}
+
+static const char *reason_text(enum command_reason reason)
+{
+	switch (reason) {
+	case REASON_UNMATCHED: return "no rule allows this";
+	case REASON_UNKNOWN: return "the statement could not be understood";
+	case REASON_TOO_LONG: return "the statement is over a size limit";
+	case REASON_PROTOCOL: return "this kind of message is never passed";
+	case REASON_MASK_TOKEN: return "a masked value would be written back";
+	case REASON_PINNED_SETTING: return "this setting is pinned";
+	default: return "";
+	}
+}
+
+/* What was written after the command's record may leave only when `position` is durable. Merging into the last barrier
+ * keeps bytes longer, never shorter. */
+static void add_barrier(struct relay *r, struct flow *f, uint64_t position)
+{
+	uint64_t from = f->out[SIDE_SERVER].written + (f->io ? f->io->out[SIDE_SERVER]->len : 0);
+
+	if (f->barriers == 0)
+		f->barrier_since_us = r->now_us;
+	if (f->barriers == FLOW_BARRIERS)
+		f->barrier[FLOW_BARRIERS - 1].position = position;
+	else
+		f->barrier[f->barriers++] = (struct barrier){ .from = from, .position = position };
+	if (r->durable_tail - r->durable_head < RELAY_DURABLE_QUEUE)
+		r->durable[r->durable_tail++ % RELAY_DURABLE_QUEUE] = (struct durable_wait){ position, f->number };
+}
+
+/* Looks the statement up, or says that it has to be asked for. */
+static bool classified(struct relay *r, const struct statement *s, struct classification *c, struct bytes *encoded, struct hash128 *key)
+{
+	*key = s->exact;
+	if (cache_find(r->cache, s->exact, false, c, encoded))
+		return true;
+	*key = s->generic;
+	return cache_find(r->cache, s->generic, true, c, encoded);
+}
+
+static void scan_patterns(struct relay *r, const struct statement *s, const struct classification *c, struct verdict_request *q)
+{
+	if (!r->snapshot->patterns)
+		return;
+	(void)match_patterns_scan(r->snapshot->patterns, s->raw, q->patterns.w);
+	(void)match_patterns_scan(r->snapshot->patterns, s->params, q->patterns.w);
+	if (c)
+		(void)match_patterns_scan(r->snapshot->patterns, c->canonical, q->patterns.w);
+}
+
+/* The verdict on a statement whose classification is `c` (NULL: unknown); `key` is set when it came from the cache. */
+static void evaluate(struct relay *r, struct flow *f, const struct statement *s, const struct classification *c,
+		     const struct hash128 *key, struct verdict *v)
+{
+	struct verdict_request q = {
+		.service = f->env.service, .groups = f->groups, .classification = c, .database = s->database,
+		.in_transaction = s->in_transaction, .flags = s->binary_result ? FLAG_binary_result : 0, .family = f->family,
+	};
+
+	memcpy(q.source, f->client_address.byte, sizeof q.source);
+	scan_patterns(r, s, c, &q);
+	if (c && key)
+		cache_verdict(r->cache, *key, f->env.snapshot->image, &q, v);
+	else
+		verdict_evaluate(f->env.snapshot->image, &q, v);
+	if (must_block(s->reason)) {
+		v->action = COMMAND_BLOCK;
+		v->reason = s->reason;
+	}
+	/* A prepared text is judged again when it runs, with its values; until then a hold has nothing to show. */
+	if (s->kind == COMMAND_PREPARE && v->action == COMMAND_HOLD)
+		v->action = COMMAND_ALLOW;
+}
+
+/* Puts the command on record. False: the ring is full. */
+static bool record(struct relay *r, struct flow *f, const struct statement *s, const struct verdict *v, struct bytes encoded, uint32_t *ref)
+{
+	uint8_t rules[2 * LIMIT_VERDICT_RULES];
+	struct writer w = writer_of(rules, sizeof rules);
+	struct event_command e = {
+		.flow = f->id, .n = f->n, .generation = f->env.snapshot->generation, .kind = (uint8_t)s->kind,
+		.action = (uint8_t)v->action, .transaction = s->in_transaction, .reason = (uint16_t)v->reason,
+		.approval = (uint16_t)v->approval, .state = s->state, .raw = s->raw, .params = s->params, .classification = encoded,
+	};
+	uint64_t position;
+
+	for (unsigned i = 0; i < v->rules_count; i++)
+		writer_be16(&w, v->rules[i]);
+	e.rules = writer_done(&w);
+	if (s->raw.len > LIMIT_STATEMENT_BYTES)
+		e.raw.len = LIMIT_STATEMENT_BYTES;
+	if (s->params.len > LIMIT_PARAMETERS_BYTES)
+		e.params.len = LIMIT_PARAMETERS_BYTES;
+	if (encoded.len > LIMIT_CLASSIFICATION_BYTES)
+		e.classification = (struct bytes){ 0 };
+	if (!report_command(&r->report, &e, &position))
+		return false;
+	*ref = f->n++;
+	f->commands++;
+	r->counters.commands++;
+	r->counters.blocked += v->action == COMMAND_BLOCK;
+	r->counters.held += v->action == COMMAND_HOLD;
+	if (v->action != COMMAND_HOLD && policy_service(f->env.snapshot->image, f->env.service).audit == POLICY_AUDIT_STRICT &&
+	    r->journal_writes)
+		add_barrier(r, f, position);
+	return true;
+}
+
+static void fill(struct flow *f, const struct verdict *v, uint32_t ref, struct bytes encoded, struct judgement *out)
+{
+	*out = (struct judgement){ .n = ref, .mask = v->mask, .classification = encoded };
+	if (v->by_rule && v->rules_count)
+		out->rule = policy_rule_id(f->env.snapshot->image, v->rules[0]);
+	out->say = v->say.len ? v->say : bytes_str(reason_text(v->reason));
+}
+
+/* Copies what waits. False: no memory, or it is over the limits (then nobody could be shown it either). */
+static bool keep(struct relay *r, struct flow *f, const struct statement *s)
+{
+	struct flow_pending *p = &f->pending;
+	size_t total = s->raw.len + s->params.len + s->state.len + s->database.len;
+	struct writer w;
+
+	stream_release(&p->bytes, &r->buffers);
+	*p = (struct flow_pending){
+		.kept = true, .raw_bytes = (uint32_t)s->raw.len, .params_bytes = (uint32_t)s->params.len, .state_bytes = (uint32_t)s->state.len,
+		.database_bytes = (uint32_t)s->database.len, .kind = s->kind, .exact = s->exact, .generic = s->generic,
+		.in_transaction = s->in_transaction, .binary_result = s->binary_result, .reason = s->reason,
+	};
+	if (total > BUFFER_MEDIUM_BYTES || !stream_reserve(&p->bytes, &r->buffers, total + 1))
+		return false;
+	w = stream_writer(&p->bytes);
+	writer_put(&w, s->raw);
+	writer_put(&w, s->params);
+	writer_put(&w, s->state);
+	writer_put(&w, s->database);
+	stream_commit(&p->bytes, w.len);
+	return w.ok;
+}
+
+/* The kept statement again. */
+static struct statement kept(const struct flow *f)
+{
+	const struct flow_pending *p = &f->pending;
+	struct reader r = reader_of_bytes(stream_readable(&p->bytes));
+	struct statement s = {
+		.kind = p->kind, .exact = p->exact, .generic = p->generic, .in_transaction = p->in_transaction,
+		.binary_result = p->binary_result, .reason = p->reason,
+	};
+
+	s.raw = reader_bytes(&r, p->raw_bytes);
+	s.params = reader_bytes(&r, p->params_bytes);
+	s.state = reader_bytes(&r, p->state_bytes);
+	s.database = reader_bytes(&r, p->database_bytes);
+	return s;
+}
+
+static void wait_for(struct relay *r, struct flow *f, enum flow_wait wait)
+{
+	f->wait = (uint8_t)wait;
+	f->wait_since_us = r->now_us;
+}
+
+static void ask_classify(struct relay *r, struct flow *f)
+{
+	struct statement s = kept(f);
+	struct event_classify e = { .key_hi = f->pending.exact.hi, .key_lo = f->pending.exact.lo, .dialect = 0, .text = s.raw };
+
+	f->pending.asked = report_has_room(&r->report) && report_classify(&r->report, &e, NULL);
+	if (!f->pending.asked)
+		relay_ready(r, f);
+}
+
+/* Records the verdict; says what the inspector is to do now. */
+static enum judged conclude(struct relay *r, struct flow *f, const struct statement *s, struct verdict *v, struct bytes encoded,
+			    struct judgement *out)
+{
+	uint32_t ref = 0;
+
+	if (v->action == COMMAND_HOLD && !f->pending.kept && !keep(r, f, s)) {
+		v->action = COMMAND_BLOCK;
+		v->reason = REASON_TOO_LONG;
+	}
+	if (!record(r, f, s, v, encoded, &ref)) /* the caller saw room: only a broken ring comes here */
+		f->kill_asked = true;
+	fill(f, v, ref, encoded, out);
+	if (v->action == COMMAND_HOLD) {
+		f->pending.ref = ref;
+		wait_for(r, f, WAIT_APPROVAL);
+		return JUDGED_WAIT;
+	}
+	f->current_ref = ref;
+	f->captured_total = 0;
+	f->captured_cut = false;
+	f->command_at_us = r->now_us;
+	return v->action == COMMAND_ALLOW ? JUDGED_ALLOW : JUDGED_BLOCK;
+}
+
+/* Commands are refused while nothing can be recorded; the refusal itself goes to the ring and needs no barrier. */
+static enum judged refuse_unrecorded(struct relay *r, struct flow *f, const struct statement *s, struct judgement *out)
+{
+	struct verdict v = { .action = COMMAND_BLOCK, .reason = REASON_CONTROL_LOST };
+	enum judged answer = conclude(r, f, s, &v, (struct bytes){ 0 }, out);
+
+	out->say = bytes_str(journal_text);
+	return answer;
+}
+
+/* Keeps the statement until its judgement; what cannot be kept cannot be judged later either, and is blocked. */
+static enum judged wait_with(struct relay *r, struct flow *f, struct statement *s, enum flow_wait wait, struct judgement *out)
+{
+	struct verdict v = { .action = COMMAND_BLOCK, .reason = REASON_TOO_LONG };
+
+	if (!keep(r, f, s))
+		return conclude(r, f, s, &v, (struct bytes){ 0 }, out);
+	wait_for(r, f, wait);
+	if (wait == WAIT_CLASSIFY)
+		ask_classify(r, f);
+	else if (wait == WAIT_RING)
+		relay_ready(r, f);
+	return JUDGED_WAIT;
+}
+
+static enum judged judge(void *host, const struct statement *statement, struct judgement *out)
+{
+	struct flow *f = host;
+	struct relay *r = f->relay;
+	struct statement s = *statement;
+	struct classification c;
+	struct bytes encoded = { 0 };
+	struct hash128 key;
+	struct verdict v;
+
+	*out = (struct judgement){ 0 };
+	f->pending.kept = false;
+	if (s.raw.len > LIMIT_STATEMENT_BYTES || s.params.len > LIMIT_PARAMETERS_BYTES)
+		s.reason = REASON_TOO_LONG;
+	if (!report_has_room(&r->report))
+		return wait_with(r, f, &s, WAIT_RING, out);
+	if (!r->journal_writes && r->control_known)
+		return refuse_unrecorded(r, f, &s, out);
+	if (f->groups_generation != f->env.snapshot->generation)
+		return wait_with(r, f, &s, WAIT_GRANTS, out);
+	if (s.reason != REASON_NONE) {
+		evaluate(r, f, &s, NULL, NULL, &v);
+		return conclude(r, f, &s, &v, encoded, out);
+	}
+	if (!classified(r, &s, &c, &encoded, &key))
+		return wait_with(r, f, &s, WAIT_CLASSIFY, out);
+	evaluate(r, f, &s, &c, &key, &v);
+	return conclude(r, f, &s, &v, encoded, out);
+}
+
+/* Gives the inspector the judgement that it waits for. */
+static void give(struct relay *r, struct flow *f, bool allowed, const struct judgement *j)
+{
+	struct inspect_answer a = { .kind = ANSWER_JUDGED, .allowed = allowed, .judgement = *j };
+
+	f->wait = WAIT_NONE;
+	f->current_ref = j->n;
+	f->captured_total = 0;
+	f->captured_cut = false;
+	f->command_at_us = r->now_us;
+	pump_answer(r, f, &a);
+}
+
+void host_judge_pending(struct relay *r, struct flow *f, struct bytes encoded, bool known)
+{
+	struct statement s = kept(f);
+	struct classification c;
+	struct judgement j = { 0 };
+	struct verdict v;
+	enum judged answer;
+
+	session_refresh_snapshot(r, f);
+	if (f->groups_generation != f->env.snapshot->generation) {
+		wait_for(r, f, WAIT_GRANTS);
+		return;
+	}
+	known = known && s.reason == REASON_NONE && classification_open(encoded, &c);
+	if (!known && s.reason == REASON_NONE)
+		s.reason = REASON_UNKNOWN;
+	evaluate(r, f, &s, known ? &c : NULL, NULL, &v);
+	answer = conclude(r, f, &s, &v, known ? encoded : (struct bytes){ 0 }, &j);
+	if (answer != JUDGED_WAIT)
+		give(r, f, answer == JUDGED_ALLOW, &j);
+}
+
+/* What waited for room in the ring, or for the grants under a new policy, is judged from the start. */
+void host_retry(struct relay *r, struct flow *f)
+{
+	struct statement s = kept(f);
+	struct classification c;
+	struct bytes encoded;
+	struct hash128 key;
+
+	if (!report_has_room(&r->report)) {
+		relay_ready(r, f);
+		return;
+	}
+	if (f->wait == WAIT_CLASSIFY && f->pending.asked)
+		return;
+	if (s.reason != REASON_NONE) {
+		host_judge_pending(r, f, (struct bytes){ 0 }, false);
+		return;
+	}
+	if (classified(r, &s, &c, &encoded, &key)) {
+		host_judge_pending(r, f, encoded, true);
+		return;
+	}
+	wait_for(r, f, WAIT_CLASSIFY);
+	ask_classify(r, f);
+}
+
+/* A person said yes. The verdict is made once more: a policy that now blocks it wins. */
+void host_release_approved(struct relay *r, struct flow *f)
+{
+	struct statement s = kept(f);
+	struct classification c;
+	struct bytes encoded = { 0 };
+	struct hash128 key;
+	struct judgement j = { 0 };
+	struct verdict v;
+	bool known = classified(r, &s, &c, &encoded, &key);
+
+	session_refresh_snapshot(r, f);
+	if (!known)
+		s.reason = REASON_UNKNOWN;
+	evaluate(r, f, &s, known ? &c : NULL, NULL, &v);
+	fill(f, &v, f->pending.ref, encoded, &j);
+	r->counters.released += v.action != COMMAND_BLOCK;
+	give(r, f, v.action != COMMAND_BLOCK && f->groups_generation == f->env.snapshot->generation, &j);
+}
+
+void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool cancelled)
+{
+	struct judgement j = { .n = f->pending.ref, .say = say.len ? say : bytes_str(lost_text), .cancelled = cancelled };
+	bool recorded = f->wait == WAIT_APPROVAL;
+
+	if (!recorded) {
+		struct statement s = kept(f);
+		struct verdict v = { .action = COMMAND_BLOCK, .reason = REASON_CONTROL_LOST };
+		bool writes = r->journal_writes;
+
+		r->journal_writes = false; /* no barrier: nothing of the command goes out, and the disk may never answer */
+		recorded = record(r, f, &s, &v, (struct bytes){ 0 }, &j.n);
+		r->journal_writes = writes;
+	}
+	if (recorded)
+		give(r, f, false, &j);
+	else
+		relay_ready(r, f);
+}
+
+void host_withdraw(struct relay *r, struct flow *f, enum withdraw_cause cause)
+{
+	struct event_withdraw e = { .flow = f->id, .ref = f->pending.ref, .cause = (uint8_t)cause };
+
+	if (!report_withdraw(&r->report, &e, NULL))
+		r->counters.drop[ERROR_ring_message_bad]++;
+}
+
+/* Reports what was written towards the client since the last time, as payload of the current command. */
+void host_capture(struct relay *r, struct flow *f)
+{
+	const struct writer *w = f->io ? f->io->out[SIDE_CLIENT] : NULL;
+
+	if (!w || !f->logged_in || f->commands == 0 || w->len <= f->captured)
+		return;
+	if (policy_service(f->env.snapshot->image, f->env.service).record != POLICY_RECORD_FULL) {
+		f->captured = w->len;
+		return;
+	}
+	while (f->captured < w->len) {
+		size_t len = w->len - f->captured < 65536 ? w->len - f->captured : 65536;
+		struct event_payload e = { .flow = f->id, .ref = f->current_ref, .direction = 1,
+					   .data = bytes_of(w->base + f->captured, len) };
+
+		f->captured += len;
+		f->captured_cut |= f->captured_total + len > RELAY_CAPTURE_BYTES || !report_has_room(&r->report);
+		if (!f->captured_cut && report_payload(&r->report, &e, NULL))
+			f->captured_total += len;
+	}
+}
+
+static void responded(void *host, const struct inspect_response *a)
+{
+	struct flow *f = host;
+	struct relay *r = f->relay;
+	uint8_t masked[6 * 64];
+	struct writer w = writer_of(masked, sizeof masked);
+	struct event_response e = {
+		.flow = f->id, .n = f->n, .ref = a->ref, .outcome = (uint8_t)a->outcome, .status = a->status, .tag = a->tag,
+		.rows = a->rows, .octets = a->octets, .duration_us = r->now_us - f->command_at_us, .truncated = f->captured_cut,
+	};
+
+	host_capture(r, f);
+	for (unsigned i = 0; a->masked && i < a->masked_count; i++) {
+		r->counters.masked_cells += a->masked[i];
+		if (a->masked[i] && writer_space(&w) >= 6) {
+			writer_be16(&w, (uint16_t)i);
+			writer_be32(&w, a->masked[i]);
+		}
+	}
+	e.masked = writer_done(&w);
+	if (e.status.len > 32)
+		e.status.len = 32;
+	if (e.tag.len > 128)
+		e.tag.len = 128;
+	f->rows += a->rows;
+	if (report_response(&r->report, &e, NULL))
+		f->n++;
+	else
+		f->kill_asked = true; /* cannot be recorded: the session must not go on */
+}
+
+static void login(void *host, const struct inspect_login *l)
+{
+	struct flow *f = host;
+	struct relay *r = f->relay;
+	char tls[64] = "";
+	struct event_login e = { .flow = f->id, .n = f->n, .token = l->token, .user = l->user, .database = l->database,
+				 .application = l->application };
+
+	tls_engine_describe(&f->tls[SIDE_CLIENT], tls, sizeof tls);
+	e.tls = bytes_str(tls);
+	if (!report_login(&r->report, &e, NULL)) {
+		f->kill_asked = true;
+		return;
+	}
+	f->n++;
+	wait_for(r, f, WAIT_IDENTITY);
+}
+
+static void scram(void *host, struct bytes client_first_bare, struct bytes server_first)
+{
+	struct flow *f = host;
+	struct event_scram e = { .flow = f->id, .client_first_bare = client_first_bare, .server_first = server_first };
+
+	if (!report_scram(&f->relay->report, &e, NULL)) {
+		f->kill_asked = true;
+		return;
+	}
+	wait_for(f->relay, f, WAIT_PROOF);
+}
+
+static void start_tls(void *host, enum side side)
+{
+	struct flow *f = host;
+
+	f->tls_wanted[side] = true;
+	f->plain_until[side] = f->out[side].written + (f->io ? f->io->out[side]->len : 0);
+}
+
+static void cancel_issue(void *host, uint32_t process, uint32_t key, uint32_t *issued_process, uint32_t *issued_key)
+{
+	struct flow *f = host;
+
+	f->upstream_process = process;
+	f->upstream_key = key;
+	*issued_process = f->number + 1;
+	*issued_key = f->cancel_key;
+}
+
+static struct inspect_cancel cancel(void *host, uint32_t issued_process, uint32_t issued_key)
+{
+	struct flow *asking = host, *f;
+	struct relay *r = asking->relay;
+
+	if (issued_process == 0 || issued_process > r->config.flows_max)
+		return (struct inspect_cancel){ 0 };
+	f = &r->flows[issued_process - 1];
+	if (f->phase != FLOW_RUNNING || f->cancel_key != issued_key || !f->logged_in || f->env.service != asking->env.service)
+		return (struct inspect_cancel){ 0 };
+	if (f->wait == WAIT_NONE && f->barriers == 0)
+		return (struct inspect_cancel){ .process = f->upstream_process, .key = f->upstream_key, .forward = true };
+	if (f->wait == WAIT_APPROVAL) {
+		f->cancel_asked = true;
+		relay_ready(r, f);
+	}
+	return (struct inspect_cancel){ 0 };
+}
+
+const struct inspect_host host_calls = {
+	.judge = judge,
+	.responded = responded,
+	.login = login,
+	.scram = scram,
+	.start_tls = start_tls,
+	.cancel_issue = cancel_issue,
+	.cancel = cancel,
+};

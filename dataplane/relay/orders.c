@@ -1,0 +1,234 @@
+/* What control answers. Every order is copied out of the ring and checked before it is looked at; one that is malformed or
+ * names a flow that is gone is counted and has no effect. */
+#include "dataplane/relay/conductor.h"
+
+#include <stdio.h>
+
+/* The flow an order is about, if it is still that flow. */
+static struct flow *flow_of(struct relay *r, uint64_t id)
+{
+	uint32_t number = (uint32_t)(id & 0xffffff);
+
+	if (number >= r->config.flows_max || r->flows[number].id != id || r->flows[number].phase != FLOW_RUNNING)
+		return NULL;
+	return &r->flows[number];
+}
+
+static void take_durable(struct relay *r, const struct order_durable *m)
+{
+	if (m->position <= r->durable_position)
+		return;
+	r->durable_position = m->position;
+	while (r->durable_head != r->durable_tail && r->durable[r->durable_head % RELAY_DURABLE_QUEUE].position <= m->position) {
+		relay_ready(r, &r->flows[r->durable[r->durable_head % RELAY_DURABLE_QUEUE].number]);
+		r->durable_head++;
+		r->counters.durable++;
+	}
+}
+
+static void take_identity(struct relay *r, const struct order_identity *m)
+{
+	struct flow *f = flow_of(r, m->flow);
+	struct inspect_answer a = { .kind = ANSWER_IDENTITY, .allowed = m->accepted != 0 };
+
+	if (!f)
+		return;
+	if (f->logged_in || f->wait == WAIT_GRANTS) { /* the same principal under another policy */
+		f->groups = group_bits_read(m->groups);
+		f->groups_generation = m->generation;
+		if (!m->accepted) {
+			f->kill_asked = true;
+			snprintf(f->kill_say, sizeof f->kill_say, "%.*s", (int)m->say.len, (const char *)m->say.base);
+		}
+		relay_ready(r, f);
+		return;
+	}
+	if (f->wait != WAIT_IDENTITY)
+		return;
+	f->wait = WAIT_NONE;
+	f->logged_in = m->accepted != 0;
+	f->groups = group_bits_read(m->groups);
+	f->groups_generation = m->generation;
+	a.text = m->accepted ? m->upstream_user : m->say;
+	pump_answer(r, f, &a);
+}
+
+static void take_proof(struct relay *r, const struct order_proof *m)
+{
+	struct flow *f = flow_of(r, m->flow);
+	struct inspect_answer a = { .kind = ANSWER_PROOF, .allowed = m->client_final.len > 0 };
+
+	if (!f || f->wait != WAIT_PROOF)
+		return;
+	f->wait = WAIT_NONE;
+	a.text = a.allowed ? m->client_final : m->say;
+	a.more = m->server_signature;
+	pump_answer(r, f, &a);
+}
+
+/* Every flow that waits for this statement. Walks the table: classification is the slow path, and rare. */
+static void take_classified(struct relay *r, const struct order_classified *m)
+{
+	struct hash128 key = { .hi = m->key_hi, .lo = m->key_lo };
+	struct classification c;
+	bool known = m->known && classification_open(m->classification, &c);
+
+	if (known)
+		(void)cache_put(r->cache, key, m->classification);
+	for (uint32_t i = 0; i < r->config.flows_max; i++) {
+		struct flow *f = &r->flows[i];
+
+		if (f->phase != FLOW_RUNNING || f->wait != WAIT_CLASSIFY || f->pending.exact.hi != key.hi || f->pending.exact.lo != key.lo)
+			continue;
+		if (known && c.generic && (f->pending.generic.hi != key.hi || f->pending.generic.lo != key.lo))
+			(void)cache_put(r->cache, f->pending.generic, m->classification);
+		host_judge_pending(r, f, m->classification, known);
+		relay_ready(r, f);
+	}
+}
+
+static void take_approval(struct relay *r, const struct order_approval *m)
+{
+	struct flow *f = flow_of(r, m->flow);
+	struct inspect_answer a = { .kind = ANSWER_NOTICE, .text = m->say };
+
+	if (!f || f->wait != WAIT_APPROVAL || f->pending.ref != m->ref)
+		return;
+	switch (m->answer) {
+	case APPROVAL_WAITING:
+		pump_answer(r, f, &a);
+		break;
+	case APPROVAL_RELEASE:
+		host_release_approved(r, f);
+		break;
+	case APPROVAL_REFUSE:
+		host_refuse_pending(r, f, m->say, false);
+		break;
+	}
+	relay_ready(r, f);
+}
+
+static bool name_of(struct bytes b, char *into, size_t cap)
+{
+	if (b.len == 0 || b.len >= cap)
+		return false;
+	memcpy(into, b.base, b.len);
+	into[b.len] = 0;
+	return true;
+}
+
+/* Parsing a key is slow for a poll loop, and happens once a day per service. */
+static void take_certificate(struct relay *r, const struct order_certificate *m)
+{
+	char name[64], err[200];
+	struct relay_service *s = name_of(m->service, name, sizeof name) ? relay_service_of(r, name, true) : NULL;
+	struct tls_context *context;
+
+	if (!s)
+		return;
+	context = tls_context_server(r->tls, m->chain, m->key, "postgresql", err, sizeof err);
+	if (!context) {
+		r->counters.drop[ERROR_ring_message_bad]++;
+		return;
+	}
+	tls_context_destroy(s->server);
+	s->server = context;
+}
+
+static void take_trust(struct relay *r, const struct order_trust *m)
+{
+	char name[64], err[200];
+	struct relay_service *s = name_of(m->service, name, sizeof name) ? relay_service_of(r, name, true) : NULL;
+	struct tls_context *context;
+
+	if (!s)
+		return;
+	context = tls_context_client(r->tls, m->roots, err, sizeof err);
+	if (!context) {
+		r->counters.drop[ERROR_ring_message_bad]++;
+		return;
+	}
+	tls_context_destroy(s->client);
+	s->client = context;
+}
+
+static void take_kill(struct relay *r, const struct order_kill *m)
+{
+	for (uint32_t i = 0; i < r->config.flows_max; i++) {
+		struct flow *f = &r->flows[i];
+
+		if (f->phase != FLOW_RUNNING || (m->flow != 0 && f->id != m->flow))
+			continue;
+		f->kill_asked = true;
+		snprintf(f->kill_say, sizeof f->kill_say, "%.*s", (int)m->say.len, (const char *)m->say.base);
+		relay_ready(r, f);
+	}
+}
+
+static bool dispatch(struct relay *r, uint16_t type, struct bytes payload)
+{
+	union {
+		struct order_durable durable;
+		struct order_identity identity;
+		struct order_proof proof;
+		struct order_classified classified;
+		struct order_approval approval;
+		struct order_certificate certificate;
+		struct order_trust trust;
+		struct order_snapshot snapshot;
+		struct order_kill kill;
+		struct order_control control;
+	} m;
+
+	switch (type) {
+#define TAKE(name) \
+	case ORDER_##name: \
+		if (!order_##name##_decode(payload, &m.name)) \
+			return false; \
+		take_##name(r, &m.name); \
+		return true;
+	TAKE(durable)
+	TAKE(identity)
+	TAKE(proof)
+	TAKE(classified)
+	TAKE(approval)
+	TAKE(certificate)
+	TAKE(trust)
+	TAKE(kill)
+#undef TAKE
+	case ORDER_snapshot:
+		if (!order_snapshot_decode(payload, &m.snapshot) || !name_of(m.snapshot.file, r->wanted_file, sizeof r->wanted_file))
+			return false;
+		r->wanted_generation = m.snapshot.generation;
+		return true;
+	case ORDER_control:
+		if (!order_control_decode(payload, &m.control))
+			return false;
+		r->control_known = true;
+		r->journal_writes = m.control.journal != 0;
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool orders_take(struct relay *r)
+{
+	struct bytes payload;
+	uint64_t end = 0;
+	uint16_t type;
+	int taken = 0;
+
+	while (taken < RELAY_ORDERS_PER_TURN && ring_read(&r->orders, r->order_bytes, LIMIT_MESSAGE_BYTES, &type, &payload, &end)) {
+		if (!dispatch(r, type, payload))
+			r->counters.drop[ERROR_ring_message_bad]++;
+		if (type == ORDER_certificate || type == ORDER_proof) {
+			explicit_bzero(r->order_bytes, payload.len);
+			ring_release_wiped(&r->orders, end);
+		}
+		taken++;
+	}
+	if (taken)
+		ring_release(&r->orders, end);
+	return taken > 0;
+}

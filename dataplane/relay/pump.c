@@ -1,0 +1,511 @@
+/* One flow, both directions: tcp in, tls in, inspector feed (which judges), tls out, tcp out. Every step takes a bounded
+ * amount; what is left over is taken in the next turn. The other direction is the same code with the ends swapped. */
+#include "dataplane/relay/conductor.h"
+
+#include "platform/base/secret.h"
+
+static enum side other(enum side side)
+{
+	return side == SIDE_CLIENT ? SIDE_SERVER : SIDE_CLIENT;
+}
+
+static void note_octets(struct flow *f, enum side from, size_t len)
+{
+	f->octets[other(from)] += len;
+}
+
+/* Starts TLS on a side once everything that was written before it has left. */
+static void begin_tls(struct relay *r, struct flow *f, enum side side)
+{
+	struct relay_service *s = relay_service_of(r, f->service_name, false);
+	struct policy_service service = policy_service(f->env.snapshot->image, f->env.service);
+	bool open = false;
+
+	if (!f->tls_wanted[side] || tls_engine_active(&f->tls[side]))
+		return;
+	if (side == SIDE_CLIENT && s && s->server)
+		open = tls_engine_open_server(&f->tls[side], s->server);
+	if (side == SIDE_SERVER && s && s->client)
+		open = tls_engine_open_client(&f->tls[side], s->client, (const char *)service.upstream_name.base);
+	if (open) {
+		struct bytes early = stream_readable(&f->in[side]);
+		/* What came behind the request to start TLS is ciphertext; as such it cannot smuggle anything. */
+		size_t fed = tls_engine_feed(&f->tls[side], early);
+
+		if (fed == early.len) {
+			stream_consume(&f->in[side], &r->buffers, fed);
+			return;
+		}
+	}
+	session_abort(r, f, CLOSE_TLS);
+}
+
+/* TCP's bytes into the side's stream, decrypted if TLS runs there. */
+static bool ingest(struct relay *r, struct flow *f, enum side side)
+{
+	struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
+	struct stream *in = &f->in[side];
+	size_t wanted = f->needed[side] > stream_bytes(in) ? f->needed[side] - stream_bytes(in) : 0;
+	size_t budget = RELAY_IN_BYTES;
+	bool progress = false;
+
+	if (stream_bytes(in) > RELAY_IN_BYTES && wanted == 0)
+		return false;
+	while (budget > 0) {
+		struct bytes span = tcp_readable(half);
+		size_t len = span.len < budget ? span.len : budget;
+		struct writer w;
+
+		if (!tls_engine_active(&f->tls[side])) {
+			if (len == 0 || !stream_reserve(in, &r->buffers, wanted > len ? wanted : len))
+				break;
+			w = stream_writer(in);
+			writer_bytes(&w, span.base, len);
+		} else {
+			size_t fed = len ? tls_engine_feed(&f->tls[side], bytes_of(span.base, len)) : 0;
+
+			if (!stream_reserve(in, &r->buffers, wanted > 16384 ? wanted : 16384))
+				break;
+			w = stream_writer(in);
+			tls_engine_read(&f->tls[side], &w);
+			if (fed == 0 && w.len == 0)
+				len = 0;
+			else
+				len = fed;
+			if (len == 0 && w.len == 0)
+				budget = 0;
+		}
+		tcp_consume(half, len);
+		stream_commit(in, w.len);
+		note_octets(f, side, w.len);
+		budget = budget > len + w.len ? budget - (len + w.len) : 0;
+		wanted = wanted > w.len ? wanted - w.len : 0;
+		progress |= len > 0 || w.len > 0;
+		if (len == 0 && w.len == 0)
+			break;
+	}
+	if (in->base && stream_bytes(in) == 0)
+		stream_consume(in, &r->buffers, 0);
+	if (f->tls[side].failed)
+		session_abort(r, f, CLOSE_TLS);
+	else if (tcp_read_closed(half) || f->tls[side].ended)
+		f->read_ended[side] = true;
+	return progress;
+}
+
+/* Calls into the inspector with writers over both outputs, and takes over what it wrote. */
+struct call {
+	struct writer out[2];
+	struct inspect_io io;
+};
+
+static bool call_begin(struct relay *r, struct flow *f, struct call *c, size_t room_client, size_t room_server)
+{
+	if (!stream_reserve(&f->out[SIDE_CLIENT], &r->buffers, room_client) ||
+	    !stream_reserve(&f->out[SIDE_SERVER], &r->buffers, room_server))
+		return false;
+	for (int side = 0; side < 2; side++) {
+		c->out[side] = stream_writer(&f->out[side]);
+		c->io.out[side] = &c->out[side];
+	}
+	f->io = &c->io;
+	f->captured = 0;
+	f->env.now_us = r->now_us;
+	session_refresh_snapshot(r, f);
+	return true;
+}
+
+static void call_end(struct relay *r, struct flow *f, struct call *c)
+{
+	host_capture(r, f);
+	for (int side = 0; side < 2; side++) {
+		stream_commit(&f->out[side], c->out[side].len);
+		if (stream_bytes(&f->out[side]) == 0)
+			stream_consume(&f->out[side], &r->buffers, 0);
+	}
+	f->io = NULL;
+}
+
+static void wipe_consumed(struct flow *f, enum side side, size_t len)
+{
+	struct bytes in = stream_readable(&f->in[side]);
+
+	if (!f->logged_in && in.base)
+		secret_wipe((void *)(uintptr_t)in.base, len); /* a token may have been in it */
+}
+
+/* What the inspector said, for the conductor. */
+static void obey(struct relay *r, struct flow *f, const struct inspect_result *result)
+{
+	if (result->status == INSPECT_OPAQUE)
+		f->opaque = true;
+	if (result->status == INSPECT_CLOSE && f->phase == FLOW_RUNNING) {
+		f->phase = FLOW_ENDING;
+		f->cause = (uint8_t)result->cause;
+		f->wait_since_us = r->now_us;
+	}
+}
+
+static bool opaque_copy(struct relay *r, struct flow *f, enum side from)
+{
+	struct bytes in = stream_readable(&f->in[from]);
+	struct stream *out = &f->out[other(from)];
+	struct writer w;
+
+	if (in.len == 0 || stream_bytes(out) > RELAY_OUT_BYTES || !stream_reserve(out, &r->buffers, in.len))
+		return false;
+	w = stream_writer(out);
+	writer_put(&w, in);
+	stream_commit(out, w.len);
+	stream_consume(&f->in[from], &r->buffers, in.len);
+	return true;
+}
+
+/* Nothing between the halves: chunks change hands. */
+static bool opaque_move(struct flow *f, enum side from)
+{
+	enum side to = other(from);
+
+	if (tls_engine_active(&f->tls[from]) || tls_engine_active(&f->tls[to]) || stream_bytes(&f->in[from]) > 0 ||
+	    stream_bytes(&f->out[to]) > 0)
+		return false;
+	size_t moved = tcp_move(tcp_half_of(&f->pair, (enum tcp_side)from), tcp_half_of(&f->pair, (enum tcp_side)to), RELAY_IN_BYTES * 4);
+
+	note_octets(f, from, moved);
+	if (tcp_read_closed(tcp_half_of(&f->pair, (enum tcp_side)from)))
+		f->read_ended[from] = true;
+	return moved > 0;
+}
+
+static bool feed(struct relay *r, struct flow *f, enum side from)
+{
+	bool progress = false;
+
+	if (f->opaque)
+		return opaque_copy(r, f, from);
+	if (f->phase != FLOW_RUNNING || (from == SIDE_CLIENT && f->wait != WAIT_NONE) || f->wait == WAIT_IDENTITY || f->wait == WAIT_PROOF)
+		return false;
+	if (stream_bytes(&f->out[other(from)]) > RELAY_OUT_BYTES || !report_has_room(&r->report))
+		return false;
+	for (int i = 0; i < 64 && stream_bytes(&f->in[from]) > 0 && f->phase == FLOW_RUNNING; i++) {
+		size_t room[2] = { 16384, 16384 };
+		struct inspect_result result;
+		struct call c;
+
+		if (stream_bytes(&f->in[from]) < f->needed[from])
+			break;
+		for (int attempt = 0; attempt < 2; attempt++) {
+			if (!call_begin(r, f, &c, room[SIDE_CLIENT], room[SIDE_SERVER]))
+				return progress;
+			result = f->inspector->feed(f->session, from, stream_readable(&f->in[from]), &c.io);
+			call_end(r, f, &c);
+			if (result.status != INSPECT_FULL || result.consumed > 0)
+				break;
+			room[result.full] = result.needed + 16384;
+		}
+		wipe_consumed(f, from, result.consumed);
+		stream_consume(&f->in[from], &r->buffers, result.consumed);
+		f->needed[from] = result.status == INSPECT_MORE ? result.needed : 0;
+		progress |= result.consumed > 0 || c.out[0].len > 0 || c.out[1].len > 0;
+		obey(r, f, &result);
+		if (result.status != INSPECT_OK || result.consumed == 0 || f->tls_wanted[from] != tls_engine_active(&f->tls[from]))
+			break;
+		if (stream_bytes(&f->out[other(from)]) > RELAY_OUT_BYTES || f->wait != WAIT_NONE)
+			break;
+	}
+	return progress;
+}
+
+void pump_answer(struct relay *r, struct flow *f, const struct inspect_answer *a)
+{
+	size_t room[2] = { 16384, BUFFER_MEDIUM_BYTES / 2 };
+	struct inspect_result result;
+	struct call c;
+
+	if (!f->session || f->io)
+		return;
+	for (int attempt = 0; attempt < 2; attempt++) {
+		if (!call_begin(r, f, &c, room[SIDE_CLIENT], room[SIDE_SERVER])) {
+			session_abort(r, f, CLOSE_RESET);
+			return;
+		}
+		result = f->inspector->answer(f->session, a, &c.io);
+		call_end(r, f, &c);
+		if (result.status != INSPECT_FULL)
+			break;
+		room[result.full] = result.needed + 16384;
+	}
+	obey(r, f, &result);
+	relay_ready(r, f);
+}
+
+/* How many bytes of out[side] may leave now. */
+static size_t released(const struct relay *r, struct flow *f, enum side side)
+{
+	const struct stream *out = &f->out[side];
+	uint64_t start = out->written - stream_bytes(out);
+	unsigned passed = 0;
+
+	if (side == SIDE_CLIENT || f->barriers == 0)
+		return stream_bytes(out);
+	while (passed < f->barriers && f->barrier[passed].position <= r->durable_position)
+		passed++;
+	if (passed) {
+		f->barriers -= passed;
+		memmove(f->barrier, f->barrier + passed, f->barriers * sizeof *f->barrier);
+		f->barrier_since_us = r->now_us;
+	}
+	if (f->barriers == 0)
+		return stream_bytes(out);
+	return f->barrier[0].from <= start ? 0 : (size_t)(f->barrier[0].from - start);
+}
+
+/* Ciphertext into TCP's send queue. */
+static bool drain_tls(struct flow *f, enum side side)
+{
+	struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
+	uint8_t wire[16384];
+	bool progress = false;
+
+	for (int i = 0; i < 16; i++) {
+		size_t space = tcp_send_space(half);
+		size_t len = tls_engine_drain(&f->tls[side], wire, space < sizeof wire ? space : sizeof wire);
+
+		if (len == 0)
+			break;
+		(void)tcp_send(half, wire, len);
+		progress = true;
+	}
+	return progress;
+}
+
+static bool egress(struct relay *r, struct flow *f, enum side side)
+{
+	struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
+	struct stream *out = &f->out[side];
+	size_t len = released(r, f, side);
+	uint64_t start = out->written - stream_bytes(out);
+	bool progress = false;
+	size_t sent = 0;
+
+	if (f->tls_wanted[side] && !tls_engine_active(&f->tls[side]) && start >= f->plain_until[side])
+		begin_tls(r, f, side);
+	if (f->phase == FLOW_CLOSED)
+		return false;
+	if (f->tls_wanted[side] && start < f->plain_until[side] && len > f->plain_until[side] - start)
+		len = (size_t)(f->plain_until[side] - start);
+	if (tls_engine_active(&f->tls[side])) {
+		progress = drain_tls(f, side);
+		sent = tls_engine_write(&f->tls[side], bytes_of(stream_readable(out).base, len));
+		progress |= drain_tls(f, side);
+	} else if (!f->tls_wanted[side] || start < f->plain_until[side]) {
+		sent = tcp_send(half, stream_readable(out).base, len);
+	}
+	if (sent)
+		stream_consume(out, &r->buffers, sent);
+	if (f->tls_wanted[side] && !tls_engine_active(&f->tls[side]) && start + sent >= f->plain_until[side])
+		begin_tls(r, f, side);
+	return progress || sent > 0;
+}
+
+/* A side that ended tells the session; when all that was written has gone, the other side is ended too. */
+static void endings(struct relay *r, struct flow *f)
+{
+	for (int from = 0; from < 2; from++) {
+		enum side to = other((enum side)from);
+		bool drained = f->in[from].tail == f->in[from].head || (from == SIDE_CLIENT && f->wait != WAIT_NONE);
+
+		if (f->read_ended[from] && !f->ended_told[from] && f->phase == FLOW_RUNNING && drained) {
+			struct inspect_result result = { .status = INSPECT_OK };
+			struct call c;
+
+			f->ended_told[from] = true;
+			if (from == SIDE_CLIENT && f->wait == WAIT_APPROVAL) {
+				host_withdraw(r, f, WITHDRAW_CLIENT_GONE);
+				f->wait = WAIT_NONE;
+			}
+			if (!f->opaque && call_begin(r, f, &c, 16384, 16384)) {
+				result = f->inspector->ended(f->session, (enum side)from, &c.io);
+				call_end(r, f, &c);
+			}
+			obey(r, f, &result);
+		}
+		bool ends = f->phase == FLOW_ENDING || (f->phase == FLOW_RUNNING && f->ended_told[from]);
+
+		if (ends && !f->write_ended[to] && stream_bytes(&f->out[to]) == 0) {
+			if (tls_engine_active(&f->tls[to])) {
+				tls_engine_end(&f->tls[to]);
+				(void)drain_tls(f, to);
+			}
+			if (tls_engine_pending(&f->tls[to]) == 0) {
+				tcp_send_close(tcp_half_of(&f->pair, (enum tcp_side)to));
+				f->write_ended[to] = true;
+			}
+		}
+	}
+	if (f->phase == FLOW_RUNNING && f->write_ended[0] && f->write_ended[1])
+		session_end(r, f, f->ended_told[SIDE_CLIENT] ? CLOSE_CLIENT : CLOSE_SERVER);
+	if (f->phase == FLOW_ENDING && f->write_ended[0] && f->write_ended[1])
+		session_end(r, f, (enum close_cause)f->cause);
+}
+
+/* A reset on one side becomes one on the other; what its peer sent before is dropped with the session. */
+static void resets(struct relay *r, struct flow *f)
+{
+	for (int side = 0; side < 2; side++) {
+		const struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
+
+		if (!tcp_was_reset(half) && !tcp_timed_out(half))
+			continue;
+		tcp_pair_abort(&f->pair, (enum tcp_side)other((enum side)side));
+		if (f->phase == FLOW_OPENING)
+			f->phase = FLOW_CLOSED;
+		session_end(r, f, tcp_timed_out(half) ? CLOSE_TIMEOUT : CLOSE_RESET);
+	}
+}
+
+/* What does not come from a peer: killed, cancelled, waited too long for control, or did not get rid of its last bytes. */
+static void demands(struct relay *r, struct flow *f)
+{
+	bool lost = r->now_us - f->wait_since_us > r->config.lost_after_us;
+
+	if (f->phase == FLOW_ENDING && r->now_us - f->wait_since_us > RELAY_LINGER_US) {
+		session_abort(r, f, (enum close_cause)f->cause);
+		return;
+	}
+	if (f->phase != FLOW_RUNNING)
+		return;
+	if (!f->kill_asked && f->barriers > 0 && r->now_us - f->barrier_since_us > r->config.lost_after_us) {
+		/* Never recorded, so never sent: the bytes behind the barrier are dropped. */
+		size_t keep = released(r, f, SIDE_SERVER);
+
+		if (keep == 0)
+			stream_release(&f->out[SIDE_SERVER], &r->buffers);
+		f->barriers = 0;
+		f->kill_asked = true;
+		memcpy(f->kill_say, "the journal does not answer", sizeof "the journal does not answer");
+	}
+	if (f->kill_asked) {
+		struct inspect_answer a = { .kind = ANSWER_END, .text = bytes_str(f->kill_say) };
+
+		if (f->wait == WAIT_APPROVAL)
+			host_withdraw(r, f, WITHDRAW_CLIENT_GONE);
+		f->wait = WAIT_NONE;
+		f->cause = CLOSE_KILLED;
+		pump_answer(r, f, &a);
+		if (f->phase == FLOW_RUNNING)
+			session_abort(r, f, CLOSE_KILLED);
+		return;
+	}
+	if (f->cancel_asked && f->wait == WAIT_APPROVAL) {
+		f->cancel_asked = false;
+		host_withdraw(r, f, WITHDRAW_CANCELLED);
+		host_refuse_pending(r, f, bytes_str("canceling statement due to user request"), true);
+	}
+	if (lost && (f->wait == WAIT_CLASSIFY || f->wait == WAIT_GRANTS || f->wait == WAIT_RING))
+		host_refuse_pending(r, f, (struct bytes){ 0 }, false);
+	else if (lost && (f->wait == WAIT_IDENTITY || f->wait == WAIT_PROOF)) {
+		f->kill_asked = true;
+		memcpy(f->kill_say, "the control plane does not answer", sizeof "the control plane does not answer");
+		relay_ready(r, f);
+	} else if (f->wait == WAIT_RING || (f->wait == WAIT_CLASSIFY && !f->pending.asked) ||
+		   (f->wait == WAIT_GRANTS && f->groups_generation == f->env.snapshot->generation)) {
+		host_retry(r, f);
+	}
+}
+
+struct emit_context {
+	struct relay *relay;
+	struct flow *flow;
+	enum side side;
+};
+
+static bool emit(void *context, const struct tcp_segment *segment)
+{
+	struct emit_context *e = context;
+	struct relay *r = e->relay;
+	unsigned port = e->side == SIDE_CLIENT ? e->flow->client_port : 1u - e->flow->client_port;
+	size_t cap = 0;
+	uint8_t *room = r->wire.room(r->wire.context, port, &cap);
+	struct packet_built built;
+
+	if (!room)
+		return false;
+	built = packet_build(&e->flow->wire[e->side], segment, room, cap, PACKET_BUILD_FULL);
+	r->wire.send(r->wire.context, port, built.bytes);
+	return true;
+}
+
+void pump_transmit(struct relay *r, struct flow *f)
+{
+	for (int side = 0; side < 2; side++) {
+		struct emit_context e = { r, f, (enum side)side };
+
+		switch (tcp_pair_output(&f->pair, (enum tcp_side)side, emit, &e, RELAY_SEGMENTS_PER_TURN, r->now_us)) {
+		case TCP_OUTPUT_IDLE:
+			break;
+		case TCP_OUTPUT_MORE:
+			relay_ready(r, f);
+			break;
+		case TCP_OUTPUT_FULL:
+			r->counters.drop[ERROR_tx_full]++;
+			relay_ready(r, f);
+			break;
+		}
+	}
+}
+
+/* The next moment at which this flow wants to be looked at without a packet. */
+static uint64_t deadline(const struct relay *r, const struct flow *f)
+{
+	uint64_t at = tcp_pair_deadline_us(&f->pair), mine = TCP_NEVER_US;
+
+	if (f->phase == FLOW_ENDING)
+		mine = f->wait_since_us + RELAY_LINGER_US + 1;
+	else if (f->phase == FLOW_RUNNING && f->wait != WAIT_NONE && f->wait != WAIT_APPROVAL)
+		mine = f->wait_since_us + r->config.lost_after_us + 1;
+	else if (f->phase == FLOW_RUNNING && f->barriers > 0)
+		mine = f->barrier_since_us + r->config.lost_after_us + 1;
+	return at < mine ? at : mine;
+}
+
+void pump(struct relay *r, struct flow *f)
+{
+	if (f->phase == FLOW_OPENING && tcp_established(&f->pair.half[0]) && tcp_established(&f->pair.half[1]))
+		session_begin(r, f);
+	resets(r, f);
+	demands(r, f);
+	for (int round = 0; round < 4 && (f->phase == FLOW_RUNNING || f->phase == FLOW_ENDING); round++) {
+		bool progress = false;
+
+		for (int side = 0; side < 2 && f->phase != FLOW_CLOSED; side++) {
+			if (f->phase != FLOW_RUNNING)
+				continue;
+			if (f->opaque && opaque_move(f, (enum side)side)) {
+				progress = true;
+				continue;
+			}
+			progress |= ingest(r, f, (enum side)side);
+			if (f->phase == FLOW_RUNNING)
+				progress |= feed(r, f, (enum side)side);
+		}
+		for (int side = 0; side < 2 && f->phase != FLOW_CLOSED; side++)
+			progress |= egress(r, f, (enum side)side);
+		if (f->phase != FLOW_CLOSED)
+			endings(r, f);
+		if (!progress)
+			break;
+		if (round == 3)
+			relay_ready(r, f);
+	}
+	pump_transmit(r, f);
+	if (tcp_pair_done(&f->pair)) {
+		session_end(r, f, CLOSE_RESET);
+		relay_flow_free(r, f);
+		return;
+	}
+	if (deadline(r, f) == TCP_NEVER_US)
+		wheel_clear(&f->timer);
+	else
+		wheel_set(&r->wheel, &f->timer, deadline(r, f));
+}

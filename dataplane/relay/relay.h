@@ -1,0 +1,82 @@
+/* relay.h: the conductor. It alone knows all stages: packet, flow, tcp, tls, inspector, verdict, report.
+ *
+ * A worker gives it every frame and calls relay_turn once per loop; it answers what to do with the frame and sends its own
+ * frames through struct relay_wire. For each guarded flow it does, in each direction: tcp in, tls in, inspector, verdict,
+ * tls out, tcp out. Frames of nothing that a service names are bridged: the worker sends the same buffer out of the
+ * other port.
+ *
+ * Memory is taken by relay_create; afterwards nothing allocates, locks, waits or calls the system. One worker. Work per
+ * flow and turn is bounded. Times are microseconds of one monotonic clock, never 0.
+ */
+#ifndef DATAPLANE_RELAY_RELAY_H
+#define DATAPLANE_RELAY_RELAY_H
+
+#include "dataplane/inspect/inspector.h"
+#include "dataplane/match/pattern.h"
+#include "dataplane/packet/packet.h"
+#include "dataplane/tls/engine.h"
+#include "dataplane/verdict/cache.h"
+
+struct relay;
+
+/* The frames that the relay sends itself. */
+struct relay_wire {
+	void *context;
+	/* Memory for one frame towards `port`, at least `*cap` bytes as set; NULL: the port has no room now. */
+	uint8_t *(*room)(void *context, unsigned port, size_t *cap);
+	/* Sends what was built in the last room; `bytes` 0 gives the room back. */
+	void (*send)(void *context, unsigned port, size_t bytes);
+};
+
+enum relay_unnamed { RELAY_UNNAMED_DROP, RELAY_UNNAMED_PASS };
+enum relay_midstream { RELAY_MIDSTREAM_RESET, RELAY_MIDSTREAM_DROP };
+
+struct relay_config {
+	unsigned worker;
+	uint32_t flows_max, sessions_max;
+	size_t chunk_memory_bytes;
+	uint32_t buffers[3];           /* enum buffer_size: so many of each */
+	size_t mtu_bytes;
+	uint32_t window_bytes;         /* receive and send limit of a half */
+	enum relay_unnamed unnamed;    /* a guarded target, a port that no service names */
+	enum relay_midstream midstream;
+	uint8_t boot[16];
+	struct hash_key hash_key;      /* secret, random */
+	uint64_t lost_after_us;        /* how long a command waits for control before it is refused: 30 s */
+};
+
+struct relay_counters {
+	uint64_t frames, bridged, taken, flows_opened, commands, blocked, held, released, masked_cells, durable;
+	uint64_t drop[ERROR_count];
+};
+
+/* NULL with a text in `err` when memory is short. `up` and `down` are the worker's rings, as shm_ring_open gave them. */
+struct relay *relay_create(const struct relay_config *config, const struct relay_wire *wire, void *up, void *down, char *err,
+			   size_t err_len);
+void relay_destroy(struct relay *relay);
+
+enum relay_route { RELAY_BRIDGE, RELAY_TAKEN, RELAY_DROPPED };
+
+/* One frame from `port` (0 or 1). RELAY_BRIDGE: send it out of the other port, unchanged. */
+enum relay_route relay_frame(struct relay *relay, unsigned port, struct bytes frame, enum packet_checksum checksum, uint64_t now_us);
+
+/* Orders, timers, and the flows that have something to do. Returns whether anything was done. */
+bool relay_turn(struct relay *relay, uint64_t now_us);
+
+/* A policy image that another thread prepared, with everything that goes with it. */
+struct relay_snapshot {
+	struct inspect_snapshot inspect;
+	struct match_scratch *scratch;  /* of the worker */
+	struct match_patterns *patterns; /* NULL: the policy has none */
+};
+
+/* Puts `next` into force and returns the one before (NULL at first), which nothing refers to any more. Between two turns. */
+const struct relay_snapshot *relay_swap_snapshot(struct relay *relay, const struct relay_snapshot *next);
+
+/* The policy image that control asked for and that is not loaded yet; false when there is none. `file` gets the name. */
+bool relay_wants_snapshot(struct relay *relay, uint64_t *generation, char *file, size_t cap);
+
+const struct relay_counters *relay_counters(const struct relay *relay);
+uint32_t relay_flows_open(const struct relay *relay);
+
+#endif

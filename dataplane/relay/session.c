@@ -1,0 +1,193 @@
+/* The begin and the end of a flow's session. A session begins when both TCP halves are open, and is reported once at its
+ * begin and once at its end; its memory is given back at the end, while TCP may still have a FIN to repeat. */
+#include "dataplane/relay/conductor.h"
+
+#include <endian.h>
+#include <stdio.h>
+
+#include "platform/base/secret.h"
+
+/* Network order, as the policy wants addresses. */
+static unsigned address_bytes(const struct flow *f)
+{
+	return f->family == 6 ? 16 : 4;
+}
+
+static void copy_name(char *into, size_t cap, struct bytes name)
+{
+	size_t len = name.len < cap - 1 ? name.len : cap - 1;
+
+	if (len)
+		memcpy(into, name.base, len);
+	into[len] = 0;
+}
+
+struct flow *session_create(struct relay *r, unsigned port, const struct packet *p, const struct tcp_segment *syn, unsigned service)
+{
+	const struct policy_image *image = r->snapshot->inspect.image;
+	uint32_t number;
+	struct flow *f;
+
+	if (r->free_count == 0)
+		return NULL;
+	number = r->free_flows[r->free_count - 1];
+	f = &r->flows[number];
+	/* It may still stand in the ready list from its last life; it is then looked at once for nothing. */
+	*f = (struct flow){ .ready = f->ready, .next_ready = f->next_ready };
+	f->relay = r;
+	f->number = number;
+	f->key = flow_key_of(p);
+	if (!tcp_pair_open(&f->pair, &r->tcp, &r->pool, syn, r->now_us))
+		return NULL;
+	if (!flow_table_add(r->table, &f->key, number)) {
+		tcp_pair_release(&f->pair);
+		return NULL;
+	}
+	r->free_count--;
+	f->phase = FLOW_OPENING;
+	f->client_port = (uint8_t)port;
+	f->id = ((uint64_t)r->config.worker << 56) | (++r->flow_serial << 24) | number;
+	f->vlan = p->vlan_count ? p->vlan_tci[p->vlan_count - 1] & 0xfff : 0;
+	f->client_address = p->source;
+	f->server_address = p->destination;
+	f->client_tcp_port = p->source_port;
+	f->server_tcp_port = p->destination_port;
+	f->family = p->ip_version;
+	memcpy(f->client_mac, p->frame.base + 6, 6);
+	packet_template_from(&f->wire[SIDE_SERVER], p);
+	packet_template_reply(&f->wire[SIDE_CLIENT], p);
+	f->env.service = service;
+	copy_name(f->service_name, sizeof f->service_name, policy_service(image, service).name);
+	r->counters.flows_opened++;
+	return f;
+}
+
+/* The inspector's memory, its view of the policy, and the record that opens the session. */
+static bool take_session(struct relay *r, struct flow *f)
+{
+	struct policy_service service = policy_service(f->env.snapshot->image, f->env.service);
+	struct relay_service *known = relay_service_of(r, f->service_name, true);
+
+	f->inspector = inspector_find((const char *)service.protocol_word.base);
+	if (!f->inspector || !known || r->sessions_free == 0 || f->inspector->session_bytes > r->session_bytes)
+		return false;
+	if (!known->shared && f->inspector->shared_bytes > 0) {
+		size_t bytes = (f->inspector->shared_bytes + 63) & ~(size_t)63;
+
+		if (r->shared_used + bytes > r->shared_max)
+			return false;
+		known->shared = (uint8_t *)r->shared_memory + r->shared_used;
+		known->shared_bytes = bytes;
+		r->shared_used += bytes;
+	}
+	f->env.shared = known->shared;
+	f->session = r->free_sessions[--r->sessions_free];
+	memset(f->session, 0, f->inspector->session_bytes);
+	return true;
+}
+
+void session_begin(struct relay *r, struct flow *f)
+{
+	struct event_flow_open open;
+
+	session_refresh_snapshot(r, f);
+	f->env.scratch = r->snapshot->scratch;
+	f->env.hash_key = r->config.hash_key;
+	f->env.now_us = r->now_us;
+	if (f->phase != FLOW_OPENING || !report_has_room(&r->report) || !take_session(r, f)) {
+		r->counters.drop[ERROR_memory_shed]++;
+		session_abort(r, f, CLOSE_RESET);
+		return;
+	}
+	open = (struct event_flow_open){
+		.flow = f->id, .n = f->n++, .generation = f->env.snapshot->generation, .service = f->env.service,
+		.client = bytes_of(f->client_address.byte, address_bytes(f)), .client_port = be16toh(f->client_tcp_port),
+		.target = bytes_of(f->server_address.byte, address_bytes(f)), .target_port = be16toh(f->server_tcp_port),
+		.vlan = f->vlan, .client_mac = bytes_of(f->client_mac, 6),
+	};
+	if (!report_flow_open(&r->report, &open, NULL)) {
+		session_abort(r, f, CLOSE_RESET);
+		return;
+	}
+	f->phase = FLOW_RUNNING;
+	f->cancel_key = (uint32_t)hash64(r->config.hash_key, &f->id, sizeof f->id);
+	f->inspector->open(f->session, &f->env, &host_calls, f);
+}
+
+/* The policy in force, with the service found again by its name: its number may have changed. */
+void session_refresh_snapshot(struct relay *r, struct flow *f)
+{
+	const struct inspect_snapshot *now = &r->snapshot->inspect;
+	int service;
+
+	f->env.scratch = r->snapshot->scratch;
+	if (f->env.snapshot == now)
+		return;
+	service = policy_service_by_name(now->image, bytes_str(f->service_name));
+	f->env.snapshot = now;
+	if (service >= 0) {
+		f->env.service = (unsigned)service;
+		return;
+	}
+	f->kill_asked = true;
+	snprintf(f->kill_say, sizeof f->kill_say, "the policy no longer names this service");
+}
+
+static void report_close(struct relay *r, struct flow *f)
+{
+	struct event_flow_close close = {
+		.flow = f->id, .n = f->n++, .cause = f->cause, .octets_up = f->octets[SIDE_SERVER],
+		.octets_down = f->octets[SIDE_CLIENT], .commands = f->commands, .rows = f->rows,
+	};
+	char text[160] = "";
+
+	if (f->cause == CLOSE_TLS) {
+		enum side side = f->tls[SIDE_CLIENT].failed ? SIDE_CLIENT : SIDE_SERVER;
+		char reason[120];
+
+		tls_engine_describe(&f->tls[side], reason, sizeof reason);
+		snprintf(text, sizeof text, "%s: %s", side == SIDE_CLIENT ? "client" : "server", reason);
+	} else if (f->kill_asked) {
+		snprintf(text, sizeof text, "%s", f->kill_say);
+	}
+	close.text = bytes_str(text);
+	if (!report_flow_close(&r->report, &close, NULL))
+		r->counters.drop[ERROR_ring_message_bad]++; /* the reserve makes this impossible; the gap in `n` would show */
+}
+
+/* Reports the end and gives everything back but TCP. */
+void session_end(struct relay *r, struct flow *f, enum close_cause cause)
+{
+	if (f->phase == FLOW_CLOSED || f->phase == FLOW_FREE)
+		return;
+	if (f->wait == WAIT_APPROVAL)
+		host_withdraw(r, f, cause == CLOSE_SERVER ? WITHDRAW_SERVER_GONE : WITHDRAW_CLIENT_GONE);
+	if (f->cause == CLOSE_CLIENT)
+		f->cause = cause;
+	if (f->session) {
+		host_capture(r, f);
+		f->inspector->close(f->session);
+		report_close(r, f);
+		secret_wipe(f->session, f->inspector->session_bytes);
+		r->free_sessions[r->sessions_free++] = f->session;
+		f->session = NULL;
+	}
+	for (int side = 0; side < 2; side++) {
+		stream_release(&f->in[side], &r->buffers);
+		stream_release(&f->out[side], &r->buffers);
+		tls_engine_close(&f->tls[side]);
+	}
+	stream_release(&f->pending.bytes, &r->buffers);
+	f->wait = WAIT_NONE;
+	f->barriers = 0;
+	f->phase = FLOW_CLOSED;
+}
+
+/* Ends now, with a reset towards both ends. */
+void session_abort(struct relay *r, struct flow *f, enum close_cause cause)
+{
+	session_end(r, f, cause);
+	tcp_pair_abort(&f->pair, TCP_CLIENT);
+	tcp_pair_abort(&f->pair, TCP_SERVER);
+	relay_ready(r, f);
+}
