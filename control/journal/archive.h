@@ -15,6 +15,7 @@
 #define ARCHIVE_ERROR_BYTES 256
 
 struct archive;
+struct segment_view;
 
 /* NULL with a text in `err`. The directory must hold seg/; the spine may be missing (then proofs cost more). */
 struct archive *archive_open(const char *dir, char err[ARCHIVE_ERROR_BYTES]);
@@ -25,6 +26,9 @@ bool archive_refresh(struct archive *a, char err[ARCHIVE_ERROR_BYTES]);
 /* Records present: [first, size). first > 0 after pruning. */
 uint64_t archive_first(const struct archive *a);
 uint64_t archive_size(const struct archive *a);
+
+/* The newest segment, for the writer's recovery (segment_view.h). Valid until archive_refresh. */
+const struct segment_view *archive_newest(const struct archive *a);
 
 /* A record's canonical bytes, its leaf hash checked against the stored one. NULL, or a text (valid until the next call). */
 const char *archive_read(struct archive *a, uint64_t index, struct bytes *record);

@@ -29,6 +29,7 @@ struct jcs {
 	const char *fault; /* NULL while all is well; a fixed text */
 	unsigned depth;    /* open objects and arrays */
 	bool done;         /* the one outermost value is complete */
+	size_t start;      /* where in `out` it began */
 	struct {
 		bool object, wants_value;
 		size_t count;

@@ -20,6 +20,8 @@ struct jcs_value {
 /* NULL when `text` is one canonical value and nothing more, else a fixed text saying what is wrong. `*at` (may be NULL)
  * gets the offset of the fault. */
 const char *jcs_check(struct bytes text, size_t *at);
+/* The same with at most `depth` levels of objects and arrays. */
+const char *jcs_check_depth(struct bytes text, unsigned depth, size_t *at);
 
 /* The value that begins `text`; kind JCS_NONE when there is none. */
 struct jcs_value jcs_value_of(struct bytes text);

@@ -94,6 +94,7 @@ struct journal_state {
 	uint64_t checkpoint_us;   /* when it was published; 0 when not in this run */
 	uint64_t segment_first;   /* the active segment */
 	uint64_t commits;         /* in this run */
+	uint64_t commit_us_last, commit_us_max; /* how long commits took, in this run; over 2 s is a stalled disk */
 	const char *stopped;      /* as journal_stopped */
 	const char *signer;       /* why the last checkpoint could not be had; NULL when it could */
 };

@@ -16,6 +16,7 @@ struct signer_client {
 	int fd;                      /* -1: not connected */
 	bool asked;
 	uint64_t asked_size;
+	struct merkle_hash asked_root;
 	struct checkpoint_keys keys; /* as the signer said at the start */
 	uint64_t size;               /* what it signed last */
 	struct merkle_hash root;

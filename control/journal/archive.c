@@ -1,0 +1,320 @@
+/* A journal directory as one run of records. The list of segments is contiguous or the archive does not open; each record is
+ * compared with its stored leaf hash before it is handed out. Subtree hashes come from leaf hashes below height 8 and from the
+ * spine above, and where the spine has none, from the two halves.
+ */
+#include "control/journal/archive.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/journal/proof.h"
+#include "control/journal/segment_list.h"
+#include "control/journal/segment_view.h"
+#include "control/journal/spine_view.h"
+
+struct archive {
+	char dir[PATH_MAX];
+	struct segment_view *segment;
+	size_t segments;
+	struct spine_view spine;
+	struct record_codec *codec;
+	char wrong[ARCHIVE_ERROR_BYTES];
+	uint8_t record[RECORD_BYTES_MAX];
+	uint8_t chunk[RECORD_CHUNK_BYTES_MAX];
+};
+
+/* --- opening ---------------------------------------------------------------------------------------------------------- */
+
+static bool segment_add(struct archive *a, uint64_t first, char err[ARCHIVE_ERROR_BYTES])
+{
+	struct segment_view *grown = realloc(a->segment, (a->segments + 1) * sizeof *grown);
+	struct segment_view *v;
+	char path[PATH_MAX];
+	const char *wrong = "out of memory";
+
+	if (grown) {
+		a->segment = grown;
+		v = &a->segment[a->segments];
+		wrong = segment_view_path(a->dir, first, path, sizeof path) ? segment_view_open(v, path) : "a path too long";
+	}
+	if (wrong) {
+		snprintf(err, ARCHIVE_ERROR_BYTES, "segment %llu: %s (byte %llu of data.mdb)", (unsigned long long)first, wrong,
+			 (unsigned long long)(grown ? v->file.wrong_at : 0));
+		return false;
+	}
+	if (v->first != first || (a->segments && v[-1].end != first)) {
+		uint64_t expected = a->segments ? v[-1].end : first;
+
+		segment_view_close(v);
+		snprintf(err, ARCHIVE_ERROR_BYTES, "segment %llu does not follow record %llu: records are missing",
+			 (unsigned long long)first, (unsigned long long)expected);
+		return false;
+	}
+	a->segments++;
+	return true;
+}
+
+bool archive_refresh(struct archive *a, char err[ARCHIVE_ERROR_BYTES])
+{
+	struct segment_list list;
+	bool ok = true;
+
+	if (!segment_list_read(&list, a->dir)) {
+		snprintf(err, ARCHIVE_ERROR_BYTES, "%.200s/seg cannot be read", a->dir);
+		return false;
+	}
+	if (list.count == 0) {
+		snprintf(err, ARCHIVE_ERROR_BYTES, "%.200s holds no segment", a->dir);
+		ok = false;
+	}
+	/* A sealed segment does not change; the newest one may have grown, or been sealed with new ones behind it. */
+	if (ok && a->segments && !a->segment[a->segments - 1].sealed) {
+		struct segment_view *last = &a->segment[a->segments - 1];
+		const char *wrong = segment_view_refresh(last);
+
+		if (wrong) {
+			snprintf(err, ARCHIVE_ERROR_BYTES, "segment %llu: %s (byte %llu of data.mdb)", (unsigned long long)last->first,
+				 wrong, (unsigned long long)last->file.wrong_at);
+			ok = false;
+		}
+	}
+	for (size_t i = 0; ok && i < list.count; i++)
+		if (a->segments == 0 || list.first[i] > a->segment[a->segments - 1].first)
+			ok = segment_add(a, list.first[i], err);
+	segment_list_free(&list);
+	if (a->spine.open)
+		(void)spine_view_refresh(&a->spine);
+	else
+		(void)spine_view_open(&a->spine, a->dir);
+	return ok;
+}
+
+struct archive *archive_open(const char *dir, char err[ARCHIVE_ERROR_BYTES])
+{
+	struct archive *a = calloc(1, sizeof *a);
+
+	err[0] = 0;
+	if (a)
+		a->spine.file.fd = -1;
+	if (!a || (a->codec = record_codec_create()) == NULL ||
+	    (size_t)snprintf(a->dir, sizeof a->dir, "%s", dir) >= sizeof a->dir - 64) {
+		snprintf(err, ARCHIVE_ERROR_BYTES, "out of memory, or a path too long");
+		archive_close(a);
+		return NULL;
+	}
+	if (!archive_refresh(a, err)) {
+		archive_close(a);
+		return NULL;
+	}
+	return a;
+}
+
+void archive_close(struct archive *a)
+{
+	if (!a)
+		return;
+	for (size_t i = 0; i < a->segments; i++)
+		segment_view_close(&a->segment[i]);
+	free(a->segment);
+	spine_view_close(&a->spine);
+	record_codec_destroy(a->codec);
+	free(a);
+}
+
+uint64_t archive_first(const struct archive *a)
+{
+	return a->segment[0].first;
+}
+
+uint64_t archive_size(const struct archive *a)
+{
+	return a->segment[a->segments - 1].end;
+}
+
+const struct segment_view *archive_newest(const struct archive *a)
+{
+	return &a->segment[a->segments - 1];
+}
+
+/* --- records and chunks ----------------------------------------------------------------------------------------------- */
+
+static struct segment_view *segment_of(struct archive *a, uint64_t index)
+{
+	size_t low = 0, high = a->segments;
+
+	if (index < archive_first(a) || index >= archive_size(a))
+		return NULL;
+	while (high - low > 1) {
+		size_t middle = (low + high) / 2;
+
+		if (a->segment[middle].first <= index)
+			low = middle;
+		else
+			high = middle;
+	}
+	return &a->segment[low];
+}
+
+static const char *broken(struct archive *a, const struct segment_view *v, const char *what, uint64_t number, const char *wrong,
+			  uint64_t offset)
+{
+	snprintf(a->wrong, sizeof a->wrong, "%s %llu: %s (segment %llu, byte %llu of data.mdb)", what, (unsigned long long)number, wrong,
+		 (unsigned long long)v->first, (unsigned long long)offset);
+	return a->wrong;
+}
+
+const char *archive_read(struct archive *a, uint64_t index, struct bytes *record)
+{
+	struct segment_view *v = segment_of(a, index);
+	struct merkle_hash want, leaf;
+	struct mdbfile_entry entry;
+	const char *wrong;
+
+	*record = (struct bytes){ 0 };
+	if (!v) {
+		snprintf(a->wrong, sizeof a->wrong, "record %llu: not in this journal", (unsigned long long)index);
+		return a->wrong;
+	}
+	wrong = segment_view_entry(v, index, &entry);
+	if (wrong)
+		return broken(a, v, "record", index, wrong, v->file.wrong_at);
+	wrong = record_decode(a->codec, entry.value, a->record, record);
+	if (wrong)
+		return broken(a, v, "record", index, wrong, entry.offset);
+	leaf = merkle_leaf(*record);
+	wrong = segment_view_leaf(v, index, &want, NULL);
+	if (!wrong && !merkle_equal(&leaf, &want))
+		wrong = "its bytes do not hash to its leaf of the tree";
+	if (wrong) {
+		*record = (struct bytes){ 0 };
+		return broken(a, v, "record", index, wrong, entry.offset);
+	}
+	return NULL;
+}
+
+const char *archive_chunk_stored(struct archive *a, uint64_t key, const uint8_t hash[32], struct bytes *stored)
+{
+	struct segment_view *v = NULL;
+	struct mdbfile_entry entry;
+	const char *wrong;
+
+	*stored = (struct bytes){ 0 };
+	for (size_t i = 0; i < a->segments && !v; i++)
+		if (key >= a->segment[i].chunk_first && key < a->segment[i].chunk_end)
+			v = &a->segment[i];
+	if (!v) {
+		snprintf(a->wrong, sizeof a->wrong, "chunk %llu: not in this journal", (unsigned long long)key);
+		return a->wrong;
+	}
+	wrong = segment_view_chunk(v, key, &entry);
+	if (wrong)
+		return broken(a, v, "chunk", key, wrong, v->file.wrong_at);
+	if (hash && memcmp(merkle_sha256(entry.value).b, hash, 32) != 0)
+		return broken(a, v, "chunk", key, "its bytes do not hash to what the record says", entry.offset);
+	*stored = entry.value;
+	return NULL;
+}
+
+const char *archive_chunk(struct archive *a, uint64_t key, const uint8_t hash[32], struct bytes *payload)
+{
+	struct writer w = writer_of(a->chunk, sizeof a->chunk);
+	struct bytes stored;
+	const char *wrong = archive_chunk_stored(a, key, hash, &stored);
+
+	*payload = (struct bytes){ 0 };
+	if (wrong)
+		return wrong;
+	wrong = record_chunk_decode(a->codec, stored, &w);
+	if (wrong) {
+		snprintf(a->wrong, sizeof a->wrong, "chunk %llu: %s", (unsigned long long)key, wrong);
+		return a->wrong;
+	}
+	*payload = writer_done(&w);
+	return NULL;
+}
+
+/* --- the tree --------------------------------------------------------------------------------------------------------- */
+
+bool archive_leaf(struct archive *a, uint64_t index, struct merkle_hash *out)
+{
+	struct segment_view *v = segment_of(a, index);
+
+	*out = (struct merkle_hash){ 0 };
+	return v && segment_view_leaf(v, index, out, NULL) == NULL;
+}
+
+static bool source_get(void *ctx, unsigned height, uint64_t number, struct merkle_hash *out)
+{
+	struct archive *a = ctx;
+	struct merkle_hash left, right;
+
+	if (height == 0)
+		return archive_leaf(a, number, out);
+	if (height % 8 == 0 && spine_view_hash(&a->spine, height / 8 - 1, number, out))
+		return true;
+	if (height > 62 || number >> (62 - height) || !source_get(ctx, height - 1, 2 * number, &left) ||
+	    !source_get(ctx, height - 1, 2 * number + 1, &right))
+		return false;
+	*out = merkle_node(&left, &right);
+	return true;
+}
+
+struct merkle_source archive_source(struct archive *a)
+{
+	return (struct merkle_source){ .ctx = a, .get = source_get };
+}
+
+bool archive_checkpoint(struct archive *a, uint64_t at_least, uint64_t at_most, uint64_t *size, struct bytes *note)
+{
+	struct mdbfile_entry entry;
+
+	*size = 0;
+	*note = (struct bytes){ 0 };
+	if (!spine_view_checkpoint(&a->spine, at_most, &entry) || entry.key < at_least)
+		return false;
+	*size = entry.key;
+	*note = entry.value;
+	return true;
+}
+
+bool archive_checkpoint_after(struct archive *a, uint64_t index, uint64_t *size, struct bytes *note)
+{
+	struct mdbfile_cursor c;
+	struct mdbfile_entry entry;
+	enum mdbfile_status status;
+
+	*size = 0;
+	*note = (struct bytes){ 0 };
+	if (!a->spine.open)
+		return false;
+	c = mdbfile_cursor_of(&a->spine.file, &a->spine.checkpoint);
+	status = mdbfile_floor(&c, index, &entry);
+	if (status == MDBFILE_END)
+		c = mdbfile_cursor_of(&a->spine.file, &a->spine.checkpoint);
+	if (status == MDBFILE_BAD || mdbfile_next(&c, &entry) != MDBFILE_OK || entry.key <= index)
+		return false;
+	*size = entry.key;
+	*note = entry.value;
+	return true;
+}
+
+const char *archive_proof(struct archive *a, uint64_t index, struct bytes note, struct writer *out)
+{
+	struct merkle_source source = archive_source(a);
+	struct merkle_proof proof;
+	struct merkle_hash leaf;
+	struct checkpoint c;
+	const char *wrong = checkpoint_parse(note, true, &c, NULL);
+
+	if (wrong)
+		return wrong;
+	if (index >= c.size)
+		return "the record is newer than the checkpoint";
+	if (!archive_leaf(a, index, &leaf) || !merkle_prove_inclusion(&source, index, c.size, &proof))
+		return "the hashes for the proof are not all there";
+	if (!merkle_check_inclusion(&leaf, index, c.size, &proof, &c.root))
+		return "the stored hashes do not lead to the checkpoint's root";
+	return proof_write(index, &proof, note, out) ? NULL : "no room for the proof";
+}

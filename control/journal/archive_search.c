@@ -1,0 +1,97 @@
+#include <ctype.h>
+#include <string.h>
+
+#include "control/journal/archive.h"
+#include "control/journal/jcs_read.h"
+
+static bool plain_is(struct jcs_value value, const char *want)
+{
+	return value.kind == JCS_STRING && bytes_equal(jcs_read_plain(value), bytes_str(want));
+}
+
+/* `t` against "cmd", "approval." or "approval*". */
+static bool type_is(struct jcs_value value, const char *want)
+{
+	struct bytes have = jcs_read_plain(value);
+	size_t len = strlen(want);
+
+	if (len == 0 || (want[len - 1] != '.' && want[len - 1] != '*'))
+		return plain_is(value, want);
+	if (want[len - 1] == '*')
+		len--;
+	return have.len >= len && memcmp(have.base, want, len) == 0;
+}
+
+static int text_order(struct bytes have, const char *limit)
+{
+	size_t len = strlen(limit), shorter = have.len < len ? have.len : len;
+	int order = shorter ? memcmp(have.base, limit, shorter) : 0;
+
+	return order ? order : have.len < len ? -1 : have.len > len;
+}
+
+static bool time_in(struct jcs_value value, const struct archive_filter *f)
+{
+	struct bytes ts = jcs_read_plain(value);
+
+	return (!f->since || text_order(ts, f->since) >= 0) && (!f->until || text_order(ts, f->until) < 0);
+}
+
+static bool contains(struct bytes record, const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t at = 0; len && at + len <= record.len; at++) {
+		size_t i = 0;
+
+		while (i < len && tolower(record.base[at + i]) == tolower((unsigned char)text[i]))
+			i++;
+		if (i == len)
+			return true;
+	}
+	return len == 0;
+}
+
+static bool matches(struct bytes record, const struct archive_filter *f)
+{
+	struct jcs_value top = jcs_value_of(record), who = jcs_get(top, "who");
+
+	if (f->session && !plain_is(jcs_get(top, "sess"), f->session))
+		return false;
+	if (f->type && !type_is(jcs_get(top, "t"), f->type))
+		return false;
+	if (f->service && !plain_is(jcs_get(top, "svc"), f->service))
+		return false;
+	if (f->verdict && !plain_is(jcs_get(jcs_get(top, "out"), "verdict"), f->verdict))
+		return false;
+	if (f->agent && !plain_is(jcs_get(who, "agent"), f->agent))
+		return false;
+	if (f->person && !plain_is(jcs_get(who, "person"), f->person) && !plain_is(jcs_get(who, "sub"), f->person))
+		return false;
+	if ((f->since || f->until) && !time_in(jcs_get(top, "ts"), f))
+		return false;
+	return !f->text || contains(record, f->text);
+}
+
+enum archive_next archive_search(struct archive *a, const struct archive_filter *filter, uint64_t *index, unsigned budget,
+				 struct bytes *record, const char **why)
+{
+	uint64_t end = filter->to && filter->to < archive_size(a) ? filter->to : archive_size(a);
+	uint64_t begin = filter->from > archive_first(a) ? filter->from : archive_first(a);
+
+	*why = NULL;
+	*record = (struct bytes){ 0 };
+	if (*index < begin)
+		*index = begin;
+	for (; *index < end; ++*index) {
+		if (budget-- == 0)
+			return ARCHIVE_MORE;
+		*why = archive_read(a, *index, record);
+		if (*why)
+			return ARCHIVE_BROKEN;
+		if (matches(*record, filter))
+			return ARCHIVE_FOUND;
+	}
+	*record = (struct bytes){ 0 };
+	return ARCHIVE_END;
+}

@@ -1,0 +1,24 @@
+/* jcs_text.h: what the writer and the checker of canonical JSON share: bytes of strings, and the order of keys. */
+#ifndef CONTROL_JOURNAL_JCS_TEXT_H
+#define CONTROL_JOURNAL_JCS_TEXT_H
+
+#include "platform/base/bytes.h"
+
+/* An ASCII byte that stands for itself in a string (RFC 8785 3.2.2.2). */
+static inline bool jcs_text_plain(uint8_t c)
+{
+	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+/* The letter after the backslash of a two-character escape; 0 when the byte has none. */
+char jcs_text_short_escape(uint8_t c);
+/* The byte that such a letter stands for; -1 when it is none. */
+int jcs_text_short_value(uint8_t letter);
+
+/* The length of the UTF-8 sequence at the start of `b` (RFC 3629 section 4); 0 when it is none. */
+size_t jcs_text_sequence(struct bytes b);
+
+/* Below, at or above 0: the order of two keys, as they stand between their quotes, by UTF-16 code units (RFC 8785 3.2.3). */
+int jcs_text_key_order(struct bytes a, struct bytes b);
+
+#endif

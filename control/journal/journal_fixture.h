@@ -1,0 +1,40 @@
+/* journal_fixture.h: what the tests of journal, signer and export share: a directory that goes away, records that look like the
+ * real ones, and keys in this process that sign whatever extends the last checkpoint. Not for anything but tests.
+ */
+#ifndef CONTROL_JOURNAL_JOURNAL_FIXTURE_H
+#define CONTROL_JOURNAL_JOURNAL_FIXTURE_H
+
+#include <openssl/evp.h>
+
+#include "control/journal/journal.h"
+
+#define FIXTURE_ORIGIN "sluice.example/journal/test"
+#define FIXTURE_TIME 1760000000000000ull /* UTC microseconds */
+
+struct fixture_signer {
+	EVP_PKEY *ed25519, *p256;
+	struct checkpoint_keys keys;
+	uint64_t size;
+	struct merkle_hash root;
+	uint8_t lines[1024];
+	size_t lines_len;
+	unsigned delay; /* polls that answer WAIT */
+	bool refuse, away;
+};
+
+/* A new directory under TMPDIR (default /tmp). */
+void fixture_dir(char out[128]);
+/* Removes or copies a tree. */
+void fixture_remove(const char *dir);
+void fixture_copy(const char *from, const char *to);
+
+void fixture_signer_init(struct fixture_signer *s);
+void fixture_signer_free(struct fixture_signer *s);
+struct journal_signer fixture_signer_journal(struct fixture_signer *s);
+
+/* Record `number` of session `session` (a `cmd`, or a `resp` when odd), in `out`; its payload when not NULL. */
+struct bytes fixture_record(struct writer *out, unsigned session, uint64_t n, const struct record_chunk *payload);
+/* Appends `count` records, session by session of 50, each tenth with a payload chunk, and commits in batches of `batch`. */
+bool fixture_fill(struct journal *j, uint64_t count, unsigned batch, uint64_t now_us);
+
+#endif

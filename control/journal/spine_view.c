@@ -1,0 +1,69 @@
+#include "control/journal/spine_view.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+const char *spine_view_refresh(struct spine_view *v)
+{
+	enum mdbfile_status status = MDBFILE_OK;
+
+	v->open = false;
+	if (!mdbfile_refresh(&v->file))
+		return v->file.wrong;
+	for (unsigned level = 0; status == MDBFILE_OK && level < SPINE_LEVELS; level++) {
+		char name[16];
+
+		snprintf(name, sizeof name, "level%u", level);
+		status = mdbfile_db(&v->file, name, &v->level[level]);
+	}
+	if (status == MDBFILE_OK)
+		status = mdbfile_db(&v->file, "checkpoint", &v->checkpoint);
+	if (status != MDBFILE_OK)
+		return status == MDBFILE_END ? "a spine without its databases" : v->file.wrong;
+	v->open = true;
+	return NULL;
+}
+
+const char *spine_view_open(struct spine_view *v, const char *dir)
+{
+	char path[PATH_MAX];
+	const char *wrong;
+
+	*v = (struct spine_view){ .file.fd = -1 };
+	if ((size_t)snprintf(path, sizeof path, "%s/spine/data.mdb", dir) >= sizeof path)
+		return "a path too long";
+	if (!mdbfile_open(&v->file, path))
+		return v->file.wrong;
+	wrong = spine_view_refresh(v);
+	if (wrong)
+		spine_view_close(v);
+	return wrong;
+}
+
+void spine_view_close(struct spine_view *v)
+{
+	mdbfile_close(&v->file);
+	v->open = false;
+}
+
+bool spine_view_hash(struct spine_view *v, unsigned level, uint64_t number, struct merkle_hash *out)
+{
+	struct mdbfile_entry entry;
+
+	*out = (struct merkle_hash){ 0 };
+	if (!v->open || level >= SPINE_LEVELS || mdbfile_get(&v->file, &v->level[level], number, &entry) != MDBFILE_OK ||
+	    entry.value.len != MERKLE_HASH_BYTES)
+		return false;
+	memcpy(out->b, entry.value.base, MERKLE_HASH_BYTES);
+	return true;
+}
+
+bool spine_view_checkpoint(struct spine_view *v, uint64_t size, struct mdbfile_entry *entry)
+{
+	struct mdbfile_cursor c;
+
+	if (!v->open)
+		return false;
+	c = mdbfile_cursor_of(&v->file, &v->checkpoint);
+	return mdbfile_floor(&c, size, entry) == MDBFILE_OK;
+}

@@ -1,0 +1,494 @@
+/* The audit walks the records once, in order, and carries the tree along. The unit is the tile of 256: for each record it keeps
+ * the leaf computed from the bytes and the leaf that was stored; where they differ, the record is named, and the tree goes on
+ * with whichever set the spine's tile hash or the next checkpoint agrees with, so that one damaged record does not make every
+ * later checkpoint look wrong. Whoever changes record and stored leaf together is caught by the tile hash (which names the 256
+ * records), the published tile (which names the one) and the checkpoint's root.
+ */
+#include "control/journal/verify.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/journal/jcs_read.h"
+#include "control/journal/record.h"
+#include "control/journal/segment_list.h"
+#include "control/journal/segment_view.h"
+#include "control/journal/spine_view.h"
+#include "control/journal/tiles.h"
+#include "control/journal/verify_session.h"
+
+#define TILE 256u
+#define FINDINGS_DEFAULT 100u
+
+struct verify {
+	const struct verify_options *options;
+	struct verify_summary *summary;
+	bool full;                /* as many findings as wanted */
+	struct segment_view *view; /* all segments; those that did not open have fd -1 */
+	struct segment_list list;
+	size_t at;                /* the segment being walked */
+	uint64_t index;           /* the next record */
+	struct merkle_range range; /* up to the last tile boundary */
+	struct merkle_hash computed[TILE], stored[TILE];
+	unsigned in_tile;
+	bool tile_differs;        /* some computed leaf is not the stored one */
+	bool anchored;            /* range is known to be right: it came from the tree's start or a segment's own record */
+	struct spine_view spine;
+	struct mdbfile_cursor checkpoints;
+	struct mdbfile_entry next; /* the next checkpoint; key UINT64_MAX when there is none */
+	uint8_t file_note[CHECKPOINT_BYTES_MAX];
+	size_t file_note_len;
+	struct checkpoint file;   /* the `checkpoint` file; size 0 when absent */
+	uint64_t good_size;       /* the newest checkpoint that was right */
+	bool has_tiles;
+	struct verify_sessions sessions;
+	struct record_codec *codec;
+	uint8_t scratch[RECORD_BYTES_MAX];
+};
+
+/* --- findings --------------------------------------------------------------------------------------------------------- */
+
+struct place {
+	uint64_t index, last, byte;
+};
+
+__attribute__((format(printf, 3, 4))) static void found(struct verify *v, struct place place, const char *format, ...)
+{
+	char text[512];
+	struct verify_finding finding = { .what = text, .index = place.index, .last = place.last, .byte = place.byte, .segment = VERIFY_NOWHERE };
+	unsigned max = v->options->findings_max ? v->options->findings_max : FINDINGS_DEFAULT;
+	va_list args;
+
+	if (v->full)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	for (size_t i = 0; i < v->list.count && place.index != VERIFY_NOWHERE; i++)
+		if (v->list.first[i] <= place.index)
+			finding.segment = v->list.first[i];
+	v->summary->findings++;
+	if (v->options->found)
+		v->options->found(v->options->ctx, &finding);
+	v->full = v->summary->findings >= max;
+}
+
+#define ULL(x) ((unsigned long long)(x))
+
+static struct place at_record(uint64_t index, uint64_t byte)
+{
+	return (struct place){ index, index, byte };
+}
+
+static const struct place nowhere = { VERIFY_NOWHERE, VERIFY_NOWHERE, VERIFY_NOWHERE };
+
+/* --- checkpoints ------------------------------------------------------------------------------------------------------ */
+
+static void checkpoint_next(struct verify *v)
+{
+	uint64_t last = v->next.key;
+	enum mdbfile_status status = v->spine.open ? mdbfile_next(&v->checkpoints, &v->next) : MDBFILE_END;
+
+	if (status == MDBFILE_BAD)
+		found(v, (struct place){ VERIFY_NOWHERE, VERIFY_NOWHERE, v->spine.file.wrong_at },
+		      "the spine's checkpoints after size %llu cannot be read: %s", ULL(last == UINT64_MAX ? 0 : last), v->spine.file.wrong);
+	if (status != MDBFILE_OK)
+		v->next = (struct mdbfile_entry){ .key = UINT64_MAX };
+}
+
+/* The root at `size`, which is in the current tile or at its end, from the leaves given. */
+static struct merkle_hash root_here(const struct verify *v, uint64_t size, const struct merkle_hash *leaf)
+{
+	struct merkle_range range = v->range;
+
+	for (uint64_t i = range.size; i < size; i++)
+		merkle_range_push(&range, &leaf[i - v->range.size]);
+	return merkle_range_root(&range);
+}
+
+static void checkpoint_one(struct verify *v, struct bytes note, uint64_t size, const char *where)
+{
+	struct merkle_hash computed = root_here(v, size, v->computed);
+	struct checkpoint c;
+	const char *wrong = v->options->keys ? checkpoint_verify(note, v->options->keys, &c) : checkpoint_parse(note, true, &c, NULL);
+	struct place place = { v->good_size, size - 1, VERIFY_NOWHERE };
+
+	v->summary->checkpoints++;
+	if (wrong) {
+		found(v, nowhere, "the checkpoint of %llu records (%s) is %s", ULL(size), where, wrong);
+		return;
+	}
+	if (c.size != size) {
+		found(v, nowhere, "the checkpoint of %llu records (%s) says %llu", ULL(size), where, ULL(c.size));
+		return;
+	}
+	if (!v->anchored)
+		return;
+	if (merkle_equal(&computed, &c.root)) {
+		v->good_size = size;
+		return;
+	}
+	if (v->tile_differs) {
+		struct merkle_hash stored = root_here(v, size, v->stored);
+
+		/* The damaged record is named already, and this checkpoint speaks for its stored leaf. */
+		if (merkle_equal(&stored, &c.root)) {
+			v->good_size = size;
+			return;
+		}
+	}
+	found(v, place, "records %llu to %llu do not lead to the root of the checkpoint of %llu records (%s): one of them, or its place, was changed",
+	      ULL(v->good_size), ULL(size - 1), ULL(size), where);
+}
+
+static void checkpoints_at(struct verify *v, uint64_t size)
+{
+	while (v->next.key < size)
+		checkpoint_next(v);
+	if (v->next.key == size && size)
+		checkpoint_one(v, v->next.value, size, "spine");
+	if (v->file.size == size && size)
+		checkpoint_one(v, bytes_of(v->file_note, v->file_note_len), size, "the file checkpoint");
+}
+
+/* --- tiles ------------------------------------------------------------------------------------------------------------ */
+
+/* The published tile's hashes; false when it is absent. A file of another length counts as all zeros. */
+static bool tile_file(struct verify *v, unsigned level, uint64_t number, unsigned width, struct merkle_hash *out)
+{
+	char name[TILES_PATH_MAX], path[PATH_MAX];
+	size_t want = width * sizeof *out;
+	ssize_t got;
+	int fd;
+
+	if (!tiles_path((int)level, number, width, name) ||
+	    (size_t)snprintf(path, sizeof path, "%s/%s", v->options->dir, name) >= sizeof path)
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+	memset(out, 0, TILE * sizeof *out);
+	got = read(fd, out, TILE * sizeof *out);
+	if (got != (ssize_t)want)
+		memset(out, 0, TILE * sizeof *out);
+	close(fd);
+	return true;
+}
+
+static void tile_published(struct verify *v, unsigned width)
+{
+	uint64_t first = v->range.size;
+	struct merkle_hash file[TILE];
+
+	if (!v->has_tiles)
+		return;
+	if (!tile_file(v, 0, first / TILE, width, file)) {
+		if (first + width <= v->file.size)
+			found(v, (struct place){ first, first + width - 1, VERIFY_NOWHERE }, "the published tile of records %llu to %llu is missing",
+			      ULL(first), ULL(first + width - 1));
+		return;
+	}
+	for (unsigned i = 0; i < width; i++)
+		if (!merkle_equal(&file[i], &v->computed[i]) && !merkle_equal(&file[i], &v->stored[i]))
+			found(v, at_record(first + i, VERIFY_NOWHERE), "record %llu is not what its published tile says", ULL(first + i));
+}
+
+/* A whole tile: against the spine and the published file, then into the tree. */
+static void tile_end(struct verify *v)
+{
+	uint64_t first = v->range.size;
+	struct merkle_hash computed = merkle_root_of(v->computed, TILE), spine;
+	const struct merkle_hash *leaf = v->computed;
+
+	if (spine_view_hash(&v->spine, 0, first / TILE, &spine) && !merkle_equal(&spine, &computed)) {
+		struct merkle_hash stored = merkle_root_of(v->stored, TILE);
+
+		if (v->tile_differs && merkle_equal(&spine, &stored))
+			leaf = v->stored;
+		else
+			found(v, (struct place){ first, first + TILE - 1, VERIFY_NOWHERE },
+			      "records %llu to %llu do not hash to the tile that the spine holds: one of them, or its place, was changed",
+			      ULL(first), ULL(first + TILE - 1));
+	}
+	tile_published(v, TILE);
+	for (unsigned i = 0; i < TILE; i++)
+		merkle_range_push(&v->range, &leaf[i]);
+	v->in_tile = 0;
+	v->tile_differs = false;
+}
+
+/* --- records ---------------------------------------------------------------------------------------------------------- */
+
+static const char *chunk_check(struct verify *v, const struct record_chunk *chunk, uint64_t *byte)
+{
+	struct mdbfile_entry entry;
+	const char *wrong = "not there";
+
+	*byte = VERIFY_NOWHERE;
+	for (size_t i = v->at + 1; i-- > 0;) {
+		struct segment_view *view = &v->view[i];
+
+		if (view->file.fd < 0 || chunk->key < view->chunk_first)
+			continue;
+		wrong = segment_view_chunk(view, chunk->key, &entry);
+		*byte = wrong ? view->file.wrong_at : entry.offset;
+		if (!wrong && memcmp(merkle_sha256(entry.value).b, chunk->hash, sizeof chunk->hash) != 0)
+			wrong = "not what the record says (SHA-256 differs)";
+		break;
+	}
+	return wrong;
+}
+
+static void payload_check(struct verify *v, uint64_t index, struct jcs_value record)
+{
+	struct jcs_value list = jcs_get(record, "pl"), element;
+	struct record_chunk chunk;
+	struct bytes dir;
+	uint64_t number, byte;
+	size_t at = 0;
+
+	while (jcs_next(list, &at, NULL, &element)) {
+		const char *wrong;
+
+		if (!record_chunk_read(&element, &chunk, &dir, &number)) {
+			found(v, at_record(index, VERIFY_NOWHERE), "record %llu names a payload chunk in another form than the format's", ULL(index));
+			continue;
+		}
+		v->summary->chunks++;
+		wrong = chunk_check(v, &chunk, &byte);
+		if (wrong)
+			found(v, at_record(index, byte), "payload chunk %llu of record %llu is %s", ULL(chunk.key), ULL(index), wrong);
+	}
+}
+
+static void content_check(struct verify *v, uint64_t index, struct bytes record, uint64_t byte)
+{
+	struct jcs_value value = jcs_value_of(record);
+	const char *wrong = jcs_check(record, NULL);
+	int64_t n, expected;
+
+	if (wrong) {
+		found(v, at_record(index, byte), "record %llu is not canonical: %s", ULL(index), wrong);
+		return;
+	}
+	if (verify_sessions_count(&v->sessions, value, &n, &expected) == VERIFY_COUNT_GAP)
+		found(v, at_record(index, byte), "record %llu has counter %lld of its session where %lld should follow: records of the session are missing",
+		      ULL(index), (long long)n, (long long)expected);
+	payload_check(v, index, value);
+}
+
+/* One record: its bytes, its stored leaf, its content. Always adds a leaf to the tile. */
+static void record_check(struct verify *v, struct segment_view *view, uint64_t index)
+{
+	struct merkle_hash *computed = &v->computed[v->in_tile], *stored = &v->stored[v->in_tile];
+	struct mdbfile_entry entry = { 0 };
+	const char *no_leaf = segment_view_leaf(view, index, stored, NULL);
+	const char *wrong = segment_view_entry(view, index, &entry);
+	uint64_t byte = wrong ? view->file.wrong_at : entry.offset;
+	struct bytes record = { 0 };
+
+	if (!wrong)
+		wrong = record_decode(v->codec, entry.value, v->scratch, &record);
+	if (wrong) {
+		found(v, at_record(index, byte), "record %llu is damaged or missing: %s", ULL(index), wrong);
+		*computed = *stored;
+	} else {
+		*computed = merkle_leaf(record);
+		if (no_leaf) {
+			found(v, at_record(index, byte), "record %llu: %s", ULL(index), no_leaf);
+			*stored = *computed;
+		} else if (!merkle_equal(computed, stored)) {
+			found(v, at_record(index, byte), "record %llu was changed: its bytes do not hash to its leaf of the tree", ULL(index));
+			v->tile_differs = true;
+		}
+		content_check(v, index, record, byte);
+	}
+	v->in_tile++;
+}
+
+/* --- segments --------------------------------------------------------------------------------------------------------- */
+
+static void restart_tree(struct verify *v, const struct segment_view *view)
+{
+	v->range = view->range;
+	v->in_tile = 0;
+	v->index = view->first;
+	v->tile_differs = false;
+}
+
+/* Begins a segment; false when it cannot be read. */
+static bool segment_begin(struct verify *v, struct segment_view *view, uint64_t named, bool first)
+{
+	char path[PATH_MAX];
+	const char *wrong = segment_view_path(v->options->dir, named, path, sizeof path) ? segment_view_open(view, path) : "a path too long";
+
+	v->summary->segments++;
+	if (wrong) {
+		found(v, (struct place){ named, named, view->file.wrong_at }, "segment %llu cannot be read, record %llu is the first that is missing: %s",
+		      ULL(named), ULL(named), wrong);
+		return false;
+	}
+	if (view->first != named || named % TILE) {
+		found(v, (struct place){ named, named, VERIFY_NOWHERE }, "segment %llu says that it begins at record %llu", ULL(named), ULL(view->first));
+		segment_view_close(view);
+		return false;
+	}
+	if (v->options->keys && strcmp(view->origin, v->options->keys->name) != 0)
+		found(v, nowhere, "segment %llu is of another journal, %s", ULL(named), view->origin);
+	if (first) {
+		v->summary->first = named;
+		restart_tree(v, view);
+		return true;
+	}
+	if (view->first != v->index) {
+		uint64_t from = v->index < view->first ? v->index : view->first;
+
+		found(v, (struct place){ from, (v->index < view->first ? view->first : v->index) - 1, VERIFY_NOWHERE },
+		      "segment %llu does not follow record %llu: records %llu to %llu are missing or there twice", ULL(named), ULL(v->index),
+		      ULL(from), ULL((v->index < view->first ? view->first : v->index) - 1));
+		restart_tree(v, view);
+	}
+	if (v->in_tile == 0 && memcmp(v->range.node, view->range.node, view->range.count * sizeof view->range.node[0]) != 0)
+		found(v, at_record(named, VERIFY_NOWHERE), "the tree that segment %llu begins with is not that of the records before it", ULL(named));
+	return true;
+}
+
+static void segment_walk(struct verify *v, struct segment_view *view)
+{
+	uint64_t end = view->end;
+
+	if (view->sealed && view->seal_end > end)
+		end = view->seal_end;
+	while (v->index < end && !v->full) {
+		record_check(v, view, v->index++);
+		checkpoints_at(v, v->index);
+		if (v->in_tile == TILE)
+			tile_end(v);
+		if (v->options->progress && v->index % 65536 == 0)
+			v->options->progress(v->options->ctx, v->index, v->file.size > v->index ? v->file.size : v->index);
+	}
+	if (view->sealed && !v->full && v->anchored) {
+		struct merkle_hash root = root_here(v, v->index, v->computed);
+
+		if (view->seal_end != v->index || (!merkle_equal(&root, &view->seal_root) && !v->summary->findings))
+			found(v, (struct place){ view->first, v->index ? v->index - 1 : 0, VERIFY_NOWHERE },
+			      "segment %llu, records %llu to %llu, is not what its seal says", ULL(view->first), ULL(view->first), ULL(v->index - 1));
+	}
+}
+
+/* --- the whole -------------------------------------------------------------------------------------------------------- */
+
+static void load_checkpoint_file(struct verify *v)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	const char *wrong;
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/tile", v->options->dir);
+	v->has_tiles = stat(path, &st) == 0;
+	snprintf(path, sizeof path, "%s/checkpoint", v->options->dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0) {
+		if (v->next.key != UINT64_MAX)
+			found(v, nowhere, "the file checkpoint is missing");
+		return;
+	}
+	got = read(fd, v->file_note, sizeof v->file_note);
+	close(fd);
+	v->file_note_len = got > 0 ? (size_t)got : 0;
+	wrong = checkpoint_parse(bytes_of(v->file_note, v->file_note_len), true, &v->file, NULL);
+	if (wrong)
+		found(v, nowhere, "the file checkpoint is %s", wrong);
+}
+
+/* Checkpoints for more records than there are: the tail was cut. */
+static void tail_check(struct verify *v)
+{
+	uint64_t signed_size = v->file.size;
+
+	while (v->next.key != UINT64_MAX) {
+		if (v->next.key > v->index && v->next.key > signed_size)
+			signed_size = v->next.key;
+		checkpoint_next(v);
+	}
+	if (signed_size > v->index)
+		found(v, (struct place){ v->index, signed_size - 1, VERIFY_NOWHERE },
+		      "records %llu to %llu are missing: a checkpoint of %llu records was signed", ULL(v->index), ULL(signed_size - 1),
+		      ULL(signed_size));
+	else if (v->index / TILE * TILE < v->file.size && v->file.size % TILE && v->file.size / TILE == v->index / TILE && v->anchored)
+		tile_published(v, (unsigned)(v->file.size % TILE));
+}
+
+static void walk(struct verify *v)
+{
+	bool first = true;
+
+	for (v->at = 0; v->at < v->list.count && !v->full; v->at++) {
+		struct segment_view *view = &v->view[v->at];
+
+		if (!segment_begin(v, view, v->list.first[v->at], first)) {
+			v->anchored = false;
+			first = false;
+			continue;
+		}
+		/* A tree that begins at 0, or at a segment that says how it begins, which every later checkpoint proves or refutes. */
+		v->anchored = true;
+		first = false;
+		segment_walk(v, view);
+	}
+	if (!v->full)
+		tail_check(v);
+}
+
+bool verify_journal(const struct verify_options *options, struct verify_summary *summary)
+{
+	struct verify *v = calloc(1, sizeof *v);
+	const char *wrong = NULL;
+
+	*summary = (struct verify_summary){ .signatures_checked = options->keys != NULL };
+	if (!v || (v->codec = record_codec_create()) == NULL) {
+		free(v);
+		summary->findings = 1;
+		return false;
+	}
+	v->options = options;
+	v->summary = summary;
+	v->next.key = UINT64_MAX;
+	if (!segment_list_read(&v->list, options->dir) || v->list.count == 0)
+		found(v, nowhere, "%.300s holds no segment of a journal", options->dir);
+	v->view = calloc(v->list.count + 1, sizeof *v->view);
+	for (size_t i = 0; v->view && i < v->list.count; i++)
+		v->view[i].file.fd = -1;
+	wrong = spine_view_open(&v->spine, options->dir);
+	if (wrong && v->list.count)
+		found(v, (struct place){ VERIFY_NOWHERE, VERIFY_NOWHERE, v->spine.file.wrong_at }, "the spine cannot be read: %s", wrong);
+	if (v->spine.open) {
+		v->checkpoints = mdbfile_cursor_of(&v->spine.file, &v->spine.checkpoint);
+		checkpoint_next(v);
+	}
+	load_checkpoint_file(v);
+	verify_sessions_init(&v->sessions, v->list.count && v->list.first[0] > 0);
+	if (v->view)
+		walk(v);
+	summary->size = v->index;
+	summary->covered = v->good_size;
+	summary->sessions = v->sessions.used;
+	if (v->view && v->list.count)
+		summary->root = root_here(v, v->index, v->computed);
+	for (size_t i = 0; v->view && i < v->list.count; i++)
+		segment_view_close(&v->view[i]);
+	spine_view_close(&v->spine);
+	segment_list_free(&v->list);
+	verify_sessions_free(&v->sessions);
+	record_codec_destroy(v->codec);
+	free(v->view);
+	free(v);
+	return summary->findings == 0;
+}

@@ -1,0 +1,148 @@
+#include "control/signer/signer_keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KEY_FILE_BYTES_MAX 4096
+
+static const char *read_key(int fd, EVP_PKEY **key)
+{
+	char *text = OPENSSL_secure_zalloc(KEY_FILE_BYTES_MAX);
+	ssize_t len = text ? read(fd, text, KEY_FILE_BYTES_MAX) : -1;
+	BIO *bio = len > 0 && len < KEY_FILE_BYTES_MAX ? BIO_new_mem_buf(text, (int)len) : NULL;
+
+	*key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+	BIO_free(bio);
+	OPENSSL_secure_clear_free(text, KEY_FILE_BYTES_MAX);
+	return *key ? NULL : "a key file that holds no private key";
+}
+
+/* Owner's eyes only. systemd's credentials are root's, with an access list whose mask shows as the group's read bit. */
+static bool is_private(const struct stat *st)
+{
+	mode_t allowed = st->st_uid == 0 && st->st_gid == 0 ? 0037 : 0077;
+
+	return S_ISREG(st->st_mode) && (st->st_mode & allowed) == 0 && (st->st_uid == 0 || st->st_uid == geteuid());
+}
+
+static const char *write_key(const char *dir, const char *path, EVP_PKEY *key)
+{
+	BIO *bio = BIO_new(BIO_s_secmem());
+	char *text = NULL;
+	long len = 0;
+	int fd = -1, parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = bio && parent >= 0 && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1 &&
+		  (len = BIO_get_mem_data(bio, &text)) > 0;
+
+	if (ok)
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
+	ok = fd >= 0 && write(fd, text, (size_t)len) == len && fsync(fd) == 0 && fsync(parent) == 0;
+	if (fd >= 0)
+		close(fd);
+	if (parent >= 0)
+		close(parent);
+	BIO_free(bio);
+	return ok ? NULL : "a key file cannot be written";
+}
+
+static const char *load_one(const char *dir, const char *file, bool init, bool p256, EVP_PKEY **key)
+{
+	char path[PATH_MAX];
+	const char *wrong = NULL;
+	struct stat st;
+	int fd;
+
+	if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, file) >= sizeof path)
+		return "a path too long";
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT && init) {
+		*key = p256 ? EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256") : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+		return *key ? write_key(dir, path, *key) : "a key cannot be made";
+	}
+	if (fd < 0)
+		return errno == ENOENT && p256 ? NULL : "a key file cannot be opened";
+	if (fstat(fd, &st) != 0 || !is_private(&st))
+		wrong = "a key file that others may read";
+	else
+		wrong = read_key(fd, key);
+	close(fd);
+	return wrong;
+}
+
+static const char *publish(struct signer_keys *k)
+{
+	size_t len = sizeof k->public.ed25519;
+	unsigned char *at = k->public.p256_spki;
+	int der;
+
+	if (!EVP_PKEY_is_a(k->ed25519, "ED25519") || EVP_PKEY_get_raw_public_key(k->ed25519, k->public.ed25519, &len) != 1)
+		return "ed25519.pem holds another kind of key";
+	k->public.has_ed25519 = true;
+	if (!k->p256)
+		return NULL;
+	der = i2d_PUBKEY(k->p256, NULL);
+	if (!EVP_PKEY_is_a(k->p256, "EC") || EVP_PKEY_get_bits(k->p256) != 256 || der <= 0 || der > CHECKPOINT_SPKI_MAX)
+		return "p256.pem holds another kind of key";
+	k->public.p256_spki_len = (size_t)i2d_PUBKEY(k->p256, &at);
+	k->public.has_p256 = true;
+	return NULL;
+}
+
+const char *signer_keys_load(struct signer_keys *k, const char *dir, const char *name, bool init)
+{
+	const char *wrong;
+
+	*k = (struct signer_keys){ 0 };
+	if (!checkpoint_origin_ok(name))
+		return "an origin that is none";
+	snprintf(k->public.name, sizeof k->public.name, "%s", name);
+	wrong = load_one(dir, "ed25519.pem", init, false, &k->ed25519);
+	if (!wrong)
+		wrong = load_one(dir, "p256.pem", init, true, &k->p256);
+	if (!wrong)
+		wrong = publish(k);
+	if (wrong)
+		signer_keys_free(k);
+	return wrong;
+}
+
+void signer_keys_free(struct signer_keys *k)
+{
+	EVP_PKEY_free(k->ed25519);
+	EVP_PKEY_free(k->p256);
+	*k = (struct signer_keys){ 0 };
+}
+
+static bool sign_one(EVP_PKEY *key, const EVP_MD *md, const uint8_t id[4], const char *name, struct bytes body, struct writer *lines)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t signature[128];
+	size_t len = sizeof signature;
+	bool ok = ctx && EVP_DigestSignInit(ctx, NULL, md, NULL, key) == 1 &&
+		  EVP_DigestSign(ctx, signature, &len, body.base, body.len) == 1;
+
+	EVP_MD_CTX_free(ctx);
+	return ok && checkpoint_signature_line(name, id, bytes_of(signature, len), lines);
+}
+
+bool signer_keys_sign(const struct signer_keys *k, struct bytes body, struct writer *lines)
+{
+	const struct checkpoint_keys *p = &k->public;
+	uint8_t id[4];
+
+	checkpoint_id_ed25519(p->name, p->ed25519, id);
+	if (!sign_one(k->ed25519, NULL, id, p->name, body, lines))
+		return false;
+	if (!k->p256)
+		return true;
+	checkpoint_id_p256(bytes_of(p->p256_spki, p->p256_spki_len), id);
+	return sign_one(k->p256, EVP_sha256(), id, p->name, body, lines);
+}

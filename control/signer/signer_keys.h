@@ -1,0 +1,23 @@
+/* signer_keys.h: the checkpoint keys, from root-only files to signatures. Private keys live in OpenSSL's secure heap only.
+ *
+ * Directory: ed25519.pem (needed) and p256.pem (optional), PKCS#8, readable by their owner alone. One thread.
+ */
+#ifndef CONTROL_SIGNER_SIGNER_KEYS_H
+#define CONTROL_SIGNER_SIGNER_KEYS_H
+
+#include <openssl/evp.h>
+
+#include "control/journal/checkpoint.h"
+
+struct signer_keys {
+	EVP_PKEY *ed25519, *p256;
+	struct checkpoint_keys public;
+};
+
+/* `name` is the origin. With `init`, keys that are missing are made. NULL, or a fixed text. */
+const char *signer_keys_load(struct signer_keys *k, const char *dir, const char *name, bool init);
+void signer_keys_free(struct signer_keys *k);
+/* The signature lines for a checkpoint body. */
+bool signer_keys_sign(const struct signer_keys *k, struct bytes body, struct writer *lines);
+
+#endif

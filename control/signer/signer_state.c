@@ -1,0 +1,125 @@
+#include "control/signer/signer_state.h"
+
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char magic[] = "sluice-signer-1\n";
+
+enum { BODY_BYTES = sizeof magic - 1 + 8 + 8 + MERKLE_HASH_BYTES };
+
+static void slot_encode(uint8_t slot[SIGNER_STATE_SLOT_BYTES], uint64_t sequence, uint64_t size, const struct merkle_hash *root)
+{
+	struct writer w = writer_of(slot, SIGNER_STATE_SLOT_BYTES);
+	struct merkle_hash sum;
+
+	memset(slot, 0, SIGNER_STATE_SLOT_BYTES);
+	writer_str(&w, magic);
+	writer_be64(&w, sequence);
+	writer_be64(&w, size);
+	writer_bytes(&w, root->b, sizeof root->b);
+	sum = merkle_sha256(writer_done(&w));
+	writer_bytes(&w, sum.b, sizeof sum.b);
+}
+
+static bool slot_decode(const uint8_t slot[SIGNER_STATE_SLOT_BYTES], struct signer_state *s)
+{
+	struct reader r = reader_of(slot, SIGNER_STATE_SLOT_BYTES);
+	struct merkle_hash sum = merkle_sha256(bytes_of(slot, BODY_BYTES));
+	uint64_t sequence, size;
+	struct bytes root;
+
+	if (!bytes_equal(reader_bytes(&r, sizeof magic - 1), bytes_str(magic)))
+		return false;
+	sequence = reader_be64(&r);
+	size = reader_be64(&r);
+	root = reader_bytes(&r, MERKLE_HASH_BYTES);
+	if (!bytes_equal(reader_bytes(&r, MERKLE_HASH_BYTES), bytes_of(sum.b, sizeof sum.b)))
+		return false;
+	if (sequence >= s->sequence) {
+		s->sequence = sequence;
+		s->size = size;
+		memcpy(s->root.b, root.base, root.len);
+	}
+	return true;
+}
+
+static bool sync_parent(const char *path)
+{
+	char copy[PATH_MAX];
+	int fd;
+	bool ok;
+
+	snprintf(copy, sizeof copy, "%s", path);
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ok = fd >= 0 && fsync(fd) == 0;
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static const char *create(struct signer_state *s, const char *path)
+{
+	struct merkle_hash root = merkle_empty();
+	uint8_t slots[2 * SIGNER_STATE_SLOT_BYTES];
+
+	slot_encode(slots, 0, 0, &root);
+	slot_encode(slots + SIGNER_STATE_SLOT_BYTES, 1, 0, &root);
+	if (pwrite(s->fd, slots, sizeof slots, 0) != sizeof slots || fsync(s->fd) != 0 || !sync_parent(path))
+		return "the state file cannot be written";
+	return NULL;
+}
+
+const char *signer_state_open(struct signer_state *s, const char *path, bool init)
+{
+	uint8_t slots[2 * SIGNER_STATE_SLOT_BYTES];
+	const char *wrong = NULL;
+	bool fresh = false, good;
+
+	*s = (struct signer_state){ .fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) };
+	if (s->fd < 0 && init) {
+		s->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		fresh = true;
+	}
+	if (s->fd < 0)
+		return "the state file is not there or cannot be opened";
+	if (flock(s->fd, LOCK_EX | LOCK_NB) != 0)
+		wrong = "another signer has the state file open";
+	if (!wrong && fresh)
+		wrong = create(s, path);
+	if (!wrong && pread(s->fd, slots, sizeof slots, 0) != sizeof slots)
+		wrong = "the state file is too short";
+	if (!wrong) {
+		good = slot_decode(slots, s);
+		good = slot_decode(slots + SIGNER_STATE_SLOT_BYTES, s) || good;
+		wrong = good ? NULL : "the state file is damaged";
+	}
+	if (wrong)
+		signer_state_close(s);
+	return wrong;
+}
+
+void signer_state_close(struct signer_state *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	*s = (struct signer_state){ .fd = -1 };
+}
+
+bool signer_state_save(struct signer_state *s, uint64_t size, const struct merkle_hash *root)
+{
+	uint8_t slot[SIGNER_STATE_SLOT_BYTES];
+	uint64_t sequence = s->sequence + 1;
+
+	slot_encode(slot, sequence, size, root);
+	if (pwrite(s->fd, slot, sizeof slot, (off_t)(sequence % 2 * SIGNER_STATE_SLOT_BYTES)) != sizeof slot || fdatasync(s->fd) != 0)
+		return false;
+	s->sequence = sequence;
+	s->size = size;
+	s->root = *root;
+	return true;
+}
