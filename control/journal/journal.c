@@ -186,8 +186,10 @@ static void rotation_check(struct journal *j, uint64_t now_us)
 {
 	uint64_t used = segment_used(&j->segment);
 
-	if (used >= j->config.segment_bytes || now_us - j->segment.created_us >= j->config.segment_us)
-		j->rotate = now_us > j->segment.created_us && j->range.size > j->segment.first;
+	bool old = now_us > j->segment.created_us && now_us - j->segment.created_us >= j->config.segment_us;
+
+	if ((old || used >= j->config.segment_bytes) && j->range.size > j->segment.first)
+		j->rotate = true;
 	if (j->config.preallocate && !j->next_reserved && used >= j->config.segment_bytes / 10 * 8)
 		next_reserve(j);
 	if (j->rotate && j->range.size % 256 == 0)
@@ -264,16 +266,17 @@ static bool recover(struct journal *j, bool *sealed, char err[JOURNAL_ERROR_BYTE
 static bool open_segments(struct journal *j, uint64_t now_us, char err[JOURNAL_ERROR_BYTES])
 {
 	struct segment_list list;
-	bool sealed = true;
+	bool sealed = true, any;
 	char path[PATH_MAX], text[ARCHIVE_ERROR_BYTES];
 	int code;
 
 	if (!segment_list_read(&list, j->dir))
 		return fail(err, j->dir, "its segments cannot be listed");
+	any = list.count > 0;
 	segment_list_free(&list);
-	if (list.count == 0 && (j->spine.count[0] || j->spine.checkpoint_size))
+	if (!any && (j->spine.count[0] || j->spine.checkpoint_size))
 		return fail(err, j->dir, "its segments are gone, its spine is not");
-	if (list.count && !recover(j, &sealed, err))
+	if (any && !recover(j, &sealed, err))
 		return false;
 	if (sealed) {
 		code = segment_next(j, now_us);
