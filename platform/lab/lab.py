@@ -300,7 +300,7 @@ state_dir = "{self.state}";
 policy = "{self.policy}";
 credentials = "{self.dir / 'credentials'}";
 egress_ca = "{self.dir / 'egress-ca'}";
-libexec = "{self.build / 'libexec'}";
+libexec = "{self.build / 'usr/libexec/sluice'}";
 workers = 1;
 users : {{ group = "sluice"; control = "sluice"; dataplane = "sluice-dataplane"; signer = "sluice-signer";
           egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; }};
@@ -311,7 +311,7 @@ dataplane : {{ ports = [ {ports} ]; eal = [ "--no-huge", "-m", "256", "--in-memo
         self.process = None
 
     def tool(self, name):
-        return self.build / 'bin' / name
+        return self.build / ('usr/sbin' if name.startswith('sluice-') else 'usr/bin') / name
 
     def start(self, seconds=30):
         self.process = Process('sluice', [self.tool('sluice'), 'run', '-c', self.conf], self.lab.dir / 'sluice.log')
