@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+"""Moves a known stream both ways over one TCP connection and checks every byte. For tests of the wire.
+
+usage: bulk.py serve ADDRESS PORT | bulk.py connect ADDRESS PORT BYTES
+The byte stream is a repeated 1 MiB block of a seeded generator, another one for each direction. The client sends BYTES
+and closes its side; the server sends BYTES at the same time, and closes when it has read the end. Prints one line.
+"""
+import hashlib
+import random
+import socket
+import struct
+import sys
+import threading
+import time
+
+BLOCK = 1 << 20
+
+
+def block(seed):
+    return random.Random(seed).randbytes(BLOCK)
+
+
+def send(connection, seed, size):
+    data = memoryview(block(seed))
+    sent = 0
+    while sent < size:
+        at = sent % BLOCK
+        sent += connection.send(data[at:at + min(BLOCK - at, size - sent)])
+
+
+def receive(connection, seed, size):
+    want = block(seed)
+    got = 0
+    digest = hashlib.sha256()
+    while True:
+        data = connection.recv(1 << 18)
+        if not data:
+            break
+        at = got % BLOCK
+        expected = (want + want)[at:at + len(data)]
+        if data != expected:
+            raise SystemExit(f'byte {got + next(i for i in range(len(data)) if data[i] != expected[i])} is wrong')
+        got += len(data)
+        digest.update(data)
+    if got != size:
+        raise SystemExit(f'{got} of {size} bytes')
+    return digest.hexdigest()
+
+
+def serve(address, port):
+    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address, port))
+    listener.listen(16)
+    print('ready', flush=True)
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+
+def answer(connection):
+    try:
+        size = struct.unpack('!Q', connection.recv(8, socket.MSG_WAITALL))[0]
+        sender = threading.Thread(target=send, args=(connection, 2, size))
+        sender.start()
+        receive(connection, 1, size)
+        sender.join()
+        connection.shutdown(socket.SHUT_WR)
+    except (OSError, SystemExit, struct.error) as error:
+        print(f'server: {error}', file=sys.stderr, flush=True)
+    connection.close()
+
+
+def connect(address, port, size):
+    connection = socket.create_connection((address, port), 60)
+    connection.settimeout(None)
+    begin = time.monotonic()
+    connection.sendall(struct.pack('!Q', size))
+    sender = threading.Thread(target=lambda: (send(connection, 1, size), connection.shutdown(socket.SHUT_WR)))
+    sender.start()
+    receive(connection, 2, size)
+    sender.join()
+    print(f'{size} bytes each way in {time.monotonic() - begin:.2f} s, byte-exact')
+
+
+if __name__ == '__main__':
+    if sys.argv[1] == 'serve':
+        serve(sys.argv[2], int(sys.argv[3]))
+    else:
+        connect(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
