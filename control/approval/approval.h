@@ -1,0 +1,180 @@
+/* approval.h: held commands, the people who may release them, and the record of it (approvals.md 1 to 5, 8).
+ *
+ * Kind `once-hold`: one command held inside an open session. An object is a view of the journal: every change is a record
+ * first, then memory, then effect. The records of one turn become durable together, so effects (host->answer) have to be kept
+ * back by the host until the turn's commit; when the commit fails the process ends, and what was in memory never was.
+ * approvals_durable follows each commit.
+ *
+ * Quorum counts distinct persons. Not eligible, without exception: the requester, everybody in the actor chain, whoever
+ * shares a token with one of them, agents, and who has no `person`. A person fills one of the slots ("dba:1, security:1").
+ * Eligibility counts at the vote and again at the release.
+ *
+ * Time is an argument: wall clock for what people read, monotonic for what runs out. While the wall clock stands more than a
+ * second behind what it was, nothing is released (approvals.md 8).
+ * Ownership: objects belong to the struct approvals; a pointer is valid until the next call. Threading: one thread.
+ */
+#ifndef CONTROL_APPROVAL_APPROVAL_H
+#define CONTROL_APPROVAL_APPROVAL_H
+
+#include "control/approval/state.h"
+#include "control/identity/principal.h"
+#include "platform/base/bytes.h"
+#include "platform/contract/message.h"
+
+#define APPROVAL_ID_BYTES 16
+#define APPROVAL_ID_TEXT 27       /* 26 characters of Crockford's base 32, lower case, and a NUL */
+#define APPROVAL_NEEDS_MAX 8      /* groups in one selector */
+#define APPROVAL_QUORUM_MAX 16
+#define APPROVAL_VOTES_MAX 32
+#define APPROVAL_HISTORY_MAX 64
+#define APPROVAL_REASON_BYTES 256
+#define APPROVAL_PENDING_MAX 10000
+#define APPROVAL_PENDING_PER_RUN 5    /* against fatigue (approvals.md 7) */
+#define APPROVAL_PENDING_PER_AGENT 20
+#define APPROVAL_DENIALS_MAX 3        /* of one command in one run; then it is blocked */
+#define APPROVAL_KEPT 1000            /* terminal objects that can still be shown */
+#define APPROVAL_SAY_BYTES LIMIT_SAY_BYTES
+
+struct approval_clock {
+	uint64_t wall_us, mono_us;
+};
+
+/* "dba:1": `count` distinct persons of group `group`. */
+struct approval_need {
+	char group[LIMIT_NAME_BYTES];
+	unsigned count;
+};
+
+struct approval_vote {
+	struct principal *voter; /* one reference; NULL in an object that was rebuilt */
+	char person[LIMIT_CLAIM_BYTES + 1];
+	char credential[65];     /* SHA-256 of the token, hexadecimal */
+	char reason[APPROVAL_REASON_BYTES];
+	bool approve;
+	uint64_t wall_us;
+};
+
+struct approval {
+	uint8_t id[APPROVAL_ID_BYTES];
+	char id_text[APPROVAL_ID_TEXT];
+	enum approval_state state;
+	uint8_t *statement; /* JCS; what the approvers decide on */
+	size_t statement_len;
+	uint8_t statement_sha256[32];
+	unsigned needs, quorum, deny_quorum;
+	struct approval_need need[APPROVAL_NEEDS_MAX];
+	uint64_t created_us, expires_us, use_by_us;     /* wall clock */
+	uint64_t expires_mono_us, use_by_mono_us;       /* use_by counts from the grant */
+	uint32_t use_by_s;
+	unsigned votes;
+	struct approval_vote *vote;                     /* APPROVAL_VOTES_MAX of them, from the first vote on */
+	unsigned history;
+	uint64_t record[APPROVAL_HISTORY_MAX];          /* indexes in the journal */
+	/* Where it waits, and who asks. */
+	unsigned worker;
+	uint64_t flow;
+	uint8_t session[16];
+	uint32_t n;
+	struct principal *requester; /* NULL in an object that was rebuilt */
+	uint8_t *who;                /* the requester's `who`, canonical */
+	size_t who_len;
+	char service[LIMIT_NAME_BYTES];
+	uint8_t command_sha256[32], policy_sha256[32];
+	/* How it ended. */
+	char result[64];             /* protocol's status of the response, or the cause */
+	bool cancel_wanted;          /* withdrawn before it was durable */
+};
+
+/* What the surroundings do. All return at once. */
+struct approval_host {
+	void *ctx;
+	/* Appends the record `type` with the canonical object `data` and the canonical `who`, and `payload` (the statement) as chunks
+	 * that it names; `*index` is its number. False: the journal does not take it. */
+	bool (*record)(void *ctx, const struct approval *a, const char *type, struct bytes who, struct bytes data, struct bytes payload,
+		       uint64_t *index);
+	/* Tells the worker, after the turn's commit. */
+	void (*answer)(void *ctx, const struct approval *a, enum approval_answer answer, const char *say);
+	/* Whether `p` is in the policy's group of that name, by the policy in force. */
+	bool (*in_group)(void *ctx, const struct principal *p, const char *group);
+	/* Whether `p` is still good: token not over, key not withdrawn. */
+	bool (*still_valid)(void *ctx, const struct principal *p);
+};
+
+struct approval_counters {
+	uint64_t requested, granted, denied, expired, cancelled, superseded, executed, unknown, refused_events, refused_votes;
+	unsigned open; /* not terminal */
+};
+
+struct approvals;
+
+/* `host` is borrowed. NULL without memory. */
+struct approvals *approvals_create(const struct approval_host *host, const char *node, const char *origin);
+void approvals_destroy(struct approvals *as);
+
+/* A held command, as statement.h writes it down. Views are borrowed. */
+struct approval_command {
+	unsigned worker;
+	uint64_t flow;
+	uint8_t session[16];
+	const struct event_command *event;
+	struct principal *requester;
+	struct bytes who;                                      /* canonical */
+	const char *service, *server, *database, *user, *login; /* server: "192.0.2.10:5432" */
+	const char *proto, *parser;
+	const uint8_t *policy_sha256;                          /* 32 bytes */
+	const struct bytes *rules;
+	unsigned rules_count;
+	bool params_free;
+	unsigned needs;
+	struct approval_need need[APPROVAL_NEEDS_MAX];
+	unsigned deny_quorum;
+	uint32_t expires_s, use_by_s;
+};
+
+/* Makes the object, writes approval.request and answers WAITING. NULL: refused, answered with APPROVAL_REFUSE as `say` tells. */
+struct approval *approvals_request(struct approvals *as, const struct approval_command *command, struct approval_clock now,
+				   char say[APPROVAL_SAY_BYTES]);
+
+enum approval_vote_result {
+	APPROVAL_VOTED,        /* counted, not decided yet */
+	APPROVAL_DECIDED,      /* it was the deciding one */
+	APPROVAL_NOT_FOUND,
+	APPROVAL_NOT_OPEN,     /* of a state in which nobody votes */
+	APPROVAL_NOT_ELIGIBLE,
+	APPROVAL_NOT_RECORDED, /* the journal does not take it */
+};
+
+/* `text` says in a few words what was done, or why not. A vote that is refused is journaled too. */
+enum approval_vote_result approvals_vote(struct approvals *as, struct approval *a, struct principal *voter, struct bytes voter_who,
+					 bool approve, const char *reason, struct approval_clock now, char text[APPROVAL_SAY_BYTES]);
+
+/* What happens to held commands from outside. */
+void approvals_withdrawn(struct approvals *as, unsigned worker, uint64_t flow, uint32_t n, const char *cause);
+void approvals_responded(struct approvals *as, unsigned worker, uint64_t flow, uint32_t n, bool lost, const char *status);
+void approvals_session_closed(struct approvals *as, unsigned worker, uint64_t flow, const char *cause);
+/* Everything that waits was asked under another policy. */
+void approvals_policy_changed(struct approvals *as, const uint8_t policy_sha256[32]);
+
+/* Runs the clocks. Once a second or so, and before approvals_vote. */
+void approvals_tick(struct approvals *as, struct approval_clock now);
+/* The turn's records are on disk. */
+void approvals_durable(struct approvals *as);
+
+/* By number: any unique beginning of at least 4 characters, either case. NULL: none, or more than one. */
+struct approval *approvals_find(struct approvals *as, const char *id_text);
+struct approval *approvals_of_command(struct approvals *as, unsigned worker, uint64_t flow, uint32_t n);
+/* Walks all, newest first: `at` starts at 0. */
+struct approval *approvals_next(struct approvals *as, unsigned *at);
+struct approval_counters approvals_counters(const struct approvals *as);
+
+/* --- after a restart ---------------------------------------------------------------------------------------------------- */
+
+/* Gives the records of the journal back in order, each approval.* record with its number. Objects are what the records say and
+ * nothing else. `statement` is what its chunks hold, for approval.request only. False: not a record of this form. */
+bool approvals_replay(struct approvals *as, uint64_t index, struct bytes record, struct bytes statement);
+/* Ends what cannot go on: once-hold becomes cancelled, executing without a result unknown. Answers REFUSE for each. */
+void approvals_restarted(struct approvals *as);
+/* The number of the oldest record that an open object needs; `size` when there is none. */
+uint64_t approvals_low_water(const struct approvals *as, uint64_t size);
+
+#endif

@@ -1,0 +1,25 @@
+/* statement.h: what approvers decide on, as canonical JSON with every field of approvals.md 3.
+ *
+ * Its SHA-256 is what votes and records name. The nonce makes the hash unguessable and single use. Nothing is cut: a command
+ * that does not fit whole is not approvable. Pure but for the nonce, which is an argument.
+ */
+#ifndef CONTROL_APPROVAL_STATEMENT_H
+#define CONTROL_APPROVAL_STATEMENT_H
+
+#include "control/approval/approval.h"
+
+/* The command's text at six bytes a character, and the rest. */
+#define STATEMENT_BYTES_MAX (6u * LIMIT_STATEMENT_BYTES + (64u << 10))
+
+/* Writes the statement of `a` (id, needs, times are set) for `c`. Empty when it cannot be written. */
+struct bytes statement_write(const struct approval *a, const struct approval_command *c, const uint8_t nonce[16], const char *node,
+			     const char *origin, struct writer *out);
+
+/* RFC 3339 UTC with microseconds, as in `ts`. */
+#define STATEMENT_TIME_BYTES 32
+const char *statement_time(uint64_t wall_us, char out[STATEMENT_TIME_BYTES]);
+
+/* The vote document (approvals.md 6). */
+struct bytes statement_vote(const struct approval *a, const char *voter, bool approve, const char *reason, struct writer *out);
+
+#endif

@@ -1,0 +1,57 @@
+/* store.h: what the files of this folder share: the objects, and the one function through which they change. */
+#ifndef CONTROL_APPROVAL_STORE_H
+#define CONTROL_APPROVAL_STORE_H
+
+#include "control/approval/approval.h"
+#include "control/journal/jcs.h"
+
+#define STORE_DENIALS 256
+#define STORE_DATA_BYTES 8192 /* the `data` object of one record */
+
+/* How often a command was denied in a run. */
+struct store_denial {
+	uint8_t command_sha256[32];
+	char run[LIMIT_CLAIM_BYTES + 1];
+	unsigned count;
+};
+
+struct approvals {
+	struct approval_host host;
+	char node[64], origin[LIMIT_NAME_BYTES];
+	struct approval **all; /* oldest first */
+	unsigned count, room, terminal, requested;
+	struct approval_counters counters;
+	struct store_denial denial[STORE_DENIALS];
+	unsigned denials;
+	uint64_t wall_us_max; /* the furthest that the clock was */
+	bool clock_stepped_back;
+	struct approval_clock now;
+};
+
+/* A new object at the end; NULL when there is no room. */
+struct approval *store_add(struct approvals *as);
+void store_drop(struct approvals *as, struct approval *a);
+
+/* Writes the record of the step and takes it; false when the table refuses it (journaled, counted) or the journal does. The
+ * record's data is {"cause","event","state"} and `extra`, a value for the key "extra" (may be empty). */
+bool store_step(struct approvals *as, struct approval *a, enum approval_event event, const char *cause, struct bytes who, struct bytes extra);
+
+/* The record of something that changed no state. */
+bool store_record(struct approvals *as, struct approval *a, const char *type, struct bytes who, struct bytes data, struct bytes payload);
+
+/* Memory alone, after the record: shared by store_step and the replay of records. */
+void store_enter(struct approvals *as, struct approval *a, enum approval_state to, const char *result);
+
+void store_id_text(const uint8_t id[APPROVAL_ID_BYTES], char out[APPROVAL_ID_TEXT]);
+struct bytes store_who(const struct approval *a);
+
+/* How many slots the approving persons fill (vote.c): each person one slot at most. `check_again`: only voters who are
+ * eligible now count. */
+unsigned store_slots_filled(struct approvals *as, const struct approval *a, bool check_again);
+
+/* Tries the release of an approved object. */
+void store_release(struct approvals *as, struct approval *a);
+
+void store_denied(struct approvals *as, const struct approval *a);
+
+#endif

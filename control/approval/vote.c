@@ -1,0 +1,218 @@
+/* vote.c: who may vote, what a vote does, and how many of the slots the voters fill (approvals.md 5).
+ *
+ * Quorum counts persons, so a person in five groups fills one slot. Slots are filled by the largest matching of persons to
+ * needs: "dba:1, security:1" with one voter in both groups and one in dba only is met, whichever voted first. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/approval/statement.h"
+#include "control/approval/store.h"
+
+static bool same_account(const char *iss, const char *sub, const struct principal *p)
+{
+	return sub[0] && !strcmp(sub, p->sub) && !strcmp(iss, p->iss);
+}
+
+/* The voter is the requester, stands behind the requester, or shares a credential with one of them. */
+static bool on_requester_side(const struct principal *requester, const struct principal *voter)
+{
+	if (principal_same_person(requester, voter) || same_account(requester->iss, requester->sub, voter) ||
+	    !memcmp(requester->token_sha256, voter->token_sha256, 32))
+		return true;
+	if (requester->cnf != PRINCIPAL_CNF_NONE && requester->cnf == voter->cnf && !memcmp(requester->cnf_sha256, voter->cnf_sha256, 32))
+		return true;
+	for (unsigned i = 0; i < requester->act_count; i++) {
+		const struct principal_actor *actor = &requester->act[i];
+
+		if (same_account(actor->iss, actor->sub, voter) || (actor->sub[0] && !strcmp(actor->sub, voter->person)))
+			return true;
+	}
+	return false;
+}
+
+static bool in_any_group(struct approvals *as, const struct approval *a, const struct principal *voter)
+{
+	for (unsigned i = 0; i < a->needs; i++) {
+		if (as->host.in_group(as->host.ctx, voter, a->need[i].group))
+			return true;
+	}
+	return false;
+}
+
+/* NULL, or why this person may not vote on this. */
+static const char *not_eligible(struct approvals *as, const struct approval *a, const struct principal *voter)
+{
+	if (!voter->person[0])
+		return "your token names no person";
+	if (voter->agent[0] || voter->act_count)
+		return "agents do not vote";
+	if (!a->requester || on_requester_side(a->requester, voter))
+		return "the requester, and whoever stands behind the requester, cannot approve";
+	if (!in_any_group(as, a, voter))
+		return "you are in no group that can approve this";
+	if (!as->host.still_valid(as->host.ctx, voter))
+		return "your token is no longer valid";
+	for (unsigned i = 0; i < a->votes; i++) {
+		if (!strcmp(a->vote[i].person, voter->person))
+			return "you have voted already";
+	}
+	return a->votes < APPROVAL_VOTES_MAX ? NULL : "too many votes";
+}
+
+/* Slot numbers run over the needs in order; the owner of each is a vote, or -1. Augmenting path from vote `v`. */
+struct matching {
+	struct approvals *as;
+	const struct approval *a;
+	int owner[APPROVAL_QUORUM_MAX];
+	bool seen[APPROVAL_QUORUM_MAX];
+};
+
+static bool place(struct matching *m, unsigned v)
+{
+	unsigned slot = 0;
+
+	for (unsigned need = 0; need < m->a->needs; need++) {
+		bool fits = m->as->host.in_group(m->as->host.ctx, m->a->vote[v].voter, m->a->need[need].group);
+
+		for (unsigned i = 0; i < m->a->need[need].count && slot < APPROVAL_QUORUM_MAX; i++, slot++) {
+			if (!fits || m->seen[slot])
+				continue;
+			m->seen[slot] = true;
+			if (m->owner[slot] < 0 || place(m, (unsigned)m->owner[slot])) {
+				m->owner[slot] = (int)v;
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+unsigned store_slots_filled(struct approvals *as, const struct approval *a, bool check_again)
+{
+	struct matching m = { .as = as, .a = a };
+	unsigned filled = 0;
+
+	memset(m.owner, -1, sizeof(m.owner));
+	for (unsigned v = 0; v < a->votes; v++) {
+		const struct principal *voter = a->vote[v].voter;
+
+		if (!a->vote[v].approve || !voter || (check_again && !as->host.still_valid(as->host.ctx, voter)))
+			continue;
+		memset(m.seen, 0, sizeof(m.seen));
+		filled += place(&m, v);
+	}
+	return filled;
+}
+
+/* Reasons are shown on terminals and pages: one line of text without markup or control characters. */
+static void reason_clean(const char *from, char out[APPROVAL_REASON_BYTES])
+{
+	size_t at = 0;
+
+	for (; *from && at + 1 < APPROVAL_REASON_BYTES; from++) {
+		unsigned char c = (unsigned char)*from;
+
+		out[at++] = c < 0x20 || c >= 0x7f || strchr("<>&`\\", c) ? ' ' : (char)c;
+	}
+	out[at] = 0;
+}
+
+static void hex(const uint8_t *from, size_t len, char *out)
+{
+	for (size_t i = 0; i < len; i++)
+		snprintf(out + 2 * i, 3, "%02x", from[i]);
+}
+
+static struct bytes vote_extra(const struct approval *a, const struct approval_vote *v, struct writer *w)
+{
+	uint8_t room[2048];
+	struct writer document = writer_of(room, sizeof(room));
+	struct bytes text = statement_vote(a, v->person, v->approve, v->reason, &document);
+	struct jcs j = jcs_of(w);
+
+	jcs_open(&j);
+	jcs_put_str(&j, "credential", v->credential);
+	jcs_put_raw(&j, "doc", text);
+	jcs_close(&j);
+	return text.len ? jcs_done(&j) : text;
+}
+
+static enum approval_vote_result refuse(struct approvals *as, struct approval *a, const struct principal *voter, struct bytes who,
+					const char *why, char *text)
+{
+	uint8_t room[STORE_DATA_BYTES];
+	struct writer w = writer_of(room, sizeof(room));
+	struct jcs j = jcs_of(&w);
+
+	as->counters.refused_votes++;
+	jcs_open(&j);
+	jcs_put_uint(&j, "at_us", as->now.wall_us);
+	jcs_put_str(&j, "cause", why);
+	jcs_put_str(&j, "event", approval_event_name(APPROVAL_GETS_VOTE));
+	jcs_put_str(&j, "from", approval_state_name(a->state));
+	jcs_put_str(&j, "voter", voter->person[0] ? voter->person : "unknown");
+	jcs_close(&j);
+	(void)store_record(as, a, "approval.refused", who, jcs_done(&j), (struct bytes){ 0 });
+	snprintf(text, APPROVAL_SAY_BYTES, "%s", why);
+	return APPROVAL_NOT_ELIGIBLE;
+}
+
+static enum approval_vote_result decide(struct approvals *as, struct approval *a, bool approve, const char *reason, struct bytes who,
+					char *text)
+{
+	unsigned denials = 0;
+
+	for (unsigned i = 0; i < a->votes; i++)
+		denials += !a->vote[i].approve;
+	if (!approve && denials >= a->deny_quorum) {
+		if (!store_step(as, a, APPROVAL_IS_DENIED, reason, who, (struct bytes){ 0 }))
+			return APPROVAL_NOT_RECORDED;
+		store_denied(as, a);
+		snprintf(text, APPROVAL_SAY_BYTES, "approval %s: denied: %.200s; the command was not run", a->id_text, reason);
+		as->host.answer(as->host.ctx, a, APPROVAL_REFUSE, text);
+		return APPROVAL_DECIDED;
+	}
+	if (approve && store_slots_filled(as, a, false) >= a->quorum) {
+		if (!store_step(as, a, APPROVAL_GETS_QUORUM, "", who, (struct bytes){ 0 }))
+			return APPROVAL_NOT_RECORDED;
+		a->use_by_mono_us = as->now.mono_us + a->use_by_s * 1000000ull;
+		store_release(as, a);
+		snprintf(text, APPROVAL_SAY_BYTES, "approval %s: %s", a->id_text, approval_state_name(a->state));
+		return APPROVAL_DECIDED;
+	}
+	snprintf(text, APPROVAL_SAY_BYTES, "vote counted; approval %s is still %s", a->id_text, approval_state_name(a->state));
+	return APPROVAL_VOTED;
+}
+
+enum approval_vote_result approvals_vote(struct approvals *as, struct approval *a, struct principal *voter, struct bytes who, bool approve,
+					 const char *reason, struct approval_clock now, char text[APPROVAL_SAY_BYTES])
+{
+	uint8_t room[STORE_DATA_BYTES];
+	struct writer w = writer_of(room, sizeof(room));
+	struct approval_vote *v;
+	const char *why;
+
+	as->now = now;
+	if (a->state != APPROVAL_PENDING) {
+		(void)refuse(as, a, voter, who, "not open for votes", text);
+		snprintf(text, APPROVAL_SAY_BYTES, "approval %s is %s", a->id_text, approval_state_name(a->state));
+		return APPROVAL_NOT_OPEN;
+	}
+	why = not_eligible(as, a, voter);
+	if (why)
+		return refuse(as, a, voter, who, why, text);
+	if (!a->vote && !(a->vote = calloc(APPROVAL_VOTES_MAX, sizeof(*a->vote))))
+		return APPROVAL_NOT_RECORDED;
+	v = &a->vote[a->votes];
+	*v = (struct approval_vote){ .voter = voter, .approve = approve, .wall_us = now.wall_us };
+	snprintf(v->person, sizeof(v->person), "%s", voter->person);
+	hex(voter->token_sha256, 32, v->credential);
+	reason_clean(reason, v->reason);
+	if (!store_step(as, a, APPROVAL_GETS_VOTE, "", who, vote_extra(a, v, &w))) {
+		snprintf(text, APPROVAL_SAY_BYTES, "the journal does not take the vote");
+		return APPROVAL_NOT_RECORDED;
+	}
+	v->voter = principal_get(voter);
+	a->votes++;
+	return decide(as, a, approve, v->reason, who, text);
+}

@@ -1,0 +1,127 @@
+/* inbox.h: from the workers' rings to records in the journal, and the answers back.
+ *
+ * One turn: read events while the journal's batch has room, check each against the state of its flow, write its record, store the
+ * reading position of each ring in the same transaction, commit, and only then release the ring, tell the worker `durable`, and let
+ * go the orders that rest on those records. So every event becomes its record exactly once, whatever dies when.
+ *
+ * A worker is not trusted. A message that does not decode, or is not allowed in the state of its flow, is counted and journaled,
+ * and its flow is killed; a ring that makes no sense is read no more, with an alarm. `n` is checked: a session's records have no gap.
+ *
+ * What is slow or belongs to others (identity, parsing, approvals) is the host's: it is called while the batch is open, and may
+ * add records and orders at any time between two calls of inbox_turn (inbox_append, inbox_order).
+ * A login that is being checked is noted in the session (phase SESSION_LOGIN): after a restart the host refuses it, with its record.
+ *
+ * Failure of the journal: inbox_turn says INBOX_STOPPED; nothing of the turn was acknowledged, and the process has to begin
+ * anew. Threading: one thread.
+ */
+#ifndef CONTROL_INBOX_INBOX_H
+#define CONTROL_INBOX_INBOX_H
+
+#include "control/inbox/entry.h"
+#include "control/inbox/orders.h"
+#include "control/inbox/session.h"
+#include "control/journal/journal.h"
+#include "platform/contract/message.h"
+#include "platform/contract/policy.h"
+
+/* Cursors of the journal: the position of each worker's ring, which ring that was, and two counters. */
+#define INBOX_CURSOR_RING 0u                       /* + worker */
+#define INBOX_CURSOR_RING_ID LIMIT_WORKERS         /* + worker: the first 8 bytes of the ring's id */
+#define INBOX_CURSOR_VERSION (2u * LIMIT_WORKERS)  /* of the session table */
+#define INBOX_CURSOR_GENERATION (INBOX_CURSOR_VERSION + 1) /* of the policy */
+
+struct inbox_host {
+	void *ctx;
+	/* The image of a generation (0: the one in force); NULL when it is not known any more. */
+	const struct policy_image *(*image)(void *ctx, uint64_t generation);
+	/* A worker began: it wants its orders (control, snapshot, certificates, trust). */
+	void (*hello)(void *ctx, unsigned worker);
+	/* Ends with inbox_login_accepted or inbox_login_refused, now or later. Fields are borrowed for the call; the token is wiped
+	 * after it. */
+	void (*login)(void *ctx, struct session *s, const struct event_login *e);
+	void (*scram)(void *ctx, struct session *s, const struct event_scram *e);
+	void (*classify)(void *ctx, unsigned worker, const struct event_classify *e);
+	/* After the record `hold` was appended. */
+	void (*held)(void *ctx, struct session *s, const struct event_command *e, const struct policy_image *image);
+	void (*withdrawn)(void *ctx, struct session *s, uint32_t ref, enum withdraw_cause cause);
+	void (*responded)(void *ctx, struct session *s, const struct event_response *e);
+	void (*closed)(void *ctx, struct session *s, const char *cause);
+};
+
+struct inbox_counters {
+	uint64_t events, records, bad_messages, killed, commits;
+	uint64_t by_event[EVENT_end + 8];
+};
+
+/* What a worker said of itself last. */
+struct inbox_worker {
+	bool attached, broken, seen;
+	uint8_t boot[16];
+	struct event_tick tick;
+	uint64_t tick_wall_us, hello_wall_us, position, backlog_bytes, bad_messages;
+};
+
+struct inbox_config {
+	const char *node;            /* borrowed */
+	uint8_t machine_boot[16];
+	unsigned workers;
+	void *const *up, *const *down; /* the rings' memory, one per worker */
+	struct journal *journal;     /* borrowed */
+	struct sessions *sessions;   /* borrowed; opened at the version that the journal's cursor says */
+	struct inbox_host host;
+	/* Commits `op.h` and payload to nobody's guess: HMAC key, 32 bytes, borrowed. */
+	const uint8_t *commitment_key;
+};
+
+struct inbox;
+
+/* NULL with a text in `err`. */
+struct inbox *inbox_create(const struct inbox_config *config, char err[OS_ERROR_BYTES]);
+void inbox_destroy(struct inbox *in);
+
+enum inbox_result { INBOX_IDLE, INBOX_BUSY, INBOX_STOPPED };
+
+/* One turn as above. BUSY: something was done, come again at once. */
+enum inbox_result inbox_turn(struct inbox *in, struct entry_clock now);
+
+/* While paused no event is read: the journal's volume is full. What is in the rings stays there. */
+void inbox_pause(struct inbox *in, bool pause);
+
+/* The clock for what is appended between turns. */
+void inbox_set_clock(struct inbox *in, struct entry_clock now);
+
+/* Appends a record of control's own. False: the journal does not take it (counted). `vital`: allowed when the journal is full. */
+bool inbox_append(struct inbox *in, const struct entry *e, bool vital, uint64_t *index);
+
+/* Cuts `payload` into chunks of session `s` (may be NULL) and adds them to `list` (ENTRY_CHUNKS_MAX). False: no room. */
+bool inbox_chunks(struct inbox *in, struct session *s, const char *dir, struct bytes payload, struct entry_chunk *list, unsigned *count);
+
+/* Sends an order. */
+bool inbox_order(struct inbox *in, unsigned worker, unsigned number, struct bytes encoded, enum orders_when when);
+
+/* Ends a login: the record auth.ok or auth.fail with the login's counter, and order identity after the commit. `p`: its reference is
+ * taken. `reason` and `detail` go into the record, `say` to the client. */
+struct inbox_grant {
+	struct principal *principal;
+	struct group_bits groups;
+	uint64_t generation;
+	const char *upstream_user;
+};
+void inbox_login_accepted(struct inbox *in, struct session *s, const struct inbox_grant *grant);
+struct inbox_refusal {
+	const char *reason, *issuer, *kid, *alg, *claim; /* "" where it does not apply */
+	const char *say;
+};
+void inbox_login_refused(struct inbox *in, struct session *s, const struct inbox_refusal *why);
+
+/* Groups of an open session under a new snapshot: order identity again. */
+void inbox_regrant(struct inbox *in, struct session *s, const struct inbox_grant *grant);
+
+/* Ends a flow from our side. */
+void inbox_kill(struct inbox *in, struct session *s, const char *say);
+
+const struct inbox_counters *inbox_counters(const struct inbox *in);
+bool inbox_worker_state(const struct inbox *in, unsigned worker, struct inbox_worker *out);
+struct sessions *inbox_sessions(struct inbox *in);
+
+#endif
