@@ -16,7 +16,7 @@ struct bytes statement_write(const struct approval *a, const struct approval_com
 			     const char *origin, struct writer *out);
 
 /* RFC 3339 UTC with microseconds, as in `ts`. */
-#define STATEMENT_TIME_BYTES 32
+#define STATEMENT_TIME_BYTES 96
 const char *statement_time(uint64_t wall_us, char out[STATEMENT_TIME_BYTES]);
 
 /* The vote document (approvals.md 6). */
