@@ -188,6 +188,8 @@ unsigned tcp_half_acknowledged(struct tcp_half *half, const struct tcp_segment *
 	} else if (half->send.window == 0 && f.next == f.una) {
 		half->retries = 0; /* it answers: persist for as long as it does */
 	}
+	if (advanced) /* what it stood for is over; a running persist timer goes on */
+		tcp_timer_stop(half, TCP_TIMER_RETRANSMIT);
 	if (advanced || fresh > 0 || closed_window)
 		tcp_timer_retransmit(half, now_us);
 	return events;

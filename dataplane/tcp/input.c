@@ -171,8 +171,11 @@ static unsigned take_text(struct tcp_half *half, const struct tcp_segment *s, ui
 		return 0;
 	}
 	seq = trim(r, s, &data, &fin);
-	if (half->sack && s->payload_bytes > 0 && seq_before(s->seq, r->next))
-		tcp_sack_duplicate(r, s->seq, seq_min(s->seq + s->payload_bytes, r->next));
+	if (s->payload_bytes > 0 && seq_before(s->seq, r->next)) {
+		half->ack_now = true;
+		if (half->sack)
+			tcp_sack_duplicate(r, s->seq, seq_min(s->seq + s->payload_bytes, r->next));
+	}
 	if (data.len > 0) {
 		events |= take_data(half, seq, data);
 		if (!half->ack_now)
@@ -183,8 +186,8 @@ static unsigned take_text(struct tcp_half *half, const struct tcp_segment *s, ui
 	if (fin) {
 		r->fin_known = true;
 		r->fin_seq = s->seq + s->payload_bytes;
-		half->ack_now = true;
 	}
+	half->ack_now |= (s->flags & TCP_FIN) != 0;
 	return events | take_fin(half, now_us);
 }
 

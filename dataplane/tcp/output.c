@@ -289,10 +289,13 @@ static void probe_tail(struct output *o)
 	}
 	half->recovery.probe_resent = !seq_before(s->next, end) || !seq_before(s->next, s->una + s->window);
 	if (half->recovery.probe_resent) {
-		uint32_t flight = s->next - s->una, mss = s->mss - TCP_OPTIONS_BYTES_MAX;
+		struct tcp_segment like;
+		uint32_t room;
 
+		acknowledge_with(o, &like);
+		room = s->mss - (uint32_t)tcp_options_bytes(&like.options);
 		end = s->next;
-		start = flight < mss ? s->una : s->next - mss;
+		start = s->next - s->una < room ? s->una : s->next - room;
 	} else {
 		end = seq_min(end, s->una + s->window);
 	}

@@ -26,6 +26,7 @@ struct tcp_config tcp_config_default(void)
 		.rto_max_us = 60000000,
 		.syn_retries = 5,
 		.retries = 12,
+		.tail_probe = true,
 		.ack_delay_us = 1000,
 		.keepalive_idle_us = 120000000,
 		.keepalive_interval_us = 15000000,

@@ -59,6 +59,7 @@ struct tcp_config {
 	uint32_t rto_initial_us, rto_min_us, rto_max_us;
 	uint8_t syn_retries;        /* also SYN-ACK */
 	uint8_t retries;            /* of data and FIN; zero-window probes that are answered do not count */
+	bool tail_probe;            /* RFC 8985 7; off only to measure without it */
 	uint32_t ack_delay_us;      /* only between request and reply; everything else is acknowledged at once */
 	uint64_t keepalive_idle_us, keepalive_interval_us; /* idle 0: never */
 	uint8_t keepalive_probes;

@@ -25,8 +25,8 @@ void tcp_timer_start(struct tcp_half *half, enum tcp_timer timer, uint64_t at_us
 
 static bool probe_allowed(const struct tcp_half *half)
 {
-	return half->state >= TCP_ESTABLISHED && half->recovery.mode == TCP_RECOVERY_NONE && !half->recovery.probing &&
-	       half->retries == 0 && half->rtt.smoothed_us > 0;
+	return tcp_pair_of(half)->config->tail_probe && half->state >= TCP_ESTABLISHED && half->recovery.mode == TCP_RECOVERY_NONE &&
+	       !half->recovery.probing && half->retries == 0 && half->rtt.smoothed_us > 0;
 }
 
 static uint64_t probe_us(const struct tcp_half *half)

@@ -289,6 +289,8 @@ static bool set_config(struct play *p, const char *name, const char *value)
 		c->send_bytes_max = (uint32_t)v;
 	else if (!strcmp(name, "mss_max"))
 		c->mss_max = (uint16_t)v;
+	else if (!strcmp(name, "tail_probe"))
+		c->tail_probe = v != 0;
 	else if (!strcmp(name, "retries"))
 		c->retries = (uint8_t)v;
 	else if (!strcmp(name, "syn_retries"))
@@ -323,10 +325,10 @@ static bool play_handshake(struct play *p, const char *kind)
 	char lines[6][128];
 
 	snprintf(lines[0], 128, "client> S 0:0(0) win 65535 %s", syn);
-	snprintf(lines[1], 128, "<server S 0:0(0) win 65535 %s", syn);
-	snprintf(lines[2], 128, "server> S. 0:0(0) ack 1 win 65535 %s", ack);
-	snprintf(lines[3], 128, "<client S. 0:0(0) ack 1 win 65535 %s", ack);
-	snprintf(lines[4], 128, "client> . 1:1(0) ack 1 win %u", full ? 512 : 65535);
+	snprintf(lines[1], 128, "<server S 0:0(0) %s", syn);
+	snprintf(lines[2], 128, "+.01 server> S. 0:0(0) ack 1 win 65535 %s", ack);
+	snprintf(lines[3], 128, "<client S. 0:0(0) ack 1 %s", ack);
+	snprintf(lines[4], 128, "+.01 client> . 1:1(0) ack 1 win %u", full ? 512 : 65535);
 	snprintf(lines[5], 128, "<server . 1:1(0) ack 1");
 	for (unsigned i = 0; i < 6; i++)
 		if (!play_line(p, lines[i]))
