@@ -1,6 +1,6 @@
 /* One block-mode database for all patterns of a policy. Text may be anything, so it is scanned as bytes: Hyperscan's UTF-8 mode is
- * undefined for invalid UTF-8. Blob: magic, number of patterns, both 32 bits big endian, then Hyperscan's serialized form, which
- * carries its own version and checksum. */
+ * undefined for invalid UTF-8. Blob, big endian: u32 magic, u32 number of patterns, u64 SipHash of the rest (against damage, not
+ * against an enemy), then Hyperscan's serialized form, which carries its own version and processor. */
 #include "dataplane/match/pattern.h"
 
 #include <hs/hs.h>
@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/base/hash.h"
 #include "platform/base/limits.h"
 
 #define MAGIC 0x53504154u /* "SPAT" */
-#define HEADER 8
+#define HEADER 16
 #define PATTERN_BYTES_MAX 1024
 
 struct match_patterns {
@@ -19,6 +20,11 @@ struct match_patterns {
 	hs_scratch_t *scratch;
 	unsigned count;
 };
+
+static uint64_t checksum_of(struct bytes body)
+{
+	return hash64((struct hash_key){ MAGIC, HEADER }, body.base, body.len);
+}
 
 static hs_database_t *compile(const char *const *patterns, unsigned count, unsigned *bad, char *err, size_t err_len)
 {
@@ -67,6 +73,7 @@ uint8_t *match_patterns_compile(const char *const *patterns, unsigned count, siz
 
 		writer_be32(&w, MAGIC);
 		writer_be32(&w, count);
+		writer_be64(&w, checksum_of(bytes_of(body, body_len)));
 		writer_bytes(&w, body, body_len);
 		*len = w.len;
 	}
@@ -78,16 +85,19 @@ uint8_t *match_patterns_compile(const char *const *patterns, unsigned count, siz
 struct match_patterns *match_patterns_load(const void *blob, size_t len, unsigned count, char *err, size_t err_len)
 {
 	struct reader r = reader_of(blob, len);
-	bool header = reader_be32(&r) == MAGIC && reader_be32(&r) == count && r.ok && count > 0 && count <= LIMIT_PATTERNS;
-	struct match_patterns *set = header ? calloc(1, sizeof *set) : NULL;
+	bool header = reader_be32(&r) == MAGIC && reader_be32(&r) == count && count > 0 && count <= LIMIT_PATTERNS;
+	uint64_t checksum = reader_be64(&r);
 	struct bytes body = reader_rest(&r);
+	struct match_patterns *set;
 
-	snprintf(err, err_len, "%s", header ? "memory is short" : "no pattern database for this policy");
+	header = header && r.ok && checksum_of(body) == checksum;
+	set = header ? calloc(1, sizeof *set) : NULL;
+	snprintf(err, err_len, "%s", header ? "memory is short" : "damaged, or no pattern database for this policy");
 	if (!set)
 		return NULL;
 	set->count = count;
 	if (hs_deserialize_database((const char *)body.base, body.len, &set->db) != HS_SUCCESS)
-		snprintf(err, err_len, "the pattern database is damaged, or for another processor or Hyperscan");
+		snprintf(err, err_len, "the pattern database is for another processor or Hyperscan");
 	else if (hs_alloc_scratch(set->db, &set->scratch) == HS_SUCCESS)
 		return set;
 	match_patterns_free(set);
