@@ -1,0 +1,273 @@
+/* bind.c: the extended query protocol of the client.
+ *
+ * A text is judged when it is parsed, and again with its values when it is bound: the server plans a statement at Bind and may
+ * run immutable functions then, so that a command that has to wait, waits there. A portal runs once; so what Bind was
+ * allowed holds for its Execute, however many rows that asks for at a time.
+ */
+#include "dataplane/inspect/postgres/session.h"
+
+static enum pg_step malformed(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
+{
+	struct statement st = pg_statement(s, COMMAND_OTHER, bytes_of(f->body.base, f->body.len < 4096 ? f->body.len : 4096));
+	int command, refusal;
+	enum pg_step step;
+
+	st.reason = REASON_PROTOCOL;
+	step = pg_judge(s, &st, true, &command, &refusal);
+	if (step != STEP_DONE)
+		return step;
+	memcpy(s->refusal[refusal].code, "08P01", 5);
+	pg_refusal_say(s, refusal, "invalid message format", bytes_str(""), bytes_str(""));
+	pg_refuse_extended(s, command, refusal, io);
+	return STEP_DONE;
+}
+
+static struct pg_expect *sent(struct pg_session *s, const struct pg_frame *f, enum pg_reply kind, struct pg_io *io)
+{
+	writer_put(to_server(io), f->whole);
+	s->group_open = true;
+	s->flushed = false;
+	return pg_reply_push(&s->replies, kind, s->group);
+}
+
+static void expect_slot(struct pg_session *s, struct pg_expect *e, int slot)
+{
+	e->slot = (int16_t)slot;
+	e->serial = slot >= 0 ? s->names.slot[slot].serial : 0;
+}
+
+enum pg_step pg_parse(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
+{
+	struct reader r = reader_of_bytes(f->body);
+	struct bytes name = reader_cstr(&r), text = reader_cstr(&r);
+	struct pg_effects effects;
+	struct pg_expect *e;
+	struct statement st;
+	int command, refusal;
+	enum pg_step step;
+
+	reader_skip(&r, (size_t)reader_be16(&r) * 4);
+	if (!r.ok || r.left)
+		return malformed(s, f, io);
+	st = pg_statement(s, COMMAND_PREPARE, text);
+	effects = pg_effects(text);
+	if (name.len > PG_NAME_BYTES || (name.len >= 8 && !memcmp(name.base, "__denied", 8)) || effects.denied)
+		st.reason = REASON_PROTOCOL;
+	else if (effects.pins)
+		st.reason = REASON_PINNED_SETTING;
+	else if (!pg_name_fits(&s->names, PG_STATEMENT, text.len))
+		st.reason = REASON_TOO_LONG;
+	else if (mask_present(s->env->snapshot->mask_key, text))
+		st.reason = REASON_MASK_TOKEN;
+	step = pg_judge(s, &st, st.reason != REASON_NONE && st.reason != REASON_UNKNOWN, &command, &refusal);
+	if (step != STEP_DONE)
+		return step;
+	if (refusal >= 0) {
+		pg_refuse_extended(s, command, refusal, io);
+		return STEP_DONE;
+	}
+	e = sent(s, f, REPLY_PARSE, io);
+	e->command = (int16_t)command;
+	expect_slot(s, e, pg_name_add(&s->names, PG_STATEMENT, name, s->group, text));
+	return STEP_DONE;
+}
+
+/* Bind's tail: formats and values (`params`), then result formats. */
+static bool values(struct reader *r, struct bytes *params, bool *binary)
+{
+	const uint8_t *from = r->at;
+	unsigned count;
+
+	reader_skip(r, (size_t)reader_be16(r) * 2);
+	count = reader_be16(r);
+	for (unsigned i = 0; i < count && r->ok; i++) {
+		uint32_t len = reader_be32(r);
+
+		if (len != UINT32_MAX)
+			reader_skip(r, len);
+	}
+	if (!r->ok)
+		return false;
+	*params = bytes_of(from, (size_t)(r->at - from));
+	*binary = false;
+	count = reader_be16(r);
+	for (unsigned i = 0; i < count && r->ok; i++)
+		*binary |= reader_be16(r) == 1;
+	return r->ok && !r->left;
+}
+
+static void bound(struct pg_session *s, const struct pg_frame *f, struct bytes portal, int statement, int command, struct pg_io *io)
+{
+	struct pg_expect *e = sent(s, f, REPLY_BIND, io);
+	struct pg_command *c = &s->commands.command[command];
+	int slot = pg_name_add(&s->names, PG_PORTAL, portal, s->group, (struct bytes){ 0 });
+
+	c->text_slot = (int16_t)statement;
+	c->text_serial = s->names.slot[statement].serial;
+	e->command = (int16_t)command;
+	expect_slot(s, e, slot);
+	pg_command_get(&s->commands, command);
+	s->names.slot[slot].command = (int16_t)command;
+	if (!portal.len)
+		s->described = -1;
+}
+
+enum pg_step pg_bind(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
+{
+	struct reader r = reader_of_bytes(f->body);
+	struct bytes portal = reader_cstr(&r), name = reader_cstr(&r), params;
+	int slot, command, refusal;
+	struct statement st;
+	enum pg_lookup found;
+	enum pg_step step;
+	bool binary;
+
+	if (!values(&r, &params, &binary))
+		return malformed(s, f, io);
+	found = pg_name_find(&s->names, PG_STATEMENT, name, s->group, &slot);
+	if (found == PG_NAME_WAIT)
+		return STEP_STALL;
+	st = pg_statement(s, COMMAND_EXECUTE, found == PG_NAME_FOUND ? pg_name_text(&s->names, slot) : name);
+	st.binary_result = binary;
+	st.params = params.len > LIMIT_PARAMETERS_BYTES ? bytes_of(params.base, LIMIT_PARAMETERS_BYTES) : params;
+	if (found == PG_NAME_UNKNOWN || portal.len > PG_NAME_BYTES)
+		st.reason = REASON_PROTOCOL;
+	else if (params.len > LIMIT_PARAMETERS_BYTES || !pg_name_fits(&s->names, PG_PORTAL, 0))
+		st.reason = REASON_TOO_LONG;
+	else if (mask_present(s->env->snapshot->mask_key, params))
+		st.reason = REASON_MASK_TOKEN;
+	step = pg_judge(s, &st, st.reason != REASON_NONE && st.reason != REASON_UNKNOWN, &command, &refusal);
+	if (step != STEP_DONE)
+		return step;
+	if (refusal < 0) {
+		bound(s, f, portal, slot, command, io);
+		return STEP_DONE;
+	}
+	if (found == PG_NAME_UNKNOWN && !s->commands.command[command].cancelled)
+		pg_refusal_say(s, refusal, "permission denied: the prepared statement was not made by a Parse message of this session",
+			       bytes_str(""), bytes_str(""));
+	pg_refuse_extended(s, command, refusal, io);
+	return STEP_DONE;
+}
+
+/* Rows need their description just before them: the server's answer to a Describe that the client never sees. */
+static void describe_before(struct pg_session *s, int slot, int command, struct pg_io *io)
+{
+	const struct pg_name *p = &s->names.slot[slot];
+	struct pg_expect *e;
+	size_t mark;
+
+	if (!class_bits_any(&s->commands.command[command].mask) || (s->described == slot && s->described_serial == p->serial))
+		return;
+	mark = pg_frame_begin(to_server(io), 'D');
+	writer_u8(to_server(io), 'P');
+	writer_bytes(to_server(io), p->name, p->len);
+	writer_u8(to_server(io), 0);
+	pg_frame_end(to_server(io), mark);
+	e = pg_reply_push(&s->replies, REPLY_DESCRIBE_PORTAL, s->group);
+	e->swallow = true;
+	e->command = (int16_t)command;
+	pg_command_get(&s->commands, command);
+	s->described = (int16_t)slot;
+	s->described_serial = p->serial;
+}
+
+static enum pg_step execute_unknown(struct pg_session *s, struct bytes name, struct pg_io *io)
+{
+	struct statement st = pg_statement(s, COMMAND_EXECUTE, name);
+	int command, refusal;
+	enum pg_step step;
+
+	st.reason = REASON_PROTOCOL;
+	step = pg_judge(s, &st, true, &command, &refusal);
+	if (step != STEP_DONE)
+		return step;
+	if (!s->commands.command[command].cancelled)
+		pg_refusal_say(s, refusal, "permission denied: the portal was not made by a Bind message of this session",
+			       bytes_str(""), bytes_str(""));
+	pg_refuse_extended(s, command, refusal, io);
+	return STEP_DONE;
+}
+
+enum pg_step pg_execute(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
+{
+	struct reader r = reader_of_bytes(f->body);
+	struct bytes name = reader_cstr(&r);
+	struct pg_command *c;
+	struct pg_expect *e;
+	enum pg_lookup found;
+	int slot;
+
+	reader_be32(&r);
+	if (!r.ok || r.left)
+		return malformed(s, f, io);
+	found = pg_name_find(&s->names, PG_PORTAL, name, s->group, &slot);
+	if (found == PG_NAME_WAIT)
+		return STEP_STALL;
+	if (found == PG_NAME_UNKNOWN)
+		return execute_unknown(s, name, io);
+	describe_before(s, slot, s->names.slot[slot].command, io);
+	e = sent(s, f, REPLY_EXECUTE, io);
+	e->command = s->names.slot[slot].command;
+	expect_slot(s, e, slot);
+	pg_command_get(&s->commands, e->command);
+	s->described = -1; /* its rows use the description up */
+	c = &s->commands.command[e->command];
+	if (pg_name_is(&s->names, c->text_slot, c->text_serial))
+		pg_sent(s, c, pg_name_text(&s->names, c->text_slot));
+	else
+		pg_sent(s, c, bytes_str("discard all")); /* the text is gone: it may have been anything */
+	if (c->may_copy_in) {
+		/* What comes next depends on the answer, which the server would keep until a Sync. */
+		s->copy_in = COPY_IN_POSSIBLE;
+		pg_frame_put(to_server(io), 'H', (struct bytes){ 0 });
+		s->flushed = true;
+	}
+	return STEP_DONE;
+}
+
+enum pg_step pg_describe(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
+{
+	struct reader r = reader_of_bytes(f->body);
+	uint8_t kind = reader_u8(&r);
+	struct bytes name = reader_cstr(&r);
+	struct pg_expect *e;
+	int slot;
+
+	if (!r.ok || r.left || (kind != 'S' && kind != 'P'))
+		return malformed(s, f, io);
+	if (kind == 'S') {
+		sent(s, f, REPLY_DESCRIBE_STATEMENT, io);
+		s->described = -1;
+		return STEP_DONE;
+	}
+	if (pg_name_find(&s->names, PG_PORTAL, name, s->group, &slot) == PG_NAME_WAIT)
+		return STEP_STALL;
+	e = sent(s, f, REPLY_DESCRIBE_PORTAL, io);
+	s->described = (int16_t)slot;
+	if (slot >= 0) {
+		s->described_serial = s->names.slot[slot].serial;
+		e->command = s->names.slot[slot].command;
+		pg_command_get(&s->commands, e->command);
+	}
+	return STEP_DONE;
+}
+
+enum pg_step pg_close_name(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
+{
+	struct reader r = reader_of_bytes(f->body);
+	uint8_t kind = reader_u8(&r);
+	struct bytes name = reader_cstr(&r);
+	struct pg_expect *e;
+	int slot;
+
+	if (!r.ok || r.left || (kind != 'S' && kind != 'P'))
+		return malformed(s, f, io);
+	if (pg_name_find(&s->names, kind == 'S' ? PG_STATEMENT : PG_PORTAL, name, s->group, &slot) == PG_NAME_WAIT)
+		return STEP_STALL;
+	e = sent(s, f, REPLY_CLOSE, io);
+	expect_slot(s, e, slot);
+	if (slot >= 0)
+		pg_name_closing(&s->names, slot, s->group);
+	return STEP_DONE;
+}

@@ -1,0 +1,126 @@
+/* catalogue.h: which relations and columns of a database carry data classes, by the server's own numbers.
+ *
+ * RowDescription names columns by (relation oid, attnum); the policy names them by database, schema, table and column. The
+ * catalogue is the bridge: a session sends PG_CATALOGUE_QUERY and gives every row to pg_catalogue_row. Kept are only tagged columns,
+ * also of partitions and inheriting tables; views, materialized views and toast tables that read a tagged
+ * table are tainted as a whole (postgres.md 9: a view's column cannot be told from the outside).
+ *
+ * Tags are sticky: a refresh under the same policy adds and never removes, so that renaming a column or a table does not
+ * wash it. What a statement copies out of tagged relations into another one taints that one by name (pg_catalogue_taint).
+ *
+ * One struct per service and worker (inspect_env.shared), shared by its sessions, one database each of PG_DATABASES.
+ * Loading is additive and any number of sessions may do it at once: the first to finish publishes. Fixed memory; what does
+ * not fit makes the catalogue `full`, and no session may go on: fail closed.
+ */
+#ifndef DATAPLANE_INSPECT_POSTGRES_CATALOGUE_H
+#define DATAPLANE_INSPECT_POSTGRES_CATALOGUE_H
+
+#include "dataplane/inspect/inspector.h"
+
+#define PG_DATABASES 4
+#define PG_TAGGED_RELATIONS 512
+#define PG_TAGGED_COLUMNS 2048
+#define PG_COLUMN_SLOTS 4096 /* open addressing: twice the columns */
+#define PG_TAG_SETS 64       /* distinct sets of classes */
+#define PG_TAINTS 64
+#define PG_CATALOGUE_AGE_US (300ull * 1000000) /* refreshed after this */
+
+_Static_assert(PG_COLUMN_SLOTS >= 2 * PG_TAGGED_COLUMNS, "probing stays short");
+
+struct pg_tagged_column {
+	uint32_t relation; /* 0: free */
+	int16_t attnum;
+	uint16_t position; /* among the columns that are not dropped, from 1 */
+	uint32_t type;
+	uint16_t set;
+	uint16_t next; /* of this relation: slot + 1; 0: the last */
+	uint64_t name; /* hash */
+};
+
+struct pg_tagged_relation {
+	uint32_t oid;
+	bool whole;          /* every column, whatever its number */
+	uint16_t columns;    /* of the relation, not dropped */
+	uint16_t first;      /* tagged column: slot + 1 */
+	uint64_t schema, name;
+	struct class_bits classes;
+};
+
+struct pg_tags {
+	bool full;
+	uint16_t relations, columns, sets;
+	uint32_t oid_max; /* of all relations when it was read */
+	struct pg_tagged_relation relation[PG_TAGGED_RELATIONS];
+	struct pg_tagged_column column[PG_COLUMN_SLOTS];
+	struct class_bits set[PG_TAG_SETS];
+};
+
+struct pg_taint {
+	uint64_t schema, name; /* 0: any */
+	struct class_bits classes;
+};
+
+struct pg_catalogue {
+	uint8_t name_len; /* 0: free */
+	char name[63];    /* of the database */
+	bool stale;
+	uint64_t generation, loaded_us; /* of the tags in force; 0: none */
+	uint32_t build;                 /* names the tags being loaded */
+	uint64_t build_generation;
+	unsigned active;                /* index of the tags in force */
+	unsigned taints;
+	struct pg_taint taint[PG_TAINTS];
+	struct pg_tags tags[2];
+};
+
+/* The whole of inspect_env.shared. */
+struct pg_shared {
+	struct pg_catalogue database[PG_DATABASES];
+	uint8_t scratch[LIMIT_STREAM_BYTES]; /* for one call */
+};
+
+extern const char pg_catalogue_query[];
+
+/* Names are kept as hashes, never 0: a collision can only tag too much. */
+static inline uint64_t pg_name_hash(struct bytes name)
+{
+	return hash64((struct hash_key){ 0x706763, 0x6e616d65 }, name.len ? name.base : (const uint8_t *)"", name.len) | 1;
+}
+
+/* The database's catalogue; NULL when PG_DATABASES others are in use. */
+struct pg_catalogue *pg_catalogue_of(struct pg_shared *shared, struct bytes database);
+
+/* Whether the policy tags any column of this database; if not, no catalogue is needed. */
+bool pg_catalogue_wanted(const struct inspect_snapshot *snapshot, struct bytes database);
+
+/* Loaded under the policy in force (it may be old: see pg_catalogue_due). */
+bool pg_catalogue_usable(const struct pg_catalogue *c, const struct inspect_snapshot *snapshot);
+bool pg_catalogue_due(const struct pg_catalogue *c, const struct inspect_snapshot *snapshot, uint64_t now_us);
+
+/* Loading: begin, a row for each DataRow body, end. `build` is kept by the session. */
+uint32_t pg_catalogue_begin(struct pg_catalogue *c, const struct inspect_snapshot *snapshot);
+bool pg_catalogue_row(struct pg_catalogue *c, uint32_t build, const struct inspect_snapshot *snapshot, struct bytes row);
+void pg_catalogue_end(struct pg_catalogue *c, uint32_t build, bool good, uint64_t now_us);
+
+/* The classes of a column of a result, and its type; attnum 0 is the whole row. `*known` is false for a relation that was
+ * made after the catalogue was read. */
+struct class_bits pg_catalogue_column(const struct pg_catalogue *c, uint32_t relation, int16_t attnum, bool *known);
+
+/* By names, as a classification gives them; a name without schema means every relation of that name. Writes indices of
+ * tagged relations, at most `max`, and returns how many there are (it may be more). */
+unsigned pg_catalogue_find(const struct pg_catalogue *c, const struct access *relation, int *out, unsigned max);
+
+/* What was copied into a relation of this name. */
+struct class_bits pg_catalogue_tainted(const struct pg_catalogue *c, const struct access *relation);
+
+/* Of the tagged relation with this index: all its classes; a column's by name; a column's tag by name or by position. */
+const struct pg_tagged_relation *pg_catalogue_relation(const struct pg_catalogue *c, int relation);
+struct class_bits pg_catalogue_named(const struct pg_catalogue *c, int relation, struct bytes column);
+const struct pg_tagged_column *pg_catalogue_position(const struct pg_catalogue *c, int relation, unsigned position, struct class_bits *classes);
+const struct pg_tagged_column *pg_catalogue_column_named(const struct pg_catalogue *c, int relation, struct bytes column,
+							 struct class_bits *classes);
+
+/* `relation` now holds what came out of columns of these classes. */
+void pg_catalogue_taint(struct pg_catalogue *c, const struct access *relation, const struct class_bits *classes);
+
+#endif

@@ -1,0 +1,86 @@
+/* commands.h: judged commands of a session, from the verdict until host->responded was called.
+ *
+ * A judgement's classification is valid during one call only, but rows and errors come later: what they need is kept
+ * here. A command is held by the reply that is awaited and by its portal (pg_command_get, pg_command_put); the last put frees it,
+ * and tells the host if nobody has: exactly once for each. Fixed memory.
+ */
+#ifndef DATAPLANE_INSPECT_POSTGRES_COMMANDS_H
+#define DATAPLANE_INSPECT_POSTGRES_COMMANDS_H
+
+#include "dataplane/inspect/inspector.h"
+
+#define PG_COMMANDS 128
+#define PG_DIGESTS 48 /* more than PG_PORTALS: those that wait for a reply have theirs too */
+#define PG_MASKED 16  /* classes counted for one command */
+
+/* What flows into an output column that has no table of its own: a policy class + 1, or one of these. */
+#define PG_FLOW_NONE 0u
+#define PG_FLOW_STATEMENT 0xffffu /* the next statement's columns follow */
+#define PG_FLOW_STAR 0xfffeu      /* any number of columns */
+#define PG_FLOW_ALL 0xfffdu       /* any tagged column of the statement */
+
+/* The output columns of a command's statements, and its COPY TO. Only for commands that touch tagged relations or copy out. */
+struct pg_digest {
+	bool used;
+	bool flows_cut;        /* more columns than there is room for: the rest is PG_FLOW_ALL */
+	uint16_t flows;
+	uint16_t flow[LIMIT_TARGETS + 64];
+	unsigned copies;       /* COPY TO statements among them; `copy` is the first one's */
+	unsigned copy_statement;
+	enum copy_format copy_format;
+	uint8_t copy_delimiter, copy_quote, copy_escape, copy_null_len;
+	bool copy_header;
+	uint8_t copy_null[32];
+	int32_t relation;      /* the catalogue's relation when exactly one is read; -1 */
+};
+
+struct pg_command {
+	bool used, responded, refused, cancelled;
+	bool unknown;     /* no classification */
+	bool may_copy_in; /* a COPY FROM STDIN, or it cannot be told */
+	bool alters;      /* changes the catalogue when it succeeds */
+	bool sets;        /* changes session settings when it succeeds */
+	uint8_t refs;
+	uint32_t n;
+	struct class_bits mask;  /* policy classes to mask */
+	struct class_bits scope; /* of them: those with a tagged column among the relations touched */
+	struct class_bits washed; /* of them: those that were copied into a relation touched */
+	bool blind;       /* no catalogue to tell by: every column is taken for tagged */
+	bool drops_names; /* may change what names stand for, by SQL */
+	int16_t digest;          /* -1: none */
+	int16_t text_slot;       /* of a portal: its statement in names, when `text_serial` is still there; -1 */
+	uint32_t text_serial;
+	uint16_t statement;      /* index of the statement that answers now */
+	uint64_t rows, octets;
+	unsigned masked_count;
+	struct { uint16_t class; uint32_t cells; } masked[PG_MASKED];
+	char status[6];          /* SQLSTATE of the error that ended it; empty: none */
+	uint8_t tag_len;
+	char tag[64];
+};
+
+struct pg_commands {
+	struct pg_command command[PG_COMMANDS];
+	struct pg_digest digest[PG_DIGESTS];
+};
+
+/* A zeroed command with one reference; -1 when there is none. */
+int pg_command_new(struct pg_commands *c);
+int pg_digest_new(struct pg_commands *c);
+bool pg_commands_room(const struct pg_commands *c);
+
+void pg_command_get(struct pg_commands *c, int command);
+
+/* `lost`: the session ends without an answer. */
+void pg_command_put(struct pg_commands *c, int command, const struct inspect_host *host, void *host_context, bool lost);
+
+/* Says that the command is answered, if nobody said so yet. */
+void pg_command_respond(struct pg_commands *c, int command, const struct inspect_host *host, void *host_context, bool lost);
+
+/* One more masked cell of `class`. */
+void pg_command_masked(struct pg_command *command, unsigned class);
+
+/* What flows into column `column` of `columns` of the statement that answers now. */
+unsigned pg_digest_flow(const struct pg_digest *d, unsigned statement, unsigned column, unsigned columns);
+
+#endif

@@ -1,0 +1,192 @@
+/* digest.c: from a classification to what masking needs: which classes are in scope, and what flows into each column.
+ *
+ * Relations are looked up by name in the catalogue; what cannot be told is taken for tagged with everything the policy masks.
+ * Two kinds of trace: `scope` (tagged relations, views over them) and `washed` (relations into which tagged columns were copied).
+ */
+#include "dataplane/inspect/postgres/session.h"
+
+#define RELATIONS 16
+
+struct reading {
+	struct pg_session *s;
+	struct pg_command *command;
+	struct pg_digest *digest; /* NULL: columns are not wanted */
+	int relation[RELATIONS];
+	unsigned relations, reads; /* tagged ones; all relations read */
+	bool cursor;               /* about cursors or statements made by SQL */
+	bool many;                 /* more than there is room for */
+	struct class_bits found, washed; /* of this statement, before the mask */
+};
+
+static void add_relation(struct reading *r, const struct access *a)
+{
+	const struct pg_catalogue *c = r->s->catalogue;
+	int found[RELATIONS];
+	unsigned count = pg_catalogue_find(c, a, found, RELATIONS);
+	struct class_bits washed = pg_catalogue_tainted(c, a);
+
+	r->washed = class_bits_or(r->washed, washed);
+	r->many |= count > RELATIONS;
+	for (unsigned i = 0; i < count && i < RELATIONS; i++) {
+		unsigned known = 0;
+
+		r->found = class_bits_or(r->found, pg_catalogue_relation(c, found[i])->classes);
+		while (known < r->relations && r->relation[known] != found[i])
+			known++;
+		if (known < r->relations)
+			continue;
+		if (r->relations == RELATIONS)
+			r->many = true;
+		else
+			r->relation[r->relations++] = found[i];
+	}
+}
+
+static void flow(struct pg_digest *d, unsigned value)
+{
+	if (d->flows == sizeof(d->flow) / sizeof(d->flow[0]))
+		d->flows_cut = true;
+	else
+		d->flow[d->flows++] = (uint16_t)value;
+}
+
+static unsigned names_flow(struct reading *r, struct target *t)
+{
+	struct class_bits classes = r->washed;
+	struct bytes name;
+	int class;
+
+	while (target_name(t, &name))
+		for (unsigned i = 0; i < r->relations; i++)
+			classes = class_bits_or(classes, pg_catalogue_named(r->s->catalogue, r->relation[i], name));
+	class = pg_class_of(r->s, &classes, &r->command->mask);
+	return class < 0 ? PG_FLOW_NONE : (unsigned)class + 1;
+}
+
+static void targets(struct reading *r, const struct classified_statement *st)
+{
+	struct reader at = st->target_bytes;
+	struct target t;
+
+	while (target_next(&at, &t)) {
+		if (t.taint == TAINT_NONE)
+			flow(r->digest, PG_FLOW_NONE);
+		else if (t.taint == TAINT_STAR)
+			flow(r->digest, PG_FLOW_STAR);
+		else if (t.taint == TAINT_ALL || r->many || r->command->blind || !r->s->catalogue)
+			flow(r->digest, r->s->catalogue ? PG_FLOW_ALL : PG_FLOW_NONE);
+		else
+			flow(r->digest, names_flow(r, &t));
+	}
+}
+
+static bool writes(enum verb v)
+{
+	return v == VERB_ddl || v == VERB_insert || v == VERB_update;
+}
+
+/* What a statement that reads tagged relations writes into others carries their classes from now on. */
+static void wash(struct reading *r, const struct classified_statement *st)
+{
+	struct class_bits all = class_bits_or(r->found, r->washed);
+	struct reader at = st->access_bytes;
+	bool reads = false;
+	struct access a;
+
+	if (!class_bits_any(&all))
+		return;
+	while (access_next(&at, &a))
+		reads |= a.verb == VERB_select || a.verb == VERB_copy_out;
+	at = st->access_bytes;
+	while (reads && access_next(&at, &a)) {
+		int one[1];
+
+		if (writes(a.verb) && a.kind == OBJECT_RELATION && !pg_catalogue_find(r->s->catalogue, &a, one, 1))
+			pg_catalogue_taint(r->s->catalogue, &a, &all);
+	}
+}
+
+static void copy(struct reading *r, const struct classified_statement *st, unsigned index)
+{
+	struct pg_digest *d = r->digest;
+
+	if (!d || st->copy.format == COPY_NONE || d->copies++)
+		return;
+	d->copy_statement = index;
+	d->copy_format = st->copy.format;
+	d->copy_delimiter = st->copy.delimiter;
+	d->copy_quote = st->copy.quote;
+	d->copy_escape = st->copy.escape;
+	d->copy_header = st->copy.header;
+	d->copy_null_len = (uint8_t)(st->copy.null_text.len < sizeof(d->copy_null) ? st->copy.null_text.len : sizeof(d->copy_null));
+	if (d->copy_null_len)
+		memcpy(d->copy_null, st->copy.null_text.base, d->copy_null_len);
+	d->relation = r->relations == 1 && r->reads == 1 && !r->many ? r->relation[0] : -1;
+}
+
+static void accesses(struct reading *r, const struct classified_statement *st)
+{
+	struct reader at = st->access_bytes;
+	struct pg_command *c = r->command;
+	struct access a;
+
+	while (access_next(&at, &a)) {
+		r->cursor |= a.verb == VERB_cursor || a.verb == VERB_prepare;
+		c->may_copy_in |= a.verb == VERB_copy_in || a.verb == VERB_unknown;
+		c->alters |= a.verb == VERB_ddl || a.verb == VERB_unknown || a.verb == VERB_dynamic;
+		c->drops_names |= a.verb == VERB_unknown || a.verb == VERB_dynamic;
+		if (a.kind != OBJECT_RELATION)
+			continue;
+		r->reads++;
+		if (r->s->catalogue && !c->blind)
+			add_relation(r, &a);
+	}
+	c->alters |= (st->flags & FLAG_dynamic) != 0;
+	c->drops_names |= (st->flags & FLAG_dynamic) != 0;
+}
+
+static void unknown(struct pg_session *s, struct pg_command *c)
+{
+	c->unknown = c->may_copy_in = c->alters = c->drops_names = true;
+	if (s->catalogue)
+		c->scope = c->mask;
+}
+
+void pg_digest(struct pg_session *s, struct pg_command *command, const struct judgement *j)
+{
+	struct classification c;
+	struct classified_statement st;
+	struct reader at;
+	unsigned index = 0;
+
+	command->blind = s->catalogue && !pg_catalogue_usable(s->catalogue, s->env->snapshot);
+	if (!j->classification.len || !classification_open(j->classification, &c)) {
+		unknown(s, command);
+		return;
+	}
+	if (command->blind)
+		command->scope = command->mask;
+	if (class_bits_any(&command->mask))
+		command->digest = (int16_t)pg_digest_new(&s->commands);
+	at = c.statement_bytes;
+	for (; classification_next(&at, &st); index++) {
+		struct reading r = { .s = s, .command = command,
+				     .digest = command->digest >= 0 ? &s->commands.digest[command->digest] : NULL };
+
+		accesses(&r, &st);
+		if (index && r.digest)
+			flow(r.digest, PG_FLOW_STATEMENT);
+		if (r.digest)
+			targets(&r, &st);
+		copy(&r, &st, index);
+		if (s->catalogue && !command->blind)
+			wash(&r, &st);
+		command->scope = class_bits_or(command->scope, class_bits_and(r.found, command->mask));
+		/* DECLARE and PREPARE hide relations behind a name; FETCH and EXECUTE show no relation. */
+		if (r.cursor) {
+			s->hidden = class_bits_or(s->hidden, class_bits_or(r.found, r.washed));
+			command->washed = class_bits_or(command->washed, class_bits_and(s->hidden, command->mask));
+		}
+		command->washed = class_bits_or(command->washed, class_bits_and(r.washed, command->mask));
+	}
+}

@@ -1,0 +1,128 @@
+/* judge.c: asking for a verdict, at once or later, and keeping what it said. */
+#include "dataplane/inspect/postgres/lex.h"
+#include "dataplane/inspect/postgres/session.h"
+
+/* What a name without a schema means depends on search_path: it is part of the key. */
+static struct hash128 with_path(const struct pg_session *s, struct hash128 h)
+{
+	uint8_t buffer[sizeof(h) + sizeof(s->path)];
+
+	memcpy(buffer, &h, sizeof(h));
+	memcpy(buffer + sizeof(h), s->path, s->path_len);
+	return hash128(s->env->hash_key, buffer, sizeof(h) + s->path_len);
+}
+
+struct statement pg_statement(struct pg_session *s, enum command_kind kind, struct bytes raw)
+{
+	struct statement st = { .kind = kind, .raw = raw, .database = pg_database(s), .in_transaction = s->status == 'T' || s->status == 'E' };
+	struct pg_lex_summary lex;
+
+	pg_state_build(s);
+	st.state = bytes_of(s->state, s->state_len);
+	if (raw.len > LIMIT_STATEMENT_BYTES) {
+		st.reason = REASON_TOO_LONG;
+		st.raw = bytes_of(raw.base, LIMIT_STATEMENT_BYTES);
+		return st;
+	}
+	if (!pg_lex_scan(raw, s->env->hash_key, &lex)) {
+		st.reason = lex.over_bytes ? REASON_TOO_LONG : REASON_UNKNOWN;
+		st.exact = st.generic = with_path(s, lex.exact);
+		return st;
+	}
+	st.exact = with_path(s, lex.exact);
+	st.generic = lex.literals ? with_path(s, lex.generic) : st.exact;
+	return st;
+}
+
+static bool room(const struct pg_session *s)
+{
+	unsigned free_refusals = 0;
+
+	for (unsigned i = 0; i < PG_REFUSALS; i++)
+		free_refusals += !s->refusal[i].used;
+	return free_refusals && pg_commands_room(&s->commands) && pg_replies_room(&s->replies);
+}
+
+void pg_verdict(struct pg_session *s, bool allowed, const struct judgement *j, int *command, int *refusal)
+{
+	struct pg_command *c;
+
+	*refusal = -1;
+	*command = pg_command_new(&s->commands);
+	c = &s->commands.command[*command];
+	c->n = j->n;
+	c->mask = j->mask;
+	if (allowed) {
+		pg_digest(s, c, j);
+		return;
+	}
+	c->refused = true;
+	c->cancelled = j->cancelled;
+	*refusal = pg_refusal_new(s, j->cancelled ? "57014" : "42501");
+	if (j->cancelled)
+		pg_refusal_say(s, *refusal, "canceling statement due to user request", bytes_str(""), bytes_str(""));
+	else
+		pg_refusal_say(s, *refusal, "permission denied", j->say, j->rule);
+	memcpy(c->status, s->refusal[*refusal].code, sizeof(c->status));
+}
+
+/* The message it was for will not be dealt with: the group failed meanwhile. */
+void pg_verdict_drop(struct pg_session *s)
+{
+	if (!s->verdict_ready)
+		return;
+	s->verdict_ready = false;
+	if (s->verdict_refusal >= 0)
+		s->refusal[s->verdict_refusal].used = false;
+	pg_command_put(&s->commands, s->verdict_command, s->host, s->host_context, true);
+}
+
+static const char *reason_text(enum command_reason reason)
+{
+	switch (reason) {
+	case REASON_TOO_LONG: return "permission denied: the statement or its parameters are longer than this gateway reads";
+	case REASON_MASK_TOKEN: return "permission denied: the command would write a masked value back";
+	case REASON_PINNED_SETTING: return "permission denied: client_encoding and standard_conforming_strings cannot be changed here";
+	case REASON_UNKNOWN: return "permission denied: the command cannot be told from here";
+	default: return "permission denied: this kind of message is not passed";
+	}
+}
+
+static int refuse_never(struct pg_session *s, const struct statement *st, int command, int refusal)
+{
+	struct pg_command *c = &s->commands.command[command];
+
+	if (c->cancelled)
+		return refusal;
+	if (refusal < 0)
+		refusal = pg_refusal_new(s, st->reason == REASON_PINNED_SETTING ? "0A000" : "42501");
+	pg_refusal_say(s, refusal, reason_text(st->reason), bytes_str(""), bytes_str(""));
+	c->refused = true;
+	memcpy(c->status, s->refusal[refusal].code, sizeof(c->status));
+	return refusal;
+}
+
+enum pg_step pg_judge(struct pg_session *s, const struct statement *st, bool never, int *command, int *refusal)
+{
+	struct judgement j = { 0 };
+
+	if (s->verdict_ready) {
+		s->verdict_ready = false;
+		*command = s->verdict_command;
+		*refusal = s->verdict_refusal;
+	} else {
+		enum judged judged;
+
+		if (!room(s))
+			return STEP_STALL;
+		judged = s->host->judge(s->host_context, st, &j);
+		if (judged == JUDGED_WAIT) {
+			s->waiting = true;
+			return STEP_WAIT;
+		}
+		pg_verdict(s, judged == JUDGED_ALLOW, &j, command, refusal);
+	}
+	if (never)
+		*refusal = refuse_never(s, st, *command, *refusal);
+	return STEP_DONE;
+}

@@ -1,0 +1,113 @@
+#include "dataplane/inspect/postgres/names.h"
+
+static bool same(const struct pg_name *p, enum pg_name_space space, struct bytes name)
+{
+	return p->used && p->space == space && bytes_equal(bytes_of(p->name, p->len), name);
+}
+
+enum pg_lookup pg_name_find(const struct pg_names *n, enum pg_name_space space, struct bytes name, uint32_t group, int *slot)
+{
+	int found = -1;
+
+	*slot = -1;
+	for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++) {
+		const struct pg_name *p = &n->slot[i];
+
+		if (!same(p, space, name))
+			continue;
+		if ((p->pending && p->made_in != group) || (p->closing && p->closed_in != group))
+			return PG_NAME_WAIT;
+		/* Made later in this group takes precedence: it stands in the way of what was known. */
+		if (!p->closing && (found < 0 || p->serial > n->slot[found].serial))
+			found = i;
+	}
+	*slot = found;
+	return found < 0 ? PG_NAME_UNKNOWN : PG_NAME_FOUND;
+}
+
+/* Texts lie one after the other; the holes of freed ones are closed when room is short. */
+static void text_compact(struct pg_names *n)
+{
+	uint32_t to = 0, from = 0;
+
+	while (from < n->text_used) {
+		struct pg_name *next = NULL;
+
+		for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++) {
+			struct pg_name *p = &n->slot[i];
+
+			if (p->used && p->text_len && p->text_at >= from && (!next || p->text_at < next->text_at))
+				next = p;
+		}
+		if (!next)
+			break;
+		from = next->text_at + next->text_len;
+		memmove(n->text + to, n->text + next->text_at, next->text_len);
+		next->text_at = to;
+		to += next->text_len;
+	}
+	n->text_used = to;
+}
+
+int pg_name_add(struct pg_names *n, enum pg_name_space space, struct bytes name, uint32_t group, struct bytes text)
+{
+	int first = space == PG_STATEMENT ? 0 : PG_STATEMENTS;
+	int end = space == PG_STATEMENT ? PG_STATEMENTS : PG_STATEMENTS + PG_PORTALS;
+	int slot = first;
+	struct pg_name *p;
+
+	while (slot < end && n->slot[slot].used)
+		slot++;
+	if (slot == end || name.len > PG_NAME_BYTES || text.len > PG_TEXT_BYTES)
+		return -1;
+	if (text.len > PG_TEXT_BYTES - n->text_used)
+		text_compact(n);
+	if (text.len > PG_TEXT_BYTES - n->text_used)
+		return -1;
+	p = &n->slot[slot];
+	*p = (struct pg_name){ .used = true, .pending = true, .space = space, .len = (uint8_t)name.len, .made_in = group, .serial = ++n->serial,
+			       .command = -1, .text_at = n->text_used, .text_len = (uint32_t)text.len };
+	memcpy(p->name, name.base ? name.base : (const uint8_t *)"", name.len);
+	if (text.len)
+		memcpy(n->text + n->text_used, text.base, text.len);
+	n->text_used += (uint32_t)text.len;
+	return slot;
+}
+
+bool pg_name_fits(const struct pg_names *n, enum pg_name_space space, size_t text_len)
+{
+	size_t held = 0;
+	bool slot = false;
+
+	for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++) {
+		held += n->slot[i].used ? n->slot[i].text_len : 0;
+		slot |= !n->slot[i].used && (i < PG_STATEMENTS) == (space == PG_STATEMENT);
+	}
+	return slot && text_len <= PG_TEXT_BYTES - held;
+}
+
+struct bytes pg_name_text(const struct pg_names *n, int slot)
+{
+	return bytes_of(n->text + n->slot[slot].text_at, n->slot[slot].text_len);
+}
+
+void pg_name_confirm(struct pg_names *n, int slot, void (*drop)(void *ctx, int slot), void *ctx)
+{
+	struct pg_name *p = &n->slot[slot];
+
+	p->pending = false;
+	for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++)
+		if (i != slot && !n->slot[i].pending && same(&n->slot[i], p->space, bytes_of(p->name, p->len)))
+			drop(ctx, i);
+}
+
+void pg_name_free(struct pg_names *n, int slot)
+{
+	n->slot[slot].used = false;
+}
+
+void pg_name_closing(struct pg_names *n, int slot, uint32_t group)
+{
+	n->slot[slot].closing = true;
+	n->slot[slot].closed_in = group;
+}

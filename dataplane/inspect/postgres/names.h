@@ -1,0 +1,75 @@
+/* names.h: what the names of a session stand for: prepared statements and portals.
+ *
+ * The server learns of a name by Parse or Bind and forgets it by Close; it may refuse either, or skip them because an
+ * earlier message of the group failed. So a slot is PENDING until its reply came: two slots may share a name, one that is
+ * known and one that would take its place. Within the group that made it a pending slot counts (were it refused, the
+ * server would skip the rest of the group too); from the next group on it is waited for. What was put there by SQL
+ * (PREPARE, DECLARE) is not here and therefore unknown: it is never executed by name.
+ *
+ * Fixed memory: PG_STATEMENTS and PG_PORTALS slots, PG_TEXT_BYTES of text. One session, one thread.
+ */
+#ifndef DATAPLANE_INSPECT_POSTGRES_NAMES_H
+#define DATAPLANE_INSPECT_POSTGRES_NAMES_H
+
+#include "platform/base/bytes.h"
+#include "platform/base/limits.h"
+
+#define PG_NAME_BYTES 63 /* longer names are cut by no rule of the protocol: they are refused here */
+#define PG_STATEMENTS 128
+#define PG_PORTALS 32
+#define PG_TEXT_BYTES (128u << 10)
+
+_Static_assert(PG_TEXT_BYTES >= 2 * LIMIT_STATEMENT_BYTES, "the longest statement fits beside another one");
+
+enum pg_name_space { PG_STATEMENT, PG_PORTAL };
+
+struct pg_name {
+	bool used, pending, closing;
+	uint8_t space;
+	uint8_t len;
+	char name[PG_NAME_BYTES];
+	uint32_t made_in, closed_in; /* group numbers */
+	uint32_t serial;             /* tells the slot's users apart; never 0 while used */
+	int16_t command;             /* of a portal: the judged command; -1 */
+	uint32_t text_at, text_len;  /* of a statement */
+};
+
+struct pg_names {
+	struct pg_name slot[PG_STATEMENTS + PG_PORTALS];
+	uint32_t text_used, serial;
+	uint8_t text[PG_TEXT_BYTES];
+};
+
+enum pg_lookup {
+	PG_NAME_FOUND,
+	PG_NAME_UNKNOWN,
+	PG_NAME_WAIT, /* depends on a reply of an earlier group */
+};
+
+/* What `name` means for a message of group `group`. */
+enum pg_lookup pg_name_find(const struct pg_names *n, enum pg_name_space space, struct bytes name, uint32_t group, int *slot);
+
+/* A pending slot; -1 when there is no room (`text` counts for statements). */
+int pg_name_add(struct pg_names *n, enum pg_name_space space, struct bytes name, uint32_t group, struct bytes text);
+
+/* Whether pg_name_add would find room for a text of this length. */
+bool pg_name_fits(const struct pg_names *n, enum pg_name_space space, size_t text_len);
+
+struct bytes pg_name_text(const struct pg_names *n, int slot);
+
+/* Whether `slot` still holds what had `serial` when it was added. */
+static inline bool pg_name_is(const struct pg_names *n, int slot, uint32_t serial)
+{
+	return slot >= 0 && n->slot[slot].used && n->slot[slot].serial == serial;
+}
+
+/* The reply to the Parse or Bind that made it came: an older slot of this name is dropped through `drop`. */
+void pg_name_confirm(struct pg_names *n, int slot, void (*drop)(void *ctx, int slot), void *ctx);
+
+/* Frees the slot. Its portal's command is the caller's to release first. */
+void pg_name_free(struct pg_names *n, int slot);
+
+/* A Close was sent in `group`: the slot is gone for later messages, and for good when `pg_name_free` follows the reply. */
+void pg_name_closing(struct pg_names *n, int slot, uint32_t group);
+
+#endif

@@ -1,0 +1,76 @@
+/* replies.h: what the server still has to answer, in order: one entry for each message sent that has a reply.
+ *
+ * An error of an extended-protocol message makes the server skip to the next Sync (PostgreSQL 15 protocol, "Extended
+ * Query"): the entries up to it are dropped then, and what they promised is undone by the caller. Fixed memory; a
+ * full queue makes the client wait.
+ */
+#ifndef DATAPLANE_INSPECT_POSTGRES_REPLIES_H
+#define DATAPLANE_INSPECT_POSTGRES_REPLIES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PG_REPLIES 512
+#define PG_REPLIES_SPARE 8 /* one client message, with what is injected around it, needs fewer */
+
+enum pg_reply {
+	REPLY_PARSE,
+	REPLY_BIND,
+	REPLY_CLOSE,
+	REPLY_DESCRIBE_STATEMENT,
+	REPLY_DESCRIBE_PORTAL,
+	REPLY_EXECUTE,
+	REPLY_QUERY, /* ends with Z */
+	REPLY_SYNC,
+};
+
+struct pg_expect {
+	uint8_t kind;
+	bool swallow;    /* injected: the client never sees it */
+	bool catalogue;  /* rows of the catalogue query */
+	bool described;  /* DESCRIBE_STATEMENT: the parameters came, the columns are next */
+	int16_t command; /* holds a reference; -1 */
+	int16_t slot;    /* of names; -1 */
+	int16_t refusal; /* the error that comes is replaced by this; -1 */
+	uint32_t serial; /* of the slot */
+	uint32_t group;
+};
+
+struct pg_replies {
+	uint16_t head, count;
+	struct pg_expect entry[PG_REPLIES];
+};
+
+static inline struct pg_expect *pg_reply_at(struct pg_replies *q, unsigned i)
+{
+	return &q->entry[(q->head + i) % PG_REPLIES];
+}
+
+/* The oldest; NULL when nothing is awaited. */
+static inline struct pg_expect *pg_reply_first(struct pg_replies *q)
+{
+	return q->count ? pg_reply_at(q, 0) : NULL;
+}
+
+static inline bool pg_replies_room(const struct pg_replies *q)
+{
+	return q->count + PG_REPLIES_SPARE <= PG_REPLIES;
+}
+
+/* There is room: pg_replies_room was asked. */
+static inline struct pg_expect *pg_reply_push(struct pg_replies *q, enum pg_reply kind, uint32_t group)
+{
+	struct pg_expect *e = pg_reply_at(q, q->count);
+
+	q->count++;
+	*e = (struct pg_expect){ .kind = kind, .command = -1, .slot = -1, .refusal = -1, .group = group };
+	return e;
+}
+
+static inline void pg_reply_pop(struct pg_replies *q)
+{
+	q->head = (uint16_t)((q->head + 1) % PG_REPLIES);
+	q->count--;
+}
+
+#endif

@@ -1,0 +1,81 @@
+/* rows.c: DataRow. Rows in which nothing can be are recognised a run at a time and go as they are. */
+#include "dataplane/inspect/postgres/session.h"
+
+#define RUN_BYTES 65536
+
+size_t pg_rows_run(struct pg_session *s, struct bytes in, size_t max)
+{
+	const struct pg_plan *p = &s->plan;
+	size_t run = 0;
+	unsigned rows = 0;
+
+	if (s->run_skip || (p->active && (p->whole || p->slow)))
+		return 0;
+	if (max > RUN_BYTES)
+		max = RUN_BYTES;
+	while (run < in.len && in.base[run] == 'D') {
+		struct pg_frame f;
+
+		if (pg_frame_read(bytes_of(in.base + run, in.len - run), &f) != PARSE_OK || f.total > max - run)
+			break;
+		run += f.total;
+		rows++;
+	}
+	if (run && p->active && match_any(s->env->snapshot->match, s->env->scratch, &p->want, bytes_of(in.base, run))) {
+		s->run_skip = rows < UINT16_MAX ? (uint16_t)rows : UINT16_MAX;
+		return 0;
+	}
+	return run;
+}
+
+bool pg_row(struct pg_session *s, struct pg_command *command, struct bytes body, struct writer *w)
+{
+	const struct pg_plan *p = &s->plan;
+	struct reader r = reader_of_bytes(body);
+	unsigned columns = reader_be16(&r);
+	size_t frame;
+
+	if (!r.ok || columns != p->columns)
+		return false;
+	frame = pg_frame_begin(w, 'D');
+	writer_be16(w, (uint16_t)columns);
+	for (unsigned i = 0; i < columns && w->ok; i++) {
+		struct pg_masker m = pg_masker_of(s, command, p->column[i].context);
+		uint32_t len = reader_be32(&r);
+		size_t mark = writer_mark(w, 4), before = w->len;
+		struct bytes v;
+
+		if (len == UINT32_MAX) {
+			writer_patch(w, mark, 4, UINT32_MAX);
+			continue;
+		}
+		v = reader_bytes(&r, len);
+		if (!r.ok)
+			return false;
+		if (pg_value(&m, &p->column[i], v, w) == MASKED_NULL) {
+			if (w->ok)
+				w->len = before;
+			writer_patch(w, mark, 4, UINT32_MAX);
+		} else {
+			writer_patch(w, mark, 4, w->len - before);
+		}
+	}
+	pg_frame_end(w, frame);
+	return r.ok && (!r.left || !w->ok);
+}
+
+size_t pg_rows_relayed(struct bytes in, size_t max)
+{
+	size_t run = 0;
+
+	if (max > RUN_BYTES)
+		max = RUN_BYTES;
+	while (run < in.len && in.base[run] == 'D') {
+		struct pg_frame f;
+
+		if (pg_frame_read(bytes_of(in.base + run, in.len - run), &f) != PARSE_OK || f.total > max - run)
+			break;
+		run += f.total;
+	}
+	return run;
+}

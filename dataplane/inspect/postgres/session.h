@@ -1,0 +1,292 @@
+/* session.h: the state of one PostgreSQL session, and what its parts offer one another. Private to this folder.
+ *
+ * How bytes go through: postgres.c takes one message of one side and hands it to the handler of the phase: startup.c (untagged
+ * requests, parameters), auth.c (token in, SCRAM upstream), client.c and bind.c (judging), server.c (replies). A handler writes
+ * whole messages, and only after it knows that there is room; so a message is dealt with once, completely, or not at all.
+ */
+#ifndef DATAPLANE_INSPECT_POSTGRES_SESSION_H
+#define DATAPLANE_INSPECT_POSTGRES_SESSION_H
+
+#include "dataplane/inspect/inspector.h"
+#include "dataplane/inspect/postgres/catalogue.h"
+#include "dataplane/inspect/postgres/commands.h"
+#include "dataplane/inspect/postgres/frame.h"
+#include "dataplane/inspect/postgres/names.h"
+#include "dataplane/inspect/postgres/replies.h"
+#include "dataplane/inspect/postgres/types.h"
+
+#define PG_ROOM 4096           /* what a handler may write besides the message itself */
+#define PG_REFUSALS 16
+#define PG_PARAMETERS_BYTES 2048
+#define PG_CONTEXTS 16
+#define PG_CARRY_BYTES 16384   /* the server ends a message where a row ends; a proxy in between may not */
+#define PG_GUARD_BYTES 256     /* of COPY data kept, so that a mask split over messages is seen */
+
+enum pg_phase {
+	PHASE_FIRST,      /* client: an untagged request */
+	PHASE_PASSWORD,   /* client: its token */
+	PHASE_IDENTITY,   /* host: who it is */
+	PHASE_TLS_ANSWER, /* server: S or N */
+	PHASE_LOGIN,      /* server: authentication */
+	PHASE_PROOF,      /* host: SCRAM proof */
+	PHASE_SETTLE,     /* server: parameters until the first ReadyForQuery */
+	PHASE_READY,
+	PHASE_DONE,       /* nothing more is read */
+};
+
+enum pg_sasl { SASL_NONE, SASL_FIRST_SENT, SASL_PROOF_SENT, SASL_VERIFIED };
+
+/* COPY FROM STDIN, as far as the client's messages are concerned. */
+enum pg_copy_in {
+	COPY_IN_NONE,
+	COPY_IN_POSSIBLE, /* a command that may start one is not answered: nothing more is read from the client */
+	COPY_IN_RUNNING,
+};
+
+/* An error that takes the place of one of the server's. */
+struct pg_refusal {
+	bool used;
+	char code[6];
+	uint16_t message_len, hint_len;
+	char message[LIMIT_SAY_BYTES + 128];
+	char hint[128];
+};
+
+/* How a column is masked. Built from RowDescription or from a COPY's targets. */
+struct pg_column {
+	uint32_t type;
+	int32_t typmod;
+	int16_t class;   /* policy class: the whole cell is masked; -1 */
+	uint8_t binary;
+	uint8_t context; /* index of pg_plan.context */
+};
+
+struct pg_plan {
+	bool valid, active; /* active: something may have to be masked */
+	bool whole;         /* some column is masked as a whole */
+	bool slow;          /* some column's values do not show in the message's bytes */
+	uint16_t columns, contexts;
+	struct match_want want;  /* of the match set: what is looked for, in the widest context */
+	uint32_t n;         /* of the command that it was built for */
+	struct class_bits context[PG_CONTEXTS];
+	struct pg_column column[LIMIT_COLUMNS];
+};
+
+/* A COPY TO that runs. */
+struct pg_copy_out {
+	bool active, first; /* first: the header is still to come */
+	bool ended;         /* binary: the trailer came */
+	uint32_t carry_len; /* of a row that is not complete */
+	uint8_t carry[PG_CARRY_BYTES];
+};
+
+struct pg_session {
+	const struct inspect_env *env;
+	const struct inspect_host *host;
+	void *host_context;
+	struct pg_catalogue *catalogue; /* NULL: no column of this database is tagged */
+	enum pg_phase phase;
+	enum pg_sasl sasl;
+	bool tls[2];
+	bool asked_gss, asked_tls;
+	bool gone;              /* the client sent Terminate */
+	bool settled;           /* the client has had its first ReadyForQuery */
+	bool tagged_transaction; /* a command of it touched tagged columns, or cannot be told */
+	bool rolled_back;
+	uint8_t protocol_minor;
+	uint8_t status;         /* of the last ReadyForQuery: I, T, E */
+	uint8_t catalogue_tries;
+	uint32_t catalogue_build;
+	uint64_t policy_generation; /* of the plan and the commands' masks */
+
+	/* Startup and login. */
+	uint16_t parameters_len, bare_len, signature_len;
+	uint8_t user_len, database_len, application_len, upstream_len;
+	char user[LIMIT_NAME_BYTES], database[LIMIT_NAME_BYTES], application[LIMIT_NAME_BYTES], upstream[LIMIT_NAME_BYTES];
+	char parameters[PG_PARAMETERS_BYTES]; /* name NUL value NUL …, allowed ones */
+	char bare[64];                        /* SCRAM client-first-message-bare */
+	char signature[64];
+
+	/* Messages under way. */
+	size_t skip[2];         /* bytes of a message that are dropped */
+	size_t pass[2];         /* bytes of a message that are relayed unread */
+	uint32_t group;
+	bool group_open;        /* extended messages since the last Sync */
+	bool flushed;           /* Flush was injected since the group last grew */
+	bool skipping;          /* the group failed: the client's messages are dropped up to Sync */
+	bool mute;              /* an answer was ended: nothing goes to the client up to ReadyForQuery */
+	bool mute_aborts;       /* … and then the transaction is to be aborted */
+	enum pg_copy_in copy_in;
+	int16_t described;      /* portal slot that the last T is about; -1 */
+	uint32_t described_serial;
+	uint16_t guard_len;
+	uint8_t guard[PG_GUARD_BYTES];
+
+	/* The verdict that was waited for. */
+	bool waiting, verdict_ready, verdict_allowed;
+	int16_t verdict_command, verdict_refusal;
+	uint16_t notice_len;
+	char notice[LIMIT_SAY_BYTES];
+
+	/* Settings that change meaning (state.c). */
+	uint32_t epoch;         /* counts what may have changed any */
+	bool path_dirty, path_local, failed; /* path is not committed; until the transaction's end; an error came since it began */
+	uint16_t path_len, path_saved_len;
+	char path[256], path_saved[256]; /* search_path as last set; empty: the default */
+	uint16_t state_len;
+	char state[1024];
+
+	bool dates_iso;         /* DateStyle, as reported */
+	struct class_bits hidden; /* what cursors and statements made by SQL may yield */
+	uint16_t run_skip;      /* rows that were found to need a look each */
+	struct pg_copy_out copy_out;
+	struct pg_replies replies;
+	struct pg_commands commands;
+	struct pg_names names;
+	struct pg_refusal refusal[PG_REFUSALS];
+	struct pg_plan plan;
+};
+
+/* How a handler ends. `used`: the message is consumed. */
+enum pg_step {
+	STEP_DONE,
+	STEP_WAIT,  /* for an answer of the host */
+	STEP_STALL, /* for a reply of the server */
+	STEP_FULL,  /* for more room; everything was undone */
+	STEP_CLOSE,
+};
+
+struct pg_io {
+	struct inspect_io *io;
+	enum close_cause cause; /* with STEP_CLOSE */
+};
+
+static inline struct writer *to_client(struct pg_io *io) { return io->io->out[SIDE_CLIENT]; }
+static inline struct writer *to_server(struct pg_io *io) { return io->io->out[SIDE_SERVER]; }
+
+static inline struct pg_shared *pg_shared(const struct pg_session *s) { return s->env->shared; }
+static inline struct bytes pg_database(const struct pg_session *s) { return bytes_of(s->database, s->database_len); }
+
+/* startup.c */
+enum pg_step pg_startup(struct pg_session *s, struct bytes request, struct pg_io *io);
+
+/* auth.c */
+enum pg_step pg_password(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+enum pg_step pg_tls_answer(struct pg_session *s, uint8_t answer, struct pg_io *io);
+enum pg_step pg_login_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+enum pg_step pg_identity(struct pg_session *s, const struct inspect_answer *a, struct pg_io *io);
+enum pg_step pg_proof(struct pg_session *s, const struct inspect_answer *a, struct pg_io *io);
+enum pg_step pg_settle_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+
+/* client.c, bind.c: messages in PHASE_READY. */
+enum pg_step pg_client_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+enum pg_step pg_client_long(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+enum pg_step pg_parse(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+enum pg_step pg_bind(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+enum pg_step pg_execute(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+enum pg_step pg_describe(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+enum pg_step pg_close_name(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+
+/* judge.c: the verdict on a statement. STEP_DONE: `*command` holds a reference; `*refusal` is -1 when it may pass. */
+/* `never`: refused whatever the verdict is. */
+enum pg_step pg_judge(struct pg_session *s, const struct statement *st, bool never, int *command, int *refusal);
+void pg_verdict(struct pg_session *s, bool allowed, const struct judgement *j, int *command, int *refusal);
+void pg_verdict_drop(struct pg_session *s);
+struct statement pg_statement(struct pg_session *s, enum command_kind kind, struct bytes raw);
+
+/* What an allowed text does to the session when it is sent. */
+void pg_sent(struct pg_session *s, struct pg_command *c, struct bytes text);
+
+/* digest.c: keeps of a judgement's classification what replies will need. */
+void pg_digest(struct pg_session *s, struct pg_command *command, const struct judgement *j);
+
+/* refuse.c */
+int pg_refusal_new(struct pg_session *s, const char *code);
+void pg_refusal_say(struct pg_session *s, int refusal, const char *prefix, struct bytes text, struct bytes rule);
+void pg_refuse_extended(struct pg_session *s, int command, int refusal, struct pg_io *io);
+void pg_refuse_query(struct pg_session *s, int command, int refusal, struct pg_io *io);
+void pg_refusal_write(struct pg_session *s, int refusal, struct writer *w);
+void pg_error_write(struct writer *w, const char *severity, const char *code, struct bytes message);
+void pg_notice_write(struct writer *w, struct bytes text);
+
+/* server.c */
+enum pg_step pg_server_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+enum pg_step pg_server_long(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+void pg_lost(struct pg_session *s);
+void pg_catalogue_send(struct pg_session *s, struct pg_io *io);
+void pg_end_answer(struct pg_session *s, struct pg_command *c, const char *text, struct pg_io *io);
+void pg_drop_name(void *session, int slot);
+
+/* copy_in.c: the client's messages while a COPY FROM STDIN runs. */
+enum pg_step pg_copy_in_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+
+/* state.c */
+void pg_state_build(struct pg_session *s);
+
+/* What a text does to the session, as its tokens tell. */
+struct pg_effects {
+	bool pins;  /* changes a setting that Sluice relies on */
+	bool denied; /* prepares a name that refusals rely on */
+	bool names; /* makes or drops prepared statements or cursors by SQL */
+	uint8_t one_len; /* … only this one, when not 0 */
+	char one[PG_NAME_BYTES];
+	bool path;  /* may change search_path */
+	bool local, settings;
+	struct bytes path_value; /* as written, when it is one SET search_path */
+};
+
+struct pg_effects pg_effects(struct bytes text);
+void pg_state_sets(struct pg_session *s, const struct pg_effects *e);
+void pg_state_failed(struct pg_session *s);
+void pg_state_ready(struct pg_session *s, uint8_t status, bool rolled_back);
+bool pg_parameter_allowed(struct bytes name, struct bytes value);
+
+/* plan.c: how the columns of a result are masked. pg_plan_copy is false when they cannot be told. */
+void pg_plan_none(struct pg_session *s);
+void pg_plan_rows(struct pg_session *s, const struct pg_command *command, struct bytes description);
+bool pg_plan_copy(struct pg_session *s, const struct pg_command *command);
+int pg_class_of(const struct pg_session *s, const struct class_bits *classes, const struct class_bits *mask);
+
+/* values.c, items.c, json.c: one value, masked as its type wants it. */
+enum pg_masked { MASKED_VALUE, MASKED_NULL };
+
+struct pg_masker {
+	struct pg_session *s;
+	struct pg_command *command;
+	struct match_want want;
+	struct mask kept; /* what the last choice returned */
+};
+
+struct pg_masker pg_masker_of(struct pg_session *s, struct pg_command *command, unsigned context);
+enum pg_masked pg_value(struct pg_masker *m, const struct pg_column *column, struct bytes value, struct writer *w);
+enum pg_masked pg_whole(struct pg_masker *m, const struct pg_column *column, struct bytes value, struct writer *w);
+enum pg_masked pg_detect(struct pg_masker *m, const struct pg_column *column, struct bytes value, struct writer *w);
+bool pg_found(struct pg_masker *m, struct bytes text);
+bool pg_text(struct pg_masker *m, struct bytes text, struct writer *w); /* false: nothing found, nothing written */
+void pg_class_text(struct pg_masker *m, int class, size_t len_max, bool full, struct bytes value, struct writer *w);
+void pg_json(struct pg_masker *m, int class, struct bytes value, struct writer *w);
+enum pg_masked pg_items_text(struct pg_masker *m, const struct pg_type *type, int class, struct bytes value, struct writer *w);
+enum pg_masked pg_array_binary(struct pg_masker *m, int class, struct bytes value, struct writer *w, unsigned depth);
+enum pg_masked pg_record_binary(struct pg_masker *m, int class, struct bytes value, struct writer *w, unsigned depth);
+enum pg_masked pg_value_at(struct pg_masker *m, const struct pg_column *column, struct bytes value, struct writer *w, unsigned depth);
+
+/* rows.c: the run of whole DataRow messages at the start of `in` that may go as it is; 0: none, or not known. */
+size_t pg_rows_run(struct pg_session *s, struct bytes in, size_t max);
+
+/* The run of whole DataRow messages at the start of `in`, for commands without masks. */
+size_t pg_rows_relayed(struct bytes in, size_t max);
+
+/* One DataRow. `w` is not ok when there was no room. False: the row cannot be masked. */
+bool pg_row(struct pg_session *s, struct pg_command *command, struct bytes body, struct writer *w);
+
+/* copy_out.c: the data of a COPY TO STDOUT, re-framed by rows. False: cannot be masked. */
+bool pg_copy_rows(struct pg_session *s, struct pg_command *command, struct bytes body, struct writer *w);
+bool pg_copy_done(struct pg_session *s, struct pg_command *command, struct writer *w);
+
+/* errors.c: E, N, A and S as the client may see them. */
+void pg_fields_write(struct pg_session *s, const struct pg_command *command, char type, bool parsing, struct bytes body, struct writer *w,
+		     char code[6]);
+void pg_notification_write(struct pg_session *s, struct bytes body, struct writer *w);
+bool pg_parameter_status_write(struct pg_session *s, struct bytes body, struct writer *w);
+
+#endif
