@@ -14,7 +14,7 @@ static unsigned flags_of(const struct rule_pattern *pattern, bool trigger)
 
 static bool refuse(const struct rule *rule, unsigned line, const char *why, const char *detail, char *err, size_t err_len)
 {
-	snprintf(err, err_len, "%s:%u: %s%s%s", rule->file, line, why, detail ? ": " : "", detail ? detail : "");
+	snprintf(err, err_len, "%.200s:%u: %s%s%.200s", rule->file, line, why, detail ? ": " : "", detail ? detail : "");
 	return false;
 }
 

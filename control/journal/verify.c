@@ -119,6 +119,10 @@ static void checkpoint_one(struct verify *v, struct bytes note, uint64_t size, c
 	struct place place = { v->good_size, size - 1, VERIFY_NOWHERE };
 
 	v->summary->checkpoints++;
+	/* Who knows both keys expects both signatures. */
+	if (!wrong && v->options->keys && v->options->keys->has_p256 &&
+	    checkpoint_check_signatures(note, v->options->keys).p256 == SIGNATURE_ABSENT)
+		wrong = "a checkpoint without an ECDSA P-256 signature of the known key";
 	if (wrong) {
 		found(v, nowhere, "the checkpoint of %llu records (%s) is %s", ULL(size), where, wrong);
 		return;

@@ -1,38 +1,25 @@
 /* sluice-signer --origin NAME --keys DIR --state FILE [--fd N] [--init]
  *
  * A child of sluice-control on one end of a SOCK_SEQPACKET pair. It reads its keys and opens its state, gives up everything
- * else, and then answers one packet at a time until the other end closes. Exit: 0 at the end, 1 when it could not start.
+ * else, and then answers one packet at a time until the other end closes. Exit: 0 at the end, 1 when it could not start, 2 for wrong arguments.
  */
 #include <errno.h>
 #include <getopt.h>
 #include <openssl/crypto.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "control/signer/signer.h"
 #include "control/signer/signer_message.h"
+#include "platform/os/log.h"
+#include "platform/os/priv.h"
+#include "platform/os/sandbox.h"
 
 #define SECURE_HEAP_BYTES 65536
 #define SECURE_HEAP_MIN 32
-
-/* The sanitizers make calls of their own, so under them a forbidden call fails instead of killing. */
-#ifdef __SANITIZE_ADDRESS__
-#define FORBIDDEN SCMP_ACT_ERRNO(EPERM)
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define FORBIDDEN SCMP_ACT_ERRNO(EPERM)
-#endif
-#endif
-#ifndef FORBIDDEN
-#define FORBIDDEN SCMP_ACT_KILL_PROCESS
-#endif
 
 struct options {
 	const char *origin, *keys, *state;
@@ -47,6 +34,7 @@ static bool options_read(struct options *o, int argc, char **argv)
 		{ "state", required_argument, NULL, 's' },  { "fd", required_argument, NULL, 'f' },
 		{ "init", no_argument, NULL, 'i' },         { 0 },
 	};
+	char *end;
 	int c;
 
 	*o = (struct options){ .fd = 3 };
@@ -62,7 +50,9 @@ static bool options_read(struct options *o, int argc, char **argv)
 			o->state = optarg;
 			break;
 		case 'f':
-			o->fd = atoi(optarg);
+			o->fd = (int)strtol(optarg, &end, 10);
+			if (*optarg == 0 || *end)
+				return false;
 			break;
 		case 'i':
 			o->init = true;
@@ -74,43 +64,32 @@ static bool options_read(struct options *o, int argc, char **argv)
 	return o->origin && o->keys && o->state && o->fd >= 0 && optind == argc;
 }
 
-static bool memory_protect(void)
+/* No core, not traceable; the keys in locked memory between guard pages. */
+static bool memory_protect(char err[OS_ERROR_BYTES])
 {
-	struct rlimit none = { 0 };
-
-	if (prctl(PR_SET_DUMPABLE, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+	if (!priv_harden(err))
 		return false;
-	/* 1: locked and guarded. 2: guarded, but RLIMIT_MEMLOCK forbids the lock. */
 	switch (CRYPTO_secure_malloc_init(SECURE_HEAP_BYTES, SECURE_HEAP_MIN)) {
 	case 1:
 		return true;
 	case 2:
-		fprintf(stderr, "sluice-signer: the key memory is not locked (RLIMIT_MEMLOCK)\n");
+		log_warn("key memory: not locked: raise RLIMIT_MEMLOCK to 64 KiB");
 		return true;
 	default:
+		snprintf(err, OS_ERROR_BYTES, "key memory: cannot be had: check the memory limits");
 		return false;
 	}
 }
 
-static bool sandbox(void)
+/* No file can be opened any more; of system calls, those of any running process and the flush of the state. */
+static bool sandbox(char err[OS_ERROR_BYTES])
 {
-	static const int calls[] = {
-		SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(read), SCMP_SYS(write),
-		SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(close), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(brk),
-		SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(getpid),
-		SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall),
-	};
-	scmp_filter_ctx ctx = seccomp_init(FORBIDDEN);
-	bool ok = ctx != NULL && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+	static const char *const none[] = { NULL }, *const calls[] = { "fdatasync", NULL };
+	enum sandbox_result files = sandbox_files(none, none, err);
 
-	for (size_t i = 0; ok && i < sizeof calls / sizeof calls[0]; i++)
-		ok = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0) == 0;
-	/* Memory, but never executable. */
-	ok = ok && seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0 &&
-	     seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0 &&
-	     seccomp_load(ctx) == 0;
-	seccomp_release(ctx);
-	return ok;
+	if (files == SANDBOX_ABSENT)
+		log_warn("%s", err);
+	return files != SANDBOX_FAILED && sandbox_calls(calls, err);
 }
 
 /* The first signature makes OpenSSL fetch its algorithms and seed its generator, which the sandbox would forbid. */
@@ -143,31 +122,39 @@ static int serve(struct signer *s, int fd)
 	}
 }
 
+static bool start(struct signer *s, const struct options *o, char err[OS_ERROR_BYTES])
+{
+	const char *wrong;
+
+	if (!memory_protect(err))
+		return false;
+	wrong = signer_keys_load(&s->keys, o->keys, o->origin, o->init);
+	if (!wrong)
+		wrong = signer_state_open(&s->state, o->state, o->init);
+	if (!wrong && !warm_up(s))
+		wrong = "the keys do not sign";
+	if (wrong) {
+		snprintf(err, OS_ERROR_BYTES, "%s", wrong);
+		return false;
+	}
+	return sandbox(err);
+}
+
 int main(int argc, char **argv)
 {
-	static struct signer s;
+	static struct signer s = { .state.fd = -1 };
+	char err[OS_ERROR_BYTES];
 	struct options o;
-	const char *wrong = NULL;
 	int code;
 
+	log_open("sluice-signer", LOG_LEVEL_INFO);
 	if (!options_read(&o, argc, argv)) {
 		fprintf(stderr, "usage: sluice-signer --origin NAME --keys DIR --state FILE [--fd N] [--init]\n");
-		return 1;
+		return 2;
 	}
-	s.state.fd = -1;
 	signal(SIGPIPE, SIG_IGN);
-	if (!memory_protect())
-		wrong = "memory cannot be protected";
-	if (!wrong)
-		wrong = signer_keys_load(&s.keys, o.keys, o.origin, o.init);
-	if (!wrong)
-		wrong = signer_state_open(&s.state, o.state, o.init);
-	if (!wrong && !warm_up(&s))
-		wrong = "the keys do not sign";
-	if (!wrong && !sandbox())
-		wrong = "the sandbox cannot be set up";
-	if (wrong) {
-		fprintf(stderr, "sluice-signer: %s\n", wrong);
+	if (!start(&s, &o, err)) {
+		log_error("%s", err);
 		return 1;
 	}
 	code = serve(&s, o.fd);

@@ -9,7 +9,7 @@
 
 #define WINDOW_BYTES 1024
 #define TAIL_BYTES 96       /* longer than any mask that is recognised */
-#define ENCODED_MIN 16      /* shorter runs of base64 or hex cannot hold a token */
+#define ENCODED_MIN 12      /* the base64 of nine zeros; shorter runs hold no mask */
 
 static bool is_digit(uint8_t c)
 {

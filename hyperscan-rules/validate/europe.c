@@ -72,7 +72,7 @@ bool validate_fr_nir(struct bytes v)
 	if (!all_digits(d))
 		return false;
 	month = number_at(d, 3, 2);
-	if (!((month >= 1 && month <= 12) || (month >= 20 && month <= 42) || month >= 50))
+	if (month < 1 || (month > 12 && month != 20)) /* 20: not known */
 		return false;
 	for (size_t i = 0; i < 13; i++)
 		number = number * 10 + digit_at(d, i);

@@ -75,6 +75,7 @@ struct policy_service {
 	enum policy_fail fail;
 	enum policy_audit audit;
 	enum policy_record record;
+	bool run_id_required;
 	unsigned listeners;
 };
 

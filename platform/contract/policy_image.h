@@ -53,7 +53,7 @@ struct image_listener {
 struct image_service {
 	struct image_string name, protocol_word, upstream_name, login, search_path, reason;
 	struct image_range listeners;
-	uint8_t protocol, tls, fail, audit, record, zero[3];
+	uint8_t protocol, tls, fail, audit, record, run_id_required, zero[2];
 };
 
 struct image_group {

@@ -176,7 +176,7 @@ class Authority:
 class Database:
     """PostgreSQL 15 with TLS and SCRAM in the target's namespace."""
 
-    def __init__(self, lab, wire, archive_rows, password, listen=None, tls=True, settings=''):
+    def __init__(self, lab, wire, archive_rows, password, listen=None, tls=True, settings='', cpus=None):
         self.dir, self.wire, self.password = lab.dir / 'pg', wire, password
         self.authority = Authority(lab.dir / 'target-ca', 'target CA')
         cert, key = self.authority.issue('shop-db.example', f'DNS:shop-db.example,IP:{wire.target_address}')
@@ -198,7 +198,7 @@ class Database:
             conf.write(f"listen_addresses = '{listen or wire.target_address}, {wire.target_address6}'\nport = 5432\nssl = on\nfsync = off\n"
                        f"huge_pages = off\nunix_socket_directories = '{self.dir}'\nmax_connections = 120\nshared_buffers = 128MB\n"
                        f"timezone = 'UTC'\n{settings}")
-        self.process = Process('postgres', [PG_BIN / 'postgres', '-D', data], lab.dir / 'postgres.log', wire.target, 'postgres')
+        self.process = Process('postgres', [PG_BIN / 'postgres', '-D', data], lab.dir / 'postgres.log', wire.target, 'postgres', cpus=cpus)
         lab.own(lambda: self.process.stop(signal.SIGINT))
         wait_for('postgres', lambda: self.process.need_alive() and self.admin('SELECT 1', check=False).returncode == 0)
         self.admin(f"CREATE ROLE shop_app LOGIN PASSWORD '{password}'")
@@ -305,7 +305,7 @@ workers = 1;
 users : {{ group = "sluice"; control = "sluice"; dataplane = "sluice-dataplane"; signer = "sluice-signer";
           egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; }};
 upstream = ( {{ service = "shop-db"; roots = "{self.dir / 'shop-db-roots.pem'}"; }} );
-dataplane : {{ ports = [ {ports} ]; eal = [ "--no-huge", "-m", "256", "--in-memory", "--no-pci" ]; lcores = "{lcores}";
+dataplane : {{ ports = [ {ports} ]; eal = [ "--no-huge", "-m", "256", "--no-shconf", "--no-pci" ]; lcores = "{lcores}";
               idle = "{idle}"; flows = "1k"; memory = "{memory}"; unnamed_port = "drop"; }};
 ''')
         self.process = None

@@ -68,9 +68,9 @@ static inline size_t pg_clip(struct bytes name)
 
 	if (name.len <= len)
 		return name.len;
-	while (len > 0 && (name.base[len] & 0xc0) == 0x80)
+	while (len > 60 && (name.base[len] & 0xc0) == 0x80)
 		len--;
-	return len;
+	return (name.base[len] & 0xc0) == 0x80 ? 63 : len;
 }
 
 /* The next token. False at the end and after an error; `out->kind` tells which. */

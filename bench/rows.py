@@ -1,0 +1,285 @@
+#!/usr/bin/python3
+"""The rows of the goals, each beside its ceiling and peers in the same run. Called by bench/run."""
+import argparse
+import contextlib
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / 'platform' / 'lab'))
+import lab as world  # noqa: E402
+from picture import bars  # noqa: E402
+
+PASSWORD = 'bench-' + os.urandom(6).hex()
+AUDIENCE = 'urn:sluice:demo'
+DRIVER = 'net_af_xdp'
+OTHERS, BETWEEN = '0', '1'  # cores
+CLIENTS = [{'id': 'agent', 'secret': os.urandom(16).hex(), 'ttl': 3000,
+            'claims': {'employee_id': 'p-bench', 'groups': ['agents'], 'run_id': 'bench', 'act': {'sub': 'bench'}}}]
+
+
+class Direct:
+    """Two namespaces on one veth pair: nothing between."""
+
+    def __init__(self, lab):
+        self.agent, self.target = f'{lab.prefix}-agent', f'{lab.prefix}-target'
+        self.agent_address, self.target_address, self.target_address6 = '10.78.0.2', '10.78.0.10', 'fd78::10'
+        for namespace in (self.agent, self.target):
+            world.run('ip', 'netns', 'del', namespace, check=False)
+            world.run('ip', 'netns', 'add', namespace)
+            lab.own(lambda n=namespace: world.run('ip', 'netns', 'del', n, check=False))
+        world.run('ip', 'link', 'add', 'wire', 'netns', self.agent, 'type', 'veth', 'peer', 'name', 'wire', 'netns', self.target)
+        for namespace, address in ((self.agent, self.agent_address), (self.target, self.target_address)):
+            world.run('ip', 'netns', 'exec', namespace, 'ethtool', '-K', 'wire', 'tx', 'off', 'tso', 'off', 'gso', 'off', 'gro', 'off', 'rx', 'off', check=False)
+            world.run('ip', '-n', namespace, 'link', 'set', 'lo', 'up')
+            world.run('ip', '-n', namespace, 'link', 'set', 'wire', 'up')
+            world.run('ip', '-n', namespace, 'addr', 'add', f'{address}/24', 'dev', 'wire')
+        world.run('ip', '-n', self.target, 'addr', 'add', 'fd78::10/64', 'dev', 'wire', 'nodad')
+
+
+def route_through_proxy(lab, wire):
+    """The two wire ports in a third namespace with addresses: where a proxy stands."""
+    middle = f'{lab.prefix}-middle'
+    world.run('ip', 'netns', 'del', middle, check=False)
+    world.run('ip', 'netns', 'add', middle)
+    lab.own(lambda: world.run('ip', 'netns', 'del', middle, check=False))
+    world.run('ip', '-n', middle, 'link', 'set', 'lo', 'up')
+    for port, address, namespace, old, new in (
+            (wire.ports[0], '10.79.1.1', wire.agent, wire.agent_address, '10.79.1.2'),
+            (wire.ports[1], '10.79.2.1', wire.target, wire.target_address, '10.79.2.10')):
+        world.run('ip', 'link', 'set', port, 'netns', middle)
+        world.run('ip', '-n', middle, 'link', 'set', port, 'up')
+        world.run('ip', '-n', middle, 'addr', 'add', f'{address}/24', 'dev', port)
+        world.run('ip', '-n', namespace, 'addr', 'del', f'{old}/24', 'dev', wire.inner)
+        world.run('ip', '-n', namespace, 'addr', 'add', f'{new}/24', 'dev', wire.inner)
+    wire.agent_address, wire.target_address = '10.79.1.2', '10.79.2.10'
+    return middle
+
+
+class Setup:
+    """One thing between client and server, ready for load."""
+
+    def __init__(self, lab, kind, database, audit='strict'):
+        self.lab, self.kind, self.token = lab, kind, None
+        self.wire = Direct(lab) if kind == 'direct' else world.Wire(lab)
+        middle = route_through_proxy(lab, self.wire) if kind in ('haproxy', 'pgbouncer') else None
+        self.address, self.process = self.wire.target_address, None
+        self.database = None
+        if database:
+            self.database = world.Database(lab, self.wire, 1000, PASSWORD, tls=False, cpus=OTHERS)
+            self.database.admin('CREATE DATABASE bench OWNER shop_app')
+            world.run('pgbench', '-i', '-q', '-s', '4', '-h', self.database.dir, '-U', 'postgres', 'bench')
+            self.database.admin('GRANT SELECT ON ALL TABLES IN SCHEMA public TO shop_app', 'bench')
+        else:
+            serve = world.Process('load server', [sys.executable, HERE / 'load.py', 'serve', '0.0.0.0', '7000'], lab.dir / 'serve.log', self.wire.target, cpus=OTHERS)
+            lab.own(serve.stop)
+            world.wait_for('load server', lambda: 'ready' in world.tail(serve.log))
+        getattr(self, f'start_{kind}')(middle, audit)
+
+    def start_direct(self, middle, audit):
+        pass
+
+    def start_testpmd(self, middle, audit):
+        devices = [f'--vdev={DRIVER}{i},iface={port}' for i, port in enumerate(self.wire.ports)]
+        self.process = world.Process('testpmd', ['dpdk-testpmd', '-l', f'{OTHERS},{BETWEEN}', '--no-huge', '-m', '256', '--no-pci', '--no-shconf', *devices,
+                                                 '--', '--forward-mode=io', '--total-num-mbufs=8192', '--stats-period=60', '--no-mlockall'], self.lab.dir / 'testpmd.log')
+        self.lab.own(self.process.stop)
+        world.wait_for('testpmd', lambda: self.process.need_alive() and 'port statistics' in self.process.log.read_text(errors='replace').lower(), 30)
+
+    def proxy(self, name, argv, middle, user=None):
+        self.process = world.Process(name, argv, self.lab.dir / f'{name}.log', middle, user, cpus=BETWEEN)
+        self.lab.own(self.process.stop)
+        self.address = '10.79.1.1'
+        world.wait_for(name, lambda: self.process.need_alive() and world.run('ip', 'netns', 'exec', middle, 'ss', '-lnt').stdout.count('LISTEN') >= 1)
+
+    def start_haproxy(self, middle, audit):
+        conf = self.lab.dir / 'haproxy.cfg'
+        conf.write_text('global\n nbthread 1\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n'
+                        f'listen a\n bind 10.79.1.1:7000\n server s {self.wire.target_address}:7000\n'
+                        f'listen b\n bind 10.79.1.1:5432\n server s {self.wire.target_address}:5432\n')
+        self.proxy('haproxy', ['haproxy', '-db', '-f', conf], middle)
+
+    def start_pgbouncer(self, middle, audit):
+        conf, users = self.lab.dir / 'pgbouncer.ini', self.lab.dir / 'users.txt'
+        users.write_text(f'"shop_app" "{PASSWORD}"\n')
+        conf.write_text(f'[databases]\nbench = host={self.wire.target_address} port=5432\n[pgbouncer]\nlisten_addr = 10.79.1.1\nlisten_port = 5432\n'
+                        f'auth_type = scram-sha-256\nauth_file = {users}\npool_mode = session\nmax_client_conn = 200\ndefault_pool_size = 100\nunix_socket_dir =\n')
+        for path in (conf, users):
+            path.chmod(0o644)
+        self.proxy('pgbouncer', ['pgbouncer', conf], middle, 'postgres')
+
+    def start_sluice(self, middle, audit):
+        world.install_provider()
+        idp = world.Provider(self.lab, CLIENTS, [AUDIENCE])
+        policy = (HERE / 'policy.cfg').read_text()
+        for name, value in {'ISSUER': idp.issuer, 'TARGET': self.wire.target_address, 'AUDIT': audit}.items():
+            policy = policy.replace(f'@{name}@', value)
+        roots = world.Authority(self.lab.dir / 'unused-ca', 'unused').cert
+        self.sluice = world.Appliance(self.lab, self.wire, BUILD, policy, PASSWORD, roots, driver=DRIVER, lcores=f'{OTHERS},{BETWEEN}',
+                                      idle='poll', memory='256Mi', egress_ca=idp.authority.cert)
+        self.sluice.start()
+        self.token = idp.token('agent', AUDIENCE)
+
+    def start_bridge(self, middle, audit):
+        """Sluice, on an address that no service names."""
+        target, self.wire.target_address = self.wire.target_address, '10.77.0.99'
+        self.start_sluice(middle, audit)
+        self.wire.target_address = target
+
+    def load(self, *argv):
+        done = world.run('ip', 'netns', 'exec', self.wire.agent, 'taskset', '-c', OTHERS, sys.executable, HERE / 'load.py', *argv[:1], self.address, '7000', *argv[1:])
+        return json.loads(done.stdout)
+
+    def pgbench(self, clients, mode, seconds):
+        env = {**os.environ, 'PGPASSWORD': self.token or PASSWORD, 'PGSSLMODE': 'disable'}
+        done = subprocess.run(['ip', 'netns', 'exec', self.wire.agent, 'taskset', '-c', OTHERS, 'pgbench', '-n', '-S', '-M', mode, '-c', str(clients), '-j', '1',
+                               '-T', str(seconds), '-h', self.address, '-U', 'shop_app', 'bench'], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        found = re.search(r'tps = ([\d.]+)', done.stdout)
+        if done.returncode != 0 or not found:
+            raise world.LabError(f'pgbench through {self.kind}: {done.stderr[-400:]}')
+        return float(found.group(1))
+
+
+class Results:
+    def __init__(self, directory, runs):
+        self.dir, self.runs, self.rows = directory, runs, []
+
+    def add(self, row, what, values, unit, ceiling=None, peers=None, better='more', config=''):
+        value = statistics.median(values)
+        entry = {'row': row, 'what': what, 'value': round(value, 3), 'unit': unit,
+                 'ceiling': {'name': ceiling[0], 'value': round(ceiling[1], 3)} if ceiling else None,
+                 'ratio': round(value / ceiling[1], 3) if ceiling and ceiling[1] else None,
+                 'peers': {k: round(v, 3) for k, v in (peers or {}).items()}, 'runs': len(values),
+                 'spread': [round(min(values), 3), round(max(values), 3)], 'config': config}
+        self.rows.append(entry)
+        print(f'{row:4} {what:<58} {entry["value"]:>12,} {unit:<8} '
+              + (f'{entry["ratio"]:6.2f} x {ceiling[0]} ({entry["ceiling"]["value"]:,})' if ceiling else '')
+              + ''.join(f'  {k} {v:,}' for k, v in entry['peers'].items()), flush=True)
+
+    def write(self):
+        (self.dir / 'results.json').write_text(json.dumps(self.rows, indent=1) + '\n')
+        for row in sorted({r['row'] for r in self.rows}):
+            (self.dir / f'{row}.svg').write_text(bars(row, [r for r in self.rows if r['row'] == row]))
+
+
+@contextlib.contextmanager
+def between(kind, database, audit='strict'):
+    with world.Lab('bench') as lab:
+        try:
+            yield Setup(lab, kind, database, audit)
+        except world.LabError:
+            print(world.tail(lab.dir / 'sluice.log', 20), file=sys.stderr)
+            raise
+
+
+def repeat(arguments, measure):
+    return [measure() for _ in range(arguments.runs)]
+
+
+def median_of(arguments, kind, database, measure, audit='strict'):
+    with between(kind, database, audit) as setup:
+        measure(setup)  # a warm-up: caches, connections, the policy
+        return repeat(arguments, lambda: measure(setup))
+
+
+def bulk(seconds):
+    def measure(setup):
+        done = setup.load('bulk', str(seconds))
+        return done['bytes'] * 8 / done['seconds'] / 1e9
+    return measure
+
+
+def row_s1(arguments, results):
+    rates = {kind: median_of(arguments, kind, False, bulk(arguments.seconds)) for kind in ('testpmd', 'bridge', 'direct')}
+    m = {k: statistics.median(v) for k, v in rates.items()}
+    results.add('S1', 'bridged TCP bulk over veth', rates['bridge'], 'Gbit/s', ('testpmd io', m['testpmd']), {'direct': m['direct']}, config=DRIVER)
+    cycles = [json.loads(world.run('taskset', '-c', BETWEEN, BUILD.parent / 'bench' / 'conductor_bench', 'bridge').stdout)['cycles_per_packet'] for _ in range(arguments.runs)]
+    results.add('S1', 'bridged 64-byte UDP, parse and classify, no port', cycles, 'cycles', ('goal', 100), config='in memory')
+
+
+def row_s3(arguments, results):
+    rates = {kind: median_of(arguments, kind, False, bulk(arguments.seconds)) for kind in ('bridge', 'sluice', 'haproxy', 'direct')}
+    m = {k: statistics.median(v) for k, v in rates.items()}
+    results.add('S3', 'terminated bulk, opaque, over veth', rates['sluice'], 'Gbit/s', ('S1 bridge', m['bridge']), {'haproxy': m['haproxy'], 'direct': m['direct']}, config=DRIVER)
+    cycles = [json.loads(world.run('taskset', '-c', BETWEEN, BUILD.parent / 'bench' / 'conductor_bench', 'opaque').stdout)['cycles_per_byte'] for _ in range(arguments.runs)]
+    results.add('S3', 'terminated bulk, opaque, MSS 1460, no port', cycles, 'cycles/B', ('goal', 0.35), config='in memory, both halves, ACKs included')
+
+
+def row_s4(arguments, results):
+    for mode in ('simple', 'prepared'):
+        for clients in (1, 8):
+            measure = lambda setup: setup.pgbench(clients, mode, arguments.seconds)
+            rates = {kind: median_of(arguments, kind, True, measure) for kind in ('direct', 'testpmd', 'pgbouncer', 'haproxy')}
+            prompt = median_of(arguments, 'sluice', True, measure, 'prompt')
+            m = {k: statistics.median(v) for k, v in rates.items()}
+            results.add('S4', f'pgbench -S {mode}, {clients} clients, audit prompt', prompt, 'tps', ('testpmd io', m['testpmd']),
+                        {k: m[k] for k in ('direct', 'pgbouncer', 'haproxy')}, config=DRIVER)
+            if mode == 'simple':
+                strict = median_of(arguments, 'sluice', True, measure, 'strict')
+                results.add('S4', f'pgbench -S {mode}, {clients} clients, audit strict', strict, 'tps', ('prompt', statistics.median(prompt)), config=DRIVER)
+    measure = lambda setup: setup.pgbench(64, 'simple', arguments.seconds)
+    prompt, strict = (median_of(arguments, 'sluice', True, measure, audit) for audit in ('prompt', 'strict'))
+    results.add('S4', 'pgbench -S simple, 64 clients, audit strict', strict, 'tps', ('prompt', statistics.median(prompt)), config=DRIVER)
+
+
+def row_s11(arguments, results):
+    found = {}
+    for kind in ('testpmd', 'sluice', 'haproxy', 'direct'):
+        with between(kind, False) as setup:
+            setup.load('echo', '1')
+            found[kind] = repeat(arguments, lambda: setup.load('echo', str(arguments.seconds)))
+    for key, name in (('p50_us', 'p50'), ('p99_us', 'p99')):
+        m = {k: statistics.median(r[key] for r in v) for k, v in found.items()}
+        results.add('S11', f'64-byte request-reply over veth, opaque, {name}', [r[key] for r in found['sluice']], 'us', ('testpmd io', m['testpmd']),
+                    {'haproxy': m['haproxy'], 'direct': m['direct'], 'added over testpmd': m['sluice'] - m['testpmd']}, 'less', DRIVER)
+
+
+def row_s13(arguments, results):
+    with world.Lab('bench') as lab:
+        runs = repeat(arguments, lambda: json.loads(world.run('taskset', '-c', OTHERS, BUILD.parent / 'control' / 'journal' / 'journal_bench', lab.dir / 'journal').stdout))
+    for i, first in enumerate(runs[0]):
+        same = [r[i] for r in runs]
+        results.add('S13', first['what'], [r['value'] for r in same], first['unit'],
+                    ('raw LMDB', statistics.median(r['ceiling'] for r in same)) if first.get('ceiling') else None)
+
+
+ROWS = {'S1': row_s1, 'S3': row_s3, 'S4': row_s4, 'S11': row_s11, 'S13': row_s13}
+
+
+def main():
+    global BUILD
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--build', required=True)
+    parser.add_argument('--runs', type=int, default=5)
+    parser.add_argument('--seconds', type=float, default=3)
+    parser.add_argument('rows', nargs='*', metavar='ROW')
+    arguments = parser.parse_args()
+    arguments.seconds = int(arguments.seconds)
+    BUILD = Path(arguments.build).resolve() / 'stage'
+    unknown = [r for r in arguments.rows if r not in ROWS]
+    if unknown:
+        parser.error(f'no such row: {unknown[0]}: one of {" ".join(ROWS)}')
+    directory = HERE.parent / 'build' / 'bench'
+    directory.mkdir(parents=True, exist_ok=True)
+    results = Results(directory, arguments.runs)
+    print(f'{platform.processor() or platform.machine()}, kernel {platform.release()}, {os.cpu_count()} cores; median of {arguments.runs} runs')
+    status = 0
+    for name in arguments.rows or ROWS:
+        try:
+            ROWS[name](arguments, results)
+        except (world.LabError, OSError, ValueError) as error:
+            print(f'bench/run: {name}: {error}', file=sys.stderr)
+            status = 1
+        results.write()
+    print(f'written: {directory.relative_to(HERE.parent)}/results.json')
+    return status
+
+
+if __name__ == '__main__':
+    sys.exit(main())

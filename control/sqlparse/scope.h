@@ -1,0 +1,51 @@
+/* scope.h: what the names of a query's FROM stand for; internal to columns.c, scope.c and values.c. */
+#ifndef CONTROL_SQLPARSE_SCOPE_H
+#define CONTROL_SQLPARSE_SCOPE_H
+
+#include "control/sqlparse/columns.h"
+
+enum item_kind {
+	ITEM_RELATION, /* a table or view: any name may be one of its columns */
+	ITEM_QUERY,    /* a subquery, CTE or VALUES: `columns` */
+	ITEM_OPAQUE,   /* a function, an aliased join: `taint` flows into every column */
+};
+
+struct item {
+	struct item *next;
+	enum item_kind kind;
+	const char *name, *schema; /* as visible; NULL without one */
+	struct columns columns;
+	struct taint_set taint;
+	PgQuery__Node *const *renamed; /* relation: column names given by the alias */
+	size_t n_renamed;
+	bool hidden;                   /* inside an aliased join: its own name is not visible, its columns are */
+};
+
+struct scope {
+	struct scope *outer;
+	struct env *env;
+	struct arena *arena;
+	struct item *first, **last;
+	bool merged; /* a join of this FROM merges columns (USING, NATURAL) in a way that moves values */
+};
+
+struct scope scope_of(struct arena *a, struct env *env, struct scope *outer);
+
+/* Adds an entry of FROM. */
+void scope_add(struct scope *s, const ProtobufCMessage *from);
+void scope_add_relation(struct scope *s, const PgQuery__RangeVar *r);
+
+/* What flows out of a column reference; of an expression. */
+struct taint_set scope_lookup(struct scope *s, const PgQuery__ColumnRef *ref);
+struct taint_set value_taint(struct scope *s, const ProtobufCMessage *expression);
+
+/* The entry of this name that is visible, innermost first. */
+struct item *scope_item(struct scope *s, const char *schema, const char *name);
+
+/* All columns of the scope, or of one item, as `*` and `item.*` expand. */
+void scope_expand(struct scope *s, struct columns *out);
+void item_expand(struct arena *a, const struct item *i, struct columns *out);
+
+struct columns query_columns(struct arena *a, const ProtobufCMessage *statement, struct env *env, struct scope *outer);
+
+#endif

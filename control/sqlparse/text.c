@@ -1,0 +1,85 @@
+#include "control/sqlparse/text.h"
+
+#include "platform/contract/classification.h"
+
+static void put_access(struct writer *w, const struct access *a)
+{
+	writer_str(w, verb_word(a->verb));
+	if (a->kind != OBJECT_NONE)
+		writer_str(w, a->kind == OBJECT_SETTING ? " $" : a->kind == OBJECT_OTHER ? " '" : " ");
+	for (unsigned i = 0; i < a->levels; i++) {
+		if (i > 0)
+			writer_u8(w, '.');
+		writer_put(w, a->level[i]);
+	}
+	if (a->kind == OBJECT_FUNCTION || a->kind == OBJECT_OTHER)
+		writer_str(w, a->kind == OBJECT_FUNCTION ? "()" : "'");
+}
+
+static void put_target(struct writer *w, struct target *t)
+{
+	static const char *const marks[] = { [TAINT_NONE] = "-", [TAINT_NAMES] = "", [TAINT_ALL] = "!", [TAINT_STAR] = "*" };
+	struct bytes name;
+
+	writer_str(w, marks[t->taint]);
+	for (bool first = true; target_name(t, &name); first = false) {
+		if (!first)
+			writer_u8(w, '+');
+		writer_put(w, name);
+	}
+}
+
+static void put_copy(struct writer *w, const struct copy_shape *c)
+{
+	static const char *const formats[] = { "", "text", "csv", "binary" };
+
+	if (c->format == COPY_NONE)
+		return;
+	writer_str(w, " | ");
+	writer_str(w, formats[c->format]);
+	writer_u8(w, ' ');
+	writer_u8(w, c->delimiter);
+	writer_u8(w, c->quote);
+	writer_u8(w, c->escape);
+	writer_u8(w, c->header ? 'h' : '-');
+	writer_put(w, c->null_text);
+}
+
+static void put_statement(struct writer *w, struct classified_statement *s)
+{
+	struct access a;
+	struct target t;
+
+	for (bool first = true; access_next(&s->access_bytes, &a); first = false) {
+		writer_str(w, first ? "" : ", ");
+		put_access(w, &a);
+	}
+	writer_str(w, " |");
+	for (int bit = 0; bit < FLAG_count; bit++)
+		if (s->flags & (1u << bit)) {
+			writer_u8(w, ' ');
+			writer_str(w, flag_word((enum flag_bit)bit));
+		}
+	writer_str(w, " |");
+	while (target_next(&s->target_bytes, &t)) {
+		writer_u8(w, ' ');
+		put_target(w, &t);
+	}
+	put_copy(w, &s->copy);
+}
+
+bool classification_text(struct bytes encoded, struct writer *w)
+{
+	struct classification c;
+	struct classified_statement s;
+	struct reader at;
+
+	if (!classification_open(encoded, &c))
+		return false;
+	at = c.statement_bytes;
+	for (bool first = true; classification_next(&at, &s); first = false) {
+		writer_str(w, first ? "" : " ;; ");
+		put_statement(w, &s);
+	}
+	return w->ok;
+}

@@ -1,0 +1,15 @@
+/* text.h: a classification as one line of text, for tests and for people who look into one.
+ *
+ * "verb object, verb object | flag flag | target target | copy"; statements are separated by " ;; ". Objects are
+ * levels joined by dots, functions end in (), settings begin with $, other objects stand in quotes. Targets: - none,
+ * a+b names, ! all, * star.
+ */
+#ifndef CONTROL_SQLPARSE_TEXT_H
+#define CONTROL_SQLPARSE_TEXT_H
+
+#include "platform/base/bytes.h"
+
+/* False when the classification is malformed or `w` full. `w` gets no NUL. */
+bool classification_text(struct bytes encoded, struct writer *w);
+
+#endif
