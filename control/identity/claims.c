@@ -19,8 +19,18 @@ static bool is_kind(const json_t *value, const char *kind)
 	return text.len == strlen(kind) && strncasecmp((const char *)text.base, kind, text.len) == 0;
 }
 
+/* Strings by RFC 7519 4.1.7 and by use; of another type, what they say to the issuer is not what they say to us. */
+static const char *const string_members[] = { "typ", "token_use", "jti" };
+
 static enum identity_reason check_kind(const json_t *payload, const char **at_fault)
 {
+	for (size_t i = 0; i < sizeof(string_members) / sizeof(string_members[0]); i++) {
+		const json_t *value = json_object_get(payload, string_members[i]);
+
+		*at_fault = string_members[i];
+		if (value && !json_is_string(value))
+			return IDENTITY_claim_type;
+	}
 	for (size_t i = 0; i < sizeof(foreign_members) / sizeof(foreign_members[0]); i++)
 		if (json_object_get(payload, foreign_members[i])) {
 			*at_fault = foreign_members[i];
