@@ -44,6 +44,8 @@ static _Noreturn void become(const struct child *c, int fd, pid_t parent)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* A terminal's Ctrl-C is for the supervisor, who ends its children in order. */
+	setpgid(0, 0);
 	if (getppid() != parent)
 		_exit(STATUS_NO_EXEC);
 	if (c->output > 0 && (dup2(c->output, STDOUT_FILENO) < 0 || dup2(c->output, STDERR_FILENO) < 0))

@@ -16,8 +16,8 @@ static const char *path_read(struct reading *r, const char *name, const char *ot
 {
 	const char *path = config_string(r->c, r->root, name, otherwise ? CONFIG_OPTIONAL : CONFIG_REQUIRED, otherwise);
 
-	if (path && (path[0] != '/' || strlen(path) > 200))
-		config_item_error(r->c, r->root, "bad-path", "%s: not an absolute path of at most 200 characters: write it in full", name);
+	if (path && (path[0] != '/' || strlen(path) > 240))
+		config_item_error(r->c, r->root, "bad-path", "%s: not an absolute path of at most 240 characters: write it in full", name);
 	return path;
 }
 
@@ -41,6 +41,8 @@ static void general_read(struct reading *r)
 	s->credentials = path_read(r, "credentials", "/etc/sluice/credentials");
 	s->egress_ca = path_read(r, "egress_ca", "/etc/sluice/egress-ca");
 	s->libexec = path_read(r, "libexec", "/usr/libexec/sluice");
+	snprintf(s->classes_default, sizeof(s->classes_default), "%.200s/../../share/sluice/classes.hsdb", s->libexec ? s->libexec : "");
+	s->classes = path_read(r, "classes", s->classes_default);
 	s->workers = (unsigned)config_int(r->c, r->root, "workers", CONFIG_OPTIONAL, 1, LIMIT_WORKERS, 1);
 }
 

@@ -11,6 +11,7 @@
  *	credentials = "/etc/sluice/credentials";     # a file for each `login` of the policy; root only
  *	egress_ca = "/etc/sluice/egress-ca";         # CA files that issuers name
  *	libexec = "/usr/libexec/sluice";             # the helpers' programs
+ *	classes = "/usr/share/sluice/classes.hsdb";  # the compiled data classes; default <libexec>/../../share/sluice/classes.hsdb
  *	workers = 1;
  *	users : { group = "sluice"; control = "sluice"; dataplane = "sluice-dataplane"; signer = "sluice-signer";
  *	          egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; };          # left out: whoever starts it
@@ -39,7 +40,7 @@ struct settings_upstream {
 };
 
 struct settings {
-	const char *node, *origin, *run_dir, *state_dir, *policy, *credentials, *egress_ca, *libexec;
+	const char *node, *origin, *run_dir, *state_dir, *policy, *credentials, *egress_ca, *libexec, *classes;
 	unsigned workers;
 	struct {
 		const char *group, *control, *dataplane, *signer, *egress, *sqlparse; /* NULL: whoever starts it */
@@ -55,7 +56,7 @@ struct settings {
 		uint64_t flows, memory_bytes;
 		enum settings_unnamed unnamed_port; /* guarded target, port that no service names */
 	} dataplane;
-	char origin_default[LIMIT_NAME_BYTES];
+	char origin_default[LIMIT_NAME_BYTES], classes_default[LIMIT_NAME_BYTES];
 	struct config *file;
 };
 

@@ -1,0 +1,517 @@
+/* core.c: the core's start, its loop, its end (node.h). */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/node.h"
+#include "control/operators.h"
+#include "platform/base/random.h"
+#include "platform/base/secret.h"
+#include "platform/os/log.h"
+#include "platform/os/priv.h"
+#include "platform/os/sandbox.h"
+#include "platform/os/shm.h"
+
+#define NAP_BUSY_US 50u     /* while flows are open: what a command waits on average is half of it */
+#define NAP_IDLE_US 1000u
+#define NAP_DOUBLE_AFTER 64u /* idle turns before a nap gets longer */
+#define TICK_US 1000000u
+#define HELPER_TICK_US 20000u
+#define FLUSH_MS 3000
+#define DESCRIPTORS (OPERATORS_MAX + 8)
+
+struct loop {
+	struct node *n;
+	int signals;
+	unsigned idle_turns;
+	uint64_t tick_us, helper_tick_us;
+	bool failed;
+};
+
+/* --- clocks -------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t clock_us(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void clock_read(struct node *n)
+{
+	n->now.wall_us = clock_us(CLOCK_REALTIME);
+	n->now.mono_us = clock_us(CLOCK_MONOTONIC);
+	if ((int64_t)(n->now.wall_us / 1000000) - n->clock_checked_s >= 10 || !n->now.clk) {
+		struct timex t = { 0 };
+		int state = adjtimex(&t);
+
+		n->now.clk = state < 0 || state == TIME_ERROR || (t.status & STA_UNSYNC) ? "free" : "synchronised";
+		n->clock_checked_s = (int64_t)(n->now.wall_us / 1000000);
+	}
+}
+
+uint64_t node_mono_ms(const struct node *n)
+{
+	return n->now.mono_us / 1000;
+}
+
+struct identity_clock node_identity_clock(const struct node *n)
+{
+	return (struct identity_clock){ .wall_s = (int64_t)(n->now.wall_us / 1000000), .mono_s = (int64_t)(n->now.mono_us / 1000000) };
+}
+
+struct approval_clock node_approval_clock(const struct node *n)
+{
+	return (struct approval_clock){ .wall_us = n->now.wall_us, .mono_us = n->now.mono_us };
+}
+
+/* --- records ------------------------------------------------------------------------------------------------------------- */
+
+static void describe_pairs(struct jcs *j, const void *from)
+{
+	for (const char *const *pair = from; pair[0]; pair += 2)
+		jcs_put_text(j, pair[0], bytes_str(pair[1]));
+}
+
+void node_record(struct node *n, const char *type, struct bytes who, const char *const *pairs)
+{
+	const struct entry e = { .type = type, .who = who, .data = { describe_pairs, pairs },
+				 .policy_sha256 = n->current ? policy_hash(n->current) : NULL };
+
+	(void)inbox_append(n->inbox, &e, true, NULL);
+}
+
+/* --- helpers ------------------------------------------------------------------------------------------------------------- */
+
+void node_restart_helper(struct node *n, enum helper h)
+{
+	uint8_t number = (uint8_t)h;
+
+	/* Once for each life: a second request could hit the helper that the first one brought. */
+	if (n->helper_asked[h])
+		return;
+	n->helper_asked[h] = true;
+	(void)!send(n->channel, &number, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void signer_connect(struct node *n, int fd)
+{
+	if (n->signer_fd >= 0)
+		close(n->signer_fd);
+	n->signer_fd = fd;
+	if (!signer_client_open(&n->signer, fd, 2000)) {
+		log_error("sluice-signer: %s: checkpoints wait", n->signer.why);
+		close(fd);
+		n->signer_fd = -1;
+		node_restart_helper(n, HELPER_SIGNER);
+	}
+}
+
+static void helper_arrived(struct node *n, enum helper h, int fd)
+{
+	char starts[16];
+	const char *const pairs[] = { "helper", helper_names[h], "starts", starts, NULL };
+
+	snprintf(starts, sizeof(starts), "%u", ++n->helper_starts[h]);
+	n->helper_asked[h] = false;
+	if (h == HELPER_SIGNER)
+		signer_connect(n, fd);
+	else if (h == HELPER_EGRESS)
+		egress_client_attach(n->egress, fd);
+	else
+		sqlparse_connect(n->sqlparse, fd, node_mono_ms(n));
+	if (n->helper_starts[h] > 1) {
+		log_warn("%s: is back", helper_names[h]);
+		node_record(n, "node.health", (struct bytes){ 0 }, pairs);
+	}
+	if (h == HELPER_EGRESS)
+		node_fetch(n);
+}
+
+/* A helper's socket from the monitor. False: the monitor is gone. */
+static bool channel_read(struct node *n)
+{
+	uint8_t number = 0;
+	struct iovec io = { .iov_base = &number, .iov_len = 1 };
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr message = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room) };
+	ssize_t got = recvmsg(n->channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	int fd;
+
+	if (got < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (got == 0)
+		return false;
+	if (!c || c->cmsg_type != SCM_RIGHTS || number >= HELPER_count)
+		return true;
+	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	helper_arrived(n, (enum helper)number, fd);
+	return true;
+}
+
+static void helpers_tick(struct node *n)
+{
+	uint64_t now_ms = node_mono_ms(n);
+
+	sqlparse_tick(n->sqlparse, now_ms);
+	if (sqlparse_lost(n->sqlparse))
+		node_restart_helper(n, HELPER_SQLPARSE);
+	if (egress_client_fd(n->egress) >= 0 && !egress_client_tick(n->egress, now_ms))
+		node_restart_helper(n, HELPER_EGRESS);
+}
+
+/* --- start --------------------------------------------------------------------------------------------------------------- */
+
+static bool boot_id_read(uint8_t out[16])
+{
+	char text[64] = "";
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	unsigned at = 0;
+
+	if (f) {
+		if (!fgets(text, sizeof(text), f))
+			text[0] = 0;
+		fclose(f);
+	}
+	for (const char *c = text; *c && at < 32; c++) {
+		int value = *c >= '0' && *c <= '9' ? *c - '0' : *c >= 'a' && *c <= 'f' ? *c - 'a' + 10 : -1;
+
+		if (value < 0)
+			continue;
+		out[at / 2] = (uint8_t)(at % 2 ? out[at / 2] | value : value << 4);
+		at++;
+	}
+	return at == 32;
+}
+
+/* What needs privileges: keys, credentials, rings. */
+static bool start_privileged(struct node *n, char err[OS_ERROR_BYTES])
+{
+	const struct settings *s = n->settings;
+	char keys[320];
+	bool made;
+
+	snprintf(keys, sizeof(keys), "%s/keys", s->state_dir);
+	n->ca = ca_open(keys, s->node, (int64_t)(n->now.wall_us / 1000000), &made, err);
+	if (!n->ca || !ca_commitment_key(keys, n->commitment_key, err) || !node_login_start(n, err))
+		return false;
+	if (made)
+		log_info("certificate authority: made in %s; agents trust %s/ca.pem", keys, s->run_dir);
+	for (unsigned w = 0; w < s->workers; w++) {
+		n->up[w] = shm_ring_open(s->run_dir, w, SHM_RING_UP, err);
+		n->down[w] = n->up[w] ? shm_ring_open(s->run_dir, w, SHM_RING_DOWN, err) : NULL;
+		if (!n->down[w])
+			return false;
+	}
+	return shm_publish(s->run_dir, "ca.pem", ca_pem(n->ca), 0644, err);
+}
+
+static bool start_journal(struct node *n, char err[OS_ERROR_BYTES])
+{
+	char dir[320];
+	const struct journal_config config = { .dir = dir, .origin = n->settings->origin };
+
+	snprintf(dir, sizeof(dir), "%s/journal", n->settings->state_dir);
+	n->journal = journal_open(&config, n->now.wall_us, err);
+	if (!n->journal)
+		return false;
+	n->journal_signer = signer_client_journal(&n->signer);
+	n->sessions = sessions_open(n->settings->run_dir, journal_cursor_get(n->journal, INBOX_CURSOR_VERSION), err);
+	return n->sessions != NULL;
+}
+
+static bool start_inbox(struct node *n, char err[OS_ERROR_BYTES])
+{
+	struct inbox_config config = { .node = n->settings->node, .workers = n->settings->workers, .up = n->up, .down = n->down,
+				       .journal = n->journal, .sessions = n->sessions, .commitment_key = n->commitment_key,
+				       .host = { n, node_image, node_hello, node_login, node_scram, node_classify, node_held, node_withdrawn,
+						 node_responded, node_closed } };
+	const struct approval_host host = node_approval_host(n);
+
+	if (!boot_id_read(config.machine_boot))
+		random_secret(config.machine_boot, 16);
+	n->inbox = inbox_create(&config, err);
+	n->approvals = approvals_create(&host, n->settings->node, n->settings->origin);
+	if (!n->inbox || !n->approvals)
+		return false;
+	inbox_set_clock(n->inbox, n->now);
+	return true;
+}
+
+static bool start_clients(struct node *n, char err[OS_ERROR_BYTES])
+{
+	const struct sqlparse_sink sink = { .answered = node_classified, .context = n };
+
+	n->egress = egress_client_create(node_egress_answer, n);
+	n->sqlparse = sqlparse_client_create(sink, 0);
+	n->question = calloc(NODE_QUESTIONS, sizeof(*n->question));
+	n->closed = calloc(NODE_CLOSED, sizeof(*n->closed));
+	n->operators = operators_create(n, err);
+	return n->egress && n->sqlparse && n->question && n->closed && n->operators;
+}
+
+static bool confine(struct node *n, char err[OS_ERROR_BYTES])
+{
+	static const char *const calls[] = {
+		"openat", "unlink", "unlinkat", "rename", "renameat", "renameat2", "linkat", "mkdir", "mkdirat", "getdents64", "access", "faccessat",
+		"faccessat2", "readlink", "fallocate", "ftruncate", "fsync", "fdatasync", "syncfs", "sync_file_range", "flock", "statfs", "fstatfs", "stat", "lstat",
+		"chmod", "fchmod", "fchmodat", "fchown", "accept4", "kill", "adjtimex", "clock_adjtime", "socket", "connect", "getppid", "getcwd", "mincore", "lseek",
+		NULL,
+	};
+	char journal[320], policy[320], *slash;
+	const char *const read[] = { policy, n->settings->credentials, n->settings->classes, "/proc/sys/kernel", "/etc", "/usr/share/zoneinfo", NULL };
+	const char *const write[] = { journal, n->settings->run_dir, NULL };
+
+	snprintf(journal, sizeof(journal), "%s/journal", n->settings->state_dir);
+	snprintf(policy, sizeof(policy), "%s", n->settings->policy);
+	slash = strrchr(policy, '/');
+	*(slash == policy ? slash + 1 : slash) = 0;
+	switch (sandbox_files(read, write, err)) {
+	case SANDBOX_FAILED:
+		return false;
+	case SANDBOX_ABSENT:
+		log_warn("%s", err);
+		break;
+	case SANDBOX_DONE:
+		break;
+	}
+	return sandbox_calls(calls, err);
+}
+
+static bool start(struct node *n, char *err, size_t err_size)
+{
+	char why[OS_ERROR_BYTES] = "out of memory";
+	static const char *const pairs[] = { "program", "sluice-control", "version", SLUICE_VERSION, NULL };
+	bool good;
+
+	random_secret(n->boot, sizeof(n->boot));
+	n->started_us = n->now.wall_us;
+	good = start_privileged(n, why) && priv_drop(n->settings->users.control, why) && priv_harden(why) && start_journal(n, why) &&
+	       start_inbox(n, why) && start_clients(n, why);
+	if (!good) {
+		snprintf(err, err_size, "%s", why);
+		return false;
+	}
+	node_record(n, "node.boot", (struct bytes){ 0 }, pairs);
+	for (unsigned w = 0; w < n->settings->workers; w++)
+		node_orders_control(n, w, true, "");
+	if (!node_approvals_rebuild(n, why) || !confine(n, why)) {
+		snprintf(err, err_size, "%s", why);
+		return false;
+	}
+	if (!node_policy_start(n, err, err_size))
+		return false;
+	/* Without a policy the node stands and blocks; a reload can bring one. */
+	if (!node_policy_load(n, NULL, err, err_size))
+		log_error("policy: not loaded, everything guarded is blocked: %s", err);
+	approvals_tick(n->approvals, node_approval_clock(n));
+	approvals_restarted(n->approvals);
+	node_login_restarted(n);
+	return true;
+}
+
+/* --- the loop ------------------------------------------------------------------------------------------------------------ */
+
+static void signals_read(struct loop *l)
+{
+	struct signalfd_siginfo info;
+
+	while (read(l->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			l->n->reload = true;
+		else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+			l->n->ending = true;
+	}
+}
+
+/* Sleeps until something can be read, or until the rings are due to be looked at. */
+static bool wait_for_something(struct loop *l, bool busy)
+{
+	struct node *n = l->n;
+	struct pollfd fds[DESCRIPTORS];
+	unsigned count = operators_poll(n->operators, fds);
+	unsigned nap = sessions_count(n->sessions) || sqlparse_open_requests(n->sqlparse) ? NAP_BUSY_US : NAP_IDLE_US;
+	struct timespec time = { 0 };
+
+	l->idle_turns = busy ? 0 : l->idle_turns + 1;
+	for (unsigned turns = l->idle_turns; turns > NAP_DOUBLE_AFTER && nap < NAP_IDLE_US; turns /= 2)
+		nap *= 2;
+	time.tv_nsec = busy ? 0 : (nap < NAP_IDLE_US ? nap : NAP_IDLE_US) * 1000;
+	fds[count++] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
+	fds[count++] = (struct pollfd){ .fd = n->channel, .events = POLLIN };
+	fds[count++] = (struct pollfd){ .fd = egress_client_fd(n->egress), .events = egress_client_events(n->egress) };
+	fds[count++] = (struct pollfd){ .fd = sqlparse_fd(n->sqlparse), .events = POLLIN | (sqlparse_wants_write(n->sqlparse) ? POLLOUT : 0) };
+	return ppoll(fds, count, &time, NULL) > 0;
+}
+
+static bool descriptors_read(struct loop *l)
+{
+	struct node *n = l->n;
+
+	signals_read(l);
+	if (!channel_read(n))
+		return false;
+	if (egress_client_fd(n->egress) >= 0 && !egress_client_ready(n->egress)) {
+		log_warn("sluice-egress: lost; key sets wait");
+		node_restart_helper(n, HELPER_EGRESS);
+	}
+	if (sqlparse_fd(n->sqlparse) >= 0) {
+		sqlparse_readable(n->sqlparse, node_mono_ms(n));
+		if (sqlparse_fd(n->sqlparse) >= 0 && sqlparse_wants_write(n->sqlparse))
+			sqlparse_writable(n->sqlparse, node_mono_ms(n));
+	}
+	operators_ready(n->operators);
+	return true;
+}
+
+/* The volume of the journal: when it is full nothing more is read, so commands wait, and are then refused by the workers. */
+static void journal_look(struct node *n)
+{
+	struct journal_state state;
+	bool full;
+
+	journal_state(n->journal, &state);
+	full = state.level >= JOURNAL_LEVEL_FULL;
+	if (full == n->paused)
+		return;
+	n->paused = full;
+	inbox_pause(n->inbox, full);
+	log_error("journal: %s", full ? "the volume is full: commands are refused: make room" : "there is room again");
+	for (unsigned w = 0; w < n->settings->workers; w++)
+		node_orders_control(n, w, !full, full ? "the journal's volume is full" : "");
+}
+
+static void timers(struct loop *l)
+{
+	struct node *n = l->n;
+	char err[4096];
+
+	if (n->now.mono_us - l->helper_tick_us >= HELPER_TICK_US) {
+		l->helper_tick_us = n->now.mono_us;
+		helpers_tick(n);
+	}
+	if (n->reload) {
+		n->reload = false;
+		if (!node_policy_load(n, NULL, err, sizeof(err)))
+			log_error("policy: not taken, the one in force stays: %s", err);
+	}
+	if (n->now.mono_us - l->tick_us < TICK_US)
+		return;
+	l->tick_us = n->now.mono_us;
+	node_approvals_tick(n);
+	node_login_tick(n);
+	node_check_sessions(n, false);
+	node_certificates_tick(n);
+	journal_look(n);
+}
+
+static void turns(struct loop *l)
+{
+	struct node *n = l->n;
+	bool busy = true;
+
+	while (!n->ending && !l->failed) {
+		bool ready = wait_for_something(l, busy);
+		enum inbox_result result;
+
+		clock_read(n);
+		inbox_set_clock(n->inbox, n->now);
+		if (ready && !descriptors_read(l)) {
+			log_error("monitor: gone: ending");
+			l->failed = true;
+			break;
+		}
+		timers(l);
+		result = inbox_turn(n->inbox, n->now);
+		if (result == INBOX_STOPPED) {
+			log_error("journal: stopped (%s): starting again", journal_stopped(n->journal) ? journal_stopped(n->journal) : "a record was refused");
+			l->failed = true;
+			break;
+		}
+		approvals_durable(n->approvals);
+		operators_flush(n->operators);
+		busy = result == INBOX_BUSY;
+		busy |= journal_publish(n->journal, &n->journal_signer, n->now.wall_us);
+	}
+}
+
+static void end(struct node *n)
+{
+	static const char *const pairs[] = { "program", "sluice-control", "state", "ended", NULL };
+
+	for (unsigned w = 0; n->inbox && w < n->settings->workers; w++)
+		node_orders_control(n, w, false, "control is ending");
+	if (n->inbox) {
+		node_record(n, "node.health", (struct bytes){ 0 }, pairs);
+		(void)inbox_turn(n->inbox, n->now);
+	}
+	if (n->journal && !journal_publish_flush(n->journal, &n->journal_signer, n->now.wall_us, FLUSH_MS))
+		log_warn("journal: the last records have no checkpoint yet: the next start signs them");
+}
+
+static void close_all(struct node *n)
+{
+	operators_destroy(n->operators);
+	approvals_destroy(n->approvals);
+	inbox_destroy(n->inbox);
+	sessions_close(n->sessions);
+	journal_close(n->journal);
+	egress_client_destroy(n->egress);
+	sqlparse_client_destroy(n->sqlparse);
+	node_login_close(n);
+	node_policy_close(n);
+	ca_close(n->ca);
+	free(n->question);
+	free(n->closed);
+	secret_wipe(n->commitment_key, sizeof(n->commitment_key));
+}
+
+static bool signals_take(struct loop *l)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGPIPE);
+	l->signals = sigprocmask(SIG_BLOCK, &set, NULL) == 0 ? signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC) : -1;
+	/* Naps of 50 us are worth something only when the kernel does not stretch them. */
+	prctl(PR_SET_TIMERSLACK, 1000UL);
+	return l->signals >= 0;
+}
+
+int core_run(struct settings *settings, int channel)
+{
+	static struct node node;
+	struct loop loop = { .n = &node };
+	char err[8192] = "cannot start";
+
+	node = (struct node){ .settings = settings, .channel = channel, .signer_fd = -1 };
+	node.signer.fd = -1;
+	clock_read(&node);
+	if (!signals_take(&loop) || !start(&node, err, sizeof(err))) {
+		log_error("%s", err);
+		return 1;
+	}
+	log_info("node %s: journal of %s", settings->node, settings->origin);
+	turns(&loop);
+	if (!loop.failed)
+		end(&node);
+	close_all(&node);
+	log_info("ended");
+	return loop.failed ? 1 : 0;
+}

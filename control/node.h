@@ -1,0 +1,179 @@
+/* node.h: the control process: one thread, one loop, and what its parts share.
+ *
+ * Two processes are called sluice-control. The monitor (monitor.c) keeps the privileges and does nothing with them but start the
+ * helpers under their own users and hand their sockets over. The core (core.c) gave its privileges up; it is what this header
+ * describes. When the core dies the monitor ends its helpers and itself, and whoever started it starts it again; everything
+ * that counts is in the journal and in the memory files of the run directory.
+ *
+ * The turn of the core's loop: sockets and timers (which may append records and orders), then inbox_turn, whose commit makes them
+ * durable, then answers to operators, then the journal's publishing. So nothing is answered that is not on disk.
+ */
+#ifndef CONTROL_NODE_H
+#define CONTROL_NODE_H
+
+#include "control/approval/approval.h"
+#include "control/credential/credential.h"
+#include "control/credential/scram.h"
+#include "control/egress/client.h"
+#include "control/identity/identity.h"
+#include "control/inbox/inbox.h"
+#include "control/journal/journal.h"
+#include "control/keys/ca.h"
+#include "control/policy/policy.h"
+#include "control/signer/signer_client.h"
+#include "control/sqlparse/sqlparse_client.h"
+#include "platform/os/settings.h"
+
+#define NODE_IMAGES 8          /* policy generations that events may still name */
+#define NODE_LOGINS 1024       /* being checked at once */
+#define NODE_LOGIN_WAIT_US 6000000u
+#define NODE_CREDENTIALS 256
+#define NODE_CLOSED 1000       /* sessions that are over and can still be listed */
+#define NODE_QUESTIONS 1024    /* texts at the parser's helper */
+
+/* The helpers, as the monitor and the core number them. */
+enum helper { HELPER_SIGNER, HELPER_EGRESS, HELPER_SQLPARSE, HELPER_count };
+extern const char *const helper_names[HELPER_count];
+
+/* An image that is, or was, in force. */
+struct node_image {
+	uint64_t generation;
+	struct bytes mapped;
+	const struct policy_image *image;
+};
+
+/* A token at work: of a flow's login, or of an operator's question. */
+struct node_login {
+	bool used;
+	unsigned worker;
+	uint64_t flow, deadline_us;
+	uint64_t question;      /* not 0: an operator's, by this number */
+	uint8_t *token;         /* secret */
+	size_t token_len;
+};
+
+struct node_credential {
+	char login[LIMIT_NAME_BYTES];
+	struct credential *file;
+	struct bytes user, password; /* borrowed from the file; user may be empty */
+};
+
+struct node_closed {
+	char id[33], service[64], person[64], agent[64], run[64], user[64], client[64], cause[32];
+	uint64_t opened_us, closed_us, commands, blocked, held, rows;
+};
+
+struct node_question {
+	bool used;
+	unsigned worker;
+	uint64_t id, key_hi, key_lo;
+};
+
+struct operators;
+
+struct node {
+	struct settings *settings;
+	struct entry_clock now;
+	int64_t clock_checked_s;
+	uint8_t boot[16];              /* of this process, for order control */
+	bool ending, reload, paused;
+	uint64_t started_us;
+	/* The journal and its keys. */
+	struct journal *journal;
+	struct signer_client signer;
+	struct journal_signer journal_signer;
+	int signer_fd;
+	uint8_t commitment_key[32];
+	/* Rings, sessions, approvals. */
+	void *up[LIMIT_WORKERS], *down[LIMIT_WORKERS];
+	struct sessions *sessions;
+	struct inbox *inbox;
+	struct approvals *approvals;
+	uint64_t approvals_low;
+	struct node_closed *closed;
+	unsigned closed_count;
+	/* Policy. */
+	uint8_t *classes;              /* the class database */
+	size_t classes_len;
+	struct match_set *match;
+	struct policy_tree *tree;
+	struct node_image image[NODE_IMAGES];
+	const struct policy_image *current;
+	uint64_t generation, policy_loaded_us;
+	/* Who, and with what. */
+	struct identity *identity;
+	struct egress_client *egress;
+	struct node_login *login;
+	struct scram *scram;
+	struct node_credential credential[NODE_CREDENTIALS];
+	unsigned credentials;
+	struct ca *ca;
+	int64_t certificates_s;        /* when the leaves were made */
+	/* Statements. */
+	struct sqlparse_client *sqlparse;
+	struct node_question *question;
+	uint64_t questions_asked;
+	/* The operator's socket, and the monitor's channel. */
+	struct operators *operators;
+	int channel;
+	unsigned helper_starts[HELPER_count];
+	bool helper_asked[HELPER_count]; /* to be started again */
+};
+
+/* core.c: runs the core with `channel` to the monitor; its exit status. */
+int core_run(struct settings *settings, int channel);
+uint64_t node_mono_ms(const struct node *n);
+struct identity_clock node_identity_clock(const struct node *n);
+struct approval_clock node_approval_clock(const struct node *n);
+/* Asks the monitor to end a helper, which starts it again. */
+void node_restart_helper(struct node *n, enum helper h);
+/* Appends one record of control's own with {"key":value,...}: keys sorted, NULL after the last pair. */
+void node_record(struct node *n, const char *type, struct bytes who, const char *const *pairs);
+
+/* monitor.c */
+int monitor_run(struct settings *settings);
+
+/* node_policy.c. False with a text in `err`; the policy in force stays. `*changed` (may be NULL). */
+bool node_policy_start(struct node *n, char *err, size_t err_size);
+bool node_policy_load(struct node *n, bool *changed, char *err, size_t err_size);
+const struct policy_image *node_image(void *ctx, uint64_t generation);
+void node_policy_close(struct node *n);
+
+/* node_login.c */
+bool node_login_start(struct node *n, char err[OS_ERROR_BYTES]); /* with privileges: reads the credentials */
+void node_login(void *ctx, struct session *s, const struct event_login *e);
+void node_scram(void *ctx, struct session *s, const struct event_scram *e);
+void node_egress_answer(void *ctx, const struct egress_answer *answer);
+void node_login_tick(struct node *n);
+void node_login_gone(struct node *n, unsigned worker, uint64_t flow);
+void node_fetch(struct node *n);
+bool node_grant(struct node *n, const struct session *s, struct principal *p, struct inbox_grant *out, const char **why);
+void node_regrant_all(struct node *n);
+void node_check_sessions(struct node *n, bool keys_changed);
+/* Logins that the process before this one left open are refused. */
+void node_login_restarted(struct node *n);
+void node_login_close(struct node *n);
+/* Verifies an operator's token, now or when keys are there: operators_identified follows. */
+void node_identify(struct node *n, uint64_t question, struct bytes token);
+
+/* node_orders.c: what a worker has to know. */
+void node_hello(void *ctx, unsigned worker);
+void node_orders_control(struct node *n, unsigned worker, bool journal, const char *why);
+void node_orders_snapshot(struct node *n, unsigned worker);
+void node_orders_services(struct node *n, unsigned worker); /* certificates and trust */
+void node_certificates_tick(struct node *n);
+
+/* node_classify.c */
+void node_classify(void *ctx, unsigned worker, const struct event_classify *e);
+void node_classified(void *ctx, uint64_t id, bool known, struct bytes why, struct bytes classification);
+
+/* node_hold.c */
+struct approval_host node_approval_host(struct node *n);
+void node_held(void *ctx, struct session *s, const struct event_command *e, const struct policy_image *image);
+void node_withdrawn(void *ctx, struct session *s, uint32_t ref, enum withdraw_cause cause);
+void node_responded(void *ctx, struct session *s, const struct event_response *e);
+void node_closed(void *ctx, struct session *s, const char *cause);
+bool node_approvals_rebuild(struct node *n, char err[OS_ERROR_BYTES]);
+void node_approvals_tick(struct node *n);
+
+#endif

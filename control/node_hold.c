@@ -1,0 +1,289 @@
+/* node_hold.c: between the inbox's held commands and control/approval. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/inbox/describe.h"
+#include "control/journal/jcs_read.h"
+#include "control/node.h"
+#include "control/operators.h"
+#include "platform/os/log.h"
+
+struct raw {
+	struct bytes object; /* canonical, with its braces */
+};
+
+/* The members of an object that is canonical already. */
+static void describe_raw(struct jcs *j, const void *from)
+{
+	const struct raw *r = from;
+	struct jcs_value object = jcs_value_of(r->object), value;
+	struct bytes key;
+	size_t at = 0;
+
+	while (jcs_next(object, &at, &key, &value)) {
+		jcs_key_bytes(j, key);
+		jcs_raw(j, value.raw);
+	}
+}
+
+static bool record(void *ctx, const struct approval *a, const char *type, struct bytes who, struct bytes data, struct bytes payload, uint64_t *index)
+{
+	struct node *n = ctx;
+	const struct raw r = { .object = data };
+	struct entry_chunk list[ENTRY_CHUNKS_MAX];
+	struct session *s = session_find(n->sessions, a->worker, a->flow);
+	struct entry e = { .type = type, .who = who, .data = { describe_raw, &r }, .has_ref = true, .ref = a->n, .approval_id = a->id_text,
+			   .approval_sha256 = a->statement_sha256, .policy_sha256 = a->policy_sha256, .chunks = list };
+
+	/* The flow's number may have been given to another session since. */
+	if (s && !memcmp(s->id, a->session, 16))
+		e.session = s;
+	if (payload.len && !inbox_chunks(n->inbox, s, "s", payload, list, &e.chunks_count))
+		return false;
+	return inbox_append(n->inbox, &e, true, index);
+}
+
+static void answer(void *ctx, const struct approval *a, enum approval_answer what, const char *say)
+{
+	struct node *n = ctx;
+	const struct order_approval m = { .flow = a->flow, .ref = a->n, .answer = (uint8_t)what, .id = bytes_str(a->id_text), .say = bytes_str(say) };
+	uint8_t room[LIMIT_SAY_BYTES + 128];
+
+	log_info("approval %s: %s%s%s", a->id_text, what == APPROVAL_RELEASE ? "released" : what == APPROVAL_WAITING ? "asked" : "refused",
+		 say[0] && what == APPROVAL_REFUSE ? ": " : "", what == APPROVAL_REFUSE ? say : "");
+	inbox_order(n->inbox, a->worker, ORDER_approval, order_approval_encode(&m, room, sizeof(room)), ORDERS_COMMITTED);
+}
+
+static bool in_group(void *ctx, const struct principal *p, const char *group)
+{
+	struct node *n = ctx;
+	int number = n->current ? policy_group_by_name(n->current, bytes_str(group)) : -1;
+	struct group_bits groups;
+
+	if (number < 0)
+		return false;
+	groups = policy_groups_of(n->tree, p);
+	return group_bits_has(&groups, (unsigned)number);
+}
+
+static bool still_valid(void *ctx, const struct principal *p)
+{
+	struct node *n = ctx;
+
+	return n->identity && identity_still_valid(n->identity, p, node_identity_clock(n));
+}
+
+struct approval_host node_approval_host(struct node *n)
+{
+	return (struct approval_host){ .ctx = n, .record = record, .answer = answer, .in_group = in_group, .still_valid = still_valid };
+}
+
+static void text_of(char *out, size_t size, struct bytes from)
+{
+	snprintf(out, size, "%.*s", (int)from.len, (const char *)from.base);
+}
+
+/* What the policy asks for: groups by name, times. */
+static void needs_of(const struct policy_image *image, unsigned number, struct approval_command *c)
+{
+	struct policy_approval p;
+
+	if (!image || number >= policy_counts(image).approvals)
+		return;
+	p = policy_approval(image, number);
+	if (p.needs > APPROVAL_NEEDS_MAX)
+		return;
+	for (unsigned i = 0; i < p.needs; i++) {
+		struct policy_need need = policy_approval_need(image, number, i);
+
+		text_of(c->need[i].group, sizeof(c->need[i].group), policy_group_name(image, need.group));
+		c->need[i].count = need.count;
+	}
+	c->needs = p.needs;
+	c->deny_quorum = p.deny_quorum;
+	c->expires_s = p.expires_s;
+	c->use_by_s = p.use_by_s;
+	c->params_free = p.params_free;
+}
+
+static unsigned rules_of(const struct policy_image *image, struct bytes list, struct bytes out[256])
+{
+	struct reader r = reader_of_bytes(list);
+	unsigned count = 0;
+
+	while (image && r.left >= 2 && count < 256) {
+		unsigned rule = reader_be16(&r);
+
+		if (rule < policy_counts(image).rules)
+			out[count++] = policy_rule_id(image, rule);
+	}
+	return count;
+}
+
+void node_held(void *ctx, struct session *s, const struct event_command *e, const struct policy_image *image)
+{
+	struct node *n = ctx;
+	static const uint8_t no_policy[32];
+	char server[ENTRY_ADDRESS_BYTES + 8], address[ENTRY_ADDRESS_BYTES], say[APPROVAL_SAY_BYTES];
+	struct bytes rules[256];
+	struct approval_command c = { .worker = s->worker, .flow = s->flow, .event = e, .requester = s->principal, .who = bytes_of(s->who, s->who_len),
+				      .service = s->service, .server = server, .database = s->database, .user = s->user, .login = s->login,
+				      .proto = "postgres", .parser = "libpg_query-15", .policy_sha256 = image ? policy_hash(image) : no_policy,
+				      .rules = rules };
+
+	memcpy(c.session, s->id, 16);
+	snprintf(server, sizeof(server), "%s:%u", entry_address(s->target, s->address_len, address), s->target_port);
+	c.rules_count = rules_of(image, e->rules, rules);
+	needs_of(image, e->approval, &c);
+	s->asked_approval = true;
+	session_touch(n->sessions, s);
+	/* Judged under another policy than the one in force: asked anew at once. */
+	if (image != n->current) {
+		const struct order_approval m = { .flow = s->flow, .ref = e->n, .answer = APPROVAL_REFUSE,
+						  .say = bytes_str("the policy changed meanwhile; send the command again") };
+		uint8_t room[256];
+
+		inbox_order(n->inbox, s->worker, ORDER_approval, order_approval_encode(&m, room, sizeof(room)), ORDERS_COMMITTED);
+	} else if (!approvals_request(n->approvals, &c, node_approval_clock(n), say)) {
+		const struct order_approval m = { .flow = s->flow, .ref = e->n, .answer = APPROVAL_REFUSE, .say = bytes_str(say) };
+		uint8_t room[LIMIT_SAY_BYTES + 128];
+
+		inbox_order(n->inbox, s->worker, ORDER_approval, order_approval_encode(&m, room, sizeof(room)), ORDERS_COMMITTED);
+	}
+}
+
+void node_withdrawn(void *ctx, struct session *s, uint32_t ref, enum withdraw_cause cause)
+{
+	struct node *n = ctx;
+
+	approvals_withdrawn(n->approvals, s->worker, s->flow, ref, describe_withdraw(cause));
+}
+
+void node_responded(void *ctx, struct session *s, const struct event_response *e)
+{
+	struct node *n = ctx;
+	char status[40];
+
+	snprintf(status, sizeof(status), "%.*s", (int)e->status.len, (const char *)e->status.base);
+	approvals_responded(n->approvals, s->worker, s->flow, e->ref, e->outcome == RESPONSE_LOST, jcs_is_utf8(bytes_str(status)) ? status : "?");
+}
+
+void node_closed(void *ctx, struct session *s, const char *cause)
+{
+	struct node *n = ctx;
+	struct node_closed *c = &n->closed[n->closed_count++ % NODE_CLOSED];
+	char address[ENTRY_ADDRESS_BYTES];
+
+	if (s->asked_approval)
+		approvals_session_closed(n->approvals, s->worker, s->flow, cause);
+	node_login_gone(n, s->worker, s->flow);
+	*c = (struct node_closed){ .opened_us = s->opened_us, .closed_us = n->now.wall_us, .commands = s->commands, .blocked = s->blocked,
+				   .held = s->held, .rows = s->rows };
+	for (unsigned i = 0; i < 16; i++)
+		snprintf(c->id + 2 * i, 3, "%02x", s->id[i]);
+	snprintf(c->service, sizeof(c->service), "%.63s", s->service);
+	snprintf(c->person, sizeof(c->person), "%.63s", s->principal ? s->principal->person : "");
+	snprintf(c->agent, sizeof(c->agent), "%.63s", s->principal ? s->principal->agent : "");
+	snprintf(c->run, sizeof(c->run), "%.63s", s->principal ? s->principal->run : "");
+	snprintf(c->user, sizeof(c->user), "%.63s", s->user);
+	snprintf(c->client, sizeof(c->client), "%s:%u", entry_address(s->client, s->address_len, address), s->client_port);
+	snprintf(c->cause, sizeof(c->cause), "%s", cause);
+}
+
+/* --- after a restart ----------------------------------------------------------------------------------------------------- */
+
+static const char *low_path(const struct node *n, char out[320])
+{
+	snprintf(out, 320, "%.240s/journal/approvals.low", n->settings->state_dir);
+	return out;
+}
+
+static uint64_t low_read(const struct node *n)
+{
+	char path[320];
+	unsigned long long low = 0;
+	FILE *f = fopen(low_path(n, path), "re");
+
+	if (f && fscanf(f, "%llu", &low) != 1)
+		low = 0;
+	if (f)
+		fclose(f);
+	return low;
+}
+
+static void low_write(struct node *n, uint64_t low)
+{
+	char path[320], temp[330];
+	FILE *f;
+
+	snprintf(temp, sizeof(temp), "%s.new", low_path(n, path));
+	f = fopen(temp, "we");
+	if (!f)
+		return;
+	fprintf(f, "%llu\n", (unsigned long long)low);
+	/* Lost or old: the next start reads more of the journal than it has to, and finds the same. */
+	if (fclose(f) == 0 && rename(temp, path) == 0)
+		n->approvals_low = low;
+}
+
+/* The statement of an approval.request, from its chunks in order. */
+static struct bytes statement_read(struct archive *archive, struct bytes record_bytes, struct writer *out)
+{
+	struct jcs_value list = jcs_get(jcs_value_of(record_bytes), "pl"), element;
+	size_t at = 0;
+
+	while (list.kind == JCS_ARRAY && jcs_next(list, &at, NULL, &element)) {
+		struct record_chunk chunk;
+		struct bytes dir, payload;
+		uint64_t number;
+
+		if (!record_chunk_read(&element, &chunk, &dir, &number) || archive_chunk(archive, chunk.key, chunk.hash, &payload))
+			return (struct bytes){ 0 };
+		writer_put(out, payload);
+	}
+	return writer_done(out);
+}
+
+bool node_approvals_rebuild(struct node *n, char err[OS_ERROR_BYTES])
+{
+	struct archive *archive = journal_archive(n->journal);
+	const struct archive_filter filter = { .type = "approval." };
+	uint64_t index = low_read(n);
+	uint8_t *copy = malloc(RECORD_BYTES_MAX), *room = malloc(1u << 20);
+	enum archive_next next = ARCHIVE_MORE;
+	struct bytes record_bytes;
+	const char *why = "";
+
+	if (archive && index > archive_size(archive))
+		index = 0;
+	while (archive && copy && room && (next = archive_search(archive, &filter, &index, 4096, &record_bytes, &why)) != ARCHIVE_END &&
+	       next != ARCHIVE_BROKEN) {
+		struct writer w = writer_of(room, 1u << 20);
+		size_t len = record_bytes.len;
+
+		if (next == ARCHIVE_MORE)
+			continue;
+		memcpy(copy, record_bytes.base, len);
+		if (!approvals_replay(n->approvals, index, bytes_of(copy, len), statement_read(archive, bytes_of(copy, len), &w)))
+			log_debug("approval record %llu: belongs to no object that is kept", (unsigned long long)index);
+		index++;
+	}
+	free(copy);
+	free(room);
+	if (next != ARCHIVE_END)
+		snprintf(err, OS_ERROR_BYTES, "approvals: record %llu: %.100s: run sluice journal verify", (unsigned long long)index, why);
+	return next == ARCHIVE_END;
+}
+
+void node_approvals_tick(struct node *n)
+{
+	struct journal_state state;
+	uint64_t low;
+
+	approvals_tick(n->approvals, node_approval_clock(n));
+	journal_state(n->journal, &state);
+	low = approvals_low_water(n->approvals, state.size);
+	/* Seldom enough to cost nothing, often enough that a start reads little. */
+	if (low > n->approvals_low + 20000 || (n->approvals_low == 0 && low > 0))
+		low_write(n, low);
+}

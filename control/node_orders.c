@@ -1,0 +1,117 @@
+/* node_orders.c: what a worker has to know when it starts, when control starts, and when the policy changes. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/node.h"
+#include "platform/base/secret.h"
+#include "platform/os/log.h"
+
+#define DAY_S 86400
+
+void node_orders_control(struct node *n, unsigned worker, bool journal, const char *why)
+{
+	const struct order_control m = { .boot = bytes_of(n->boot, 16), .journal = journal, .why = bytes_str(why) };
+	uint8_t room[256];
+
+	inbox_order(n->inbox, worker, ORDER_control, order_control_encode(&m, room, sizeof(room)), ORDERS_NOW);
+}
+
+void node_orders_snapshot(struct node *n, unsigned worker)
+{
+	struct order_snapshot m = { .generation = n->generation };
+	char name[64];
+	uint8_t room[256];
+
+	if (!n->current)
+		return;
+	snprintf(name, sizeof(name), "policy-%llu", (unsigned long long)n->generation);
+	m.hash = bytes_of(policy_hash(n->current), POLICY_HASH_BYTES);
+	m.file = bytes_str(name);
+	/* After the commit: a command must not be judged under a policy whose record could still be lost. */
+	inbox_order(n->inbox, worker, ORDER_snapshot, order_snapshot_encode(&m, room, sizeof(room)), ORDERS_COMMITTED);
+}
+
+static void order_certificate(struct node *n, unsigned worker, unsigned number, const struct policy_service *service)
+{
+	static uint8_t chain_room[16384], key_room[4096], room[24576];
+	struct writer chain = writer_of(chain_room, sizeof(chain_room)), key = writer_of(key_room, sizeof(key_room));
+	struct order_certificate m = { .service = service->name };
+	struct ca_address addresses[64];
+	unsigned count = 0;
+	char err[OS_ERROR_BYTES];
+
+	for (unsigned i = 0; i < service->listeners && count < 64; i++) {
+		struct policy_listener l = policy_service_listener(n->current, number, i);
+
+		addresses[count].len = l.family == 6 ? 16 : 4;
+		memcpy(addresses[count++].bytes, l.address, 16);
+	}
+	if (ca_leaf(n->ca, (const char *)service->upstream_name.base, addresses, count, (int64_t)(n->now.wall_us / 1000000), &chain, &key, err)) {
+		m.chain = writer_done(&chain);
+		m.key = writer_done(&key);
+		inbox_order(n->inbox, worker, ORDER_certificate, order_certificate_encode(&m, room, sizeof(room)), ORDERS_NOW);
+	} else {
+		log_error("service %.60s: no certificate: %s", (const char *)service->name.base, err);
+	}
+	secret_wipe(key_room, sizeof(key_room));
+	secret_wipe(room, sizeof(room));
+}
+
+static void order_trust(struct node *n, unsigned worker, const struct policy_service *service)
+{
+	static uint8_t room[70000];
+	const char *path = NULL;
+	char err[OS_ERROR_BYTES];
+	struct bytes roots;
+	struct order_trust m = { .service = service->name };
+
+	for (unsigned i = 0; i < n->settings->upstream_count; i++) {
+		if (bytes_equal(bytes_str(n->settings->upstream[i].service), service->name))
+			path = n->settings->upstream[i].roots;
+	}
+	if (!path) {
+		log_warn("service %.60s: no roots to verify its target by: name them under `upstream` in sluice.conf", (const char *)service->name.base);
+		return;
+	}
+	roots = ca_roots_read(path, err);
+	if (!roots.base) {
+		log_error("service %.60s: %s", (const char *)service->name.base, err);
+		return;
+	}
+	m.roots = roots;
+	inbox_order(n->inbox, worker, ORDER_trust, order_trust_encode(&m, room, sizeof(room)), ORDERS_NOW);
+	free((void *)roots.base);
+}
+
+void node_orders_services(struct node *n, unsigned worker)
+{
+	unsigned services = n->current ? policy_counts(n->current).services : 0;
+
+	for (unsigned i = 0; i < services; i++) {
+		struct policy_service service = policy_service(n->current, i);
+
+		if (service.protocol == POLICY_PROTOCOL_PASS || service.tls == POLICY_TLS_OFF)
+			continue;
+		order_certificate(n, worker, i, &service);
+		order_trust(n, worker, &service);
+	}
+	n->certificates_s = (int64_t)(n->now.wall_us / 1000000);
+}
+
+void node_certificates_tick(struct node *n)
+{
+	if ((int64_t)(n->now.wall_us / 1000000) < n->certificates_s + (int64_t)CA_RENEW_DAYS * DAY_S)
+		return;
+	for (unsigned w = 0; w < n->settings->workers; w++)
+		node_orders_services(n, w);
+}
+
+void node_hello(void *ctx, unsigned worker)
+{
+	struct node *n = ctx;
+
+	log_info("worker %u: started", worker);
+	node_orders_control(n, worker, !n->paused, n->paused ? "the journal's volume is full" : "");
+	node_orders_services(n, worker);
+	node_orders_snapshot(n, worker);
+}

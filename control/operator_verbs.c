@@ -1,0 +1,252 @@
+#include "control/operator_verbs.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "dataplane/relay/relay.h"
+#include "platform/os/log.h"
+#include "platform/os/shm.h"
+
+void operation_fail(struct operation *o, enum frame_status status, const char *format, ...)
+{
+	va_list arguments;
+
+	o->status = status;
+	va_start(arguments, format);
+	vsnprintf(o->error, sizeof(o->error), format, arguments);
+	va_end(arguments);
+}
+
+const char *operation_text(const struct operation *o, const char *name)
+{
+	return json_string_value(json_object_get(o->args, name));
+}
+
+void operation_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
+{
+	o->waiting = false;
+	o->identified(o, p, why);
+}
+
+static json_t *time_json(uint64_t wall_us)
+{
+	char text[ENTRY_TIME_BYTES];
+
+	return wall_us ? json_string(entry_time(wall_us, text)) : json_null();
+}
+
+/* --- show ---------------------------------------------------------------------------------------------------------------- */
+
+static json_t *hex_json(const uint8_t *bytes, size_t len)
+{
+	char text[65];
+
+	for (size_t i = 0; i < len && i < 32; i++)
+		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	return json_string(text);
+}
+
+static json_t *worker_json(const struct node *n, unsigned worker)
+{
+	struct inbox_worker w;
+
+	inbox_worker_state(n->inbox, worker, &w);
+	return json_pack("{s:i, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "worker", (int)worker, "seen", w.seen || w.tick_wall_us, "ring_broken",
+			 w.broken, "backlog_bytes", (json_int_t)w.backlog_bytes, "bad_messages", (json_int_t)w.bad_messages, "flows_open",
+			 (json_int_t)w.tick.flows_open, "commands", (json_int_t)w.tick.commands, "blocked", (json_int_t)w.tick.blocked, "held",
+			 (json_int_t)w.tick.held, "packets", (json_int_t)w.tick.packets, "last_tick", time_json(w.tick_wall_us));
+}
+
+void operation_workers(struct operation *o)
+{
+	json_t *list = json_array();
+
+	for (unsigned w = 0; w < o->node->settings->workers; w++)
+		json_array_append_new(list, worker_json(o->node, w));
+	o->result = json_pack("{s:o}", "workers", list);
+}
+
+/* The pages that the workers publish: read as they are, without stopping anybody. */
+void operation_drops(struct operation *o)
+{
+	json_t *drops = json_object(), *totals = json_object();
+
+	for (unsigned w = 0; w < o->node->settings->workers; w++) {
+		char name[32], err[OS_ERROR_BYTES];
+		struct bytes page;
+		const struct relay_counters *c;
+
+		snprintf(name, sizeof(name), "worker-%u", w);
+		page = shm_map(o->node->settings->run_dir, name, 1u << 20, err);
+		c = page.len >= sizeof(*c) ? (const void *)page.base : NULL;
+		for (unsigned i = 1; c && i < ERROR_count; i++) {
+			json_int_t before = json_integer_value(json_object_get(drops, error_name(i)));
+
+			json_object_set_new(drops, error_name(i), json_integer(before + (json_int_t)c->drop[i]));
+		}
+		if (c) {
+			json_object_set_new(totals, "frames", json_integer((json_int_t)c->frames));
+			json_object_set_new(totals, "bridged", json_integer((json_int_t)c->bridged));
+			json_object_set_new(totals, "flows_opened", json_integer((json_int_t)c->flows_opened));
+			json_object_set_new(totals, "masked_cells", json_integer((json_int_t)c->masked_cells));
+		}
+		shm_unmap((void *)page.base, page.len);
+	}
+	o->result = json_pack("{s:o, s:o}", "drops", drops, "totals", totals);
+}
+
+static json_t *policy_json(const struct node *n)
+{
+	if (!n->current)
+		return json_null();
+	return json_pack("{s:s, s:i, s:o, s:I, s:o, s:s}", "name", n->tree->name, "version", (int)n->tree->version, "hash",
+			 hex_json(policy_hash(n->current), 32), "generation", (json_int_t)n->generation, "loaded", time_json(n->policy_loaded_us), "file",
+			 n->settings->policy);
+}
+
+static json_t *issuers_json(const struct node *n)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; n->identity && i < identity_count(n->identity); i++) {
+		struct identity_status s = identity_status_of(n->identity, i, node_identity_clock(n));
+
+		json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:b}", "issuer", s.name, "keys", (int)s.keys, "age_s", (json_int_t)s.age_s, "alarm", s.alarm));
+	}
+	return list;
+}
+
+static void reason_add(json_t *list, bool wrong, const char *text)
+{
+	if (wrong)
+		json_array_append_new(list, json_string(text));
+}
+
+void operation_health(struct operation *o)
+{
+	struct node *n = o->node;
+	struct journal_state j;
+	json_t *reasons = json_array(), *workers = json_array();
+	bool blocking, worker_missing = false;
+
+	journal_state(n->journal, &j);
+	blocking = j.stopped || n->paused || !n->current;
+	for (unsigned w = 0; w < n->settings->workers; w++) {
+		struct inbox_worker state;
+
+		inbox_worker_state(n->inbox, w, &state);
+		worker_missing |= state.broken;
+		json_array_append_new(workers, worker_json(n, w));
+	}
+	reason_add(reasons, j.stopped != NULL, "the journal is stopped");
+	reason_add(reasons, n->paused, "the journal's volume is full");
+	reason_add(reasons, !n->current, "no policy is in force");
+	reason_add(reasons, n->signer_fd < 0 || j.signer, "checkpoints are not signed");
+	reason_add(reasons, egress_client_fd(n->egress) < 0, "sluice-egress is not running");
+	reason_add(reasons, sqlparse_fd(n->sqlparse) < 0, "sluice-sqlparse is not running");
+	reason_add(reasons, worker_missing, "a worker's ring is broken");
+	reason_add(reasons, !strcmp(n->now.clk, "free"), "the clock is not synchronised");
+	o->result = json_pack("{s:s, s:o, s:o, s:o, s:{s:I, s:I, s:i, s:I, s:b, s:s?}, s:s, s:o, s:o, s:{s:b, s:b, s:b}, s:I, s:I}", "state",
+			      blocking ? "blocking" : json_array_size(reasons) ? "degraded" : "inspecting", "since", time_json(n->started_us), "reasons", reasons,
+			      "workers", workers, "journal", "size", (json_int_t)j.size, "checkpoint_size", (json_int_t)j.checkpoint_size, "used_pct",
+			      (int)j.used_percent, "commits", (json_int_t)j.commits, "stopped", j.stopped != NULL, "signer", j.signer, "clock", n->now.clk,
+			      "policy", policy_json(n), "idp", issuers_json(n), "helpers", "signer", n->signer_fd >= 0, "egress",
+			      egress_client_fd(n->egress) >= 0, "sqlparse", sqlparse_fd(n->sqlparse) >= 0, "sessions",
+			      (json_int_t)sessions_count(n->sessions), "approvals_open", (json_int_t)approvals_counters(n->approvals).open);
+}
+
+void operation_version(struct operation *o)
+{
+	o->result = json_pack("{s:s, s:s}", "version", SLUICE_VERSION, "node", o->node->settings->node);
+}
+
+void operation_policy_show(struct operation *o)
+{
+	o->result = json_pack("{s:o}", "policy", policy_json(o->node));
+}
+
+void operation_policy_reload(struct operation *o)
+{
+	char why[FRAME_REQUEST_BYTES / 16];
+	bool changed = false;
+
+	if (!node_policy_load(o->node, &changed, why, sizeof(why)))
+		operation_fail(o, FRAME_USAGE, "%s", why);
+	else
+		o->result = json_pack("{s:b, s:o}", "changed", changed, "policy", policy_json(o->node));
+}
+
+void operation_key_fingerprints(struct operation *o)
+{
+	struct node *n = o->node;
+	const struct checkpoint_keys *keys = &n->signer.keys;
+	char fingerprint[CA_FINGERPRINT_BYTES], vkey[256] = "";
+	struct writer w = writer_of(vkey, sizeof(vkey) - 1);
+
+	ca_fingerprint(n->ca, fingerprint);
+	if (keys->has_ed25519 && checkpoint_vkey_write(keys, &w))
+		vkey[w.len] = 0;
+	o->result = json_pack("{s:s, s:s+, s:s?, s:s}", "ca_sha256", fingerprint, "ca_file", n->settings->run_dir, "/ca.pem", "log_vkey", vkey[0] ? vkey : NULL,
+			      "origin", n->settings->origin);
+}
+
+/* A reader of the journal announces itself: what it reads is a record before it has read. It then opens the directory itself. */
+void operation_journal_read(struct operation *o)
+{
+	const char *what = operation_text(o, "what"), *detail = operation_text(o, "detail");
+	const char *const pairs[] = { "detail", detail ? detail : "", "what", what ? what : "", NULL };
+	char type[64], dir[320], vkey[256] = "";
+	struct writer w = writer_of(vkey, sizeof(vkey) - 1);
+
+	if (!what || strlen(what) > 40 || strspn(what, "abcdefghijklmnopqrstuvwxyz") != strlen(what) || (detail && strlen(detail) > 500)) {
+		operation_fail(o, FRAME_USAGE, "read: not a kind of reading: use the sluice command");
+		return;
+	}
+	snprintf(type, sizeof(type), strcmp(what, "export") ? "read.%s" : "%s", what);
+	node_record(o->node, type, o->who, pairs);
+	snprintf(dir, sizeof(dir), "%s/journal", o->node->settings->state_dir);
+	if (o->node->signer.keys.has_ed25519 && checkpoint_vkey_write(&o->node->signer.keys, &w))
+		vkey[w.len] = 0;
+	o->result = json_pack("{s:s, s:s}", "dir", dir, "vkey", vkey);
+}
+
+/* --- dispatch ------------------------------------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *verb;
+	bool administrator; /* alone may */
+	void (*run)(struct operation *o);
+} verbs[] = {
+	{ "show health", false, operation_health },
+	{ "show version", false, operation_version },
+	{ "show workers", false, operation_workers },
+	{ "show drops", false, operation_drops },
+	{ "show policy", false, operation_policy_show },
+	{ "policy reload", true, operation_policy_reload },
+	{ "session list", false, operation_sessions },
+	{ "session kill", true, operation_session_kill },
+	{ "approval list", false, operation_approvals },
+	{ "approval show", false, operation_approval_show },
+	{ "approval vote", false, operation_approval_vote },
+	{ "identity test", false, operation_identity_test },
+	{ "key show-fingerprints", false, operation_key_fingerprints },
+	{ "journal read", true, operation_journal_read },
+};
+
+void operation_run(struct operation *o, const char *verb)
+{
+	for (unsigned i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		const char *const refused[] = { "verb", verbs[i].verb, NULL };
+
+		if (strcmp(verbs[i].verb, verb))
+			continue;
+		if (verbs[i].administrator && !o->administrator) {
+			node_record(o->node, "admin.refused", o->who, refused);
+			operation_fail(o, FRAME_NOT_PERMITTED, "%s: not permitted for uid %u: run it as root or as the user of sluice-control", verb, o->uid);
+			return;
+		}
+		verbs[i].run(o);
+		return;
+	}
+	operation_fail(o, FRAME_USAGE, "%.60s: no such verb in this version of sluice-control: see sluice --help", verb);
+}

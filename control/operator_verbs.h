@@ -1,0 +1,51 @@
+/* operator_verbs.h: what the operator's verbs do in the core. One struct operation is one request. */
+#ifndef CONTROL_OPERATOR_VERBS_H
+#define CONTROL_OPERATOR_VERBS_H
+
+#include <jansson.h>
+
+#include "control/cli/frame.h"
+#include "control/node.h"
+
+struct operation {
+	struct node *node;
+	json_t *args;            /* object, or NULL */
+	unsigned uid;
+	bool administrator;
+	struct bytes who;        /* canonical, of the local user */
+	uint8_t who_room[1024];
+	uint64_t question;
+	/* The answer. */
+	bool waiting;            /* operation_identified comes */
+	void (*identified)(struct operation *o, struct principal *p, const struct identity_failure *why);
+	enum frame_status status;
+	json_t *result;
+	char error[1024];
+};
+
+/* Runs a verb; afterwards either `waiting` or answered. */
+void operation_run(struct operation *o, const char *verb);
+void operation_identified(struct operation *o, struct principal *p, const struct identity_failure *why);
+
+/* Sets the error, "what: why: do". */
+[[gnu::format(printf, 3, 4)]] void operation_fail(struct operation *o, enum frame_status status, const char *format, ...);
+/* A text argument, NULL when it is not there. */
+const char *operation_text(const struct operation *o, const char *name);
+
+/* The verbs, by file. */
+void operation_health(struct operation *o);
+void operation_version(struct operation *o);
+void operation_workers(struct operation *o);
+void operation_drops(struct operation *o);
+void operation_policy_show(struct operation *o);
+void operation_policy_reload(struct operation *o);
+void operation_key_fingerprints(struct operation *o);
+void operation_journal_read(struct operation *o);
+void operation_sessions(struct operation *o);
+void operation_session_kill(struct operation *o);
+void operation_approvals(struct operation *o);
+void operation_approval_show(struct operation *o);
+void operation_approval_vote(struct operation *o);
+void operation_identity_test(struct operation *o);
+
+#endif
