@@ -212,6 +212,16 @@ static const char *encode_statement(struct classification_writer *cw, struct are
 	return NULL;
 }
 
+static void encode_nothing(struct classification_writer *cw)
+{
+	struct access nothing = { .verb = VERB_select, .kind = OBJECT_NONE };
+
+	classification_begin_statement(cw, 0);
+	classification_add_access(cw, &nothing);
+	classification_begin_targets(cw);
+	classification_end_statement(cw, NULL);
+}
+
 static const char *classify(struct arena *a, struct parsed **parsed, struct bytes text, const char *string, void *into, size_t cap,
 			    struct bytes *out)
 {
@@ -225,9 +235,9 @@ static const char *classify(struct arena *a, struct parsed **parsed, struct byte
 		return "the parser refuses it";
 	if (!pg_lex_canonical(text, &c) || !pg_lex_normalised(text, &n))
 		return "no canonical form";
-	if (tree->n_stmts == 0)
-		return "no statement";
 	cw = classification_writer_of(into, cap, generic_is(text, tree));
+	if (tree->n_stmts == 0) /* nothing but comments and semicolons: the server answers EmptyQueryResponse */
+		encode_nothing(&cw);
 	for (size_t i = 0; i < tree->n_stmts && !why; i++)
 		why = encode_statement(&cw, a, parsed, tree_of(tree->stmts[i]->stmt), tree->n_stmts > 1);
 	if (!why && cw.w.len > LIMIT_CLASSIFICATION_BYTES)

@@ -18,6 +18,7 @@
  * - Targets of CREATE TABLE AS, SELECT INTO and CREATE VIEW tell what flows into the new relation; no row is sent.
  * - A list of exactly one target TAINT_ALL beside a result of several columns stands for all of them; so does any
  *   list whose length does not fit the result and that has no single TAINT_STAR to stretch.
+ * - A text without a statement (comments, semicolons) is one statement: select of nothing.
  * - A DO block carries what its body does; with code that is not constant it has access and flag dynamic.
  */
 #ifndef CONTROL_SQLPARSE_CLASSIFY_H

@@ -152,6 +152,17 @@ static struct columns merge(struct arena *a, struct columns x, const struct colu
 	return x;
 }
 
+/* At first the recursive term of a WITH RECURSIVE sees what the other term gives. */
+static void seed_recursion(struct env *env, const PgQuery__SelectStmt *s, const struct columns *left)
+{
+	for (struct env *e = env; e; e = e->outer)
+		if (e->columns_busy && e->recursive && e->columns->count == 0 && !e->columns->loose &&
+		    tree_of(e->cte->ctequery) == (const ProtobufCMessage *)s) {
+			*e->columns = *left;
+			columns_rename(e->columns, e->cte->aliascolnames, e->cte->n_aliascolnames);
+		}
+}
+
 static struct columns select_columns(struct arena *a, const PgQuery__SelectStmt *s, struct env *env, struct scope *outer)
 {
 	struct scope scope = scope_of(a, env, outer);
@@ -161,11 +172,7 @@ static struct columns select_columns(struct arena *a, const PgQuery__SelectStmt 
 		struct columns left = query_columns(a, (const ProtobufCMessage *)s->larg, env, outer);
 		struct columns right;
 
-		/* the recursive term sees what the other one gives */
-		for (struct env *e = env; e; e = e->outer)
-			if (e->columns_busy && e->recursive && e->columns->count == 0 && !e->columns->loose &&
-			    tree_of(e->cte->ctequery) == (const ProtobufCMessage *)s)
-				*e->columns = left;
+		seed_recursion(env, s, &left);
 		right = query_columns(a, (const ProtobufCMessage *)s->rarg, env, outer);
 		return merge(a, left, &right);
 	}

@@ -26,16 +26,13 @@ static struct item *add_item(struct scope *s, enum item_kind kind, const char *n
 	return i;
 }
 
-/* Columns renamed by an alias list, by position; past a star nothing is known of positions. */
-static void rename_columns(struct item *i, const PgQuery__Alias *alias)
+void columns_rename(struct columns *c, PgQuery__Node *const *names, size_t count)
 {
-	for (size_t n = 0; alias && n < alias->n_colnames; n++) {
-		if (i->columns.loose || n >= i->columns.count || i->columns.list[n].star) {
-			i->kind = ITEM_OPAQUE;
-			i->taint = everything;
-			return;
-		}
-		i->columns.list[n].name = tree_string(alias->colnames[n]);
+	for (size_t n = 0; n < count && !c->loose; n++) {
+		if (n >= c->count || c->list[n].star)
+			c->loose = true;
+		else
+			c->list[n].name = tree_string(names[n]);
 	}
 }
 
@@ -53,11 +50,22 @@ static void add_query(struct scope *s, const char *name, struct columns columns,
 	struct item *i = add_item(s, ITEM_QUERY, name);
 
 	i->columns = copy_of(s->arena, &columns);
-	rename_columns(i, alias);
+	if (alias)
+		columns_rename(&i->columns, alias->colnames, alias->n_colnames);
 }
 
-/* A recursive expression may flow into itself: what is known grows until it stays the same (the first round does not
- * know the alias's names yet, so it never counts as the same). */
+static bool same_size(const struct columns *x, const struct columns *y)
+{
+	if (x->loose != y->loose || x->count != y->count)
+		return false;
+	for (unsigned i = 0; i < x->count; i++)
+		if (x->list[i].taint.all != y->list[i].taint.all || x->list[i].taint.count != y->list[i].taint.count)
+			return false;
+	return true;
+}
+
+/* A recursive expression may flow into itself: what is known grows until it stays the same. Sets only grow, so equal
+ * sizes are equal sets. */
 static void work_out(struct scope *s, struct env *e)
 {
 	enum { ROUNDS = 6 };
@@ -68,17 +76,10 @@ static void work_out(struct scope *s, struct env *e)
 	e->columns_busy = true;
 	for (int round = 0; round < ROUNDS && !stable; round++) {
 		struct columns next = query_columns(s->arena, tree_of(e->cte->ctequery), e->inside, NULL);
-		PgQuery__Alias names = { .n_colnames = e->cte->n_aliascolnames, .colnames = e->cte->aliascolnames };
-		struct item renamed = { .kind = ITEM_QUERY, .columns = next };
 
-		rename_columns(&renamed, &names);
-		if (renamed.kind == ITEM_OPAQUE)
-			renamed.columns.loose = true;
-		stable = !e->recursive || (round > 0 && renamed.columns.loose == known->loose && renamed.columns.count == known->count);
-		for (unsigned i = 0; stable && e->recursive && i < known->count; i++)
-			stable = renamed.columns.list[i].taint.all == known->list[i].taint.all &&
-				 renamed.columns.list[i].taint.count == known->list[i].taint.count;
-		*known = renamed.columns;
+		columns_rename(&next, e->cte->aliascolnames, e->cte->n_aliascolnames);
+		stable = !e->recursive || (round > 0 && same_size(&next, known));
+		*known = next;
 	}
 	known->loose |= !stable;
 	e->columns_busy = false;

@@ -46,6 +46,9 @@ struct item *scope_item(struct scope *s, const char *schema, const char *name);
 void scope_expand(struct scope *s, struct columns *out);
 void item_expand(struct arena *a, const struct item *i, struct columns *out);
 
+/* Gives the first columns new names, by position; past a star nothing is known of positions. */
+void columns_rename(struct columns *c, PgQuery__Node *const *names, size_t count);
+
 struct columns query_columns(struct arena *a, const ProtobufCMessage *statement, struct env *env, struct scope *outer);
 
 #endif

@@ -35,9 +35,10 @@ static inline struct bytes cut(const struct pg_lex *l, size_t from, size_t to)
 	return bytes_of(l->text.base + from, to - from);
 }
 
+/* To the end of a line comment; a NUL ends it too, and is then refused as a token. */
 static size_t after_line(const struct pg_lex *l, size_t at)
 {
-	while (at < l->text.len && peek(l, at) != '\n' && peek(l, at) != '\r')
+	while (peek(l, at) != 0 && peek(l, at) != '\n' && peek(l, at) != '\r')
 		at++;
 	return at;
 }
@@ -47,7 +48,7 @@ static size_t after_comment(const struct pg_lex *l, size_t at)
 {
 	size_t depth = 1;
 
-	for (at += 2; at < l->text.len; at++) {
+	for (at += 2; peek(l, at) != 0; at++) {
 		if (peek(l, at) == '/' && peek(l, at + 1) == '*') {
 			depth++;
 			at++;

@@ -123,6 +123,9 @@ static void nul_is_an_error(void **state)
 	assert_string_equal(tokens_of("'a\0b'", 5), "!");
 	assert_string_equal(tokens_of("$$a\0b$$", 7), "!");
 	assert_string_equal(tokens_of("\"a\0b\"", 5), "!");
+	assert_string_equal(tokens_of("a -- \0 \n b", 10), "wa|!");
+	assert_string_equal(tokens_of("a /* \0 */ b", 11), "wa|!");
+	assert_string_equal(tokens_of("'a' -- \0 \n 'b'", 14), "sa|!");
 	assert_false(pg_lex_scan(bytes_of("a\0b", 3), key, &s));
 	assert_true(s.error);
 }
@@ -312,7 +315,7 @@ static void scan_is_quick(void **state)
 		sum += s.generic.lo;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &b);
-	print_message("%zu bytes: %.0f ns a scan (%llx)\n", strlen(text),
+	print_message("# %zu bytes: %.0f ns a scan (%llx)\n", strlen(text),
 		      ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) / ROUNDS, (unsigned long long)sum);
 }
 
