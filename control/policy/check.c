@@ -49,7 +49,7 @@ static void check_services(struct policy_parse *p)
 			used = t->rules[r].as.services[i / 64] >> (i % 64) & 1;
 		if (s->as.fail == POLICY_FAIL_OPEN)
 			config_warning(p->report, s->line, "fail-open", "service \"%s\": passes unread, also when Sluice is down", s->as.name);
-		else if (s->as.protocol == POLICY_PROTOCOL_PASS)
+		else if (s->as.protocol == POLICY_PROTOCOL_PASS || s->as.protocol == POLICY_PROTOCOL_OPAQUE)
 			config_warning(p->report, s->line, "not-inspected", "service \"%s\": passes unread", s->as.name);
 		else if (!used)
 			config_warning(p->report, s->line, "service-without-rule", "service \"%s\": no rule names it: everything there is unmatched", s->as.name);

@@ -6,7 +6,7 @@
 #include "dataplane/match/mask.h"
 
 /* Protocols that Sluice knows; the ones below `inspected` have an inspector in this build. */
-static const char *const protocols[] = { "pass", "postgres", "kubernetes", "http", "mcp", "mongodb", "mysql", "mariadb", "redis", "ssh", "tds", NULL };
+static const char *const protocols[] = { "pass", "postgres", "opaque", "kubernetes", "http", "mcp", "mongodb", "mysql", "mariadb", "redis", "ssh", "tds", NULL };
 
 static void parse_listeners(struct policy_parse *p, const struct config_item *g, struct policy_tree_service *n)
 {
@@ -36,27 +36,30 @@ static void parse_service(struct policy_parse *p, const struct config_item *g, s
 	static const char *const runs[] = { "optional", "required", NULL };
 	const struct policy_defaults *d = &p->tree->defaults;
 	unsigned protocol = config_word(p->c, g, "protocol", CONFIG_REQUIRED, protocols, 0);
-	bool pass = protocol == 0;
+	bool pass = protocol == 0, unread = protocol == 0 || protocol == 2;
 
 	n->line = config_line(g);
 	n->as.name = policy_parse_name(p, g, "name");
 	n->as.protocol_word = protocols[protocol];
-	n->as.protocol = protocol == 0 ? POLICY_PROTOCOL_PASS : protocol == 1 ? POLICY_PROTOCOL_POSTGRES : POLICY_PROTOCOL_OTHER;
+	n->as.protocol = protocol == 0 ? POLICY_PROTOCOL_PASS : protocol == 1 ? POLICY_PROTOCOL_POSTGRES :
+			 protocol == 2 ? POLICY_PROTOCOL_OPAQUE : POLICY_PROTOCOL_OTHER;
 	if (n->as.protocol == POLICY_PROTOCOL_OTHER)
 		config_item_error(p->c, g, "no-inspector", "protocol \"%s\" has no inspector in this build: remove the service", protocols[protocol]);
 	parse_listeners(p, g, n);
-	n->as.tls = config_word(p->c, g, "tls", CONFIG_OPTIONAL, tls, pass ? POLICY_TLS_OFF : POLICY_TLS_REQUIRED);
+	n->as.tls = config_word(p->c, g, "tls", CONFIG_OPTIONAL, tls, unread ? POLICY_TLS_OFF : POLICY_TLS_REQUIRED);
 	n->as.upstream_name = config_string(p->c, g, "upstream_name", pass || n->as.tls == POLICY_TLS_OFF ? CONFIG_OPTIONAL : CONFIG_REQUIRED, "");
-	n->as.login = config_string(p->c, g, "login", pass ? CONFIG_OPTIONAL : CONFIG_REQUIRED, "");
+	n->as.login = config_string(p->c, g, "login", unread ? CONFIG_OPTIONAL : CONFIG_REQUIRED, "");
 	n->as.fail = config_word(p->c, g, "fail", CONFIG_OPTIONAL, fails, POLICY_FAIL_CLOSED);
 	n->as.audit = config_word(p->c, g, "audit", CONFIG_OPTIONAL, audits, d->audit);
 	n->as.record = config_word(p->c, g, "record", CONFIG_OPTIONAL, records, d->record);
 	n->as.search_path = config_string(p->c, g, "search_path", CONFIG_OPTIONAL, "public");
-	n->as.reason = config_string(p->c, g, "reason", pass ? CONFIG_REQUIRED : CONFIG_OPTIONAL, "");
+	n->as.reason = config_string(p->c, g, "reason", unread ? CONFIG_REQUIRED : CONFIG_OPTIONAL, "");
 	n->as.run_id_required = config_word(p->c, g, "run_id", CONFIG_OPTIONAL, runs, d->run_id_required) == 1;
 	if (n->as.fail == POLICY_FAIL_OPEN && !pass)
 		config_item_error(p->c, g, "fail-open-inspected", "fails open and is inspected: only protocol \"pass\" may fail open; write fail = \"closed\"");
-	if (!pass && n->as.tls != POLICY_TLS_REQUIRED)
+	if (protocol == 2 && n->as.tls != POLICY_TLS_OFF)
+		config_item_error(p->c, g, "opaque-tls", "protocol \"opaque\" is not read: what it carries is between its ends: write tls = \"off\"");
+	if (!unread && n->as.tls != POLICY_TLS_REQUIRED)
 		config_warning(p->report, n->line, "tls-not-required", "service \"%s\": tls is not required: tokens and data may pass in clear", n->as.name);
 }
 

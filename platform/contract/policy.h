@@ -35,6 +35,7 @@ struct group_bits {
 enum policy_protocol {
 	POLICY_PROTOCOL_PASS,     /* named, not inspected: bridged, whatever is in it */
 	POLICY_PROTOCOL_POSTGRES,
+	POLICY_PROTOCOL_OPAQUE,   /* terminated and recorded (when, who, how much), not read: TCP only, with a written reason */
 	POLICY_PROTOCOL_OTHER,    /* no inspector in this build; never in an image that passed the check */
 	POLICY_PROTOCOL_count
 };
