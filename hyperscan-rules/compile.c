@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "hyperscan-rules/validate/candidate.h"
+#include "hyperscan-rules/validate/packed.h"
 
 static unsigned flags_of(const struct rule_pattern *pattern, bool trigger)
 {
@@ -64,18 +65,24 @@ struct proof {
 	bool found, alone;
 };
 
-static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *ctx)
+static bool on_end(void *ctx, unsigned class, size_t end)
 {
 	struct proof *p = ctx;
 	struct candidate c;
 	uint64_t work = 0;
 
-	if (!candidate_find(&p->rule->class, p->sample->text, (size_t)to, &c, &work))
-		return 0;
+	if (!candidate_find(&p->rule->class, p->sample->text, end, &c, &work))
+		return true;
 	if (!p->found || c.end - c.start > p->best.end - p->best.start)
 		p->best = c;
 	p->found = true;
 	p->alone = p->alone || p->rule->class.alone == ALONE_YES || (p->rule->class.alone == ALONE_SEPARATED && c.separated);
+	return true;
+}
+
+static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *ctx)
+{
+	(void)on_end(ctx, 0, (size_t)to);
 	return 0;
 }
 
@@ -147,6 +154,25 @@ static bool samples_hold(const struct checker *to, hs_database_t *exact, hs_data
 	return ok;
 }
 
+/* The same for classes that the scanner for numbers finds. */
+static bool packed_samples_hold(const struct checker *to)
+{
+	static const uint64_t FIRST[LIMIT_CLASSES / 64] = { 1 };
+	static struct packed_index index;
+	bool ok = true;
+
+	memset(&index, 0, sizeof index);
+	packed_index_add(&index, 0, &to->rule->class);
+	for (unsigned i = 0; i < to->rule->samples_count; i++) {
+		struct proof proof = { .rule = to->rule, .sample = &to->rule->samples[i] };
+		bool possible = packed_possible(proof.sample->text);
+
+		packed_scan(&index, FIRST, proof.sample->text, on_end, &proof);
+		ok = judge(to, &proof, possible) && ok;
+	}
+	return ok;
+}
+
 /* A class of names: `yes` is a column's name with strong evidence, `no` one without. */
 static bool names_hold(const struct checker *to)
 {
@@ -183,6 +209,8 @@ static bool check_rule(const struct checker *to)
 
 	if (rule->class.shape == SHAPE_NAME)
 		return names_hold(to);
+	if (packed_is(&rule->class))
+		return packed_samples_hold(to);
 	for (unsigned i = 0; i < rule->patterns_count; i++)
 		ok = pattern_compiles(to, &rule->patterns[i], false) && ok;
 	for (unsigned i = 0; i < rule->triggers_count; i++)
@@ -244,7 +272,7 @@ static bool build_tables(const struct rule *rules, unsigned count, struct blob *
 		bool ok = true;
 
 		blob->classes[blob->classes_count++] = rules[c].class;
-		if (rules[c].class.shape == SHAPE_NAME)
+		if (rules[c].class.shape == SHAPE_NAME || packed_is(&rules[c].class))
 			continue;
 		while (group < blob->groups_count && strcmp(groups[group], rules[c].group) != 0)
 			group++;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "hyperscan-rules/validate/packed.h"
 #include "platform/base/limits.h"
 
 struct parse {
@@ -267,6 +268,8 @@ static bool put(struct parse *p, const char *key, const char *value)
 		return pick(p, MASKS, sizeof MASKS / sizeof *MASKS, value, &c->mask_kind);
 	if (strcmp(key, "priority") == 0)
 		return put_number(p, value, 255, &c->priority);
+	if (strcmp(key, "digits") == 0)
+		return put_number(p, value, CLASS_PACKED_MAX, &c->digits_min);
 	if (strcmp(key, "strong") == 0)
 		return put_words(p, value, WORD_STRONG);
 	if (strcmp(key, "weak") == 0)
@@ -300,10 +303,16 @@ static bool is_complete(struct parse *p)
 		return fail(p, "a class that needs context names no word");
 	if (c->shape == SHAPE_NAME)
 		return r->patterns_count == 0 || fail(p, "a class of names has no pattern");
-	if (r->patterns_count == 0 || r->triggers_count == 0 || r->group[0] == 0 || c->length_max == 0)
-		return fail(p, "pattern, trigger, group and length are wanted");
+	if (c->length_max == 0)
+		return fail(p, "length is wanted");
 	if (c->shape == SHAPE_PACKED && c->length_max > CLASS_PACKED_MAX)
 		return fail(p, "a packed class is at most %d characters", CLASS_PACKED_MAX);
+	if (packed_is(c) && c->digits_min == 0)
+		return fail(p, "a packed class says how many digits it has at least");
+	if (packed_is(c))
+		return r->patterns_count + r->triggers_count == 0 || fail(p, "a packed class is found by its length, it has no pattern");
+	if (r->patterns_count == 0 || r->triggers_count == 0 || r->group[0] == 0)
+		return fail(p, "pattern, trigger and group are wanted");
 	return true;
 }
 

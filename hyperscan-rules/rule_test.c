@@ -102,7 +102,9 @@ static void the_format_is_strict(void **state)
 	expect(judge(HEAD, PATTERN, "yes [[toy-1234\n", true), ":11: [[ without ]]");
 	expect(judge(HEAD, PATTERN, "priority 300\n", true), ":11: wants a number");
 	expect(judge(HEAD, PATTERN, "mask paint\n", true), ":11: 'paint' is none of the words");
-	expect(judge(HEAD, "", "", true), "pattern, trigger, group and length are wanted");
+	expect(judge(HEAD, "", "", true), "pattern, trigger and group are wanted");
+	expect(judge("class toy\ntitle a toy\nshape packed digits\nlength 9 9\nvalidator none\nalone yes\n", "", "", true), "how many digits");
+	expect(judge("class toy\ntitle a toy\nshape packed digits\ndigits 9\nlength 9 9\nvalidator none\nalone yes\n", PATTERN, "", true), "has no pattern");
 	expect(judge("title x\n", "", "", true), "class and title are missing");
 }
 

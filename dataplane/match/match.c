@@ -68,6 +68,23 @@ static void keep(struct scan *s, unsigned class, const struct candidate *found)
 	scratch->raw[scratch->raw_count++] = (struct raw_hit){ .start = (uint32_t)found->start, .end = (uint32_t)found->end, .class = (uint16_t)class };
 }
 
+/* A value of `class` may end here. False when the budget is spent. */
+static bool on_class_end(void *ctx, unsigned class, size_t end)
+{
+	struct scan *s = ctx;
+	const struct class *c = &s->set->blob.classes[class];
+	struct candidate found;
+
+	s->work++;
+	/* Without context and without room for a word in front (two letters and a separator) there is nothing to prove. */
+	if (end < c->length_min + 3u && !class_bits_has(&s->set->unaided, class) && !class_bits_has(&s->want->context, class))
+		return true;
+	if (candidate_find(c, s->text, end, &found, &s->work) && is_proved(s, class, &found))
+		keep(s, class, &found);
+	s->overflow = s->overflow || s->work > s->budget;
+	return !s->overflow;
+}
+
 static int on_end(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *ctx)
 {
 	struct scan *s = ctx;
@@ -77,15 +94,10 @@ static int on_end(unsigned id, unsigned long long from, unsigned long long to, u
 		return 0;
 	classes = class_bits_and(bits_of(&s->set->blob.expressions[id]), s->awake);
 	for (unsigned w = 0; w < LIMIT_CLASSES / 64; w++)
-		for (uint64_t left = classes.w[w]; left; left &= left - 1) {
-			unsigned class = w * 64 + (unsigned)__builtin_ctzll(left);
-			struct candidate found;
-
-			if (candidate_find(&s->set->blob.classes[class], s->text, (size_t)to, &found, &s->work) && is_proved(s, class, &found))
-				keep(s, class, &found);
-		}
-	s->overflow = s->overflow || s->work > s->budget;
-	return s->overflow;
+		for (uint64_t left = classes.w[w]; left; left &= left - 1)
+			if (!on_class_end(s, w * 64 + (unsigned)__builtin_ctzll(left), (size_t)to))
+				return 1;
+	return 0;
 }
 
 static int on_any(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *ctx)
@@ -101,20 +113,20 @@ static int on_any(unsigned id, unsigned long long from, unsigned long long to, u
 }
 
 /* Tier one; then the exact patterns of the groups that woke. An error of Hyperscan counts as overflow: fail closed. */
-static void scan_text(struct scan *s, match_event_handler on_exact)
+static void scan_patterns(struct scan *s, match_event_handler on_exact)
 {
 	const char *text = (const char *)s->text.base;
 	unsigned len = (unsigned)s->text.len;
+	struct class_bits wanted = class_bits_and(s->want->classes, s->set->patterned);
 
 	memset(&s->awake, 0, sizeof s->awake);
-	s->said_before = 0;
-	if (len == 0)
+	if (!class_bits_any(&wanted))
 		return;
 	if (hs_scan(s->set->tier_one, text, len, 0, s->scratch->hs, on_trigger, s) != HS_SUCCESS) {
 		s->overflow = true;
 		return;
 	}
-	s->awake = class_bits_and(s->awake, s->want->classes);
+	s->awake = class_bits_and(s->awake, wanted);
 	for (unsigned g = 0; g < s->set->blob.groups_count && !s->overflow && !s->any; g++) {
 		struct class_bits here = class_bits_and(s->awake, s->set->group_classes[g]);
 		hs_error_t error;
@@ -125,6 +137,19 @@ static void scan_text(struct scan *s, match_event_handler on_exact)
 		if (error != HS_SUCCESS && error != HS_SCAN_TERMINATED)
 			s->overflow = true;
 	}
+}
+
+static void scan_text(struct scan *s)
+{
+	struct class_bits numbers = class_bits_and(s->want->classes, s->set->packed);
+
+	s->said_before = 0;
+	if (s->text.len == 0)
+		return;
+	if (class_bits_any(&numbers) && packed_possible(s->text))
+		packed_scan(&s->set->packed_index, numbers.w, s->text, on_class_end, s);
+	if (!s->overflow)
+		scan_patterns(s, on_end);
 }
 
 static bool comes_before(const struct raw_hit *a, const struct raw_hit *b)
@@ -199,7 +224,7 @@ static void scan_folded(struct scan *s, struct bytes value)
 		size_t len = fold(value, from, scratch->folded, scratch->origin, MATCH_FOLD_BYTES);
 
 		s->text = bytes_of(scratch->folded, len);
-		scan_text(s, on_end);
+		scan_text(s);
 		for (unsigned i = first; i < scratch->raw_count; i++) {
 			struct raw_hit *hit = &scratch->raw[i];
 
@@ -225,7 +250,7 @@ size_t match_value(const struct match_set *set, struct match_scratch *scratch, c
 	else if (fold_is_needed(value))
 		scan_folded(&s, value);
 	else
-		scan_text(&s, on_end);
+		scan_text(&s);
 	if (s.overflow) {
 		unsigned class = 0;
 
@@ -241,11 +266,13 @@ size_t match_value(const struct match_set *set, struct match_scratch *scratch, c
 bool match_any(const struct match_set *set, struct match_scratch *scratch, const struct match_want *want, struct bytes message)
 {
 	struct scan s = { .set = set, .scratch = scratch, .want = want, .text = message, .budget = UINT64_MAX };
+	struct class_bits numbers;
 
 	if (message.len == 0 || !class_bits_any(&want->classes))
 		return false;
-	if (message.len > UINT32_MAX || fold_is_needed(message))
+	numbers = class_bits_and(want->classes, set->packed);
+	if (message.len > UINT32_MAX || (class_bits_any(&numbers) && packed_possible(message)) || fold_is_needed(message))
 		return true;
-	scan_text(&s, on_any);
+	scan_patterns(&s, on_any);
 	return s.any || s.overflow;
 }

@@ -46,10 +46,17 @@ static void sum_up(struct match_set *set)
 	for (unsigned i = 0; i < blob->classes_count; i++) {
 		const struct class *class = &blob->classes[i];
 
-		if (class->shape == SHAPE_NAME)
+		if (class->shape == SHAPE_NAME) {
 			class_bits_add(&set->names_only, i);
-		else if (class->span_max > set->longest)
+			continue;
+		}
+		if (class->span_max > set->longest)
 			set->longest = class->span_max;
+		if (class->alone != ALONE_NO)
+			class_bits_add(&set->unaided, i);
+		class_bits_add(packed_is(class) ? &set->packed : &set->patterned, i);
+		if (packed_is(class))
+			packed_index_add(&set->packed_index, i, class);
 	}
 }
 

@@ -6,6 +6,7 @@
 
 #include "dataplane/match/match.h"
 #include "hyperscan-rules/validate/blob.h"
+#include "hyperscan-rules/validate/packed.h"
 #include "platform/base/hash.h"
 
 #define MATCH_HITS_RAW 4096      /* proved hits of one value before overlaps are resolved */
@@ -27,6 +28,10 @@ struct match_set {
 	hs_database_t *tier_one;
 	hs_database_t *groups[BLOB_GROUPS];
 	struct class_bits group_classes[BLOB_GROUPS];
+	struct packed_index packed_index;
+	struct class_bits packed;     /* found by the scanner for numbers */
+	struct class_bits patterned;  /* found by Hyperscan */
+	struct class_bits unaided;    /* may be a hit without context, in one form or another */
 	struct class_bits names_only; /* no pattern: a column's name is all the evidence */
 	struct set_word *words;
 	unsigned words_count;

@@ -8,36 +8,37 @@
 
 static bool is_one_of(uint8_t c, const char *set)
 {
-	return c != 0 && strchr(set, c) != NULL;
+	for (; *set; set++)
+		if ((uint8_t)*set == c)
+			return true;
+	return false;
 }
+
+#define A(name) (1u << ALPHABET_##name)
+#define ALL (A(PRINT) | A(PEM))
+#define VISIBLE (ALL | A(URL))
+#define WORDS (VISIBLE | A(ALNUM) | A(HETU) | A(WORD) | A(JWT) | A(EMAIL))
+
+/* Bit n of a byte's entry: it belongs to alphabet n. */
+static const uint16_t ALPHABETS[256] = {
+	[1 ... ' '] = ALL, [0x7f] = ALL, ['"'] = ALL, ['\''] = ALL | A(EMAIL), ['<'] = ALL, ['>'] = ALL, ['`'] = ALL,
+	['0' ... '9'] = WORDS | A(DIGITS) | A(PHONE) | A(HEX) | A(IPV4) | A(IPV6),
+	['A' ... 'F'] = WORDS | A(HEX) | A(IPV6), ['G' ... 'Z'] = WORDS,
+	['a' ... 'f'] = WORDS | A(HEX) | A(IPV6), ['g' ... 'z'] = WORDS,
+	['_'] = VISIBLE | A(WORD) | A(JWT) | A(EMAIL), ['-'] = VISIBLE | A(HETU) | A(WORD) | A(JWT) | A(EMAIL),
+	['+'] = VISIBLE | A(HETU) | A(EMAIL), ['.'] = VISIBLE | A(JWT) | A(EMAIL) | A(IPV4) | A(IPV6), [':'] = VISIBLE | A(IPV6),
+	['@'] = VISIBLE | A(EMAIL), ['%'] = VISIBLE | A(EMAIL), ['!'] = VISIBLE | A(EMAIL), ['#'] = VISIBLE | A(EMAIL),
+	['$'] = VISIBLE | A(EMAIL), ['^'] = VISIBLE | A(EMAIL), ['~'] = VISIBLE | A(EMAIL),
+	['&'] = VISIBLE, ['('] = VISIBLE, [')'] = VISIBLE, ['*'] = VISIBLE, [','] = VISIBLE, ['/'] = VISIBLE, [';'] = VISIBLE, ['='] = VISIBLE,
+	['?'] = VISIBLE, ['['] = VISIBLE, ['\\'] = VISIBLE, [']'] = VISIBLE, ['{'] = VISIBLE, ['|'] = VISIBLE, ['}'] = VISIBLE,
+	[0x80 ... 0xff] = VISIBLE | A(EMAIL),
+};
+
+_Static_assert(ALPHABET_COUNT <= 16, "an entry holds a bit for each alphabet");
 
 bool candidate_in_alphabet(unsigned alphabet, uint8_t c)
 {
-	switch (alphabet) {
-	case ALPHABET_DIGITS:
-	case ALPHABET_PHONE:
-		return is_digit(c);
-	case ALPHABET_ALNUM:
-		return is_alnum(c);
-	case ALPHABET_HEX:
-		return hex_value(c) >= 0;
-	case ALPHABET_HETU:
-		return is_alnum(c) || c == '+' || c == '-';
-	case ALPHABET_WORD:
-		return is_alnum(c) || c == '_' || c == '-';
-	case ALPHABET_JWT:
-		return is_alnum(c) || c == '_' || c == '-' || c == '.';
-	case ALPHABET_EMAIL:
-		return is_alnum(c) || c >= 0x80 || is_one_of(c, "@._%+-'!#$^~");
-	case ALPHABET_IPV4:
-		return is_digit(c) || c == '.';
-	case ALPHABET_IPV6:
-		return hex_value(c) >= 0 || c == ':' || c == '.';
-	case ALPHABET_URL:
-		return c > 0x20 && c != 0x7f && !is_one_of(c, "\"'<>`");
-	default:
-		return c != 0;
-	}
+	return ALPHABETS[c] >> (alphabet & 15) & 1;
 }
 
 /* The byte before `at` and the one before that, 0 where the text begins. */

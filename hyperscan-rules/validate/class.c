@@ -18,6 +18,7 @@ void class_encode(const struct class *c, struct writer *out)
 	writer_u8(out, c->mask_kind);
 	writer_u8(out, c->priority);
 	writer_u8(out, c->case_fold);
+	writer_u8(out, c->digits_min);
 	writer_be16(out, c->length_min);
 	writer_be16(out, c->length_max);
 	writer_be16(out, c->span_max);
@@ -76,6 +77,7 @@ bool class_decode(struct reader *in, struct class *c)
 	c->mask_kind = read_below(in, 16);
 	c->priority = reader_u8(in);
 	c->case_fold = read_below(in, 2);
+	c->digits_min = reader_u8(in);
 	c->length_min = reader_be16(in);
 	c->length_max = reader_be16(in);
 	c->span_max = reader_be16(in);

@@ -91,6 +91,7 @@ struct class {
 	char unions[CLASS_ALIASES][CLASS_NAME_BYTES];
 	uint8_t validator, shape, alphabet, alone, form, mask_kind, priority;
 	uint8_t case_fold;          /* letters of the packed candidate are folded to upper case */
+	uint8_t digits_min;         /* of a packed candidate: at least so many are digits */
 	uint16_t length_min, length_max; /* packed characters, or bytes of a run */
 	uint16_t span_max;               /* bytes of the candidate with its separators */
 	char separators[CLASS_SEPARATORS]; /* NUL terminated */
