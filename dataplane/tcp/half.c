@@ -29,7 +29,7 @@ void tcp_half_close(struct tcp_half *half, enum tcp_state_event event)
 	tcp_recovery_clear(&half->recovery, pool);
 	half->send.cursor = NULL;
 	half->ack_now = half->retransmit_now = half->probe_now = false;
-	half->window_probe_now = half->keepalive_now = false;
+	half->window_probe_now = half->keepalive_now = half->reset_queued = false;
 	for (unsigned i = 0; i < TCP_TIMER_COUNT; i++)
 		tcp_timer_stop(half, i);
 }
@@ -133,7 +133,7 @@ size_t tcp_send_space(const struct tcp_half *half)
 	const struct tcp_send *s = &half->send;
 	const struct tcp_pool *pool = tcp_pair_of(half)->pool;
 
-	if (!tcp_established(half) || !tcp_state_can_send(half->state) || s->fin_queued)
+	if (!tcp_established(half) || !tcp_state_can_send(half->state) || s->fin_queued || half->reset_queued)
 		return 0;
 	if (s->queue.bytes >= s->limit_bytes || pool->free_count <= pool->reserve)
 		return 0;

@@ -196,9 +196,11 @@ static unsigned take_reset(struct tcp_half *half, const struct tcp_segment *s, u
 {
 	if (s->seq != half->receive.next)
 		return drop(half, tcp_half_challenge(half, now_us));
-	half->was_reset = true;
+	/* 3.10.7.4: with both FINs exchanged it is only the end, and no reason to disturb the other side, which may still be
+	 * passing on what came before. */
+	half->was_reset = half->state != TCP_CLOSING && half->state != TCP_LAST_ACK && half->state != TCP_TIME_WAIT;
 	tcp_half_close(half, TCP_ON_RESET);
-	return TCP_EVENT_RESET;
+	return half->was_reset ? TCP_EVENT_RESET : 0;
 }
 
 /* RFC 5961 5 and RFC 9293 3.10.7.4. */

@@ -354,6 +354,11 @@ static void output_synchronized(struct output *o)
 		send_new(o, pipe);
 		probe_tail(o);
 	}
+	if (half->reset_queued && half->send.next == tcp_send_end(&half->send)) {
+		tcp_half_abort(half);
+		output_reset(o);
+		return;
+	}
 	probe_peer(o);
 	output_ack(o);
 }

@@ -176,6 +176,20 @@ void tcp_pair_abort(struct tcp_pair *pair, enum tcp_side side)
 	tcp_half_abort(&pair->half[side]);
 }
 
+void tcp_pair_abort_behind(struct tcp_pair *pair, enum tcp_side side, uint64_t now_us)
+{
+	struct tcp_half *half = &pair->half[side];
+
+	if (half->reset_queued || half->state == TCP_CLOSED)
+		return;
+	if (!tcp_established(half) || half->send.queue.bytes == 0) {
+		tcp_half_abort(half);
+		return;
+	}
+	half->reset_queued = true;
+	tcp_timer_start(half, TCP_TIMER_LINGER, now_us + TCP_ABORT_WAIT_US);
+}
+
 void tcp_pair_release(struct tcp_pair *pair)
 {
 	for (unsigned side = 0; side < 2; side++) {

@@ -13,8 +13,8 @@
  *   per turn         for every segment: tcp_pair_input; then reads and writes; then tcp_pair_output for both sides; and
  *                    tcp_pair_timer when tcp_pair_deadline_us is due. The deadline may have changed after any call.
  *   closing          a FIN in order: tcp_read_closed; the caller answers with tcp_send_close on the other half when all
- *                    is written. A RST or a dead peer: tcp_was_reset; the caller then calls tcp_pair_abort on the OTHER
- *                    side (what the peer sent before its RST is still readable and may be passed on first).
+ *                    is written. A RST or a dead peer: tcp_was_reset, tcp_timed_out; the caller then passes on what the peer
+ *                    had sent before, as far as it may, and calls tcp_pair_abort_behind on the OTHER side.
  *   tcp_pair_done    both halves are CLOSED and have nothing to send: tcp_pair_release and forget. TIME-WAIT counts as
  *                    not done; it is short (config). A new SYN on the same 4-tuple is TCP_EVENT_REOPEN: the caller
  *                    releases the pair and opens a new one with the same segment.
@@ -118,6 +118,7 @@ struct tcp_half {
 	bool timestamps, sack, window_scale; /* agreed */
 	bool ack_now;             /* an ACK must go out with the next output */
 	bool reset_now;           /* a RST must go out, with `reset_seq` */
+	bool reset_queued;        /* a RST follows what is queued */
 	bool aborted;             /* by us: whatever the peer still sends is answered with a RST */
 	bool was_reset;           /* a valid RST came */
 	bool timed_out;           /* the peer stopped answering */
@@ -188,6 +189,11 @@ bool tcp_pair_done(const struct tcp_pair *pair);
 
 /* Drops what `side` still had to send and sends a RST there with the next output. */
 void tcp_pair_abort(struct tcp_pair *pair, enum tcp_side side);
+
+/* As tcp_pair_abort, but the RST follows what is queued, once that was sent (as it would without us); at the latest after
+ * TCP_ABORT_WAIT_US. No more writes. May be called again. */
+void tcp_pair_abort_behind(struct tcp_pair *pair, enum tcp_side side, uint64_t now_us);
+#define TCP_ABORT_WAIT_US 10000000ull
 
 /* Gives all chunks back. The pair is then CLOSED on both sides. May be called at any time. */
 void tcp_pair_release(struct tcp_pair *pair);

@@ -153,6 +153,10 @@ static unsigned linger_due(struct tcp_half *half, uint64_t now_us)
 		tcp_half_close(half, TCP_ON_EXPIRED);
 		return 0;
 	}
+	if (half->reset_queued) {
+		tcp_half_abort(half);
+		return 0;
+	}
 	if (config->keepalive_idle_us == 0 || !tcp_state_synchronized(half->state))
 		return 0;
 	if (now_us < idle_until || half->send.next != half->send.una) {

@@ -89,7 +89,7 @@ static void relay(struct stage *s)
 		if (tcp_read_closed(from))
 			tcp_send_close(to);
 		if (tcp_was_reset(from) || tcp_timed_out(from))
-			tcp_pair_abort(&s->pair, !side);
+			tcp_pair_abort_behind(&s->pair, !side, s->now_us);
 	}
 }
 

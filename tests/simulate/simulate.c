@@ -113,7 +113,7 @@ static void relay(struct world *w, unsigned side)
 	if (tcp_read_closed(from))
 		tcp_send_close(to);
 	if (tcp_was_reset(from) || tcp_timed_out(from))
-		tcp_pair_abort(&w->pair, !side);
+		tcp_pair_abort_behind(&w->pair, !side, w->now_us);
 }
 
 static void pair_turn(struct world *w)

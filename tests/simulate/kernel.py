@@ -1,0 +1,260 @@
+#!/usr/bin/python3
+"""Two Linux kernels with the pair between them: namespaces, veth, a bad wire, real sockets.
+
+usage: kernel.py BRIDGE [--bytes N] [--case NAME]
+
+Prints TAP. Exits 77 (skip) without root. Every case sends N bytes each way at once, checks them, closes, and then looks at
+how both ends and the bridge were left.
+"""
+import argparse
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+TAG = "tcpk%d" % (os.getpid() % 10000)
+A, B = TAG + "a", TAG + "b"
+CLIENT, SERVER = "10.231.7.1", "10.231.7.2"
+
+# Impairment is loss, reordering, duplication, corruption (parts per million) and delay (microseconds), in each direction
+# of each of the two wires.
+CASES = {
+    "clean": {},
+    "loss": {"impair": (20000, 100000, 10000, 0, 300)},
+    "heavy-loss": {"impair": (100000, 0, 0, 0, 200), "share": 0.01},
+    "no-sack": {"impair": (10000, 0, 0, 0, 200), "sysctl": {"tcp_sack": 0}, "share": 0.2},
+    "no-timestamps": {"impair": (10000, 20000, 0, 0, 200), "sysctl": {"tcp_timestamps": 0}},
+    "no-scaling": {"impair": (10000, 0, 0, 0, 200), "sysctl": {"tcp_window_scaling": 0}, "share": 0.3},
+    "bare": {
+        "impair": (10000, 0, 0, 0, 200),
+        "sysctl": {"tcp_window_scaling": 0, "tcp_sack": 0, "tcp_timestamps": 0},
+        "share": 0.2,
+    },
+    "corrupt": {"impair": (10000, 0, 0, 10000, 200), "share": 0.5},
+    "copy": {"impair": (10000, 0, 0, 0, 200), "mode": "copy"},
+    "tiny-buffers": {"buffers": 4096, "share": 0.05},
+}
+
+
+def sh(text, check=True):
+    return subprocess.run(text, shell=True, check=check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+
+def set_up():
+    for ns, dev, address in ((A, TAG + "p0", CLIENT), (B, TAG + "p1", SERVER)):
+        sh(f"ip netns add {ns}")
+        sh(f"ip link add {dev} type veth peer name eth0 netns {ns}")
+        sh(f"ip -n {ns} addr add {address}/24 dev eth0")
+        sh(f"ip -n {ns} link set eth0 up; ip -n {ns} link set lo up; ip link set {dev} up")
+        sh(f"ip netns exec {ns} ethtool -K eth0 tx off rx off tso off gso off gro off")
+        sh(f"ethtool -K {dev} tx off rx off tso off gso off gro off")
+        sh(f"sysctl -qw net.ipv6.conf.{dev}.disable_ipv6=1", check=False)
+
+
+def tear_down():
+    for ns, dev in ((A, TAG + "p0"), (B, TAG + "p1")):
+        sh(f"ip link del {dev}", check=False)
+        sh(f"ip netns del {ns}", check=False)
+
+
+def in_namespace(ns, function, *arguments):
+    """Runs function in a child inside the namespace; the result comes back through a pipe."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        try:
+            fd = os.open(f"/var/run/netns/{ns}", os.O_RDONLY)
+            import ctypes
+            if ctypes.CDLL(None, use_errno=True).setns(fd, 0x40000000) != 0:
+                raise OSError("setns")
+            out = str(function(*arguments))
+        except BaseException as e:  # the parent wants to know, whatever it was
+            out = "error: %r" % (e,)
+        os.write(write, out.encode())
+        os._exit(0)
+    os.close(write)
+    return pid, read
+
+
+def stream(seed, size):
+    block = hashlib.shake_128(seed).digest(1 << 20)
+    sent = 0
+    while sent < size:
+        part = block[: min(len(block), size - sent)]
+        yield part
+        sent += len(part)
+
+
+def exchange(conn, mine, theirs, size, buffers):
+    if buffers:
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffers)
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffers)
+    conn.settimeout(120)
+    trouble = []
+
+    def send():
+        try:
+            for part in stream(mine, size):
+                conn.sendall(part)
+            conn.shutdown(socket.SHUT_WR)
+        except OSError as e:
+            trouble.append("send: %r" % e)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    want, got = hashlib.sha256(), hashlib.sha256()
+    for part in stream(theirs, size):
+        want.update(part)
+    count = 0
+    try:
+        while True:
+            data = conn.recv(1 << 18)
+            if not data:
+                break
+            count += len(data)
+            got.update(data)
+    except OSError as e:
+        trouble.append("recv: %r" % e)
+    thread.join()
+    conn.close()
+    if trouble:
+        return "; ".join(trouble) + " after %d bytes" % count
+    if count != size or want.digest() != got.digest():
+        return "got %d of %d bytes, or others" % (count, size)
+    return "ok"
+
+
+def serve(size, buffers):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((SERVER, 5432))
+    s.listen(16)
+    s.settimeout(60)
+    conn, _ = s.accept()
+    return exchange(conn, b"server", b"client", size, buffers)
+
+
+def connect(size, buffers):
+    time.sleep(0.3)
+    conn = socket.create_connection((SERVER, 5432), timeout=60)
+    return exchange(conn, b"client", b"server", size, buffers)
+
+
+def refused():
+    try:
+        socket.create_connection((SERVER, 9), timeout=5)
+    except ConnectionRefusedError:
+        return "ok"
+    except OSError as e:
+        return "%r" % e
+    return "connected"
+
+
+def echo_server(count):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((SERVER, 5432))
+    s.listen(256)
+    s.settimeout(60)
+    for _ in range(count):
+        conn, _ = s.accept()
+        conn.sendall(conn.recv(100))
+        conn.close()  # the server closes first: TIME-WAIT is there
+    return "ok"
+
+
+def churn(count):
+    """One client port over and over: the 4-tuple is reused at once."""
+    time.sleep(0.3)
+    for i in range(count):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind((CLIENT, 40000 + i % 4))
+        s.settimeout(10)
+        try:
+            s.connect((SERVER, 5432))
+            s.sendall(b"hello %d" % i)
+            if s.recv(100) != b"hello %d" % i or s.recv(1) != b"":
+                return "wrong echo at %d" % i
+        except OSError as e:
+            return "%r at connection %d" % (e, i)
+        s.close()
+    return "ok"
+
+
+def finish(jobs):
+    out = []
+    for pid, read in jobs:
+        text = b""
+        while True:
+            part = os.read(read, 4096)
+            if not part:
+                break
+            text += part
+        os.waitpid(pid, 0)
+        out.append(text.decode())
+    return out
+
+
+def run(name, case, bridge_path, size):
+    sysctls = case.get("sysctl", {})
+    for ns in (A, B):
+        for key, value in sysctls.items():
+            sh(f"ip netns exec {ns} sysctl -qw net.ipv4.{key}={value}")
+    command = [bridge_path, TAG + "p0", TAG + "p1", case.get("mode", "move"), *map(str, case.get("impair", ()))]
+    bridge = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    bridge.stdout.readline()
+    begin = time.time()
+    try:
+        if name == "refused":
+            results = finish([in_namespace(A, refused)])
+        elif name == "reuse":
+            results = finish([in_namespace(B, echo_server, 40), in_namespace(A, churn, 40)])
+        else:
+            part = int(size * case.get("share", 1))
+            buffers = case.get("buffers")
+            results = finish([in_namespace(B, serve, part, buffers), in_namespace(A, connect, part, buffers)])
+    finally:
+        seconds = time.time() - begin
+        time.sleep(0.1)
+        bridge.send_signal(signal.SIGTERM)
+        summary = bridge.stdout.read().strip()
+        bridge.wait()
+        for ns in (A, B):
+            for key in sysctls:
+                sh(f"ip netns exec {ns} sysctl -qw net.ipv4.{key}=1")
+    good = all(r == "ok" for r in results) and summary.endswith("chunks held 0")
+    return good, "%.1f s; %s; %s" % (seconds, " / ".join(results), summary)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bridge")
+    parser.add_argument("--bytes", type=int, default=20_000_000)
+    parser.add_argument("--case")
+    args = parser.parse_args()
+    if os.geteuid() != 0:
+        print("1..0 # SKIP needs root")
+        return 0
+    cases = {"refused": {}, "reuse": {}, **CASES}
+    if args.case:
+        cases = {args.case: cases[args.case]}
+    print("1..%d" % len(cases))
+    failed = 0
+    try:
+        set_up()
+        for number, (name, case) in enumerate(cases.items(), 1):
+            good, text = run(name, case, args.bridge, args.bytes)
+            failed += not good
+            print("%s %d - %s: %s" % ("ok" if good else "not ok", number, name, text), flush=True)
+    finally:
+        tear_down()
+    return 1 if failed else 0
+
+
+sys.exit(main())
