@@ -144,7 +144,7 @@ static bool request_record(struct approvals *as, struct approval *a)
 struct approval *approvals_request(struct approvals *as, const struct approval_command *c, struct approval_clock now,
 				   char say[APPROVAL_SAY_BYTES])
 {
-	struct approval *a;
+	struct approval *a = NULL;
 	uint8_t hash[32];
 	char groups[200];
 
