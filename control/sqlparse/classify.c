@@ -83,6 +83,7 @@ bool walk_text(struct walk *w, const char *text)
 	struct pg_lex_summary summary;
 	struct env *env = w->env;
 	enum verb verb = w->verb;
+	struct copy_shape copy = w->facts->copy;
 	const PgQuery__ParseResult *tree = NULL;
 
 	if (w->depth < CODE_DEPTH_MAX && pg_lex_scan(bytes_str(text), (struct hash_key){ 0 }, &summary))
@@ -97,6 +98,7 @@ bool walk_text(struct walk *w, const char *text)
 	w->depth--;
 	w->env = env;
 	w->verb = verb;
+	w->facts->copy = copy; /* the stream of an inner COPY is not the client's */
 	return true;
 }
 

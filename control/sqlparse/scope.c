@@ -64,21 +64,30 @@ static bool same_size(const struct columns *x, const struct columns *y)
 	return true;
 }
 
+static bool inside_recursion(const struct env *e)
+{
+	for (; e; e = e->outer)
+		if (e->columns_busy && e->recursive)
+			return true;
+	return false;
+}
+
 /* A recursive expression may flow into itself: what is known grows until it stays the same. Sets only grow, so equal
- * sizes are equal sets. */
+ * sizes are equal sets. Inside another one a single round has to do, or the rounds would multiply. */
 static void work_out(struct scope *s, struct env *e)
 {
 	enum { ROUNDS = 6 };
 	struct columns *known = arena_alloc(s->arena, 1, sizeof *known);
+	int rounds = inside_recursion(e) ? 1 : ROUNDS;
 	bool stable = false;
 
 	e->columns = known;
 	e->columns_busy = true;
-	for (int round = 0; round < ROUNDS && !stable; round++) {
+	for (int round = 0; round < rounds && !stable; round++) {
 		struct columns next = query_columns(s->arena, tree_of(e->cte->ctequery), e->inside, NULL);
 
 		columns_rename(&next, e->cte->aliascolnames, e->cte->n_aliascolnames);
-		stable = !e->recursive || (round > 0 && same_size(&next, known));
+		stable = !e->recursive || same_size(&next, known);
 		*known = next;
 	}
 	known->loose |= !stable;
