@@ -303,7 +303,8 @@ void node_fetch(struct node *n)
 {
 	struct identity_fetch fetch;
 
-	while (n->identity && identity_wants_fetch(n->identity, node_identity_clock(n), &fetch)) {
+	/* Without the helper there is nobody to ask; asking all the same would count as a failure and start the pause. */
+	while (n->identity && egress_client_fd(n->egress) >= 0 && identity_wants_fetch(n->identity, node_identity_clock(n), &fetch)) {
 		if (!egress_client_get(n->egress, fetch.id, fetch.url, fetch.ca, node_mono_ms(n)))
 			(void)identity_fetched(n->identity, fetch.id, 0, (struct bytes){ 0 }, node_identity_clock(n));
 	}
