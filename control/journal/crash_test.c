@@ -178,53 +178,38 @@ static void no_acknowledged_record_is_lost_by_kill(void **state)
 
 /* --- a full volume ------------------------------------------------------------------------------------------------------ */
 
-static void full_volume_stops_within_one_commit_and_resumes(void **state)
+/* Fills the batch with messages and commits, until something else than JOURNAL_OK; `*seen` collects the levels as bits. */
+static enum journal_status fill_up(struct journal *j, uint64_t *position, unsigned *seen)
 {
-	struct journal_config config = config_of(dir);
-	char err[JOURNAL_ERROR_BYTES];
-	struct journal_state st;
-	uint64_t acked = 0, position = 0;
 	enum journal_status status = JOURNAL_OK;
-	struct journal *j;
-	bool alarm = false, no_sessions = false;
+	struct journal_state st;
 
-	if (mount("sluice-journal-test", dir, "tmpfs", 0, "size=40m") != 0) {
-		print_message("not allowed to mount: skipped\n");
-		skip();
-	}
-	config.preallocate = false;
-	j = journal_open(&config, FIXTURE_TIME, err);
-	assert_non_null(j);
 	while (status == JOURNAL_OK) {
 		for (unsigned n = 0; n < 200 && status == JOURNAL_OK && journal_has_room(j, 1, 8192); n++) {
-			status = one_message(j, position);
-			position += status == JOURNAL_OK;
+			status = one_message(j, *position);
+			*position += status == JOURNAL_OK;
 		}
 		if (status == JOURNAL_OK)
 			status = journal_commit(j, FIXTURE_TIME);
-		if (status == JOURNAL_OK)
-			acked = position;
 		journal_state(j, &st);
-		alarm |= st.level == JOURNAL_LEVEL_ALARM;
-		no_sessions |= st.level == JOURNAL_LEVEL_NO_SESSIONS;
+		*seen |= 1u << st.level;
 	}
-	/* The level refuses ordinary records first; the vital ones go on to the very end. */
-	assert_int_equal(status, JOURNAL_NO_SPACE);
-	assert_true(alarm && no_sessions);
-	assert_int_equal(st.level, JOURNAL_LEVEL_FULL);
-	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
-	acked = position;
-	for (status = JOURNAL_OK; status == JOURNAL_OK;) {
-		char text[4096];
-		struct writer w = writer_of(text, sizeof text);
-		struct bytes record = fixture_record(&w, 1, position, NULL);
-		uint64_t index;
+	return status;
+}
 
-		status = JOURNAL_OK;
-		while (status == JOURNAL_OK && journal_has_room(j, 1, record.len)) {
-			status = journal_append_vital(j, record, &index);
-			w = writer_of(text, sizeof text);
-			record = fixture_record(&w, 1, ++position, NULL);
+/* The same with vital records only; the last position that a commit confirmed. */
+static uint64_t fill_vital(struct journal *j, uint64_t position)
+{
+	enum journal_status status = JOURNAL_OK;
+	uint64_t acked = position, index;
+
+	while (status == JOURNAL_OK) {
+		for (unsigned n = 0; n < 200 && status == JOURNAL_OK && journal_has_room(j, 1, 8192); n++) {
+			char text[4096];
+			struct writer w = writer_of(text, sizeof text);
+
+			status = journal_append_vital(j, fixture_record(&w, 1, position, NULL), &index);
+			position += status == JOURNAL_OK;
 		}
 		if (status == JOURNAL_OK)
 			status = journal_commit(j, FIXTURE_TIME);
@@ -232,38 +217,67 @@ static void full_volume_stops_within_one_commit_and_resumes(void **state)
 			acked = position;
 	}
 	assert_int_equal(status, JOURNAL_STOPPED);
-	assert_non_null(strstr(journal_stopped(j), "full"));
-	{
-		char text[4096];
-		struct writer w = writer_of(text, sizeof text);
-		uint64_t index;
+	return acked;
+}
 
-		assert_int_equal(journal_append_vital(j, fixture_record(&w, 1, 0, NULL), &index), JOURNAL_STOPPED);
-		assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_STOPPED);
-		assert_null(journal_archive(j));
-	}
-	journal_close(j);
-	assert_int_equal(mount("sluice-journal-test", dir, "tmpfs", MS_REMOUNT, "size=80m"), 0);
-	j = journal_open(&config, FIXTURE_TIME, err);
-	if (!j)
-		print_error("%s\n", err);
+static void assert_stopped(struct journal *j)
+{
+	char text[4096];
+	struct writer w = writer_of(text, sizeof text);
+	uint64_t index;
+
+	assert_non_null(strstr(journal_stopped(j), "full"));
+	assert_int_equal(journal_append_vital(j, fixture_record(&w, 1, 0, NULL), &index), JOURNAL_STOPPED);
+	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_STOPPED);
+	assert_null(journal_archive(j));
+}
+
+static void assert_resumes(const struct journal_config *config, uint64_t acked)
+{
+	char err[JOURNAL_ERROR_BYTES];
+	struct journal *j = journal_open(config, FIXTURE_TIME, err);
+	struct verify_options o = { .dir = dir };
+	struct verify_summary s;
+	struct journal_state st;
+
 	assert_non_null(j);
 	journal_state(j, &st);
 	assert_int_equal(st.size, acked);
-	for (position = st.size; position < acked + 500; position++) {
+	for (uint64_t position = st.size; position < acked + 500; position++) {
 		if (!journal_has_room(j, 1, 8192))
 			assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
 		assert_int_equal(one_message(j, position), JOURNAL_OK);
 	}
 	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
 	journal_close(j);
-	{
-		struct verify_options o = { .dir = dir };
-		struct verify_summary s;
+	assert_true(verify_journal(&o, &s));
+	assert_int_equal(s.size, acked + 500);
+}
 
-		assert_true(verify_journal(&o, &s));
-		assert_int_equal(s.size, acked + 500);
+static void full_volume_stops_within_one_commit_and_resumes(void **state)
+{
+	struct journal_config config = config_of(dir);
+	char err[JOURNAL_ERROR_BYTES];
+	uint64_t position = 0, acked;
+	unsigned seen = 0;
+	struct journal *j;
+
+	if (mount("sluice-journal-test", dir, "tmpfs", 0, "size=40m") != 0) {
+		print_message("not allowed to mount: skipped\n");
+		skip();
 	}
+	j = journal_open(&config, FIXTURE_TIME, err);
+	assert_non_null(j);
+	/* The level refuses ordinary records first; the vital ones go on to the very end. */
+	assert_int_equal(fill_up(j, &position, &seen), JOURNAL_NO_SPACE);
+	for (enum journal_level level = JOURNAL_LEVEL_OK; level <= JOURNAL_LEVEL_FULL; level++)
+		assert_true(seen >> level & 1);
+	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
+	acked = fill_vital(j, position);
+	assert_stopped(j);
+	journal_close(j);
+	assert_int_equal(mount("sluice-journal-test", dir, "tmpfs", MS_REMOUNT, "size=80m"), 0);
+	assert_resumes(&config, acked);
 	assert_int_equal(umount(dir), 0);
 }
 

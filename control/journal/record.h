@@ -41,6 +41,10 @@ const char *record_decode(struct record_codec *c, struct bytes stored, uint8_t *
 bool record_chunk_encode(struct record_codec *c, struct bytes payload, struct writer *out);
 const char *record_chunk_decode(struct record_codec *c, struct bytes stored, struct writer *out);
 
+/* `dir` of a payload chunk: what the client sent, and what was delivered to it. */
+#define RECORD_DIR_IN "in"
+#define RECORD_DIR_OUT "out"
+
 /* One element of the record's `pl` array: {"c":key,"dir":dir,"h":hex,"i":number,"len":len}. `number` counts the chunks of
  * the session from 0. Written as a value: call it inside an open array. */
 void record_chunk_put(struct jcs *j, const char *dir, uint64_t number, const struct record_chunk *chunk);

@@ -1,0 +1,8 @@
+/* bundle_text.h: the fixed texts of a bundle. The shell commands stand once, in VERIFY.md; verify.sh is made of its code blocks. */
+#ifndef CONTROL_EXPORT_BUNDLE_TEXT_H
+#define CONTROL_EXPORT_BUNDLE_TEXT_H
+
+extern const char bundle_verify_md[]; /* what follows the header with the values of this bundle */
+extern const char bundle_incl_sh[];
+
+#endif

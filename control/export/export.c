@@ -1,0 +1,367 @@
+/* A bundle in one pass over the records that match. Order: the checkpoint is chosen and verified, and the stored hashes are shown to
+ * lead to its root, before the first file is written; then record by record: bytes, proof (checked against the root as it is
+ * made), payload; then tiles, keys and texts; the manifest last.
+ */
+#include "control/export/export.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "control/export/bundle.h"
+#include "control/export/bundle_text.h"
+#include "control/journal/base64.h"
+#include "control/journal/jcs_read.h"
+#include "control/journal/proof.h"
+#include "control/journal/tiles.h"
+
+#define PROOFS_DEFAULT 100000u
+#define SCAN_BUDGET 65536u
+
+struct job {
+	struct archive *archive;
+	const struct export_request *request;
+	struct export_result *result;
+	struct archive_filter filter;
+	struct bundle bundle;
+	struct checkpoint checkpoint;
+	uint8_t note[CHECKPOINT_BYTES_MAX];
+	size_t note_len;
+	char *err;
+};
+
+__attribute__((format(printf, 2, 3))) static bool fail(struct job *job, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(job->err, EXPORT_ERROR_BYTES, format, args);
+	va_end(args);
+	return false;
+}
+
+static bool write_failed(struct job *job, const char *name)
+{
+	return fail(job, "%s/%s: %s", "the bundle", name, strerror(errno));
+}
+
+/* The line of records.jsonl. */
+static struct bytes line_of(uint64_t index, struct bytes record, struct writer *out)
+{
+	char head[40];
+
+	snprintf(head, sizeof head, "{\"idx\":%llu", (unsigned long long)index);
+	writer_str(out, head);
+	if (record.len > 2)
+		writer_u8(out, ',');
+	writer_bytes(out, record.base + 1, record.len - 1);
+	writer_u8(out, '\n');
+	return writer_done(out);
+}
+
+bool export_jsonl(struct archive *a, const struct archive_filter *filter, bool (*write)(void *ctx, struct bytes line), void *ctx,
+		  char err[EXPORT_ERROR_BYTES])
+{
+	static _Thread_local uint8_t line[RECORD_BYTES_MAX + 64];
+	uint64_t index = 0;
+	struct bytes record;
+	const char *why;
+
+	err[0] = 0;
+	for (;;) {
+		struct writer w = writer_of(line, sizeof line);
+
+		switch (archive_search(a, filter, &index, SCAN_BUDGET, &record, &why)) {
+		case ARCHIVE_MORE:
+			continue;
+		case ARCHIVE_END:
+			return true;
+		case ARCHIVE_BROKEN:
+			snprintf(err, EXPORT_ERROR_BYTES, "%s", why);
+			return false;
+		case ARCHIVE_FOUND:
+			break;
+		}
+		if (record.len < 2 || !write(ctx, line_of(index++, record, &w))) {
+			snprintf(err, EXPORT_ERROR_BYTES, "the output takes no more");
+			return false;
+		}
+	}
+}
+
+/* --- the checkpoint --------------------------------------------------------------------------------------------------- */
+
+static bool choose_checkpoint(struct job *job)
+{
+	struct merkle_source source = archive_source(job->archive);
+	struct merkle_hash root;
+	struct bytes note;
+	const char *wrong;
+	uint64_t size;
+
+	if (!archive_checkpoint(job->archive, 1, archive_size(job->archive), &size, &note) || note.len > sizeof job->note)
+		return fail(job, "no checkpoint is published yet: nothing can be proven");
+	if (job->filter.to > size)
+		return fail(job, "records from %llu on are not under a published checkpoint yet: wait a second", (unsigned long long)size);
+	memcpy(job->note, note.base, note.len);
+	job->note_len = note.len;
+	wrong = checkpoint_verify(note, job->request->keys, &job->checkpoint);
+	if (wrong)
+		return fail(job, "the newest checkpoint is %s", wrong);
+	if (!merkle_root_at(&source, size, &root) || !merkle_equal(&root, &job->checkpoint.root))
+		return fail(job, "the stored hashes do not lead to the newest checkpoint's root: run journal verify");
+	if (!job->filter.to)
+		job->filter.to = size;
+	job->result->checkpoint_size = size;
+	return true;
+}
+
+/* --- records ---------------------------------------------------------------------------------------------------------- */
+
+static bool chunk_write(struct job *job, const struct record_chunk *chunk)
+{
+	char name[16 + 64 + 1], path[sizeof job->bundle.dir + 128];
+	struct writer w = writer_of(name, sizeof name - 1);
+	struct bytes stored;
+	struct stat st;
+	const char *wrong = archive_chunk_stored(job->archive, chunk->key, chunk->hash, &stored);
+
+	if (wrong)
+		return fail(job, "%s", wrong);
+	writer_str(&w, "chunks/");
+	hex_write(&w, bytes_of(chunk->hash, sizeof chunk->hash));
+	name[w.len] = 0;
+	/* The same bytes may be the payload of several records. */
+	snprintf(path, sizeof path, "%s/%s", job->bundle.dir, name);
+	if (stat(path, &st) == 0)
+		return true;
+	job->result->chunks++;
+	return bundle_file(&job->bundle, name, stored) || write_failed(job, name);
+}
+
+static bool payload_write(struct job *job, struct bytes record)
+{
+	struct jcs_value list = jcs_get(jcs_value_of(record), "pl"), element;
+	struct record_chunk chunk;
+	struct bytes dir;
+	uint64_t number;
+	size_t at = 0;
+
+	while (jcs_next(list, &at, NULL, &element))
+		if (record_chunk_read(&element, &chunk, &dir, &number) && !chunk_write(job, &chunk))
+			return false;
+	return true;
+}
+
+static bool record_write(struct job *job, uint64_t index, struct bytes record)
+{
+	static _Thread_local uint8_t line[RECORD_BYTES_MAX + 64], proof[PROOF_BYTES_MAX];
+	struct writer line_w = writer_of(line, sizeof line), proof_w = writer_of(proof, sizeof proof);
+	char name[64];
+	const char *wrong;
+
+	if (!bundle_stream_write(&job->bundle, line_of(index, record, &line_w)))
+		return write_failed(job, "records.jsonl");
+	snprintf(name, sizeof name, "proofs/entry-%llu.json", (unsigned long long)index);
+	if (!bundle_file(&job->bundle, name, record))
+		return write_failed(job, name);
+	if (!payload_write(job, record))
+		return false;
+	wrong = archive_proof(job->archive, index, bytes_of(job->note, job->note_len), &proof_w);
+	if (wrong)
+		return fail(job, "record %llu: %s", (unsigned long long)index, wrong);
+	snprintf(name, sizeof name, "proofs/%llu.tlog-proof", (unsigned long long)index);
+	return bundle_file(&job->bundle, name, writer_done(&proof_w)) || write_failed(job, name);
+}
+
+static bool records_write(struct job *job)
+{
+	unsigned max = job->request->proofs_max ? job->request->proofs_max : PROOFS_DEFAULT;
+	struct export_result *result = job->result;
+	uint64_t index = 0;
+	struct bytes record;
+	const char *why;
+
+	if (!bundle_stream_open(&job->bundle, "records.jsonl"))
+		return write_failed(job, "records.jsonl");
+	for (;; index++) {
+		enum archive_next next;
+
+		do
+			next = archive_search(job->archive, &job->filter, &index, SCAN_BUDGET, &record, &why);
+		while (next == ARCHIVE_MORE);
+		if (next == ARCHIVE_BROKEN)
+			return fail(job, "%s", why);
+		if (next == ARCHIVE_END)
+			break;
+		if (result->records == max)
+			return fail(job, "more than %u records match: take a smaller range", max);
+		if (result->records++ == 0)
+			result->first = index;
+		result->last = index;
+		if (!record_write(job, index, record))
+			return false;
+	}
+	if (!result->records)
+		return fail(job, "no record matches");
+	return bundle_stream_close(&job->bundle) || write_failed(job, "records.jsonl");
+}
+
+/* --- tiles ------------------------------------------------------------------------------------------------------------ */
+
+static bool tile_write(struct job *job, unsigned level, uint64_t number, unsigned width)
+{
+	struct merkle_source source = archive_source(job->archive);
+	struct merkle_hash hash[TILES_WIDTH];
+	char name[TILES_PATH_MAX];
+
+	for (unsigned i = 0; i < width; i++)
+		if (!source.get(source.ctx, 8 * level, number * TILES_WIDTH + i, &hash[i]))
+			return fail(job, "the hashes of a tile are not all there");
+	tiles_path((int)level, number, width, name);
+	return bundle_file(&job->bundle, name, bytes_of(hash, width * sizeof hash[0])) || write_failed(job, name);
+}
+
+static bool entries_write(struct job *job, uint64_t number, unsigned width)
+{
+	uint8_t *bundle = malloc(TILES_BUNDLE_MAX);
+	struct writer w = writer_of(bundle, bundle ? TILES_BUNDLE_MAX : 0);
+	char name[TILES_PATH_MAX];
+	bool ok = bundle != NULL;
+
+	for (unsigned i = 0; ok && i < width; i++) {
+		struct bytes record;
+
+		ok = archive_read(job->archive, number * TILES_WIDTH + i, &record) == NULL;
+		tiles_put_entry(&w, record);
+	}
+	tiles_path(TILES_ENTRIES, number, width, name);
+	ok = ok && bundle_file(&job->bundle, name, writer_done(&w));
+	free(bundle);
+	return ok || write_failed(job, name);
+}
+
+static unsigned width_of(uint64_t size, unsigned level, uint64_t number)
+{
+	uint64_t hashes = size >> (8 * level), first = number * TILES_WIDTH;
+
+	return hashes <= first ? 0 : hashes - first < TILES_WIDTH ? (unsigned)(hashes - first) : TILES_WIDTH;
+}
+
+/* Whether a bundle of all entries of a tile shows nothing that the request leaves out. */
+static bool is_whole(const struct job *job, uint64_t number, unsigned width)
+{
+	const struct archive_filter *f = &job->filter;
+	bool filtered = f->session || f->type || f->person || f->agent || f->service || f->verdict || f->since || f->until || f->text;
+
+	return !filtered && number * TILES_WIDTH >= f->from && number * TILES_WIDTH + width <= f->to;
+}
+
+static bool tiles_write_all(struct job *job)
+{
+	uint64_t size = job->checkpoint.size;
+
+	for (uint64_t n = job->result->first / TILES_WIDTH; n <= job->result->last / TILES_WIDTH; n++) {
+		unsigned width = width_of(size, 0, n);
+
+		if (!tile_write(job, 0, n, width) || (is_whole(job, n, width) && !entries_write(job, n, width)))
+			return false;
+	}
+	for (unsigned level = 1; level < 8 && size >> (8 * level); level++)
+		for (uint64_t n = 0; width_of(size, level, n); n++)
+			if (!tile_write(job, level, n, width_of(size, level, n)))
+				return false;
+	return true;
+}
+
+/* --- keys and texts --------------------------------------------------------------------------------------------------- */
+
+static bool keys_write(struct job *job)
+{
+	const struct checkpoint_keys *keys = job->request->keys;
+	char text[1024];
+	struct writer w = writer_of(text, sizeof text);
+
+	if (!checkpoint_pem_write(keys, CHECKPOINT_ED25519, &w) || !bundle_file(&job->bundle, "trust/log-ed25519.pem", writer_done(&w)))
+		return write_failed(job, "trust/log-ed25519.pem");
+	w = writer_of(text, sizeof text);
+	if (keys->has_p256 && (!checkpoint_pem_write(keys, CHECKPOINT_P256, &w) || !bundle_file(&job->bundle, "trust/log-p256.pem", writer_done(&w))))
+		return write_failed(job, "trust/log-p256.pem");
+	w = writer_of(text, sizeof text);
+	checkpoint_vkey_write(keys, &w);
+	writer_u8(&w, '\n');
+	if (!bundle_file(&job->bundle, "vkey", writer_done(&w)))
+		return write_failed(job, "vkey");
+	return bundle_file(&job->bundle, "checkpoint", bytes_of(job->note, job->note_len)) || write_failed(job, "checkpoint");
+}
+
+/* The code blocks of VERIFY.md, one after the other. */
+static void commands_of(const char *text, struct writer *out)
+{
+	static const char begin[] = "```sh\n", end[] = "```\n";
+
+	writer_str(out, "#!/bin/sh\n# The commands of VERIFY.md, in order: sh verify.sh [RECORDS|all]\n");
+	for (const char *at = strstr(text, begin); at; at = strstr(at, begin)) {
+		const char *stop;
+
+		at += sizeof begin - 1;
+		stop = strstr(at, end);
+		if (!stop)
+			return;
+		writer_bytes(out, at, (size_t)(stop - at));
+		at = stop + sizeof end - 1;
+	}
+}
+
+static bool texts_write(struct job *job)
+{
+	static _Thread_local char text[32768];
+	const struct export_result *r = job->result;
+	struct writer w = writer_of(text, sizeof text);
+	char head[1024];
+
+	snprintf(head, sizeof head,
+		 "# Evidence of %s\n\n%llu records between %llu and %llu, under the checkpoint of %llu records.\n"
+		 "`records.jsonl` is for reading; evidence are the entries and proofs under `proofs/`, the tiles and the checkpoint.\n",
+		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
+		 (unsigned long long)r->checkpoint_size);
+	writer_str(&w, head);
+	writer_str(&w, bundle_verify_md);
+	if (!bundle_file(&job->bundle, "VERIFY.md", writer_done(&w)))
+		return write_failed(job, "VERIFY.md");
+	w = writer_of(text, sizeof text);
+	commands_of(bundle_verify_md, &w);
+	if (!bundle_file(&job->bundle, "verify.sh", writer_done(&w)))
+		return write_failed(job, "verify.sh");
+	return bundle_file(&job->bundle, "incl.sh", bytes_str(bundle_incl_sh)) || write_failed(job, "incl.sh");
+}
+
+bool export_bundle(struct archive *a, const struct export_request *request, struct export_result *result,
+		   char err[EXPORT_ERROR_BYTES])
+{
+	struct job *job = calloc(1, sizeof *job);
+	bool ok;
+
+	err[0] = 0;
+	*result = (struct export_result){ 0 };
+	if (!job) {
+		snprintf(err, EXPORT_ERROR_BYTES, "out of memory");
+		return false;
+	}
+	job->archive = a;
+	job->request = request;
+	job->result = result;
+	job->filter = request->filter;
+	job->err = err;
+	ok = choose_checkpoint(job);
+	if (ok && !bundle_create(&job->bundle, request->out))
+		ok = fail(job, "%.150s cannot be made: %s", request->out, strerror(errno));
+	ok = ok && records_write(job) && tiles_write_all(job) && keys_write(job) && texts_write(job);
+	if (ok && !bundle_finish(&job->bundle, result->manifest_sha256))
+		ok = write_failed(job, "MANIFEST.sha256");
+	bundle_close(&job->bundle, ok);
+	free(job);
+	return ok;
+}

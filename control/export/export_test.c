@@ -1,0 +1,443 @@
+/* A bundle is checked by the commands that stand in its own VERIFY.md, with public tools only; after any change they fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "control/export/export.h"
+#include "control/export/replay.h"
+#include "control/journal/journal_fixture.h"
+#include "control/journal/tiles.h"
+
+#define RECORDS 700u
+
+static char dir[128], journal_dir[160], out[160], copy[170];
+static struct fixture_signer signer;
+static struct archive *archive;
+
+static int build(void **state)
+{
+	struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
+	struct journal_signer s;
+	char err[JOURNAL_ERROR_BYTES];
+	struct journal *j;
+
+	fixture_dir(dir);
+	snprintf(journal_dir, sizeof journal_dir, "%s/journal", dir);
+	snprintf(out, sizeof out, "%s/bundle", dir);
+	snprintf(copy, sizeof copy, "%s/changed", dir);
+	fixture_signer_init(&signer);
+	s = fixture_signer_journal(&signer);
+	j = journal_open(&config, FIXTURE_TIME, err);
+	if (!j || !fixture_fill(j, RECORDS, 50, FIXTURE_TIME) || !journal_publish_flush(j, &s, FIXTURE_TIME, 1000) ||
+	    !fixture_fill(j, 20, 20, FIXTURE_TIME))
+		return -1;
+	journal_close(j);
+	archive = archive_open(journal_dir, err);
+	return archive ? 0 : -1;
+}
+
+static int clean_up(void **state)
+{
+	archive_close(archive);
+	fixture_remove(dir);
+	fixture_signer_free(&signer);
+	return 0;
+}
+
+static int drop_bundle(void **state)
+{
+	fixture_remove(out);
+	fixture_remove(copy);
+	return 0;
+}
+
+static void export_to(const struct archive_filter *filter, struct export_result *result)
+{
+	struct export_request request = { .filter = *filter, .out = out, .keys = &signer.keys };
+	char err[EXPORT_ERROR_BYTES];
+	bool ok = export_bundle(archive, &request, result, err);
+
+	if (!ok)
+		print_error("%s\n", err);
+	assert_true(ok);
+}
+
+/* The code blocks of VERIFY.md, run as an auditor would, in a shell that knows nothing of us. 0 when all passed. */
+static int run_verify(const char *bundle, const char *how_many)
+{
+	pid_t child = fork();
+	int status = -1;
+
+	if (child == 0) {
+		char *const environment[] = { "PATH=/usr/bin:/bin", NULL };
+		int quiet = open("/dev/null", O_WRONLY);
+
+		if (chdir(bundle) != 0)
+			_exit(126);
+		dup2(quiet, 1);
+		dup2(quiet, 2);
+		execle("/bin/sh", "sh", "-c", "sed -n '/^```sh$/,/^```$/p' VERIFY.md | grep -v '^```' > ../commands && exec sh ../commands \"$0\"", how_many,
+		       (char *)NULL, environment);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void fresh_copy(void)
+{
+	fixture_remove(copy);
+	fixture_copy(out, copy);
+}
+
+static void change_byte(const char *name, off_t at, uint8_t mask)
+{
+	char path[300];
+	int fd;
+	uint8_t byte;
+
+	snprintf(path, sizeof path, "%s/%s", copy, name);
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		print_error("%s is not there\n", path);
+	assert_true(fd >= 0);
+	if (at < 0)
+		at += lseek(fd, 0, SEEK_END);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= mask;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
+}
+
+/* What somebody with the bundle in hand does after changing it: makes the manifest fit again. */
+static void remake_manifest(void)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		if (chdir(copy) == 0)
+			execl("/bin/sh", "sh", "-c", "rm MANIFEST.sha256; find . -type f | sed 's,^./,,' | xargs -d '\\n' sha256sum > ../m && mv ../m MANIFEST.sha256", (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void bundle_verifies_with_public_tools(void **state)
+{
+	struct archive_filter all = { 0 }, part = { .from = 250, .to = 270 };
+	struct export_result r;
+	char path[300];
+
+	export_to(&all, &r);
+	assert_int_equal(r.records, RECORDS);
+	assert_int_equal(r.checkpoint_size, RECORDS);
+	assert_int_equal(r.chunks, RECORDS / 10);
+	assert_int_equal(run_verify(out, "12"), 0);
+	snprintf(path, sizeof path, "%s/tile/entries/001", out);
+	assert_int_equal(access(path, R_OK), 0);
+	snprintf(path, sizeof path, "%s/tile/entries/002.p/188", out);
+	assert_int_equal(access(path, R_OK), 0);
+	drop_bundle(NULL);
+	export_to(&part, &r);
+	assert_int_equal(r.records, 20);
+	assert_int_equal(run_verify(out, "all"), 0);
+	/* The tile's other entries were not asked for. */
+	snprintf(path, sizeof path, "%s/tile/entries", out);
+	assert_int_not_equal(access(path, R_OK), 0);
+}
+
+static void session_alone_verifies(void **state)
+{
+	struct archive_filter one = { .session = "00000000000000000000000000000005" };
+	struct export_result r;
+
+	export_to(&one, &r);
+	assert_int_equal(r.records, 50);
+	assert_int_equal(r.first, 250);
+	assert_int_equal(r.last, 299);
+	assert_int_equal(run_verify(out, "all"), 0);
+}
+
+/* Any file, changed: the manifest. */
+static void changed_file_fails(void **state)
+{
+	static const char *const names[] = { "records.jsonl", "checkpoint", "vkey", "incl.sh", "verify.sh", "VERIFY.md", "trust/log-p256.pem", "tile/0/001.p/4",
+					     "proofs/entry-255.json", "proofs/255.tlog-proof" };
+	struct archive_filter part = { .from = 250, .to = 260 };
+	struct export_result r;
+	char path[300];
+
+	export_to(&part, &r);
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strncmp(names[i], "tile", 4) == 0)
+			continue;
+		fresh_copy();
+		/* In a comment or text where one is, so that the commands themselves still run. */
+		change_byte(names[i], 30, 0x01);
+		assert_int_not_equal(run_verify(copy, "2"), 0);
+	}
+	fresh_copy();
+	snprintf(path, sizeof path, "%s/proofs/entry-254.json", copy);
+	assert_int_equal(unlink(path), 0);
+	assert_int_not_equal(run_verify(copy, "2"), 0);
+	fresh_copy();
+	snprintf(path, sizeof path, "proofs/entry-9.json");
+	assert_int_equal(tiles_write_file(copy, path, bytes_str("{}")), 0);
+	assert_int_not_equal(run_verify(copy, "2"), 0);
+	assert_int_equal(run_verify(out, "2"), 0);
+}
+
+/* The same with a manifest made to fit: keys, signatures, tree. */
+static void forgery_with_a_fitting_manifest_fails(void **state)
+{
+	static const struct {
+		const char *name;
+		off_t at;
+		uint8_t mask;
+	} rows[] = {
+		{ "records.jsonl", 40, 1 },
+		{ "proofs/entry-255.json", 9, 1 },
+		{ "proofs/255.tlog-proof", 45, 2 }, /* a sibling hash */
+		{ "proofs/255.tlog-proof", 29, 1 }, /* the index */
+		{ "checkpoint", 28, 1 },            /* the size */
+		{ "checkpoint", 40, 2 },            /* the root */
+		{ "checkpoint", 150, 4 },           /* the Ed25519 signature */
+		{ "checkpoint", -20, 4 },           /* the P-256 signature */
+		{ "vkey", 40, 2 },
+		{ "trust/log-ed25519.pem", 50, 4 },
+		{ "trust/log-p256.pem", 90, 4 },
+		{ "tile/0/000", 255 * 32 + 3, 8 },
+	};
+	struct archive_filter part = { .from = 250, .to = 260 };
+	struct export_result r;
+	bool seen;
+
+	export_to(&part, &r);
+	fresh_copy();
+	remake_manifest();
+	assert_int_equal(run_verify(copy, "all"), 0);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		fresh_copy();
+		change_byte(rows[i].name, rows[i].at, rows[i].mask);
+		remake_manifest();
+		seen = run_verify(copy, "all") != 0;
+		if (!seen)
+			print_error("not seen: %s at %lld\n", rows[i].name, (long long)rows[i].at);
+		assert_true(seen);
+	}
+}
+
+/* Entry, tile and line rewritten together, with another record's proof: only the way to the root is left, and it fails. */
+static void swapped_records_fail(void **state)
+{
+	struct archive_filter part = { .from = 250, .to = 260 };
+	struct export_result r;
+	pid_t child;
+	int status;
+
+	export_to(&part, &r);
+	fresh_copy();
+	child = fork();
+	if (child == 0) {
+		static const char script[] =
+			"cd proofs && mv entry-251.json t && mv entry-252.json entry-251.json && mv t entry-252.json && cd .. && "
+			"while read -r i; do printf '{\"idx\":%s,' $i; tail -c +2 proofs/entry-$i.json; echo; done > records.jsonl <<X\n"
+			"250\n251\n252\n253\n254\n255\n256\n257\n258\n259\nX\n"
+			"for p in '251 252' '252 251'; do set -- $p; { printf '\\000'; cat proofs/entry-$1.json; } | sha256sum | cut -c1-64 | xxd -r -p | "
+			"dd of=tile/0/000 bs=32 seek=$1 conv=notrunc 2>/dev/null; done";
+
+		if (chdir(copy) == 0)
+			execl("/bin/sh", "sh", "-c", script, (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	remake_manifest();
+	assert_int_not_equal(run_verify(copy, "all"), 0);
+}
+
+static void damaged_journal_gives_no_bundle(void **state)
+{
+	struct export_request request = { .filter = { 0 }, .out = out, .keys = &signer.keys };
+	char damaged[180], path[300], err[EXPORT_ERROR_BYTES];
+	struct export_result r;
+	struct archive *a;
+	uint8_t *content;
+	struct stat st;
+	int fd;
+
+	snprintf(damaged, sizeof damaged, "%s/damaged", dir);
+	fixture_copy(journal_dir, damaged);
+	snprintf(path, sizeof path, "%s/seg/%020d/data.mdb", damaged, 0);
+	fd = open(path, O_RDWR);
+	assert_int_equal(fstat(fd, &st), 0);
+	content = malloc((size_t)st.st_size);
+	assert_int_equal(pread(fd, content, (size_t)st.st_size, 0), st.st_size);
+	/* Every copy of record 5's time, also those in pages that are no longer used. */
+	for (uint8_t *at = content; (at = memmem(at, (size_t)(content + st.st_size - at), "10:00:05.000005", 15)) != NULL; at++)
+		assert_int_equal(pwrite(fd, "10:00:06", 8, at - content), 8);
+	close(fd);
+	free(content);
+	a = archive_open(damaged, err);
+	assert_non_null(a);
+	assert_false(export_bundle(a, &request, &r, err));
+	assert_non_null(strstr(err, "record 5"));
+	assert_int_not_equal(access(out, F_OK), 0);
+	archive_close(a);
+}
+
+static void what_cannot_be_proven_is_refused(void **state)
+{
+	struct export_request late = { .filter = { .from = 690, .to = 710 }, .out = out, .keys = &signer.keys };
+	struct export_request none = { .filter = { .text = "nowhere" }, .out = out, .keys = &signer.keys };
+	struct export_request many = { .filter = { 0 }, .out = out, .keys = &signer.keys, .proofs_max = 10 };
+	struct export_request there = { .filter = { 0 }, .out = dir, .keys = &signer.keys };
+	struct fixture_signer other;
+	struct export_request foreign = { .filter = { 0 }, .out = out, .keys = &other.keys };
+	char err[EXPORT_ERROR_BYTES];
+	struct export_result r;
+
+	fixture_signer_init(&other);
+	assert_false(export_bundle(archive, &late, &r, err));
+	assert_false(export_bundle(archive, &none, &r, err));
+	assert_false(export_bundle(archive, &many, &r, err));
+	assert_false(export_bundle(archive, &there, &r, err));
+	assert_int_equal(access(journal_dir, F_OK), 0);
+	assert_false(export_bundle(archive, &foreign, &r, err));
+	assert_int_not_equal(access(out, F_OK), 0);
+	fixture_signer_free(&other);
+}
+
+/* --- lines and replay ----------------------------------------------------------------------------------------------------- */
+
+struct collected {
+	char text[1 << 20];
+	size_t len;
+	unsigned lines;
+};
+
+static bool collect(void *ctx, struct bytes text)
+{
+	struct collected *c = ctx;
+
+	if (text.len >= sizeof c->text - c->len)
+		return false;
+	memcpy(c->text + c->len, text.base, text.len);
+	c->len += text.len;
+	c->text[c->len] = 0;
+	for (size_t i = 0; i < text.len; i++)
+		c->lines += text.base[i] == '\n';
+	return true;
+}
+
+static void lines_begin_with_their_index(void **state)
+{
+	static struct collected c;
+	struct archive_filter part = { .from = 700, .to = 720 };
+	char err[EXPORT_ERROR_BYTES];
+
+	memset(&c, 0, sizeof c);
+	assert_true(export_jsonl(archive, &part, collect, &c, err));
+	assert_int_equal(c.lines, 20);
+	assert_memory_equal(c.text, "{\"idx\":700,\"boot\":", 18);
+}
+
+static void replay_tells_the_session_in_order(void **state)
+{
+	char err[EXPORT_ERROR_BYTES];
+	struct replay *r = replay_open(archive, "00000000000000000000000000000005", err);
+	struct replay_event e;
+	unsigned marks = 0, payloads = 0;
+	int64_t last = 0;
+
+	while (replay_next(r, &e)) {
+		assert_true(e.at_us >= last);
+		last = e.at_us;
+		if (e.dir == 'm')
+			assert_int_equal(e.index, 250 + marks++);
+		else
+			payloads++;
+	}
+	assert_null(replay_error(r));
+	assert_int_equal(marks, 50);
+	assert_int_equal(payloads, 5);
+	assert_true(last > 48000000 && last < 50000000);
+	replay_close(r);
+}
+
+static void replay_writes_both_forms(void **state)
+{
+	static struct collected c;
+	char err[EXPORT_ERROR_BYTES];
+
+	memset(&c, 0, sizeof c);
+	assert_true(replay_write(archive, "00000000000000000000000000000005", REPLAY_ASCIICAST, collect, &c, err));
+	assert_int_equal(c.lines, 56);
+	assert_memory_equal(c.text, "{\"version\": 2, \"width\": 120,", 28);
+	assert_non_null(strstr(c.text, "\n[0.000000, \"o\", \"\\u001b[2m# cmd 0 blocked"));
+	assert_non_null(strstr(c.text, "[0.000000, \"i\", \"select * from customers"));
+	memset(&c, 0, sizeof c);
+	assert_true(replay_write(archive, "00000000000000000000000000000005", REPLAY_PLAIN, collect, &c, err));
+	assert_int_equal(c.lines, 55);
+	assert_non_null(strstr(c.text, "> select * from customers where id = 250"));
+	assert_false(replay_write(archive, "0000000000000000000000000000ffff", REPLAY_PLAIN, collect, &c, err));
+}
+
+/* What an agent sends must not steer the terminal of the one who looks. */
+static void replay_gives_a_terminal_nothing_to_obey(void **state)
+{
+	char hostile_dir[180], err[JOURNAL_ERROR_BYTES], text[4096];
+	struct journal_config config = { .dir = hostile_dir, .origin = FIXTURE_ORIGIN };
+	static const char payload[] = "a\x1b]0;title\x07\x1b[2J\x7f\xff\xfe\r\n\tb\xc2\x9b" "31m\xe2\x80\xae";
+	static struct collected c;
+	struct writer w = writer_of(text, sizeof text);
+	struct record_chunk chunk;
+	struct journal *j;
+	uint64_t index;
+
+	snprintf(hostile_dir, sizeof hostile_dir, "%s/hostile", dir);
+	j = journal_open(&config, FIXTURE_TIME, err);
+	assert_non_null(j);
+	assert_int_equal(journal_chunk(j, bytes_of(payload, sizeof payload - 1), &chunk), JOURNAL_OK);
+	assert_int_equal(journal_append(j, fixture_record(&w, 1, 1, &chunk), &index), JOURNAL_OK);
+	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
+	memset(&c, 0, sizeof c);
+	assert_true(replay_write(journal_archive(j), "00000000000000000000000000000001", REPLAY_PLAIN, collect, &c, err));
+	for (size_t i = 0; i < c.len; i++)
+		assert_true((uint8_t)c.text[i] >= 0x20 || c.text[i] == '\n' || c.text[i] == '\t');
+	assert_null(strstr(c.text, "\xc2\x9b"));
+	assert_non_null(strstr(c.text, "\\x1b]0;title\\x07\\x1b[2J\\x7f\xef\xbf\xbd\xef\xbf\xbd\\x0d\n\tb<U+009B>31m<U+202E>"));
+	journal_close(j);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, drop_bundle)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(bundle_verifies_with_public_tools),
+		TEST(session_alone_verifies),
+		TEST(changed_file_fails),
+		TEST(forgery_with_a_fitting_manifest_fails),
+		TEST(swapped_records_fail),
+		TEST(damaged_journal_gives_no_bundle),
+		TEST(what_cannot_be_proven_is_refused),
+		TEST(lines_begin_with_their_index),
+		TEST(replay_tells_the_session_in_order),
+		TEST(replay_writes_both_forms),
+		TEST(replay_gives_a_terminal_nothing_to_obey),
+	};
+
+	return cmocka_run_group_tests_name("export", tests, build, clean_up);
+}

@@ -1,0 +1,33 @@
+/* replay.h: one session told again, in order: what the client sent, what was delivered to it, what was decided.
+ *
+ * For people, not evidence. `plain` output is safe for a terminal: control characters stand as \xNN. Time is the record's `ts`.
+ * Threading: one thread, that of the archive; the archive must outlive the replay.
+ */
+#ifndef CONTROL_EXPORT_REPLAY_H
+#define CONTROL_EXPORT_REPLAY_H
+
+#include "control/export/export.h"
+
+/* Views are valid until the next call. */
+struct replay_event {
+	uint64_t index;    /* of the record */
+	int64_t at_us;     /* since the session's first record */
+	char dir;          /* 'i' sent by the client, 'o' sent to the client, 'm' a mark (open, command, verdict, approval, close) */
+	struct bytes text; /* bytes as journaled (payload), or one line that describes the mark */
+};
+
+struct replay;
+
+/* `session`: 32 hexadecimal digits. NULL with a text in `err`. */
+struct replay *replay_open(struct archive *a, const char *session, char err[EXPORT_ERROR_BYTES]);
+void replay_close(struct replay *r);
+/* False at the end, or on an error (then replay_error is not NULL). */
+bool replay_next(struct replay *r, struct replay_event *event);
+const char *replay_error(const struct replay *r);
+
+/* The whole session as asciicast v2, or as a plain transcript. Invalid UTF-8 becomes U+FFFD. */
+enum replay_form { REPLAY_ASCIICAST, REPLAY_PLAIN };
+bool replay_write(struct archive *a, const char *session, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
+		  void *ctx, char err[EXPORT_ERROR_BYTES]);
+
+#endif
