@@ -116,10 +116,10 @@ static uint64_t run_and_kill(struct rng *rng, uint64_t acked)
 		write_for_ever(pipes[1], seed);
 	}
 	close(pipes[1]);
-	/* Sometimes in the middle of opening, mostly after the first acknowledgement. */
-	if (rng_below(rng, 4) && read(pipes[0], &first, sizeof first) == sizeof first)
+	/* Sometimes in the middle of opening, mostly after some acknowledgements, however slow the machine is. */
+	for (uint64_t n = rng_below(rng, 4) ? 1 + rng_below(rng, 6) : 0; n && read(pipes[0], &first, sizeof first) == sizeof first; n--)
 		acked = first;
-	usleep((unsigned)rng_below(rng, 12000));
+	usleep((unsigned)rng_below(rng, 6000));
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
@@ -160,7 +160,9 @@ static void no_acknowledged_record_is_lost_by_kill(void **state)
 		char err[ARCHIVE_ERROR_BYTES];
 
 		assert_true(verify_journal(&o, &s));
-		assert_true(s.size >= acked && s.covered > 0 && s.segments > 1);
+		assert_true(s.size >= acked);
+		assert_true(s.covered > 0);
+		assert_true(s.segments > 1);
 		a = archive_open(dir, err);
 		assert_non_null(a);
 		for (uint64_t i = 0; i < s.size; i++) {
