@@ -20,22 +20,34 @@ static void block_close(struct block *b)
 	b->len = sizeof h;
 }
 
-static inline void block_byte(struct block *b, uint8_t c)
+static void block_bytes(struct block *b, const uint8_t *from, size_t len, bool fold)
 {
-	if (b->len == sizeof b->data)
-		block_close(b);
-	b->data[b->len++] = c;
+	while (len > 0) {
+		size_t part = sizeof b->data - b->len;
+
+		if (part == 0) {
+			block_close(b);
+			continue;
+		}
+		part = part < len ? part : len;
+		for (size_t i = 0; i < part; i++)
+			b->data[b->len + i] = fold ? pg_fold(from[i]) : from[i];
+		b->len += part;
+		from += part;
+		len -= part;
+	}
 }
 
 static void block_token(struct block *b, const struct pg_token *t, bool replaced)
 {
-	bool word = t->kind == PG_TOKEN_WORD;
-	size_t len = replaced ? 0 : word ? pg_clip(t->text) : t->text.len;
+	uint8_t kind = (uint8_t)(1 + t->kind), end = 0;
 
-	block_byte(b, (uint8_t)(1 + t->kind));
-	for (size_t i = 0; i < len; i++)
-		block_byte(b, word ? pg_fold(t->text.base[i]) : t->text.base[i]);
-	block_byte(b, 0);
+	block_bytes(b, &kind, 1, false);
+	if (t->kind == PG_TOKEN_WORD)
+		block_bytes(b, t->text.base, pg_clip(t->text), true);
+	else if (!replaced)
+		block_bytes(b, t->text.base, t->text.len, false);
+	block_bytes(b, &end, 1, false);
 }
 
 static bool replaceable(const struct pg_token *t)

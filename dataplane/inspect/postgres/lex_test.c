@@ -307,15 +307,15 @@ static void scan_is_quick(void **state)
 	struct timespec a, b;
 	uint64_t sum = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &a);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
 	for (int i = 0; i < ROUNDS; i++) {
 		struct pg_lex_summary s;
 
 		assert_true(pg_lex_scan(bytes_str(text), (struct hash_key){ (uint64_t)i, 2 }, &s));
 		sum += s.generic.lo;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &b);
-	print_message("# %zu bytes: %.0f ns a scan (%llx)\n", strlen(text),
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
+	print_message("# %zu bytes: %.0f ns of CPU a scan (%llx)\n", strlen(text),
 		      ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) / ROUNDS, (unsigned long long)sum);
 }
 
