@@ -149,7 +149,7 @@ bool validate_mixed_token(struct bytes v)
 		if (run >= 8)
 			return false;
 	}
-	return v.len >= 12 && different >= 9 && digits >= 1 && letters >= 3;
+	return v.len >= 12 && different >= 9 && (digits >= 1 || different >= 14) && letters >= 3;
 }
 
 /* "://user:password@", from the scheme's colon to the at sign. Placeholders in brackets are documentation. */
