@@ -266,7 +266,7 @@ static bool start_clients(struct node *n, char err[OS_ERROR_BYTES])
 static bool confine(struct node *n, char err[OS_ERROR_BYTES])
 {
 	static const char *const calls[] = {
-		"openat", "unlink", "unlinkat", "rename", "renameat", "renameat2", "linkat", "mkdir", "mkdirat", "getdents64", "access", "faccessat",
+		"openat", "unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2", "linkat", "mkdir", "mkdirat", "getdents64", "access", "faccessat",
 		"faccessat2", "readlink", "fallocate", "ftruncate", "fsync", "fdatasync", "syncfs", "sync_file_range", "flock", "statfs", "fstatfs", "stat", "lstat",
 		"chmod", "fchmod", "fchmodat", "fchown", "accept4", "kill", "adjtimex", "clock_adjtime", "socket", "connect", "getppid", "getcwd", "mincore", "lseek",
 		NULL,

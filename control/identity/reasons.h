@@ -15,6 +15,6 @@ const char *identity_reason_name(enum identity_reason reason);
 const char *identity_reason_text(enum identity_reason reason);
 
 /* What every refused client is told, whatever the reason (identity.md 3). */
-#define IDENTITY_CLIENT_TEXT "token refused"
+#define IDENTITY_CLIENT_TEXT "authentication failed: the token was refused"
 
 #endif

@@ -366,7 +366,7 @@ static void identity_order(struct inbox *in, const struct session *s, const stru
 
 void inbox_login_accepted(struct inbox *in, struct session *s, const struct inbox_grant *grant)
 {
-	const struct inbox_refusal large = { .reason = "principal_too_large", .issuer = "", .kid = "", .alg = "", .claim = "", .say = "token refused" };
+	const struct inbox_refusal large = { .reason = "principal_too_large", .issuer = "", .kid = "", .alg = "", .claim = "", .say = IDENTITY_CLIENT_TEXT };
 	struct entry record = { .type = "auth.ok", .session = s, .has_n = true, .n = s->login_n, .has_place = true, .data = { describe_login, s } };
 	const struct policy_image *image = in->host.image(in->host.ctx, grant->generation);
 
