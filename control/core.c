@@ -103,6 +103,25 @@ void node_restart_helper(struct node *n, enum helper h)
 	(void)!send(n->channel, &number, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* The log's public key beside the journal, for those who read it. An auditor compares it with what was given out elsewhere. */
+static void vkey_write(const struct node *n)
+{
+	char path[320], temp[330], text[256];
+	struct writer w = writer_of(text, sizeof(text) - 1);
+	FILE *f;
+
+	if (!n->signer.keys.has_ed25519 || !checkpoint_vkey_write(&n->signer.keys, &w))
+		return;
+	snprintf(path, sizeof(path), "%s/journal/vkey", n->settings->state_dir);
+	snprintf(temp, sizeof(temp), "%s.new", path);
+	f = fopen(temp, "we");
+	if (!f)
+		return;
+	fprintf(f, "%.*s\n", (int)w.len, text);
+	if (fclose(f) != 0 || rename(temp, path) != 0)
+		log_warn("%s: cannot be written: check the directory", path);
+}
+
 static void signer_connect(struct node *n, int fd)
 {
 	if (n->signer_fd >= 0)
@@ -113,7 +132,9 @@ static void signer_connect(struct node *n, int fd)
 		close(fd);
 		n->signer_fd = -1;
 		node_restart_helper(n, HELPER_SIGNER);
+		return;
 	}
+	vkey_write(n);
 }
 
 static void helper_arrived(struct node *n, enum helper h, int fd)

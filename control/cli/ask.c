@@ -1,0 +1,273 @@
+/* ask.c: the verbs that are one question to sluice-control: show, session list and kill, approval, identity, key, policy reload. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/cli/cli.h"
+#include "platform/base/limits.h"
+#include "platform/base/secret.h"
+
+/* Asks, and prints: the whole document, or what `text` makes of it. */
+static int ask_and_print(struct cli *c, const char *verb, json_t *args, void (*text)(json_t *result))
+{
+	int status;
+	json_t *result = cli_ask(c, verb, args, &status);
+
+	if (!result)
+		return status;
+	if (c->json) {
+		print_json(result);
+		return FRAME_DONE;
+	}
+	text(result);
+	json_decref(result);
+	return FRAME_DONE;
+}
+
+static void members_text(json_t *result)
+{
+	print_members(result, 0);
+}
+
+/* --- show ---------------------------------------------------------------------------------------------------------------- */
+
+int cli_show_health(struct cli *c)
+{
+	int status;
+	json_t *result = cli_ask(c, "show health", NULL, &status);
+	const char *state = json_string_value(json_object_get(result, "state"));
+
+	if (!result)
+		return status;
+	status = state && !strcmp(state, "blocking") ? FRAME_REFUSED : FRAME_DONE;
+	if (c->json) {
+		print_json(result);
+		return status;
+	}
+	print_members(result, 0);
+	json_decref(result);
+	return status;
+}
+
+static void policy_text(json_t *result)
+{
+	print_members(json_object_get(result, "policy"), 0);
+}
+
+int cli_show_policy(struct cli *c)
+{
+	return ask_and_print(c, "show policy", NULL, policy_text);
+}
+
+int cli_policy_reload(struct cli *c)
+{
+	return ask_and_print(c, "policy reload", NULL, members_text);
+}
+
+static void version_text(json_t *result)
+{
+	printf("sluice %s\nsluice-control %s on node %s\n", SLUICE_VERSION, json_string_value(json_object_get(result, "version")),
+	       json_string_value(json_object_get(result, "node")));
+}
+
+int cli_show_version(struct cli *c)
+{
+	return ask_and_print(c, "show version", NULL, version_text);
+}
+
+int cli_show_drops(struct cli *c)
+{
+	return ask_and_print(c, "show drops", NULL, members_text);
+}
+
+static void workers_text(json_t *result)
+{
+	static const struct print_column columns[] = {
+		{ "worker", "worker", 6 }, { "flows", "flows_open", 8 }, { "commands", "commands", 10 }, { "blocked", "blocked", 8 }, { "held", "held", 6 },
+		{ "backlog", "backlog_bytes", 10 }, { "bad", "bad_messages", 5 }, { "broken", "ring_broken", 6 }, { "last tick", "last_tick", 27 },
+	};
+
+	print_table(json_object_get(result, "workers"), columns, sizeof(columns) / sizeof(*columns));
+}
+
+int cli_show_workers(struct cli *c)
+{
+	return ask_and_print(c, "show workers", NULL, workers_text);
+}
+
+/* --- sessions ------------------------------------------------------------------------------------------------------------ */
+
+static void sessions_text(json_t *result)
+{
+	static const struct print_column columns[] = {
+		{ "session", "id", 32 }, { "state", "state", 9 }, { "service", "service", 12 }, { "person", "person", 14 }, { "agent", "agent", 20 },
+		{ "client", "client", 21 }, { "commands", "commands", 8 }, { "blocked", "blocked", 7 }, { "held", "held", 4 }, { "opened", "opened", 27 },
+	};
+
+	print_table(json_object_get(result, "sessions"), columns, sizeof(columns) / sizeof(*columns));
+}
+
+int cli_session_list(struct cli *c)
+{
+	return ask_and_print(c, "session list", json_pack("{s:b}", "open", cli_option(c, "open") != NULL), sessions_text);
+}
+
+int cli_show_sessions(struct cli *c)
+{
+	return ask_and_print(c, "session list", json_pack("{s:b}", "open", 1), sessions_text);
+}
+
+int cli_session_kill(struct cli *c)
+{
+	const char *reason = cli_option(c, "reason");
+
+	if (!reason)
+		return cli_fail(c, FRAME_USAGE, "session kill: no reason: give --reason");
+	return ask_and_print(c, "session kill", json_pack("{s:s, s:s}", "id", c->positional[0], "reason", reason), members_text);
+}
+
+/* --- approvals ----------------------------------------------------------------------------------------------------------- */
+
+static void approvals_text(json_t *result)
+{
+	static const struct print_column columns[] = {
+		{ "approval", "id", 26 }, { "state", "state", 10 }, { "left s", "seconds_left", 6 }, { "service", "service", 12 }, { "person", "person", 14 },
+		{ "agent", "agent", 16 }, { "approvers", "approvers", 16 }, { "command", "command", 80 },
+	};
+
+	print_table(json_object_get(result, "approvals"), columns, sizeof(columns) / sizeof(*columns));
+}
+
+int cli_approval_list(struct cli *c)
+{
+	return ask_and_print(c, "approval list", json_pack("{s:b}", "all", cli_option(c, "all") != NULL), approvals_text);
+}
+
+int cli_show_approvals(struct cli *c)
+{
+	return ask_and_print(c, "approval list", NULL, approvals_text);
+}
+
+/* What people decide on: the command in full, unlike in the list, and nothing rendered. */
+static void approval_text(json_t *result)
+{
+	json_t *statement = json_object_get(result, "statement"), *command = json_object_get(result, "command");
+
+	json_object_del(result, "statement_jcs");
+	json_incref(statement);
+	json_incref(command);
+	json_object_del(result, "statement");
+	json_object_del(result, "command");
+	print_members(result, 0);
+	fputs("command\n\n", stdout);
+	if (json_is_string(command))
+		print_text(stdout, json_string_value(command), json_string_length(command), 0);
+	else
+		fputs("(not text: see `statement` with --json)", stdout);
+	fputs("\n\nstatement\n", stdout);
+	print_members(statement, 2);
+	json_decref(statement);
+	json_decref(command);
+}
+
+int cli_approval_show(struct cli *c)
+{
+	return ask_and_print(c, "approval show", json_pack("{s:s}", "id", c->positional[0]), approval_text);
+}
+
+/* A token from a file of its own; never an argument, never in the environment. False after an error line. */
+static bool token_read(struct cli *c, char *token, size_t size)
+{
+	const char *path = cli_option(c, "token-file");
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	ssize_t len;
+
+	if (!path) {
+		cli_fail(c, FRAME_USAGE, "%s %s: no token: give --token-file", c->verb->object, c->verb->name);
+		return false;
+	}
+	len = fd >= 0 ? read(fd, token, size - 1) : -1;
+	if (len <= 0)
+		cli_fail(c, FRAME_USAGE, "%s: %s: give a file with a token in it", path, len < 0 ? strerror(errno) : "empty");
+	if (fd >= 0)
+		close(fd);
+	if (len <= 0)
+		return false;
+	while (len > 0 && strchr(" \t\r\n", token[len - 1]))
+		len--;
+	token[len] = 0;
+	return true;
+}
+
+static json_t *with_token(struct cli *c)
+{
+	char token[LIMIT_TOKEN_BYTES + 8];
+	json_t *args = token_read(c, token, sizeof(token)) ? json_pack("{s:s}", "token", token) : NULL;
+
+	secret_wipe(token, sizeof(token));
+	return args;
+}
+
+static void vote_text(json_t *result)
+{
+	const char *text = json_string_value(json_object_get(result, "text"));
+
+	if (text)
+		print_text(stdout, text, strlen(text), 0);
+	putchar('\n');
+}
+
+static int vote(struct cli *c, bool approve)
+{
+	const char *reason = cli_option(c, "reason");
+	json_t *args;
+
+	if (!reason)
+		return cli_fail(c, FRAME_USAGE, "approval %s: no reason: give --reason", c->verb->name);
+	args = with_token(c);
+	if (!args)
+		return FRAME_USAGE;
+	json_object_set_new(args, "id", json_string(c->positional[0]));
+	json_object_set_new(args, "reason", json_string(reason));
+	json_object_set_new(args, "approve", json_boolean(approve));
+	return ask_and_print(c, "approval vote", args, vote_text);
+}
+
+int cli_approval_approve(struct cli *c)
+{
+	return vote(c, true);
+}
+
+int cli_approval_deny(struct cli *c)
+{
+	return vote(c, false);
+}
+
+/* --- identity, key ------------------------------------------------------------------------------------------------------- */
+
+int cli_identity_test(struct cli *c)
+{
+	json_t *args = with_token(c), *result;
+	int status;
+
+	if (!args)
+		return FRAME_USAGE;
+	result = cli_ask(c, "identity test", args, &status);
+	if (!result)
+		return status;
+	status = json_is_true(json_object_get(result, "accepted")) ? FRAME_DONE : FRAME_REFUSED;
+	if (c->json) {
+		print_json(result);
+		return status;
+	}
+	print_members(result, 0);
+	json_decref(result);
+	return status;
+}
+
+int cli_key_show_fingerprints(struct cli *c)
+{
+	return ask_and_print(c, "key show-fingerprints", NULL, members_text);
+}

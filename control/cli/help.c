@@ -1,0 +1,124 @@
+/* help.c: the verb table as help, manual page (roff) and bash completion. */
+#include <string.h>
+
+#include "control/cli/cli.h"
+
+static const char exit_statuses[] = "0 done, 1 refused by state, 2 wrong usage or check error, 3 not permitted, 4 control cannot be reached, 5 waits for an approval";
+
+/* The next word of an option list; its length without the '='. */
+static const char *word_next(const char **at, int *len, bool *takes_value)
+{
+	const char *word = *at + strspn(*at, " ");
+	size_t all = strcspn(word, " ");
+
+	if (!all)
+		return NULL;
+	*takes_value = word[all - 1] == '=';
+	*len = (int)(all - *takes_value);
+	*at = word + all;
+	return word;
+}
+
+static void synopsis(FILE *out, const struct cli_verb *v)
+{
+	const char *at = v->options, *word;
+	bool takes_value;
+	int len;
+
+	fprintf(out, "sluice %s%s%s%s%s", v->object, v->name[0] ? " " : "", v->name, v->arguments[0] ? " " : "", v->arguments);
+	while ((word = word_next(&at, &len, &takes_value)))
+		fprintf(out, " [--%.*s%s]", len, word, takes_value ? " VALUE" : "");
+}
+
+void cli_usage(FILE *out)
+{
+	fprintf(out, "Usage: sluice [-c FILE] [--json] OBJECT VERB ...\n\n");
+	for (unsigned i = 0; i < cli_verbs_count; i++) {
+		const struct cli_verb *v = &cli_verbs[i];
+		char left[64];
+
+		snprintf(left, sizeof(left), "%s %s%s%s", v->object, v->name, v->arguments[0] && v->name[0] ? " " : "", v->arguments);
+		fprintf(out, "  %-28s %s\n", left, v->summary);
+	}
+	fprintf(out, "\n  -c, --config FILE   the node's configuration (default %s)\n  --json              one JSON document instead of text\n"
+		     "  --help              of the command or of one verb\n  --version           the version\n\nExit status: %s.\n", CLI_CONFIG, exit_statuses);
+}
+
+void cli_help(FILE *out, const struct cli_verb *v)
+{
+	fprintf(out, "Usage: ");
+	synopsis(out, v);
+	fprintf(out, "\n\n%c%s.\n", v->summary[0] - ('a' <= v->summary[0] && v->summary[0] <= 'z' ? 32 : 0), v->summary + 1);
+	if (v->text[0])
+		fprintf(out, "%s\n", v->text);
+}
+
+/* Text for roff: a leading dot or quote, and every hyphen and backslash, would mean something. */
+static void roff(FILE *out, const char *text)
+{
+	for (const char *c = text; *c; c++) {
+		if (*c == '-')
+			fputs("\\-", out);
+		else if (*c == '\\')
+			fputs("\\e", out);
+		else
+			fputc(*c, out);
+	}
+}
+
+void cli_man(FILE *out)
+{
+	fputs(".TH SLUICE 1 \"\" \"Sluice " SLUICE_VERSION "\" \"Sluice\"\n.SH NAME\nsluice \\- operate a Sluice appliance\n.SH SYNOPSIS\n"
+	      ".B sluice\n[\\-c FILE] [\\-\\-json] OBJECT VERB ...\n.SH DESCRIPTION\nTalks to sluice\\-control through its socket in the run directory, "
+	      "or reads a journal by itself. Verbs that show what the journal holds are themselves recorded in it.\n.SH VERBS\n", out);
+	for (unsigned i = 0; i < cli_verbs_count; i++) {
+		const struct cli_verb *v = &cli_verbs[i];
+		const char *at = v->options, *word;
+		bool takes_value;
+		int len;
+
+		fprintf(out, ".TP\n.B %s %s %s\n", v->object, v->name, v->arguments);
+		while ((word = word_next(&at, &len, &takes_value)))
+			fprintf(out, "[\\-\\-%.*s%s]\n", len, word, takes_value ? " VALUE" : "");
+		fputs(".br\n", out);
+		roff(out, v->summary);
+		fputs(".\n", out);
+		roff(out, v->text);
+		fputc('\n', out);
+	}
+	fputs(".SH OPTIONS\n.TP\n.B \\-c, \\-\\-config FILE\nThe node's configuration; default " CLI_CONFIG ".\n.TP\n.B \\-\\-json\n"
+	      "One JSON document instead of text; errors as {error, id, hint}.\n.SH EXIT STATUS\n", out);
+	roff(out, exit_statuses);
+	fputs(".\n.SH FILES\n" CLI_CONFIG ", /run/sluice/control.sock, /var/lib/sluice/journal\n", out);
+}
+
+void cli_completion(FILE *out)
+{
+	fputs("# bash completion of sluice, made from its verb table\n_sluice() {\n\tlocal object=${COMP_WORDS[1]} words=\n\tif [ \"$COMP_CWORD\" = 1 ]; then\n\t\twords='", out);
+	for (unsigned i = 0; i < cli_verbs_count; i++) {
+		if (i == 0 || strcmp(cli_verbs[i].object, cli_verbs[i - 1].object))
+			fprintf(out, "%s ", cli_verbs[i].object);
+	}
+	fputs("'\n\telse\n\t\tcase \"$object${COMP_WORDS[2]:+ ${COMP_WORDS[2]}}\" in\n", out);
+	for (unsigned i = 0; i < cli_verbs_count; i++) {
+		const char *at = cli_verbs[i].options, *word;
+		bool takes_value;
+		int len;
+
+		if (!cli_verbs[i].name[0])
+			continue;
+		fprintf(out, "\t\t'%s %s') words='--json ", cli_verbs[i].object, cli_verbs[i].name);
+		while ((word = word_next(&at, &len, &takes_value)))
+			fprintf(out, "--%.*s ", len, word);
+		fputs("' ;;\n", out);
+	}
+	for (unsigned i = 0; i < cli_verbs_count; i++) {
+		if (i > 0 && !strcmp(cli_verbs[i].object, cli_verbs[i - 1].object))
+			continue;
+		fprintf(out, "\t\t%s*) words='", cli_verbs[i].object);
+		for (unsigned j = i; j < cli_verbs_count && !strcmp(cli_verbs[i].object, cli_verbs[j].object); j++)
+			fprintf(out, "%s ", cli_verbs[j].name);
+		fputs("' ;;\n", out);
+	}
+	fputs("\t\tesac\n\tfi\n\tCOMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\ncomplete -o default -F _sluice sluice\n", out);
+}

@@ -1,0 +1,46 @@
+/* verbs.c: every verb, once: help, manual page, completion and dispatch come from here. */
+#include "control/cli/cli.h"
+
+const struct cli_verb cli_verbs[] = {
+	{ "run", "", "", "", "start everything in the foreground",
+	  "Starts sluice-control and sluice-dataplane with the same configuration, passes their log lines on, each with its name, starts control again when it "
+	  "dies, and ends both in order on SIGINT or SIGTERM. In the field the systemd units do this.", cli_run },
+	{ "show", "health", "", "", "state of the node, and why it is not better",
+	  "State is inspecting, degraded or blocking. Exit status 1 unless it is inspecting or degraded.", cli_show_health },
+	{ "show", "sessions", "", "", "as session list --open", "", cli_show_sessions },
+	{ "show", "approvals", "", "", "as approval list", "", cli_show_approvals },
+	{ "show", "policy", "", "", "the policy in force", "", cli_show_policy },
+	{ "show", "workers", "", "", "what each worker said last", "", cli_show_workers },
+	{ "show", "drops", "", "", "dropped frames by cause", "Read from the workers' own pages; nobody is stopped for it.", cli_show_drops },
+	{ "show", "version", "", "", "version of control and of this command", "", cli_show_version },
+	{ "session", "list", "", "open", "sessions, those that ended first", "--open leaves out what has ended.", cli_session_list },
+	{ "session", "show", "ID", "", "every record of one session", "Journaled as read.session. ID may be a unique beginning.", cli_session_show },
+	{ "session", "replay", "ID", "asciicast", "what went over the wire, in order",
+	  "As a transcript, or with --asciicast as asciicast v2. Journaled as read.replay.", cli_session_replay },
+	{ "session", "kill", "ID", "reason=", "end a session now", "The record follows the act. Needs --reason.", cli_session_kill },
+	{ "approval", "list", "", "all", "held commands", "--all adds those that are decided.", cli_approval_list },
+	{ "approval", "show", "ID", "", "one held command: the statement in full", "Journaled as read.approval.", cli_approval_show },
+	{ "approval", "approve", "ID", "reason= token-file=", "vote for a held command",
+	  "You are who your token says. The requester, everybody in the actor chain, agents and whoever is in no named group cannot vote.", cli_approval_approve },
+	{ "approval", "deny", "ID", "reason= token-file=", "vote against a held command", "One denial is enough unless the policy says more.", cli_approval_deny },
+	{ "policy", "check", "FILE", "classes=", "read and check a policy, print what is wrong by line", "Exit status 2 when it has an error. Needs no running node.",
+	  cli_policy_check },
+	{ "policy", "explain", "", "as= service= text= database= policy= classes=", "what the policy says to one command, and why",
+	  "--as person=P,agent=A,issuer=I,group=G1,group=G2,run=R,purpose=X. Uses the same function as the data plane, on the file of sluice.conf or --policy. "
+	  "Runs sluice-sqlparse for the text.", cli_policy_explain },
+	{ "policy", "reload", "", "", "read the policy file again", "Flows stay. A file with an error changes nothing: exit status 2.", cli_policy_reload },
+	{ "policy", "show", "", "", "the policy in force", "", cli_show_policy },
+	{ "journal", "verify", "[DIR]", "key=", "check a journal: records, tree, signatures, counters",
+	  "DIR is a journal's directory or a copy of one; left out, the node's own. --key names a file with the log's vkey or PEM from elsewhere; without it "
+	  "the vkey beside the journal is used. Reads only. Exit status 1 when something is wrong, and the record is named.", cli_journal_verify },
+	{ "journal", "proof", "N", "dir=", "the .tlog-proof of record N", "", cli_journal_proof },
+	{ "journal", "show", "N", "dir=", "record N", "Journaled as read.record.", cli_journal_show },
+	{ "journal", "search", "", "session= type= person= agent= service= verdict= since= until= text= from= limit= dir=", "records that match all that is given",
+	  "Times are RFC 3339 UTC. --type approval. matches every approval record. Journaled as read.search.", cli_journal_search },
+	{ "journal", "tail", "", "limit= dir=", "the newest records", "Journaled as read.tail.", cli_journal_tail },
+	{ "export", "bundle", "", "out= session= from= to= since= until= dir=", "a directory that proves itself with openssl and sha256sum",
+	  "--out must not exist. Journaled as export before the first byte.", cli_export_bundle },
+	{ "identity", "test", "", "token-file=", "whether a token is accepted, and who it is", "Prints no token.", cli_identity_test },
+	{ "key", "show-fingerprints", "", "", "the authority's certificate and the journal's key", "", cli_key_show_fingerprints },
+};
+const unsigned cli_verbs_count = sizeof(cli_verbs) / sizeof(*cli_verbs);
