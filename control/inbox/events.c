@@ -6,6 +6,7 @@
 #include <openssl/hmac.h>
 #include <stdio.h>
 
+#include "control/identity/reasons.h"
 #include "control/inbox/describe.h"
 #include "control/inbox/state.h"
 #include "platform/base/secret.h"
