@@ -49,9 +49,8 @@ static uint16_t window_of(struct peer *p, bool syn)
 
 static void add_sack(struct peer *p, struct tcp_options *o)
 {
-	uint32_t at = p->received_bytes, end = p->received_bytes + 4 * p->options.window_bytes;
+	uint32_t at = p->received_bytes, end = p->highest;
 
-	end = end > PEER_STREAM_MAX ? PEER_STREAM_MAX : end;
 	while (at < end && o->sack_count < 3) {
 		while (at < end && !arrived(p, at))
 			at++;
@@ -156,6 +155,8 @@ static void take_text(struct peer *p, const struct tcp_segment *s)
 		}
 		p->arrived[(offset + i) / 8] |= (uint8_t)(1u << (offset + i) % 8);
 	}
+	if (s->payload_bytes > 0 && offset + s->payload_bytes > p->highest && offset < PEER_STREAM_MAX)
+		p->highest = offset + s->payload_bytes;
 	if (s->flags & TCP_FIN) {
 		if (p->fin_known && p->fin_offset != offset + s->payload_bytes)
 			p->trouble = "the FIN has moved";

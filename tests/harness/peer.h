@@ -46,6 +46,7 @@ struct peer {
 	bool fin_sent;
 	uint32_t peer_edge;                 /* stream offset up to which it may send */
 	uint32_t received_bytes, read_bytes, edge_given;
+	uint32_t highest;                   /* nothing arrived at or above */
 	bool fin_known;
 	uint32_t fin_offset;
 	uint8_t arrived[PEER_STREAM_MAX / 8];
