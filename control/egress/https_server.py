@@ -150,14 +150,17 @@ def main():
             g.write(f.read())
         with open(f"{folder}/secret.pem", "w") as f:
             f.write("outside of the directory")
-        os.symlink(f"{folder}/root.pem", f"{ours}/link.pem")
+        os.symlink("root.pem", f"{ours}/link.pem")
         with open(f"{ours}/junk.pem", "w") as f:
             f.write("not a certificate\n")
         with open(f"{ours}/large.pem", "w") as f:
             f.write("x" * (300 << 10))
         os.mkdir(f"{ours}/folder.pem")
+        # A machine whose OpenSSL would speak TLS 1.0: the limit has to be ours.
+        with open(f"{folder}/openssl.cnf", "w") as f:
+            f.write("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMinProtocol = TLSv1\nCipherString = ALL:@SECLEVEL=0\n")
         os.chmod(folder, 0o755)
-        env = dict(os.environ, EGRESS_PROGRAM=egress, EGRESS_CA_DIR=ours, PORT_GOOD=listen(context_of(folder, "good")),
+        env = dict(os.environ, OPENSSL_CONF=f"{folder}/openssl.cnf", EGRESS_PROGRAM=egress, EGRESS_CA_DIR=ours, PORT_GOOD=listen(context_of(folder, "good")),
                    PORT_FOREIGN=listen(context_of(folder, "foreign")), PORT_WRONG=listen(context_of(folder, "wrong")),
                    PORT_EXPIRED=listen(context_of(folder, "expired")), PORT_TLS11=listen(context_of(folder, "good", old=True)),
                    PORT_PLAIN=listen(None), HTTPS_PROXY="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9", https_proxy="http://127.0.0.1:9")

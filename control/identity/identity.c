@@ -221,7 +221,7 @@ static void libraries_init(void)
 	if (done)
 		return;
 	done = true;
-	json_wipe_on_free();
+	json_libraries_init();
 	cjose_set_alloc_funcs(json_wiping_malloc, json_wiping_realloc, json_wiping_free);
 }
 

@@ -298,7 +298,7 @@ static void cache_rules(void **state)
 {
 	struct identity *id = create_one(fixture_issuers[CORP], NULL);
 	struct bytes token = corp_token("exp", "1800000040");
-	struct principal *first, *again;
+	struct principal *first, *second, *again;
 	enum identity_reason reason;
 
 	fixture_serve(id, 0);
@@ -306,12 +306,12 @@ static void cache_rules(void **state)
 	assert_int_equal(verify_at(id, token, 1, 1, 1, &again, &reason), IDENTITY_ACCEPTED);
 	assert_ptr_equal(first, again); /* from the cache */
 	principal_put(again);
-	assert_int_equal(verify_at(id, token, 2, 2, 2, &again, &reason), IDENTITY_ACCEPTED);
-	assert_ptr_not_equal(first, again); /* another epoch */
-	assert_int_equal(again->epoch, 2);
-	principal_put(again);
+	assert_int_equal(verify_at(id, token, 2, 2, 2, &second, &reason), IDENTITY_ACCEPTED);
+	assert_ptr_not_equal(first, second); /* another epoch */
+	assert_int_equal(second->epoch, 2);
 	assert_int_equal(verify_at(id, token, 3, -1, 2, &again, &reason), IDENTITY_ACCEPTED);
-	assert_ptr_not_equal(first, again); /* the clock went back: judged anew */
+	assert_ptr_not_equal(second, again); /* the clock went back: judged anew */
+	principal_put(second);
 	principal_put(again);
 	assert_int_equal(verify_at(id, token, 45, 39, 2, &again, &reason), IDENTITY_ACCEPTED);
 	principal_put(again);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/base/random.h"
 #include "platform/base/secret.h"
 
 static bool is_space(uint8_t c)
@@ -112,9 +113,11 @@ void json_wiping_free(void *block)
 
 void *json_wiping_realloc(void *block, size_t size)
 {
-	void *fresh = malloc(size);
+	void *fresh = size ? malloc(size) : NULL;
 	size_t old = block ? malloc_usable_size(block) : 0;
 
+	if (!size)
+		json_wiping_free(block);
 	if (!fresh)
 		return NULL;
 	if (block)
@@ -123,7 +126,12 @@ void *json_wiping_realloc(void *block, size_t size)
 	return fresh;
 }
 
-void json_wipe_on_free(void)
+void json_libraries_init(void)
 {
+	size_t seed;
+
+	/* jansson's own choice falls back to time and pid where /dev/urandom cannot be opened, as in a sandbox. */
+	random_secret(&seed, sizeof(seed));
+	json_object_seed(seed | 1);
 	json_set_alloc_funcs(json_wiping_malloc, json_wiping_free);
 }

@@ -4,8 +4,8 @@
  * white space, no byte-order mark around a token's parts; JSON_AROUND allows white space, for HTTP bodies), and the
  * nesting limit, because jansson's own is 2,048. Then JSON_REJECT_DUPLICATES, which compares decoded names and so
  * sees `\u0061lg` too. jansson itself refuses `\u0000`, invalid UTF-8, trailing bytes and numbers out of range.
- * The allocators that json_wipe_on_free sets clear every block when it is freed: claims and tokens do not linger.
- * Threading: any, except json_wipe_on_free: once, before the first use.
+ * The allocators that json_libraries_init sets clear every block when it is freed: claims and tokens do not linger.
+ * Threading: any, except json_libraries_init: once, before the first use.
  */
 #ifndef CONTROL_IDENTITY_JSON_H
 #define CONTROL_IDENTITY_JSON_H
@@ -46,6 +46,8 @@ const json_t *json_at(const json_t *object, const char *path);
 void *json_wiping_malloc(size_t size);
 void json_wiping_free(void *block);
 void *json_wiping_realloc(void *block, size_t size);
-void json_wipe_on_free(void);
+
+/* Sets jansson's allocators, and the seed of its hash tables, against chosen names that collide. */
+void json_libraries_init(void);
 
 #endif
