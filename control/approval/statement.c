@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "control/journal/jcs.h"
+#include "dataplane/inspect/postgres/lex.h"
 #include "platform/contract/classification.h"
 
 const char *statement_time(uint64_t wall_us, char out[STATEMENT_TIME_BYTES])
@@ -121,6 +122,17 @@ static uint64_t put_verbs(struct jcs *j, const struct known *k)
 	return verbs;
 }
 
+/* What people read. A classification that serves several texts carries none: the canonical form of this one is made anew. */
+static struct bytes norm_of(const struct known *k, struct bytes raw)
+{
+	static uint8_t room[2 * LIMIT_STATEMENT_BYTES];
+	struct writer w = writer_of(room, sizeof(room));
+
+	if (k->good && k->c.canonical.len)
+		return k->c.canonical;
+	return k->good && pg_lex_canonical(raw, &w) ? writer_done(&w) : raw;
+}
+
 static uint64_t put_command(struct jcs *j, const struct event_command *e)
 {
 	struct known k = { 0 };
@@ -128,7 +140,7 @@ static uint64_t put_command(struct jcs *j, const struct event_command *e)
 	uint64_t verbs;
 
 	k.good = e->classification.len && classification_open(e->classification, &k.c);
-	norm = k.good && k.c.canonical.len ? k.c.canonical : e->raw;
+	norm = norm_of(&k, e->raw);
 	jcs_key(j, "cmd");
 	jcs_open(j);
 	put_flags(j, &k);

@@ -224,27 +224,31 @@ static void encode_nothing(struct classification_writer *cw)
 	classification_end_statement(cw, NULL);
 }
 
-static const char *classify(struct arena *a, struct parsed **parsed, struct bytes text, const char *string, void *into, size_t cap,
-			    struct bytes *out)
+/* `literals`: how many the generic key leaves out. */
+static const char *classify(struct arena *a, struct parsed **parsed, struct bytes text, uint32_t literals, const char *string, void *into,
+			    size_t cap, struct bytes *out)
 {
 	static uint8_t canonical[2 * LIMIT_STATEMENT_BYTES], normalised[2 * LIMIT_STATEMENT_BYTES];
 	struct writer c = writer_of(canonical, sizeof canonical), n = writer_of(normalised, sizeof normalised);
 	const PgQuery__ParseResult *tree = parse(parsed, string);
 	struct classification_writer cw;
 	const char *why = NULL;
+	bool generic;
 
 	if (!tree)
 		return "the parser refuses it";
 	if (!pg_lex_canonical(text, &c) || !pg_lex_normalised(text, &n))
 		return "no canonical form";
-	cw = classification_writer_of(into, cap, generic_is(text, tree));
+	generic = generic_is(text, tree);
+	cw = classification_writer_of(into, cap, generic);
 	if (tree->n_stmts == 0) /* nothing but comments and semicolons: the server answers EmptyQueryResponse */
 		encode_nothing(&cw);
 	for (size_t i = 0; i < tree->n_stmts && !why; i++)
 		why = encode_statement(&cw, a, parsed, tree_of(tree->stmts[i]->stmt), tree->n_stmts > 1);
 	if (!why && cw.w.len > LIMIT_CLASSIFICATION_BYTES)
 		return "does more than LIMIT_CLASSIFICATION_BYTES can tell";
-	*out = classification_finish(&cw, writer_done(&c), writer_done(&n));
+	/* A text that is found under the generic key later has other literals; nobody may be shown these. */
+	*out = classification_finish(&cw, generic && literals > 0 ? (struct bytes){ 0 } : writer_done(&c), writer_done(&n));
 	return why ? why : out->len == 0 ? "the answer does not fit" : NULL;
 }
 
@@ -267,7 +271,7 @@ struct sqlparse_answer sqlparse_classify(struct bytes text, enum sqlparse_dialec
 	string = arena_alloc(&arena, text.len + 1, 1);
 	if (text.len)
 		memcpy(string, text.base, text.len);
-	answer.why = classify(&arena, &parsed, text, string, into, cap, &answer.classification);
+	answer.why = classify(&arena, &parsed, text, summary.literals, string, into, cap, &answer.classification);
 	answer.known = answer.why == NULL;
 	if (!answer.known)
 		answer.classification = (struct bytes){ 0 };

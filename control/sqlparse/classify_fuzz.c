@@ -22,7 +22,8 @@ const char *__lsan_default_options(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static uint8_t first[SQLPARSE_ENCODED_BYTES], second[SQLPARSE_ENCODED_BYTES];
+	static uint8_t first[SQLPARSE_ENCODED_BYTES], second[SQLPARSE_ENCODED_BYTES], canonical[8192];
+	struct writer w = writer_of(canonical, sizeof canonical);
 	struct sqlparse_answer a, b;
 	struct classification x, y;
 
@@ -32,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!a.known)
 		return 0;
 	assert(classification_open(a.classification, &x));
-	b = sqlparse_classify(x.canonical, SQLPARSE_POSTGRES, second, sizeof second);
+	assert(pg_lex_canonical(bytes_of(data, size), &w));
+	b = sqlparse_classify(writer_done(&w), SQLPARSE_POSTGRES, second, sizeof second);
 	assert(b.known && classification_open(b.classification, &y));
 	assert(bytes_equal(bytes_of(x.statement_bytes.at, x.statement_bytes.left), bytes_of(y.statement_bytes.at, y.statement_bytes.left)));
 	assert(x.generic == y.generic);

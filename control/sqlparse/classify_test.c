@@ -194,6 +194,28 @@ static void generic_holds_for_other_literals(void **state)
 	assert_true(tried > 150);
 }
 
+/* What is stored under the generic key is shown for other texts too: it may hold nothing that differs between them. */
+static void generic_texts_show_no_literals(void **state)
+{
+	struct sqlparse_answer a = sqlparse_classify(bytes_str("delete from t where id = 4711 and x = 'secret'"), SQLPARSE_POSTGRES, encoded, sizeof encoded);
+	struct classification c;
+
+	assert_true(a.known && classification_open(a.classification, &c));
+	assert_true(c.generic);
+	assert_int_equal(c.canonical.len, 0);
+	assert_true(bytes_equal(c.normalised, bytes_str("delete from t where id = $1 and x = $2")));
+	assert_null(memmem(a.classification.base, a.classification.len, "4711", 4));
+	assert_null(memmem(a.classification.base, a.classification.len, "secret", 6));
+	a = sqlparse_classify(bytes_str("select f('secret') /* x */"), SQLPARSE_POSTGRES, encoded, sizeof encoded);
+	assert_true(a.known && classification_open(a.classification, &c));
+	assert_false(c.generic);
+	assert_true(bytes_equal(c.canonical, bytes_str("select f('secret')")));
+	a = sqlparse_classify(bytes_str("DROP/**/TABLE users"), SQLPARSE_POSTGRES, encoded, sizeof encoded);
+	assert_true(a.known && classification_open(a.classification, &c));
+	assert_true(c.generic);
+	assert_true(bytes_equal(c.canonical, bytes_str("drop table users")));
+}
+
 /* Each would be a way round: a value that differs where the classification depends on it, or a count that fits by luck. */
 static void what_depends_on_literals_is_not_generic(void **state)
 {
@@ -344,6 +366,7 @@ int main(void)
 		cmocka_unit_test(groups_are_judged_alike),
 		cmocka_unit_test(filtered_changes_are_not_flagged),
 		cmocka_unit_test(generic_holds_for_other_literals),
+		cmocka_unit_test(generic_texts_show_no_literals),
 		cmocka_unit_test(what_depends_on_literals_is_not_generic),
 		cmocka_unit_test(over_caps_is_unknown),
 		cmocka_unit_test(not_text_is_unknown),

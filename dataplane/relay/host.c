@@ -60,8 +60,8 @@ static void scan_patterns(struct relay *r, const struct statement *s, const stru
 		return;
 	(void)match_patterns_scan(r->snapshot->patterns, s->raw, q->patterns.w);
 	(void)match_patterns_scan(r->snapshot->patterns, s->params, q->patterns.w);
-	if (c)
-		(void)match_patterns_scan(r->snapshot->patterns, c->canonical, q->patterns.w);
+	if (c) /* no canonical text: it serves several texts, whose literals are plain and were scanned in the raw one */
+		(void)match_patterns_scan(r->snapshot->patterns, c->canonical.len ? c->canonical : c->normalised, q->patterns.w);
 }
 
 /* The verdict on a statement whose classification is `c` (NULL: unknown); `key` is set when it came from the cache. */

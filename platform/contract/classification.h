@@ -11,7 +11,8 @@
  *     u16 targets,  each: u8 taint, u8 names, names x (u8 length, bytes)
  *     u8 copy_format (enum copy_format); when not COPY_NONE: u8 delimiter, u8 quote, u8 escape, u8 header,
  *        u8 null length, bytes
- *   u32 length, bytes: canonical text (comments removed, identifiers folded, literals kept)
+ *   u32 length, bytes: canonical text (comments removed, identifiers folded, literals kept); empty when generic and the
+ *     text has literals, because the next text under this key has others: make it anew (dataplane/inspect/postgres/lex.h)
  *   u32 length, bytes: normalised text (literals replaced by $n), for the record
  *
  * A classification crosses processes twice and is checked by classification_open each time: after that the
