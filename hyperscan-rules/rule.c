@@ -32,7 +32,7 @@ static bool copy_text(struct parse *p, char *out, size_t size, const char *value
 {
 	if (strlen(value) >= size)
 		return fail(p, "longer than %zu bytes", size - 1);
-	strcpy(out, value);
+	memcpy(out, value, strlen(value) + 1);
 	return true;
 }
 

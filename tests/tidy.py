@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The order of dependence (README): a folder includes only its own files and folders above it.
 ORDER = [
     'platform/base', 'platform/contract', 'platform/os',
-    'hyperscan-rules', 'hyperscan-rules/validate',
+    'hyperscan-rules/validate', 'hyperscan-rules',
     'dataplane/packet', 'dataplane/flow', 'dataplane/tcp', 'dataplane/tls', 'dataplane/match',
     'dataplane/inspect', 'dataplane/verdict', 'dataplane/report', 'dataplane/relay', 'dataplane/port', 'dataplane',
     'control/journal', 'control/signer', 'control/sqlparse', 'control/egress', 'control/identity', 'control/policy',

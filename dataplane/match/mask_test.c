@@ -219,7 +219,7 @@ static void encode(const char *how, struct bytes in, char *out)
 		}
 	else
 		for (size_t i = 0; i < in.len; i++)
-			len += (size_t)sprintf(out + len, strcmp(how, "hex") == 0 ? "%02x" : strcmp(how, "url") == 0 ? "%%%02X" : "\\u%04x", in.base[i]);
+			len += (size_t)snprintf(out + len, 8, strcmp(how, "hex") == 0 ? "%02x" : strcmp(how, "url") == 0 ? "%%%02X" : "\\u%04x", in.base[i]);
 	out[len] = 0;
 }
 

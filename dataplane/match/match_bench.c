@@ -93,7 +93,7 @@ static void fill_clean(uint8_t *text, struct rng *rng)
 	size_t len = 0;
 
 	while (len + 16 < TEXT_BYTES)
-		len += (size_t)sprintf((char *)text + len, "%s ", WORDS[rng_below(rng, sizeof WORDS / sizeof *WORDS)]);
+		len += (size_t)snprintf((char *)text + len, TEXT_BYTES - len, "%s ", WORDS[rng_below(rng, sizeof WORDS / sizeof *WORDS)]);
 	memset(text + len, ' ', TEXT_BYTES - len);
 }
 

@@ -219,7 +219,7 @@ static void blob_refuses_damage(void **state)
 	struct writer w = writer_of(out, sizeof out);
 
 	blob.classes_count = 1;
-	strcpy(blob.classes[0].name, "x");
+	blob.classes[0].name[0] = 'x';
 	blob.classes[0].shape = SHAPE_RUN;
 	blob.classes[0].length_min = 1;
 	blob.classes[0].length_max = blob.classes[0].span_max = 10;
