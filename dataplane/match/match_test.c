@@ -106,6 +106,8 @@ static void places_in_a_text(void **state)
 		{ "", "219-09-9998@example.com", "email[0,23)" },
 		{ "", "{\"ssn\":\"536904399\",\"n\":536904399}", "us_ssn[8,17) us_ssn[23,32)" },
 		{ "", "{\"ssn\":\"536904399\"}", "us_ssn[8,17)" },
+		/* overlapping in part: the union, so that nothing of either stays */
+		{ "", "postgres://app:pass@example.com/db", "email[8,31)" },
 		{ "", "account 536904399", "" },
 		{ "notes", "ssn is 536904399", "us_ssn[7,16)" },
 	};

@@ -7,6 +7,7 @@
 
 #include "hyperscan-rules/validate/blob.h"
 #include "hyperscan-rules/validate/candidate.h"
+#include "hyperscan-rules/validate/packed.h"
 #include "platform/base/random.h"
 
 struct vector {
@@ -184,6 +185,27 @@ static void any_bytes_are_safe(void **state)
 	assert_false(validate(VALIDATOR_count, bytes_str("x")));
 }
 
+/* The quick look for numbers sees each trace wherever it stands, and no trace where there is none. */
+static void traces_are_seen_at_every_offset(void **state)
+{
+	static const char *const TRACES[] = { "1234", "1 2 3", "1-23-4", "1.234.5", "1/2345/6", "85T10", "12a34" };
+	static const char *const NONE[] = { "123", "1 2", "12 ab 34", "a1b2c3", "1,234", "12-ab" };
+	uint8_t text[260];
+
+	for (size_t t = 0; t < sizeof TRACES / sizeof *TRACES; t++)
+		for (size_t at = 0; at + 10 < sizeof text; at++) {
+			memset(text, 'x', sizeof text);
+			memcpy(text + at, TRACES[t], strlen(TRACES[t]));
+			if (!packed_possible(bytes_of(text, sizeof text)))
+				fail_msg("%s not seen at %zu", TRACES[t], at);
+			assert_true(packed_possible(bytes_of(text, at + strlen(TRACES[t]))));
+		}
+	for (size_t t = 0; t < sizeof NONE / sizeof *NONE; t++)
+		if (packed_possible(bytes_str(NONE[t])))
+			fail_msg("%s seen", NONE[t]);
+	assert_false(packed_possible(bytes_of(NULL, 0)));
+}
+
 static void names_fold(void **state)
 {
 	static const struct { const char *name, *folded; } ROWS[] = {
@@ -262,6 +284,7 @@ int main(void)
 		cmocka_unit_test(single_errors_are_found),
 		cmocka_unit_test(masked_forms_are_known),
 		cmocka_unit_test(any_bytes_are_safe),
+		cmocka_unit_test(traces_are_seen_at_every_offset),
 		cmocka_unit_test(names_fold),
 		cmocka_unit_test(blob_refuses_damage),
 	};
