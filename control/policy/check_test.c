@@ -256,6 +256,27 @@ static void test_warnings(void **state)
 	}
 }
 
+/* A block rule with one more condition than the other covers nothing. */
+static void test_not_covered(void **state)
+{
+	static const char *const conditions[] = {
+		"purpose = [ \"audit\" ];", "time = [ \"Mon 08:00-09:00\" ];", "source = [ \"192.0.2.0/24\" ];", "pattern = \"card\";",
+		"flags = [ \"unbounded\" ];", "objects = [ \"db.public.*\" ];", "except_objects = [ \"db.public.t\" ];", "except_who = [ \"dba\" ];",
+		"mode = \"observe\";",
+	};
+	char rule[1024];
+
+	for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
+		snprintf(rule, sizeof rule, ALLOW("}, { id = \"b\"; who = [ \"*\" ]; service = [ \"*\" ]; verbs = [ \"select\" ]; action = \"block\"; %s"),
+			 conditions[i]);
+		policy_close(read_with(13, rule));
+		if (report.errors || problem("covered", true)) {
+			show();
+			fail_msg("%s", conditions[i]);
+		}
+	}
+}
+
 static void test_listen(void **state)
 {
 	static const char *const bad[] = { "", ":", "1.2.3.4:", "1.2.3.4:05", "1.2.3.4:5/sctp", "[2001:db8::1]", "[2001:db8::1]5432", "[1.2.3.4]:5", "1.2.3.4:5:6",
@@ -307,7 +328,7 @@ static int done(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good), cmocka_unit_test(test_errors), cmocka_unit_test(test_warnings), cmocka_unit_test(test_listen),
+		cmocka_unit_test(test_good), cmocka_unit_test(test_errors), cmocka_unit_test(test_warnings), cmocka_unit_test(test_not_covered), cmocka_unit_test(test_listen),
 		cmocka_unit_test(test_source_and_time),
 	};
 

@@ -162,6 +162,39 @@ static void test_services_are_found(void **state)
 	assert_int_equal(policy_service_listener(p, 0, 0).vlan, 210);
 	assert_int_equal(policy_service_listener(p, 0, 1).family, 0);
 	free(p);
+	/* … in whatever order they stand. */
+	policy.services[0].listeners = &listeners[1];
+	policy.services[1].listeners = &listeners[0];
+	p = random_policy_image(&policy);
+	assert_int_equal(policy_service_find(p, 4, v4, 5432, POLICY_TCP, 210), 1);
+	assert_int_equal(policy_service_find(p, 4, v4, 5432, POLICY_TCP, 0), 0);
+	free(p);
+}
+
+/* Rows of rules live on a worker's stack, sized by LIMIT_RULES. */
+static void test_too_many_rules(void **state)
+{
+	static struct spec_rule rules[LIMIT_RULES + 1];
+	struct policy_spec spec;
+	char err[100];
+
+	full_policy(1);
+	for (unsigned i = 0; i <= LIMIT_RULES; i++)
+		rules[i] = policy.rules[0];
+	spec = policy.spec;
+	spec.rules = rules;
+	for (unsigned over = 0; over <= 1; over++) {
+		spec.rules_count = LIMIT_RULES + over;
+		size_t len = policy_image_write(&spec, NULL, 0).len;
+		void *memory = malloc(len);
+
+		assert_int_equal(policy_image_write(&spec, memory, len).len, len);
+		assert_int_equal(policy_image_open(memory, len, err, sizeof err) != NULL, !over);
+		if (!over)
+			(void)use(memory);
+		free(memory);
+	}
+	assert_string_equal(err, "more of something than the limits allow");
 }
 
 static struct class_bits classes_of(const struct policy_image *p, const char *d, const char *s, const char *t, const char *c)
@@ -238,7 +271,7 @@ static void test_groups_as_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_services_are_found), cmocka_unit_test(test_columns), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_services_are_found), cmocka_unit_test(test_too_many_rules), cmocka_unit_test(test_columns), cmocka_unit_test(test_names),
 		cmocka_unit_test(test_groups_as_bytes), cmocka_unit_test(test_every_length), cmocka_unit_test(test_every_byte_changed),
 	};
 

@@ -288,6 +288,27 @@ static void test_too_many_accesses(void **state)
 	}
 }
 
+/* Monday 08:00 is in the window, 18:00 is not. 1970-01-05 was a Monday. */
+static void test_window(void **state)
+{
+	static const struct fact all = { .action = POLICY_ALLOW };
+	static const struct spec_window window = { .start = 480, .end = 1080 };
+	static const struct {
+		uint64_t second;
+		bool in;
+	} moments[] = { { 480 * 60 - 1, false }, { 480 * 60, true }, { 1080 * 60 - 1, true }, { 1080 * 60, false }, { 86400 + 480 * 60, false } };
+	const char *names[2];
+
+	one_rule(&all, names);
+	policy.rules[0].windows = &window;
+	policy.rules[0].windows_count = 1;
+	encode_access((struct access){ .verb = VERB_select }, 0);
+	for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
+		request.request.now_s = 4 * 86400 + moments[i].second;
+		assert_int_equal(judge(&policy).action, moments[i].in ? COMMAND_ALLOW : COMMAND_BLOCK);
+	}
+}
+
 static void test_oracle(void **state)
 {
 	static const struct fact all = { .action = POLICY_ALLOW };
@@ -308,7 +329,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_facts), cmocka_unit_test(test_unknown_is_never_allowed), cmocka_unit_test(test_too_many_accesses),
-		cmocka_unit_test(test_oracle), cmocka_unit_test(test_agrees_with_reference), cmocka_unit_test(test_order_never_matters),
+		cmocka_unit_test(test_window), cmocka_unit_test(test_oracle), cmocka_unit_test(test_agrees_with_reference), cmocka_unit_test(test_order_never_matters),
 		cmocka_unit_test(test_tightening_never_loosens),
 	};
 	const char *given = getenv("SEED");

@@ -5,6 +5,13 @@
 #include "platform/os/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const char *__lsan_default_suppressions(void);
+
+/* libconfig 1.5 loses the string it was reading when a syntax error follows: some bytes for each file that is refused. */
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libconfig\n";
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
