@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/policy/parse.h"
+#include "platform/base/hash.h"
 
 static int by_id(const void *a, const void *b)
 {
@@ -98,15 +99,31 @@ static bool same_effects(const struct policy_tree_rule *a, const struct policy_t
 	       a->budget.count == 0 && !a->as.say;
 }
 
-static void check_cover(struct policy_parse *p, unsigned number)
+/* What `covers` needs first, side by side: every rule is compared with every other. */
+struct outline {
+	uint64_t objects; /* one bit for each object's hash; all bits for a rule without a list */
+	uint32_t verbs;
+};
+
+static struct outline outline_of(const struct policy_tree_rule *r)
+{
+	struct outline out = { .objects = r->objects.count ? 0 : ~0ULL, .verbs = r->as.verbs };
+
+	for (unsigned i = 0; i < r->objects.count; i++)
+		out.objects |= 1ULL << (hash64((struct hash_key){ 0 }, r->objects.at[i], strlen(r->objects.at[i])) % 64);
+	return out;
+}
+
+static void check_cover(struct policy_parse *p, unsigned number, const struct outline *outlines)
 {
 	const struct policy_tree *t = p->tree;
 	const struct policy_tree_rule *a = &t->rules[number];
+	struct outline mine = outlines[number];
 
 	for (unsigned i = 0; i < t->rules_count; i++) {
 		const struct policy_tree_rule *b = &t->rules[i];
 
-		if (i == number || !covers(b, a))
+		if ((mine.verbs & ~outlines[i].verbs) || (mine.objects & ~outlines[i].objects) || i == number || !covers(b, a))
 			continue;
 		if (b->as.action == POLICY_BLOCK && a->as.action != POLICY_BLOCK) {
 			config_warning(p->report, a->line, "covered", "rule \"%s\": never has its way: rule \"%s\" in line %u blocks everything it matches", a->as.id,
@@ -135,8 +152,11 @@ static void check_reach(struct policy_parse *p, const struct policy_tree_rule *r
 void policy_check_rules(struct policy_parse *p)
 {
 	const struct policy_tree *t = p->tree;
+	struct outline *outlines = policy_alloc(p->tree, t->rules_count, sizeof *outlines);
 
 	check_ids(p);
+	for (unsigned i = 0; i < t->rules_count; i++)
+		outlines[i] = outline_of(&t->rules[i]);
 	for (unsigned i = 0; i < t->rules_count; i++) {
 		const struct policy_tree_rule *r = &t->rules[i];
 		const char *why = never(t, r);
@@ -146,7 +166,7 @@ void policy_check_rules(struct policy_parse *p)
 		if (r->as.observe)
 			config_warning(p->report, r->line, "observe-not-reported", "rule \"%s\": mode \"observe\" decides nothing and is not reported by this build; see policy explain", r->as.id);
 		else if (!why)
-			check_cover(p, i);
+			check_cover(p, i, outlines);
 		check_reach(p, r);
 	}
 }
