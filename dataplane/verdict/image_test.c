@@ -87,7 +87,7 @@ static void test_every_byte_changed(void **state)
 	struct policy_image *image;
 	size_t size;
 	unsigned opened = 0;
-	volatile uint64_t sum = 0;
+	uint64_t sum = 0;
 
 	full_policy(9);
 	image = random_policy_image(&policy);
@@ -110,7 +110,7 @@ static void test_every_byte_changed(void **state)
 		}
 	}
 	assert_non_null(policy_image_open(image, size, NULL, 0));
-	assert_true(opened > 1000);
+	assert_true(opened > 1000 && sum != 0);
 	free(image);
 }
 
