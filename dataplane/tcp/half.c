@@ -128,16 +128,24 @@ bool tcp_read_closed(const struct tcp_half *half)
 	return half->receive.fin_reached && half->receive.queue.bytes == 0;
 }
 
-size_t tcp_send_space(const struct tcp_half *half)
+static size_t queue_space(const struct tcp_half *half)
 {
 	const struct tcp_send *s = &half->send;
-	const struct tcp_pool *pool = tcp_pair_of(half)->pool;
 
 	if (!tcp_established(half) || !tcp_state_can_send(half->state) || s->fin_queued || half->reset_queued)
 		return 0;
-	if (s->queue.bytes >= s->limit_bytes || pool->free_count <= pool->reserve)
-		return 0;
-	return s->limit_bytes - s->queue.bytes;
+	return s->queue.bytes < s->limit_bytes ? s->limit_bytes - s->queue.bytes : 0;
+}
+
+size_t tcp_send_space(const struct tcp_half *half)
+{
+	const struct tcp_pool *pool = tcp_pair_of(half)->pool;
+	size_t space = queue_space(half), share = half->send.queue.bytes;
+
+	if (pool->free_count > pool->reserve)
+		return space;
+	share = share < TCP_RESERVE_SHARE && pool->free_count > 0 ? TCP_RESERVE_SHARE - share : 0;
+	return space < share ? space : share;
 }
 
 size_t tcp_send(struct tcp_half *half, const void *base, size_t len)
@@ -146,7 +154,8 @@ size_t tcp_send(struct tcp_half *half, const void *base, size_t len)
 	size_t taken;
 
 	len = len < space ? len : space;
-	taken = tcp_queue_append(&half->send.queue, tcp_pair_of(half)->pool, bytes_of(base, len), false);
+	taken = tcp_queue_append(&half->send.queue, tcp_pair_of(half)->pool, bytes_of(base, len),
+				 half->send.queue.bytes < TCP_RESERVE_SHARE);
 	tcp_send_grown(&half->send);
 	return taken;
 }
@@ -163,7 +172,7 @@ bool tcp_send_empty(const struct tcp_half *half)
 
 size_t tcp_move(struct tcp_half *from, struct tcp_half *to, size_t max)
 {
-	size_t space = tcp_send_space(to);
+	size_t space = queue_space(to); /* chunks change hands: memory is no matter */
 	size_t moved;
 
 	max = max < space ? max : space;

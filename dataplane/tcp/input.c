@@ -36,14 +36,15 @@ static bool timestamp_acceptable(const struct tcp_half *half, const struct tcp_s
 	return !seq_before(s->options.ts_value, r->ts_recent) || now_us - r->ts_recent_at_us > PAWS_IDLE_US;
 }
 
-/* The four cases of RFC 9293 3.4. */
+/* The four cases of RFC 9293 3.4, and one more: a peer that has filled the window numbers its pure ACKs with the edge itself.
+ * While a hole is open they carry what else nothing carries, its window among it; refusing them can stop both ends. */
 static bool sequence_acceptable(const struct tcp_receive *r, const struct tcp_segment *s)
 {
 	uint32_t len = segment_bytes(s);
 
 	if (s->seq == r->next) /* a closed window still lets ACK and RST in; its data is cut off */
 		return true;
-	if (seq_within(s->seq, r->next, r->edge))
+	if (seq_within(s->seq, r->next, r->edge) || (len == 0 && s->seq == r->edge))
 		return true;
 	return len > 0 && seq_within(s->seq + len - 1, r->next, r->edge);
 }
@@ -109,7 +110,7 @@ static unsigned take_data(struct tcp_half *half, uint32_t seq, struct bytes data
 	uint32_t taken;
 
 	if (seq == r->next) {
-		taken = (uint32_t)tcp_queue_append(&r->queue, pool, data, true);
+		taken = (uint32_t)tcp_queue_append(&r->queue, pool, data, r->queue.bytes < TCP_RESERVE_SHARE);
 		r->next += taken;
 		r->unacked_segments++;
 		if (r->held.head) {

@@ -19,7 +19,7 @@ size_t tcp_pool_init(struct tcp_pool *pool, void *memory, size_t bytes)
 	pool->chunk_count = (uint32_t)count;
 	pool->free_count = (uint32_t)count;
 	pool->low_mark = (uint32_t)count / 8;
-	pool->reserve = (uint32_t)count / 32;
+	pool->reserve = (uint32_t)count / 16;
 	return count;
 }
 

@@ -2,8 +2,9 @@
  *
  * Ownership: the caller owns the block and gives it at start; a chunk belongs to exactly one queue or to the pool.
  * Threading: one worker. No call allocates or fails otherwise than by returning NULL.
- * Under pressure: below LOW the advertised windows stop growing and the caller sheds new SYNs (tcp_pool_low); the last
- * RESERVE chunks are for bytes that arrive in order, so that established flows end.
+ * Under pressure: below LOW the advertised windows stop growing and the caller sheds new SYNs (tcp_pool_low). The last
+ * RESERVE chunks only serve queues that hold less than TCP_RESERVE_SHARE bytes: each flow can go on in small steps, and
+ * none can take what the others need to drain.
  */
 #ifndef DATAPLANE_TCP_POOL_H
 #define DATAPLANE_TCP_POOL_H
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 #define TCP_CHUNK_BYTES 2048
+#define TCP_RESERVE_SHARE 4096
 
 /* A stretch of a stream: data[offset, offset + len). `seq` is used by the reassembly queue only. */
 struct tcp_chunk {

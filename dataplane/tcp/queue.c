@@ -92,7 +92,7 @@ size_t tcp_queue_move(struct tcp_queue *from, struct tcp_queue *to, struct tcp_p
 		size_t part = len - moved;
 
 		if (part < head->len) {
-			part = tcp_queue_append(to, pool, bytes_of(head->data + head->offset, part), false);
+			part = tcp_queue_append(to, pool, bytes_of(head->data + head->offset, part), true);
 			(void)tcp_queue_consume(from, pool, part);
 			return moved + part;
 		}

@@ -197,6 +197,7 @@ static void start(struct world *w, uint64_t seed)
 	w->config.keepalive_idle_us = 0;
 	w->config.retries = 30; /* so that 20 % loss does not look like a dead peer */
 	w->config.syn_retries = 30;
+	w->config.time_wait_us = 60000000; /* a FIN may be lost again and again; RSTs from nowhere are not simulated */
 	w->config.receive_bytes_max = 4096u << rng_below(&w->rng, 9);
 	w->config.send_bytes_max = 4096u << rng_below(&w->rng, 9);
 	w->copies = rng_below(&w->rng, 2);
