@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """fuzz_seeds.py: valid samples for jwt_fuzz and jwk_fuzz, and a dictionary.
 
-usage: fuzz_seeds.py DIRECTORY     writes DIRECTORY/jwt/*, DIRECTORY/jwk/* and DIRECTORY/dictionary
+usage: fuzz_seeds.py DIRECTORY     writes DIRECTORY/jwt/*, DIRECTORY/jwk/* and DIRECTORY/dictionary; corpus/ was made by it
 """
 import json
 import os

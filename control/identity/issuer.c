@@ -1,6 +1,7 @@
 /* issuer.c: the entry checked once, the keys fetched at their pace, and the choice of a key for a token. */
 #include "control/identity/issuer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +130,11 @@ static void put_discovery(const char *issuer, struct writer *w)
 	writer_cstr(w, "/.well-known/openid-configuration");
 }
 
+static void put_text(char *out, size_t size, const char *text)
+{
+	snprintf(out, size, "%s", text ? text : ""); /* check_entry knows that it fits */
+}
+
 static bool open_keys(const struct identity_issuer *entry, struct issuer *out)
 {
 	struct issuer_keys *k = calloc(1, sizeof(*k));
@@ -138,10 +144,10 @@ static bool open_keys(const struct identity_issuer *entry, struct issuer *out)
 	out->keys = k;
 	if (!k)
 		return false;
-	strcpy(k->name, entry->name);
-	strcpy(k->issuer, entry->issuer);
-	strcpy(k->ca, entry->ca ? entry->ca : "");
-	strcpy(k->url_keys, entry->jwks_uri ? entry->jwks_uri : "");
+	put_text(k->name, sizeof(k->name), entry->name);
+	put_text(k->issuer, sizeof(k->issuer), entry->issuer);
+	put_text(k->ca, sizeof(k->ca), entry->ca);
+	put_text(k->url_keys, sizeof(k->url_keys), entry->jwks_uri);
 	k->url_configured = entry->jwks_uri != NULL;
 	w = writer_of(k->url_discovery, sizeof(k->url_discovery));
 	put_discovery(entry->issuer, &w);

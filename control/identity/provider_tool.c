@@ -129,7 +129,7 @@ int main(int argc, char **argv)
 		if (strncmp(line, "token ", 6) == 0)
 			verify(&j, line + 6);
 		else if (strncmp(line, "clock ", 6) == 0)
-			j.ahead_s += atoi(line + 6);
+			j.ahead_s += strtol(line + 6, NULL, 10);
 		else if (strncmp(line, "kill", 4) == 0)
 			child_signal(&j.child, SIGKILL);
 	}
