@@ -12,6 +12,7 @@
 #include "platform/base/random.h"
 #include "platform/os/log.h"
 #include "platform/os/priv.h"
+#include "platform/os/sandbox.h"
 #include "platform/os/settings.h"
 #include "platform/os/shm.h"
 
@@ -168,6 +169,28 @@ static int housekeeping(void *argument)
 	return 0;
 }
 
+/* What the drivers call in the loop, and what loading a policy image takes. Landlock holds for one thread, so the worker
+ * asks for it too. */
+static bool confine_files(struct dataplane *d)
+{
+	const char *const read[] = { d->settings->run_dir, "/sys/devices/system", "/proc/meminfo", "/etc", NULL };
+	const char *const write[] = { NULL };
+	char err[OS_ERROR_BYTES];
+	enum sandbox_result result = sandbox_files(read, write, err);
+
+	if (result != SANDBOX_DONE)
+		log_warn("%s", err);
+	return result != SANDBOX_FAILED;
+}
+
+static bool confine_calls(char err[OS_ERROR_BYTES])
+{
+	static const char *const calls[] = { "openat", "unlink", "stat", "lstat", "access", "faccessat", "eventfd2",
+		"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "prctl", /* the worker, for itself */ NULL };
+
+	return sandbox_calls(calls, err);
+}
+
 /* On the worker's own thread: its memory for TLS, its relay, its loop. */
 static int work(void *argument)
 {
@@ -176,6 +199,10 @@ static int work(void *argument)
 	char err[OS_ERROR_BYTES];
 	int rc;
 
+	if (!confine_files(d)) {
+		atomic_store(&d->worker.mailbox.stop, true);
+		return 1;
+	}
 	if (!tls_arena_enter(ARENA_BYTES)) {
 		log_error("worker 0: no memory for TLS: %u MiB wanted", ARENA_BYTES >> 20);
 		atomic_store(&d->worker.mailbox.stop, true);
@@ -208,7 +235,8 @@ int main(int argc, char **argv)
 		log_error("OpenSSL was used before its memory was set up");
 		return 1;
 	}
-	if (!start(d, err) || !priv_drop(d->settings->users.dataplane, err) || !priv_harden(err)) {
+	if (!start(d, err) || !priv_drop(d->settings->users.dataplane, err) || !priv_harden(err) ||
+	    !confine_files(d) || !confine_calls(err)) {
 		log_error("%s", err);
 		return 1;
 	}
@@ -219,7 +247,6 @@ int main(int argc, char **argv)
 	if (rc < 0)
 		log_error("no core for the worker: give two lcores");
 	port_stop(d->worker.ports);
-	settings_close(d->settings);
 	log_info("stopped");
-	return rc == 0 ? 0 : 1;
+	_exit(rc == 0 ? 0 : 1); /* what DPDK does at exit takes calls that are forbidden by now */
 }

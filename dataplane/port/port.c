@@ -122,10 +122,8 @@ struct ports *port_start(const char *const device[PORT_COUNT], size_t mtu_bytes,
 
 void port_stop(struct ports *p)
 {
-	for (unsigned i = 0; i < PORT_COUNT; i++) {
+	for (unsigned i = 0; i < PORT_COUNT; i++)
 		(void)rte_eth_dev_stop(p->id[i]);
-		(void)rte_eth_dev_close(p->id[i]);
-	}
 	free(p);
 }
 

@@ -28,7 +28,7 @@ bool port_start_environment(const char *program, const char *lcores, const char 
 /* Opens and starts both devices. NULL with a text in `err`. */
 struct ports *port_start(const char *const device[PORT_COUNT], size_t mtu_bytes, char *err, size_t err_len);
 
-/* Stops and closes them. */
+/* Stops them. They are not closed: that takes privileges that are gone by then; the kernel does it when the process ends. */
 void port_stop(struct ports *p);
 
 /* Runs `main` on the first worker core, or on the calling one when there is no other; returns when it did. */

@@ -92,7 +92,8 @@ bool sandbox_calls(const char *const *calls, char err[OS_ERROR_BYTES])
 	int result = -ENOMEM;
 
 	/* glibc asks for clone3 first and falls back when it is told that there is none. */
-	if (filter && calls_allow(filter, basic_calls) && calls_allow(filter, calls) &&
+	/* TSYNC: the data plane's worker thread exists already when its process is confined. */
+	if (filter && seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 && calls_allow(filter, basic_calls) && calls_allow(filter, calls) &&
 	    seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) >= 0 &&
 	    /* isatty on a log, asked by the C library: only ever "no". */
 	    seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 0) >= 0)

@@ -1,6 +1,7 @@
 /* sandbox.h: what a process can no longer do: files by Landlock, system calls by seccomp.
  *
- * sandbox_files first, then sandbox_calls; both are final and cover all threads made later. A call that is not on the list
+ * sandbox_files first, then sandbox_calls; both are final. sandbox_files covers the calling thread and those it makes later,
+ * sandbox_calls all threads of the process. A call that is not on the list
  * ends the process (SIGSYS). Landlock is not in every kernel: SANDBOX_ABSENT is for the caller to log; seccomp has to be.
  */
 #ifndef PLATFORM_OS_SANDBOX_H
