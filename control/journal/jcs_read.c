@@ -3,6 +3,7 @@
  */
 #include "control/journal/jcs_read.h"
 
+#include "control/journal/base64.h"
 #include "control/journal/jcs_text.h"
 
 struct check {
@@ -339,9 +340,10 @@ bool jcs_read_str(struct jcs_value value, struct writer *out)
 			writer_u8(out, (uint8_t)escape);
 			i += 1;
 		} else if (i + 5 < body.len && body.base[i + 1] == 'u') {
-			uint8_t low = body.base[i + 5];
+			struct bytes digits = bytes_of(body.base + i + 4, 2);
 
-			writer_u8(out, (uint8_t)((body.base[i + 4] - '0') << 4 | (low >= 'a' ? low - 'a' + 10 : low - '0')));
+			if (!hex_read(digits, out))
+				return false;
 			i += 5;
 		} else {
 			return false;

@@ -15,8 +15,10 @@
 #include "control/journal/journal_impl.h"
 #include "control/journal/tiles.h"
 
-#define STEP_TILES 32u        /* files a step: about a millisecond */
-#define MARK_US (120ull * 1000000)
+#define MARK_US (120ull * 1000000) /* well past the kernel's write-back */
+#define STEP_TILES 8u         /* files a step: about a millisecond, and twice what the largest batch fills */
+
+_Static_assert(STEP_TILES * TILES_WIDTH >= 2 * JOURNAL_BATCH_RECORDS, "a step for each commit keeps up with the writing");
 
 static bool source_get(void *ctx, unsigned height, uint64_t number, struct merkle_hash *out)
 {
