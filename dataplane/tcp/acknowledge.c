@@ -114,6 +114,8 @@ static unsigned advance(struct tcp_half *half, const struct tcp_segment *segment
 	half->retransmit_now = half->probe_now = false;
 	measure(half, segment, now_us);
 	tcp_recovery_advance(r, pool, s->una);
+	if (r->mode == TCP_RECOVERY_NONE && seq_after(s->una, r->point))
+		r->point = s->una - 1; /* follows, so that it never is half the sequence space behind */
 	notice_reordering(half);
 	if (r->mode != TCP_RECOVERY_NONE) {
 		r->pass_next = s->next;

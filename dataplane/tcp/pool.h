@@ -2,7 +2,7 @@
  *
  * Ownership: the caller owns the block and gives it at start; a chunk belongs to exactly one queue or to the pool.
  * Threading: one worker. No call allocates or fails otherwise than by returning NULL.
- * Under pressure: below LOW the advertised windows stop growing and the caller sheds new SYNs (tcp_pool_low). The last
+ * Under pressure: below LOW the advertised windows stop growing and the caller sheds new SYNs (tcp_pool_low), and nothing out of order is kept. The last
  * RESERVE chunks only serve queues that hold less than TCP_RESERVE_SHARE bytes: each flow can go on in small steps, and
  * none can take what the others need to drain.
  */

@@ -19,7 +19,8 @@ static struct tcp_chunk *insert_chunk(struct tcp_receive *receive, struct tcp_po
 				      uint32_t seq)
 {
 	struct tcp_queue *held = &receive->held;
-	struct tcp_chunk *chunk = held->chunks < chunks_max(receive) ? tcp_pool_get(pool, false) : NULL;
+	bool allowed = held->chunks < chunks_max(receive) && !tcp_pool_low(pool);
+	struct tcp_chunk *chunk = allowed ? tcp_pool_get(pool, false) : NULL;
 
 	if (!chunk)
 		return NULL;

@@ -3,7 +3,7 @@
  * The first copy of a byte wins: a later segment that claims other content for the same sequence numbers changes nothing,
  * and since the other side of the pair only gets what was kept here, no two readers can see different streams.
  * Memory: a hostile peer that leaves a hole behind every byte costs a chunk for each; the number of chunks is bounded by
- * twice what the window would need.
+ * twice what the window would need, and none is taken while the pool is low: the peer will send those bytes again.
  */
 #ifndef DATAPLANE_TCP_REASSEMBLY_H
 #define DATAPLANE_TCP_REASSEMBLY_H

@@ -10,7 +10,7 @@
 #include "dataplane/tcp/seq.h"
 #include "platform/base/random.h"
 
-#define CHUNKS 256
+#define CHUNKS 512
 #define BASE 0xffffff00u /* the space wraps inside every test */
 
 static void *memory;

@@ -124,7 +124,7 @@ struct tcp_half {
 	bool timed_out;           /* the peer stopped answering */
 	bool retransmit_now, probe_now, window_probe_now, keepalive_now;
 	bool interactive;         /* we sent since the last data came: request-reply */
-	uint8_t challenges;       /* spent in this second */
+	uint32_t challenges;      /* spent in this second */
 	uint64_t challenge_second;
 	uint32_t reset_seq;
 	uint32_t ts_offset;       /* our TSval = now in ms + offset */
