@@ -1,0 +1,177 @@
+/* inbox_fuzz.c: a hostile worker. The input is a program: each byte chooses a legal event with chosen fields, an event with chosen
+ * bytes, or a scribble over the ring's own positions; a turn after every few. Nothing may crash, and no acknowledgement may run ahead.
+ * One inbox and journal serve all inputs, on a tmpfs; each input begins with a hello of a new boot. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "control/inbox/inbox.h"
+#include "control/inbox/worker_script.h"
+#include "platform/os/log.h"
+#include "platform/os/shm.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct {
+	char dir[64], journal_dir[80];
+	void *up, *down;
+	struct journal *journal;
+	struct sessions *sessions;
+	struct inbox *inbox;
+	struct worker_script worker;
+	struct entry_clock now;
+	unsigned inputs;
+} f;
+
+static const struct policy_image *host_image(void *ctx, uint64_t generation) { return NULL; }
+static void host_hello(void *ctx, unsigned worker) { }
+static void host_scram(void *ctx, struct session *s, const struct event_scram *e) { }
+static void host_classify(void *ctx, unsigned worker, const struct event_classify *e) { }
+static void host_held(void *ctx, struct session *s, const struct event_command *e, const struct policy_image *image) { s->asked_approval = true; }
+static void host_withdrawn(void *ctx, struct session *s, uint32_t ref, enum withdraw_cause cause) { }
+static void host_responded(void *ctx, struct session *s, const struct event_response *e) { }
+static void host_closed(void *ctx, struct session *s, const char *cause) { }
+
+static void host_login(void *ctx, struct session *s, const struct event_login *e)
+{
+	const struct principal shape = { .issuer = "corp", .iss = "i", .sub = "alice", .person = "alice" };
+	const struct inbox_grant grant = { .principal = principal_create(&shape), .upstream_user = "app" };
+	const struct inbox_refusal why = { .reason = "kid_unknown", .issuer = "", .kid = "", .alg = "", .claim = "", .say = "" };
+
+	if (e->token.len && e->token.base[0] == 'n') {
+		principal_put(grant.principal);
+		inbox_login_refused(f.inbox, s, &why);
+	} else {
+		inbox_login_accepted(f.inbox, s, &grant);
+	}
+}
+
+static void world_end(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf %s", f.dir);
+	if (system(command) != 0)
+		abort();
+}
+
+static void control_start(void)
+{
+	static const uint8_t key[32] = { 1 };
+	char err[512];
+	const struct journal_config journal = { .dir = f.journal_dir, .origin = "fuzz.example/journal" };
+	struct inbox_config config = { .node = "f", .workers = 1, .up = &f.up, .down = &f.down, .commitment_key = key,
+				       .host = { &f, host_image, host_hello, host_login, host_scram, host_classify, host_held, host_withdrawn, host_responded,
+						 host_closed } };
+
+	f.journal = journal_open(&journal, f.now.wall_us, err);
+	f.sessions = f.journal ? sessions_open(f.dir, journal_cursor_get(f.journal, INBOX_CURSOR_VERSION), err) : NULL;
+	config.journal = f.journal;
+	config.sessions = f.sessions;
+	f.inbox = f.sessions ? inbox_create(&config, err) : NULL;
+	assert(f.inbox);
+	inbox_set_clock(f.inbox, f.now);
+}
+
+static void control_stop(void)
+{
+	inbox_destroy(f.inbox);
+	sessions_close(f.sessions);
+	journal_close(f.journal);
+}
+
+static void world_begin(void)
+{
+	char err[OS_ERROR_BYTES];
+
+	log_open("fuzz", LOG_LEVEL_ERROR);
+	f.now = (struct entry_clock){ .wall_us = 1790000000000000ull, .mono_us = 1000000, .clk = "free" };
+	snprintf(f.dir, sizeof(f.dir), "/dev/shm/sluice-inbox-fuzz.XXXXXX");
+	if (!mkdtemp(f.dir))
+		abort();
+	atexit(world_end);
+	snprintf(f.journal_dir, sizeof(f.journal_dir), "%s/journal", f.dir);
+	f.up = shm_ring_open(f.dir, 0, SHM_RING_UP, err);
+	f.down = shm_ring_open(f.dir, 0, SHM_RING_DOWN, err);
+	assert(f.up && f.down && worker_script_init(&f.worker, f.up, f.down, 1));
+	control_start();
+}
+
+/* A ring that was scribbled on is given up, as after a reboot: new rings, the same journal. */
+static void new_rings(void)
+{
+	char command[160], err[OS_ERROR_BYTES];
+
+	control_stop();
+	worker_script_free(&f.worker);
+	shm_ring_close(f.up, SHM_RING_UP);
+	shm_ring_close(f.down, SHM_RING_DOWN);
+	snprintf(command, sizeof(command), "rm -f %s/ring-* && [ $(du -sm %s | cut -f1) -lt 300 ] || rm -rf %s/*", f.dir, f.dir, f.dir);
+	if (system(command) != 0)
+		abort();
+	f.up = shm_ring_open(f.dir, 0, SHM_RING_UP, err);
+	f.down = shm_ring_open(f.dir, 0, SHM_RING_DOWN, err);
+	assert(f.up && f.down && worker_script_init(&f.worker, f.up, f.down, 1));
+	control_start();
+}
+
+static void turn(void)
+{
+	f.now.wall_us += 1000;
+	f.now.mono_us += 300000;
+	assert(inbox_turn(f.inbox, f.now) != INBOX_STOPPED);
+	worker_script_orders(&f.worker);
+	assert(f.worker.durable <= f.worker.position);
+}
+
+static bool one(struct reader *r, bool *scribbled)
+{
+	uint8_t op = reader_u8(r), which = reader_u8(r);
+	struct script_flow *flow = &f.worker.flow[which % 8];
+	struct bytes text = reader_bytes(r, reader_u8(r) <= r->left ? (size_t)(which % 64) : 0);
+
+	flow->number = flow->number ? flow->number : which % 8 + 1u;
+	switch (op % 12) {
+	case 0: return worker_script_hello(&f.worker);
+	case 1: return worker_script_open_flow(&f.worker, flow, flow->number);
+	case 2: return worker_script_login(&f.worker, flow, text);
+	case 3: return worker_script_command(&f.worker, flow, text, (enum command_action)(which % 4));
+	case 4: return worker_script_respond(&f.worker, flow);
+	case 5: return worker_script_payload(&f.worker, flow, text);
+	case 6: return worker_script_close(&f.worker, flow, (enum close_cause)(which % 12));
+	case 7: flow->n += which % 3; return true;
+	case 8: turn(); return true;
+	case 9: f.worker.boot[0]++; return true;
+	case 10:
+		*scribbled = true;
+		((uint8_t *)f.up)[64 + which % 128] ^= op;
+		return true;
+	default: return worker_script_write(&f.worker, which % 16, reader_bytes(r, r->left < 200 ? r->left : 200));
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct reader r = reader_of(data, size);
+	bool scribbled = false;
+
+	if (!f.inbox)
+		world_begin();
+	memset(f.worker.flow, 0, sizeof(f.worker.flow));
+	f.worker.said_count = 0;
+	f.worker.boot[1]++;
+	if (!worker_script_hello(&f.worker))
+		return 0;
+	while (r.left && one(&r, &scribbled))
+		;
+	if (!scribbled)
+		turn();
+	for (unsigned i = 0; i < 3; i++) {
+		f.now.mono_us += 300000;
+		assert(inbox_turn(f.inbox, f.now) != INBOX_STOPPED);
+	}
+	if (scribbled || ++f.inputs % 20000 == 0)
+		new_rings();
+	return 0;
+}
