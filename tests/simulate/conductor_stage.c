@@ -1,0 +1,360 @@
+#include "tests/simulate/conductor_stage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "platform/contract/policy_write.h"
+
+struct stage *stage;
+uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
+
+static uint8_t *room(void *context, unsigned port, size_t *cap)
+{
+	struct stage *s = context;
+
+	if (s->tail - s->head == STAGE_FRAMES)
+		return NULL;
+	*cap = 1600;
+	return s->queue[s->tail % STAGE_FRAMES];
+}
+
+static void send_frame(void *context, unsigned port, size_t bytes)
+{
+	struct stage *s = context;
+
+	s->queue_bytes[s->tail % STAGE_FRAMES] = bytes;
+	s->queue_port[s->tail % STAGE_FRAMES] = port;
+	s->tail++;
+}
+
+void stage_transmit(struct stage *s, unsigned from, uint8_t flags, const char *text)
+{
+	struct end *e = &s->end[from];
+	struct tcp_segment segment = { .seq = e->next, .ack = e->ack, .window = 60000, .flags = flags };
+	size_t len = text ? strlen(text) : 0;
+	struct packet_built built;
+
+	if (len) {
+		segment.spans[0] = bytes_of(text, len);
+		segment.span_count = 1;
+		segment.payload_bytes = (uint32_t)len;
+	}
+	built = packet_build(&e->template, &segment, s->frame, sizeof s->frame, PACKET_BUILD_FULL);
+	e->next += (uint32_t)len + ((flags & (TCP_SYN | TCP_FIN)) != 0);
+	switch (relay_frame(s->relay, from, bytes_of(s->frame, built.bytes), PACKET_CHECKSUM_UNKNOWN, s->now_us)) {
+	case RELAY_BRIDGE:
+		s->bridged++;
+		break;
+	case RELAY_DROPPED:
+		s->dropped++;
+		break;
+	default:
+		break;
+	}
+}
+
+/* One frame from the relay arrives at an end. */
+static void arrive(struct stage *s, unsigned at, struct bytes frame)
+{
+	struct end *e = &s->end[at];
+	struct tcp_segment segment;
+	struct packet p;
+
+	assert_int_equal(packet_parse(frame, &p), ERROR_none);
+	assert_int_equal(packet_segment(&p, PACKET_CHECKSUM_UNKNOWN, &segment), ERROR_none);
+	if (segment.flags & TCP_RST) {
+		e->reset = true;
+		return;
+	}
+	if (segment.flags & TCP_SYN) {
+		e->ack = segment.seq + 1;
+		e->open = true;
+		if (at == 1)
+			packet_template_reply(&e->template, &p);
+		stage_transmit(s, at, at == 1 ? TCP_SYN | TCP_ACK : TCP_ACK, NULL);
+		return;
+	}
+	if (segment.seq == e->ack && (segment.payload_bytes || (segment.flags & TCP_FIN))) {
+		assert_true(e->got_bytes + segment.payload_bytes < sizeof e->got);
+		if (segment.payload_bytes)
+			memcpy(e->got + e->got_bytes, segment.spans[0].base, segment.payload_bytes);
+		e->got_bytes += segment.payload_bytes;
+		e->ack += segment.payload_bytes + ((segment.flags & TCP_FIN) != 0);
+		e->finished |= (segment.flags & TCP_FIN) != 0;
+		stage_transmit(s, at, TCP_ACK, NULL);
+	}
+}
+
+/* --- Control --- */
+
+static uint8_t message[LIMIT_MESSAGE_BYTES];
+
+void stage_identify(struct stage *s, bool accepted)
+{
+	static const uint8_t groups[32] = { 1 };
+
+	STAGE_ORDER(s, identity, .flow = s->flow, .accepted = accepted, .generation = s->snapshot.inspect.generation,
+	      .groups = bytes_of(groups, 32), .say = bytes_str("who are you"));
+}
+
+static void classify(struct stage *s, const char *text, bool known)
+{
+	uint8_t buffer[1024];
+	struct classification_writer cw = classification_writer_of(buffer, sizeof buffer, false);
+	struct access a = { .verb = strstr(text, "drop") ? VERB_ddl : strstr(text, "delete") ? VERB_delete : VERB_select,
+			    .kind = OBJECT_RELATION, .levels = 1, .level = { bytes_str("t") } };
+
+	classification_begin_statement(&cw, 0);
+	classification_add_access(&cw, &a);
+	classification_begin_targets(&cw);
+	classification_end_statement(&cw, NULL);
+	STAGE_ORDER(s, classified, .key_hi = s->key_hi, .key_lo = s->key_lo, .known = known,
+	      .classification = known ? classification_finish(&cw, bytes_str(text), bytes_str(text)) : (struct bytes){ 0 });
+}
+
+static void count_n(struct stage *s, uint32_t n)
+{
+	assert_int_equal(n, s->next_n); /* without a gap */
+	s->next_n++;
+}
+
+static void see_command(struct stage *s, struct bytes payload, uint64_t end)
+{
+	struct event_command m;
+
+	assert_true(event_command_decode(payload, &m));
+	count_n(s, m.n);
+	s->commands++;
+	s->last_action = m.action;
+	s->last_reason = m.reason;
+	s->command_position = end;
+	s->held_ref = m.n;
+	snprintf(s->last_raw, sizeof s->last_raw, "%.*s", (int)m.raw.len, (const char *)m.raw.base);
+}
+
+static void see(struct stage *s, uint16_t type, struct bytes payload, uint64_t end)
+{
+	union {
+		struct event_flow_open open;
+		struct event_login login;
+		struct event_classify classify;
+		struct event_response response;
+		struct event_flow_close close;
+		struct event_payload payload;
+		struct event_withdraw withdraw;
+	} m;
+	char text[256];
+
+	switch (type) {
+	case EVENT_hello:
+		s->hellos++;
+		break;
+	case EVENT_flow_open:
+		assert_true(event_flow_open_decode(payload, &m.open));
+		s->flow = m.open.flow;
+		s->next_n = 0;
+		count_n(s, m.open.n);
+		s->opens++;
+		break;
+	case EVENT_login:
+		assert_true(event_login_decode(payload, &m.login));
+		count_n(s, m.login.n);
+		s->logins++;
+		if (s->answer_login)
+			stage_identify(s, true);
+		break;
+	case EVENT_classify:
+		assert_true(event_classify_decode(payload, &m.classify));
+		s->classifies++;
+		s->key_hi = m.classify.key_hi;
+		s->key_lo = m.classify.key_lo;
+		snprintf(text, sizeof text, "%.*s", (int)m.classify.text.len, (const char *)m.classify.text.base);
+		if (s->answer_classify)
+			classify(s, text, strstr(text, "???") == NULL);
+		break;
+	case EVENT_command:
+		see_command(s, payload, end);
+		break;
+	case EVENT_response:
+		assert_true(event_response_decode(payload, &m.response));
+		count_n(s, m.response.n);
+		s->responses++;
+		s->last_outcome = m.response.outcome;
+		break;
+	case EVENT_payload:
+		assert_true(event_payload_decode(payload, &m.payload));
+		memcpy(s->payload + s->payload_bytes, m.payload.data.base, m.payload.data.len);
+		s->payload_bytes += m.payload.data.len;
+		break;
+	case EVENT_withdraw:
+		assert_true(event_withdraw_decode(payload, &m.withdraw));
+		s->withdrawals++;
+		break;
+	case EVENT_flow_close:
+		assert_true(event_flow_close_decode(payload, &m.close));
+		count_n(s, m.close.n);
+		s->closes++;
+		s->close_cause = m.close.cause;
+		break;
+	}
+}
+
+void stage_durable(struct stage *s)
+{
+	if (s->durable_sent == s->last_position)
+		return;
+	s->durable_sent = s->last_position;
+	STAGE_ORDER(s, durable, .position = s->durable_sent);
+	ring_release(&s->events, s->durable_sent);
+}
+
+static void control(struct stage *s)
+{
+	struct bytes payload;
+	uint64_t end;
+	uint16_t type;
+
+	while (ring_read(&s->events, message, sizeof message, &type, &payload, &end)) {
+		see(s, type, payload, end);
+		s->last_position = end;
+	}
+	if (s->answer_durable)
+		stage_durable(s);
+}
+
+/* Lets everything happen that can, without time passing beyond 1 ms a round. */
+void stage_settle(struct stage *s)
+{
+	for (int i = 0; i < 40; i++) {
+		s->now_us += 1000;
+		relay_turn(s->relay, s->now_us);
+		control(s);
+		while (s->head != s->tail) {
+			unsigned slot = s->head++ % STAGE_FRAMES;
+
+			arrive(s, s->queue_port[slot], bytes_of(s->queue[slot], s->queue_bytes[slot]));
+		}
+	}
+}
+
+void stage_pass(struct stage *s, uint64_t us)
+{
+	for (uint64_t end = s->now_us + us; s->now_us < end;) {
+		s->now_us += 50000;
+		stage_settle(s);
+	}
+}
+
+bool stage_got(struct stage *s, unsigned at, const char *text)
+{
+	return memmem(s->end[at].got, s->end[at].got_bytes, text, strlen(text)) != NULL;
+}
+
+/* --- Set-up --- */
+
+uint8_t stage_frame_head[54] = {
+	2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0,
+	0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 2, 10, 0, 0, 10,
+	0x9c, 0x40, 0x15, 0x38, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0,
+};
+
+void stage_write_image(struct stage *s)
+{
+	static const struct spec_listener listener = { .family = 4, .address = { 10, 0, 0, 10 }, .port = 5432, .any_vlan = true };
+	static const struct spec_service services[] = {
+		{ .name = "lines", .protocol_word = "line", .protocol = POLICY_PROTOCOL_OTHER, .tls = POLICY_TLS_OFF, .search_path = "public",
+		  .listeners = &listener, .listeners_count = 1 },
+	};
+	static const char *const groups[] = { "agents" };
+	static const struct policy_need need = { 0, 1 };
+	static const struct spec_approval approvals[] = { { .name = "one", .needs = &need, .needs_count = 1, .deny_quorum = 1, .expires_s = 60, .use_by_s = 60 } };
+	static struct spec_rule rules[] = {
+		{ .id = "ddl", .say = "no schema changes", .action = POLICY_BLOCK, .who_any = true, .purpose_any = true, .services = { 1 },
+		  .verbs = 1u << VERB_ddl, .approval = POLICY_NONE, .pattern = POLICY_NONE },
+		{ .id = "delete", .action = POLICY_HOLD, .who_any = true, .purpose_any = true, .services = { 1 }, .verbs = 1u << VERB_delete,
+		  .approval = 0, .pattern = POLICY_NONE },
+		{ .id = "read", .action = POLICY_ALLOW, .who = { { 1 } }, .purpose_any = true, .services = { 1 }, .verbs = 1u << VERB_select,
+		  .approval = POLICY_NONE, .pattern = POLICY_NONE },
+	};
+	struct policy_spec spec = {
+		.name = "test", .generation = s->snapshot.inspect.generation + 1, .defaults = { .unmatched = POLICY_BLOCK, .unknown = POLICY_BLOCK, .approval = POLICY_NONE },
+		.services = services, .services_count = 1, .groups = groups, .groups_count = 1, .approvals = approvals, .approvals_count = 1,
+		.rules = rules, .rules_count = 3,
+	};
+	struct bytes image = policy_image_write(&spec, NULL, 0);
+	char err[256] = "";
+
+	free(s->image);
+	s->image = aligned_alloc(64, (image.len + 63) & ~(size_t)63);
+	image = policy_image_write(&spec, s->image, image.len);
+	s->snapshot.inspect.image = policy_image_open(image.base, image.len, err, sizeof err);
+	if (!s->snapshot.inspect.image)
+		fail_msg("%s", err);
+	s->snapshot.inspect.generation = spec.generation;
+}
+
+int stage_open(void **state)
+{
+	struct relay_config config = {
+		.flows_max = 64, .sessions_max = 16, .chunk_memory_bytes = 8u << 20, .buffers = { 64, 8, 4 }, .mtu_bytes = 1500,
+		.window_bytes = 65536, .hash_key = { 1, 2 }, .lost_after_us = 5000000,
+	};
+	struct relay_wire wire;
+	struct packet p;
+	char err[200] = "";
+
+	stage = calloc(1, sizeof *stage);
+	wire = (struct relay_wire){ .context = stage, .room = room, .send = send_frame };
+	stage->up = aligned_alloc(4096, ring_bytes(LIMIT_RING_UP_BYTES));
+	stage->down = aligned_alloc(4096, ring_bytes(LIMIT_RING_DOWN_BYTES));
+	ring_init(stage->up, LIMIT_RING_UP_BYTES, config.boot);
+	ring_init(stage->down, LIMIT_RING_DOWN_BYTES, config.boot);
+	stage->relay = relay_create(&config, &wire, stage->up, stage->down, err, sizeof err);
+	if (!stage->relay)
+		fail_msg("%s", err);
+	assert_true(ring_attach_consumer(&stage->events, stage->up, LIMIT_RING_UP_BYTES));
+	assert_true(ring_attach_producer(&stage->orders, stage->down, LIMIT_RING_DOWN_BYTES));
+	stage_write_image(stage);
+	(void)relay_swap_snapshot(stage->relay, &stage->snapshot);
+	stage->now_us = 1000000;
+	stage->answer_login = stage->answer_classify = stage->answer_durable = true;
+	assert_int_equal(packet_parse(bytes_of(stage_frame_head, sizeof stage_frame_head), &p), ERROR_none);
+	packet_template_from(&stage->end[0].template, &p);
+	packet_template_reply(&stage->end[1].template, &p);
+	stage->end[0].next = 1000;
+	stage->end[1].next = 9000;
+	STAGE_ORDER(stage, control, .journal = 1);
+	return 0;
+}
+
+int stage_close(void **state)
+{
+	relay_destroy(stage->relay);
+	free(stage->image);
+	free(stage->up);
+	free(stage->down);
+	free(stage);
+	return 0;
+}
+
+void stage_connect(struct stage *s)
+{
+	stage_transmit(s, 0, TCP_SYN, NULL);
+	stage_settle(s);
+	assert_true(s->end[0].open && s->end[1].open);
+	assert_int_equal(s->end[0].ack, 9001); /* the server's own number: set-up is mirrored */
+	assert_int_equal(s->opens, 1);
+}
+
+void stage_client_says(struct stage *s, const char *text)
+{
+	stage_transmit(s, 0, TCP_ACK | TCP_PSH, text);
+	stage_settle(s);
+}
+
+void stage_log_in(struct stage *s)
+{
+	stage_connect(s);
+	stage_client_says(s, "LOGIN token\n");
+	assert_true(stage_got(s, 0, "welcome\n"));
+}

@@ -1,0 +1,87 @@
+/* conductor_stage.h: the real conductor between two plain TCP ends, with control played by the test.
+ *
+ * The ends talk the line protocol (line_inspector.c) over a wire without loss; what control would do is done by
+ * stage_settle as the answer_ flags say, or by the test with STAGE_ORDER. Time passes only in stage_settle and stage_pass.
+ * Every counter of the session's records is checked for gaps. Assertions are cmocka's.
+ */
+#ifndef TESTS_SIMULATE_CONDUCTOR_STAGE_H
+#define TESTS_SIMULATE_CONDUCTOR_STAGE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "dataplane/relay/relay.h"
+#include "platform/contract/message.h"
+#include "platform/contract/ring.h"
+
+struct end {
+	struct packet_template template;
+	uint32_t next, ack;
+	uint16_t port;
+	bool open, reset, finished;
+	uint8_t got[65536];
+	size_t got_bytes;
+};
+
+#define STAGE_FRAMES 256
+
+struct stage {
+	struct relay *relay;
+	void *up, *down;
+	struct ring_consumer events;
+	struct ring_producer orders;
+	struct relay_snapshot snapshot;
+	uint8_t *image;
+	struct end end[2]; /* 0: the client at port 0; 1: the server at port 1 */
+	uint8_t frame[2048], queue[STAGE_FRAMES][2048];
+	size_t queue_bytes[STAGE_FRAMES];
+	unsigned queue_port[STAGE_FRAMES], head, tail;
+	uint64_t now_us;
+	unsigned bridged, dropped;
+	/* What control saw, and does. */
+	uint64_t last_position, durable_sent, command_position, flow, key_hi, key_lo;
+	uint32_t next_n;
+	unsigned commands, logins, responses, opens, closes, withdrawals, classifies, hellos;
+	unsigned last_action, last_reason, close_cause, last_outcome;
+	uint32_t held_ref;
+	char last_raw[256], payload[4096];
+	size_t payload_bytes;
+	bool answer_login, answer_classify, answer_durable;
+};
+
+extern struct stage *stage;
+extern uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
+extern uint8_t stage_frame_head[54]; /* a SYN from the client to the service, checksum left out */
+
+/* cmocka's set-up and tear-down. */
+int stage_open(void **state);
+int stage_close(void **state);
+
+/* One segment from an end: 0 the client, 1 the server. */
+void stage_transmit(struct stage *s, unsigned from, uint8_t flags, const char *text);
+
+/* Lets everything happen that can; stage_pass lets that much time go by as well. */
+void stage_settle(struct stage *s);
+void stage_pass(struct stage *s, uint64_t us);
+
+/* Whether an end has received this text. */
+bool stage_got(struct stage *s, unsigned at, const char *text);
+
+void stage_identify(struct stage *s, bool accepted);
+void stage_durable(struct stage *s);
+void stage_connect(struct stage *s);
+void stage_client_says(struct stage *s, const char *text);
+void stage_log_in(struct stage *s);
+
+/* Writes the policy into s->image, one generation on, and opens it in s->snapshot. */
+void stage_write_image(struct stage *s);
+
+#define STAGE_ORDER(s, name, ...) do { \
+	struct order_##name m_ = { __VA_ARGS__ }; \
+	assert_true(ring_write(&(s)->orders, ORDER_##name, order_##name##_encode(&m_, stage_order_bytes, sizeof stage_order_bytes), NULL)); \
+} while (0)
+
+#endif

@@ -1,0 +1,150 @@
+/* The inspector of a protocol of lines, for tests of the conductor: the first line logs in, every other one is a command.
+ * It stands in for the registry of inspectors too. */
+#include <stdio.h>
+
+#include "dataplane/inspect/inspector.h"
+
+struct line_session {
+	const struct inspect_env *env;
+	const struct inspect_host *host;
+	void *context;
+	bool asked, in;
+	uint32_t ref;
+	char held[256];
+};
+
+static const struct inspector inspector_line;
+const struct inspector *const inspectors[] = { &inspector_line, NULL };
+
+const struct inspector *inspector_find(const char *name)
+{
+	return strcmp(name, "line") == 0 ? &inspector_line : NULL;
+}
+
+static void line_open(void *session, const struct inspect_env *env, const struct inspect_host *host, void *context)
+{
+	*(struct line_session *)session = (struct line_session){ .env = env, .host = host, .context = context };
+}
+
+static void line_conclude(struct line_session *s, bool allowed, const struct judgement *j, struct inspect_io *io)
+{
+	s->ref = j->n;
+	if (allowed) {
+		writer_str(io->out[SIDE_SERVER], s->held);
+		writer_str(io->out[SIDE_SERVER], "\n");
+		return;
+	}
+	struct inspect_response r = { .ref = j->n, .outcome = j->cancelled ? RESPONSE_CANCELLED : RESPONSE_REFUSED, .status = bytes_str("no") };
+
+	s->host->responded(s->context, &r);
+	writer_str(io->out[SIDE_CLIENT], "refused: ");
+	writer_put(io->out[SIDE_CLIENT], j->say);
+	writer_str(io->out[SIDE_CLIENT], "\n");
+}
+
+static struct inspect_result line_client(struct line_session *s, struct bytes line, size_t consumed, struct inspect_io *io)
+{
+	struct inspect_result result = { .status = INSPECT_OK, .consumed = consumed };
+	struct statement st = { .kind = COMMAND_SIMPLE, .raw = line, .database = bytes_str("db") };
+	struct judgement j;
+
+	if (!s->asked) {
+		struct inspect_login l = { .token = line };
+
+		s->asked = true;
+		s->host->login(s->context, &l);
+		result.status = INSPECT_WAIT;
+		return result;
+	}
+	snprintf(s->held, sizeof s->held, "%.*s", (int)line.len, (const char *)line.base);
+	st.exact = st.generic = hash128(s->env->hash_key, line.base, line.len);
+	switch (s->host->judge(s->context, &st, &j)) {
+	case JUDGED_WAIT:
+		result.status = INSPECT_WAIT;
+		result.consumed = 0;
+		break;
+	case JUDGED_ALLOW:
+		line_conclude(s, true, &j, io);
+		break;
+	case JUDGED_BLOCK:
+		line_conclude(s, false, &j, io);
+		break;
+	}
+	return result;
+}
+
+static struct inspect_result line_feed(void *session, enum side from, struct bytes in, struct inspect_io *io)
+{
+	struct line_session *s = session;
+	const uint8_t *end = memchr(in.base, '\n', in.len);
+	size_t len = end ? (size_t)(end - in.base) : 0;
+
+	if (!end)
+		return (struct inspect_result){ .status = INSPECT_MORE };
+	if (from == SIDE_CLIENT)
+		return line_client(s, bytes_of(in.base, len), len + 1, io);
+	writer_bytes(io->out[SIDE_CLIENT], in.base, len + 1);
+	struct inspect_response r = { .ref = s->ref, .outcome = RESPONSE_OK, .status = bytes_str("ok"), .rows = 1 };
+
+	s->host->responded(s->context, &r);
+	return (struct inspect_result){ .status = INSPECT_OK, .consumed = len + 1 };
+}
+
+static struct inspect_result line_answer(void *session, const struct inspect_answer *a, struct inspect_io *io)
+{
+	struct line_session *s = session;
+	struct inspect_result result = { .status = INSPECT_OK };
+
+	switch (a->kind) {
+	case ANSWER_IDENTITY:
+		writer_str(io->out[SIDE_CLIENT], a->allowed ? "welcome\n" : "go away\n");
+		if (!a->allowed)
+			result = (struct inspect_result){ .status = INSPECT_CLOSE, .cause = CLOSE_REFUSED_LOGIN };
+		break;
+	case ANSWER_JUDGED:
+		line_conclude(s, a->allowed, &a->judgement, io);
+		s->in = true; /* the message is still in front of us */
+		break;
+	case ANSWER_NOTICE:
+		writer_str(io->out[SIDE_CLIENT], "notice: ");
+		writer_put(io->out[SIDE_CLIENT], a->text);
+		writer_str(io->out[SIDE_CLIENT], "\n");
+		break;
+	case ANSWER_END:
+		writer_str(io->out[SIDE_CLIENT], "end: ");
+		writer_put(io->out[SIDE_CLIENT], a->text);
+		writer_str(io->out[SIDE_CLIENT], "\n");
+		result = (struct inspect_result){ .status = INSPECT_CLOSE, .cause = CLOSE_KILLED };
+		break;
+	default:
+		break;
+	}
+	return result;
+}
+
+/* The judged line is consumed by the next feed. */
+static struct inspect_result line_feed_again(void *session, enum side from, struct bytes in, struct inspect_io *io)
+{
+	struct line_session *s = session;
+	const uint8_t *end = memchr(in.base, '\n', in.len);
+
+	if (from == SIDE_CLIENT && s->in && end) {
+		s->in = false;
+		return (struct inspect_result){ .status = INSPECT_OK, .consumed = (size_t)(end - in.base) + 1 };
+	}
+	return line_feed(session, from, in, io);
+}
+
+static struct inspect_result line_ended(void *session, enum side from, struct inspect_io *io)
+{
+	return (struct inspect_result){ .status = INSPECT_OK };
+}
+
+static void line_close(void *session)
+{
+}
+
+static const struct inspector inspector_line = {
+	.name = "line", .session_bytes = sizeof(struct line_session), .open = line_open, .feed = line_feed_again,
+	.answer = line_answer, .ended = line_ended, .close = line_close,
+};
