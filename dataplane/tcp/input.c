@@ -208,11 +208,8 @@ static unsigned take_reset(struct tcp_half *half, const struct tcp_segment *s, u
 static bool ack_acceptable(const struct tcp_half *half, uint32_t ack)
 {
 	const struct tcp_send *s = &half->send;
-	uint32_t oldest = s->una - s->window_max;
 
-	if (seq_before(oldest, s->isn) && seq_before(s->una - s->isn, s->window_max))
-		oldest = s->isn;
-	return seq_upto(oldest, ack) && seq_upto(ack, s->next);
+	return seq_upto(s->una - s->window_max, ack) && seq_upto(ack, s->next);
 }
 
 static unsigned input_synchronized(struct tcp_half *half, const struct tcp_segment *s, uint64_t now_us)
