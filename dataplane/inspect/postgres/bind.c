@@ -44,18 +44,22 @@ enum pg_step pg_parse(struct pg_session *s, const struct pg_frame *f, struct pg_
 	struct pg_expect *e;
 	struct statement st;
 	int command, refusal;
+	enum pg_lookup fits;
 	enum pg_step step;
 
 	reader_skip(&r, (size_t)reader_be16(&r) * 4);
 	if (!r.ok || r.left)
 		return malformed(s, f, io);
+	fits = pg_name_fits(&s->names, PG_STATEMENT, text.len);
+	if (fits == PG_NAME_WAIT)
+		return STEP_STALL;
 	st = pg_statement(s, COMMAND_PREPARE, text);
 	effects = pg_effects(text);
 	if (name.len > PG_NAME_BYTES || (name.len >= 8 && !memcmp(name.base, "__denied", 8)) || effects.denied)
 		st.reason = REASON_PROTOCOL;
 	else if (effects.pins)
 		st.reason = REASON_PINNED_SETTING;
-	else if (!pg_name_fits(&s->names, PG_STATEMENT, text.len))
+	else if (fits != PG_NAME_FOUND)
 		st.reason = REASON_TOO_LONG;
 	else if (mask_present(s->env->snapshot->mask_key, text))
 		st.reason = REASON_MASK_TOKEN;
@@ -118,21 +122,21 @@ enum pg_step pg_bind(struct pg_session *s, const struct pg_frame *f, struct pg_i
 	struct bytes portal = reader_cstr(&r), name = reader_cstr(&r), params;
 	int slot, command, refusal;
 	struct statement st;
-	enum pg_lookup found;
+	enum pg_lookup found, fits = pg_name_fits(&s->names, PG_PORTAL, 0);
 	enum pg_step step;
 	bool binary;
 
 	if (!values(&r, &params, &binary))
 		return malformed(s, f, io);
 	found = pg_name_find(&s->names, PG_STATEMENT, name, s->group, &slot);
-	if (found == PG_NAME_WAIT)
+	if (found == PG_NAME_WAIT || fits == PG_NAME_WAIT)
 		return STEP_STALL;
 	st = pg_statement(s, COMMAND_EXECUTE, found == PG_NAME_FOUND ? pg_name_text(&s->names, slot) : name);
 	st.binary_result = binary;
 	st.params = params.len > LIMIT_PARAMETERS_BYTES ? bytes_of(params.base, LIMIT_PARAMETERS_BYTES) : params;
 	if (found == PG_NAME_UNKNOWN || portal.len > PG_NAME_BYTES)
 		st.reason = REASON_PROTOCOL;
-	else if (params.len > LIMIT_PARAMETERS_BYTES || !pg_name_fits(&s->names, PG_PORTAL, 0))
+	else if (params.len > LIMIT_PARAMETERS_BYTES || fits != PG_NAME_FOUND)
 		st.reason = REASON_TOO_LONG;
 	else if (mask_present(s->env->snapshot->mask_key, params))
 		st.reason = REASON_MASK_TOKEN;

@@ -40,12 +40,8 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 	enum pg_step step;
 
 	/* A query inside an unfinished group: what it meets depends on replies that are still to come. */
-	if (s->group_open && s->replies.count) {
-		if (!s->flushed)
-			pg_frame_put(to_server(io), 'H', (struct bytes){ 0 });
-		s->flushed = true;
+	if (s->group_open && s->replies.count)
 		return STEP_STALL;
-	}
 	st = pg_statement(s, COMMAND_SIMPLE, text);
 	effects = pg_effects(text);
 	if (malformed || effects.denied)
@@ -87,12 +83,8 @@ static enum pg_step function_call(struct pg_session *s, const struct pg_frame *f
 	int command, refusal;
 	enum pg_step step;
 
-	if (s->group_open && s->replies.count) {
-		if (!s->flushed)
-			pg_frame_put(to_server(io), 'H', (struct bytes){ 0 });
-		s->flushed = true;
+	if (s->group_open && s->replies.count)
 		return STEP_STALL;
-	}
 	st = pg_statement(s, COMMAND_OTHER, bytes_of(f->body.base, f->body.len < LIMIT_STATEMENT_BYTES ? f->body.len : LIMIT_STATEMENT_BYTES));
 	st.reason = REASON_PROTOCOL;
 	step = pg_judge(s, &st, true, &command, &refusal);
@@ -162,7 +154,7 @@ static enum pg_step dispatch(struct pg_session *s, const struct pg_frame *f, str
 	}
 }
 
-enum pg_step pg_client_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
+static enum pg_step message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
 {
 	enum pg_step step;
 
@@ -186,6 +178,18 @@ enum pg_step pg_client_message(struct pg_session *s, const struct pg_frame *f, s
 	step = dispatch(s, f, io);
 	if (step == STEP_DONE)
 		s->catalogue_tries = 0;
+	return step;
+}
+
+/* What is waited for may be in the server's buffer until a Sync that stands behind this message: it is asked for. */
+enum pg_step pg_client_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
+{
+	enum pg_step step = message(s, f, io);
+
+	if (step == STEP_STALL && s->group_open && !s->flushed && s->replies.count) {
+		pg_frame_put(to_server(io), 'H', (struct bytes){ 0 });
+		s->flushed = true;
+	}
 	return step;
 }
 

@@ -10,7 +10,7 @@
 #include "dataplane/inspect/inspector.h"
 
 #define PG_COMMANDS 128
-#define PG_DIGESTS 48 /* more than PG_PORTALS: those that wait for a reply have theirs too */
+#define PG_DIGESTS 80 /* more than PG_PORTALS: those that wait for a reply have theirs too */
 #define PG_MASKED 16  /* classes counted for one command */
 
 /* What flows into an output column that has no table of its own: a policy class + 1, or one of these. */

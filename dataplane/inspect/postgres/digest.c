@@ -12,7 +12,7 @@ struct reading {
 	struct pg_command *command;
 	struct pg_digest *digest; /* NULL: columns are not wanted */
 	int relation[RELATIONS];
-	unsigned relations, reads; /* tagged ones; all relations read */
+	unsigned relations, copied; /* tagged ones; relations that a COPY TO reads */
 	bool cursor;               /* about cursors or statements made by SQL */
 	bool many;                 /* more than there is room for */
 	struct class_bits found, washed; /* of this statement, before the mask */
@@ -121,7 +121,7 @@ static void copy(struct reading *r, const struct classified_statement *st, unsig
 	d->copy_null_len = (uint8_t)(st->copy.null_text.len < sizeof(d->copy_null) ? st->copy.null_text.len : sizeof(d->copy_null));
 	if (d->copy_null_len)
 		memcpy(d->copy_null, st->copy.null_text.base, d->copy_null_len);
-	d->relation = r->relations == 1 && r->reads == 1 && !r->many ? r->relation[0] : -1;
+	d->relation = r->relations == 1 && r->copied == 1 && !r->many ? r->relation[0] : -1;
 }
 
 static void accesses(struct reading *r, const struct classified_statement *st)
@@ -137,7 +137,7 @@ static void accesses(struct reading *r, const struct classified_statement *st)
 		c->drops_names |= a.verb == VERB_unknown || a.verb == VERB_dynamic;
 		if (a.kind != OBJECT_RELATION)
 			continue;
-		r->reads++;
+		r->copied += a.verb == VERB_copy_out;
 		if (r->s->catalogue && !c->blind)
 			add_relation(r, &a);
 	}
@@ -188,5 +188,10 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 			command->washed = class_bits_or(command->washed, class_bits_and(s->hidden, command->mask));
 		}
 		command->washed = class_bits_or(command->washed, class_bits_and(r.washed, command->mask));
+	}
+	/* Nothing tagged flows anywhere: no need to keep where. */
+	if (command->digest >= 0 && !class_bits_any(&command->scope) && !class_bits_any(&command->washed) && !s->commands.digest[command->digest].copies) {
+		s->commands.digest[command->digest].used = false;
+		command->digest = -1;
 	}
 }

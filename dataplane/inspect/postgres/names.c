@@ -74,16 +74,19 @@ int pg_name_add(struct pg_names *n, enum pg_name_space space, struct bytes name,
 	return slot;
 }
 
-bool pg_name_fits(const struct pg_names *n, enum pg_name_space space, size_t text_len)
+enum pg_lookup pg_name_fits(const struct pg_names *n, enum pg_name_space space, size_t text_len)
 {
 	size_t held = 0;
-	bool slot = false;
+	bool slot = false, pending = false;
 
 	for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++) {
+		pending |= n->slot[i].used && (n->slot[i].pending || n->slot[i].closing);
 		held += n->slot[i].used ? n->slot[i].text_len : 0;
 		slot |= !n->slot[i].used && (i < PG_STATEMENTS) == (space == PG_STATEMENT);
 	}
-	return slot && text_len <= PG_TEXT_BYTES - held;
+	if (slot && text_len <= PG_TEXT_BYTES - held)
+		return PG_NAME_FOUND;
+	return pending && text_len <= PG_TEXT_BYTES ? PG_NAME_WAIT : PG_NAME_UNKNOWN;
 }
 
 struct bytes pg_name_text(const struct pg_names *n, int slot)

@@ -16,7 +16,7 @@
 
 #define PG_NAME_BYTES 63 /* longer names are cut by no rule of the protocol: they are refused here */
 #define PG_STATEMENTS 128
-#define PG_PORTALS 32
+#define PG_PORTALS 64
 #define PG_TEXT_BYTES (128u << 10)
 
 _Static_assert(PG_TEXT_BYTES >= 2 * LIMIT_STATEMENT_BYTES, "the longest statement fits beside another one");
@@ -52,8 +52,8 @@ enum pg_lookup pg_name_find(const struct pg_names *n, enum pg_name_space space, 
 /* A pending slot; -1 when there is no room (`text` counts for statements). */
 int pg_name_add(struct pg_names *n, enum pg_name_space space, struct bytes name, uint32_t group, struct bytes text);
 
-/* Whether pg_name_add would find room for a text of this length. */
-bool pg_name_fits(const struct pg_names *n, enum pg_name_space space, size_t text_len);
+/* Whether pg_name_add would find room for a text of this length; PG_NAME_WAIT: not now, but replies may make some. */
+enum pg_lookup pg_name_fits(const struct pg_names *n, enum pg_name_space space, size_t text_len);
 
 struct bytes pg_name_text(const struct pg_names *n, int slot);
 
