@@ -108,6 +108,8 @@ static void bound(struct pg_session *s, const struct pg_frame *f, struct bytes p
 
 	c->text_slot = (int16_t)statement;
 	c->text_serial = s->names.slot[statement].serial;
+	c->effects = pg_effects(pg_name_text(&s->names, statement));
+	c->effects.path_value = (struct bytes){ 0 };
 	e->command = (int16_t)command;
 	expect_slot(s, e, slot);
 	pg_command_get(&s->commands, command);
@@ -217,10 +219,10 @@ enum pg_step pg_execute(struct pg_session *s, const struct pg_frame *f, struct p
 	pg_command_get(&s->commands, e->command);
 	s->described = -1; /* its rows use the description up */
 	c = &s->commands.command[e->command];
-	if (pg_name_is(&s->names, c->text_slot, c->text_serial))
-		pg_sent(s, c, pg_name_text(&s->names, c->text_slot));
-	else
-		pg_sent(s, c, bytes_str("discard all")); /* the text is gone: it may have been anything */
+	if (c->effects.path && pg_name_is(&s->names, c->text_slot, c->text_serial))
+		c->effects.path_value = pg_effects(pg_name_text(&s->names, c->text_slot)).path_value;
+	pg_sent(s, c, &c->effects);
+	c->effects.path_value = (struct bytes){ 0 };
 	if (c->may_copy_in) {
 		/* What comes next depends on the answer, which the server would keep until a Sync. */
 		s->copy_in = COPY_IN_POSSIBLE;

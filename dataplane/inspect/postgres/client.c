@@ -13,17 +13,18 @@ static enum pg_step fatal(struct pg_io *io, const char *code, const char *text)
 }
 
 /* Names that SQL may have changed stand for nothing known any more. */
-void pg_sent(struct pg_session *s, struct pg_command *c, struct bytes text)
+void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects *e)
 {
-	struct pg_effects e = pg_effects(text);
-
-	pg_state_sets(s, &e);
+	if (c->sent)
+		return;
+	c->sent = true;
+	pg_state_sets(s, e);
 	if (c->unknown || c->drops_names)
 		s->epoch++;
-	if (e.names || c->drops_names)
+	if (e->names || c->drops_names)
 		for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++)
-			if (s->names.slot[i].used && (c->drops_names || !e.one_len ||
-						      bytes_equal(bytes_of(s->names.slot[i].name, s->names.slot[i].len), bytes_of(e.one, e.one_len))))
+			if (s->names.slot[i].used && (c->drops_names || !e->one_len ||
+						      bytes_equal(bytes_of(s->names.slot[i].name, s->names.slot[i].len), bytes_of(e->one, e->one_len))))
 				pg_drop_name(s, i);
 	if (class_bits_any(&c->scope) || class_bits_any(&c->washed) || c->unknown || c->blind)
 		s->tagged_transaction = true;
@@ -70,7 +71,7 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 	for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++)
 		if (s->names.slot[i].used && !s->names.slot[i].len)
 			pg_drop_name(s, i);
-	pg_sent(s, &s->commands.command[command], text);
+	pg_sent(s, &s->commands.command[command], &effects);
 	if (s->commands.command[command].may_copy_in)
 		s->copy_in = COPY_IN_POSSIBLE;
 	return STEP_DONE;

@@ -8,6 +8,7 @@
 #define DATAPLANE_INSPECT_POSTGRES_COMMANDS_H
 
 #include "dataplane/inspect/inspector.h"
+#include "dataplane/inspect/postgres/effects.h"
 
 #define PG_COMMANDS 128
 #define PG_DIGESTS 80 /* more than PG_PORTALS: those that wait for a reply have theirs too */
@@ -39,7 +40,7 @@ struct pg_command {
 	bool unknown;     /* no classification */
 	bool may_copy_in; /* a COPY FROM STDIN, or it cannot be told */
 	bool alters;      /* changes the catalogue when it succeeds */
-	bool sets;        /* changes session settings when it succeeds */
+	bool sent;        /* its effects on the session are accounted for */
 	uint8_t refs;
 	uint32_t n;
 	struct class_bits mask;  /* policy classes to mask */
@@ -50,6 +51,7 @@ struct pg_command {
 	int16_t digest;          /* -1: none */
 	int16_t text_slot;       /* of a portal: its statement in names, when `text_serial` is still there; -1 */
 	uint32_t text_serial;
+	struct pg_effects effects; /* of a portal's text; path_value is not kept */
 	uint16_t statement;      /* index of the statement that answers now */
 	uint64_t rows, octets;
 	unsigned masked_count;

@@ -70,6 +70,8 @@ enum pg_step pg_copy_in_message(struct pg_session *s, const struct pg_frame *f, 
 	case 'c':
 	case 'f':
 		writer_put(to_server(io), f->whole);
+		/* The answer decides what may come next; in the extended protocol the server would keep it until a Sync. */
+		pg_frame_put(to_server(io), 'H', (struct bytes){ 0 });
 		s->guard_len = 0;
 		s->copy_in = COPY_IN_POSSIBLE;
 		return STEP_DONE;

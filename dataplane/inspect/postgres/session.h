@@ -194,8 +194,8 @@ void pg_verdict(struct pg_session *s, bool allowed, const struct judgement *j, i
 void pg_verdict_drop(struct pg_session *s);
 struct statement pg_statement(struct pg_session *s, enum command_kind kind, struct bytes raw);
 
-/* What an allowed text does to the session when it is sent. */
-void pg_sent(struct pg_session *s, struct pg_command *c, struct bytes text);
+/* What an allowed command does to the session when it is sent: once. */
+void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects *e);
 
 /* digest.c: keeps of a judgement's classification what replies will need. */
 void pg_digest(struct pg_session *s, struct pg_command *command, const struct judgement *j);
@@ -223,19 +223,6 @@ enum pg_step pg_copy_in_message(struct pg_session *s, const struct pg_frame *f, 
 /* state.c */
 void pg_state_build(struct pg_session *s);
 
-/* What a text does to the session, as its tokens tell. */
-struct pg_effects {
-	bool pins;  /* changes a setting that Sluice relies on */
-	bool denied; /* prepares a name that refusals rely on */
-	bool names; /* makes or drops prepared statements or cursors by SQL */
-	uint8_t one_len; /* … only this one, when not 0 */
-	char one[PG_NAME_BYTES];
-	bool path;  /* may change search_path */
-	bool local, settings;
-	struct bytes path_value; /* as written, when it is one SET search_path */
-};
-
-struct pg_effects pg_effects(struct bytes text);
 void pg_state_sets(struct pg_session *s, const struct pg_effects *e);
 void pg_state_failed(struct pg_session *s);
 void pg_state_ready(struct pg_session *s, uint8_t status, bool rolled_back);

@@ -194,7 +194,7 @@ def asyncpg_decodes_every_masked_type(r):
             n += 1
         await tx.commit()
         need(n == 4)
-        many = await a.fetch("select * from plain")
+        many = await a.fetch("select * from plain order by id")
         need(len(many) == 2000 and many[1999]["t"] == "text 2000")
         await a.executemany("insert into plain values ($1, $2)", [(9000 + i, "many") for i in range(1000)])
         await a.execute("delete from plain where id >= 9000")
@@ -761,8 +761,8 @@ def thirty_sessions_one_held(r):
 @check
 def psql_and_pgbench(r):
     env = {"PGPASSWORD": rig.TOKEN, "PATH": "/usr/bin:/bin", "PGHOST": "127.0.0.1", "PGPORT": str(r.proxy.port), "PGUSER": "agent", "PGDATABASE": "shop"}
-    out = subprocess.run(["psql", "-X", "-c", "\\d customers", "-c", "\\copy customers to stdout csv", "-c", "select * from customers \\gx"], env=env,
-                         capture_output=True, timeout=60)
+    out = subprocess.run(["psql", "-X", "-v", "ON_ERROR_STOP=1"], env=env, capture_output=True, timeout=60,
+                         input=b"\\d customers\n\\copy customers to stdout csv\nselect * from customers \\gx\n\\dt+\n\\df made.*\n\\l\n")
     need(out.returncode == 0, out.stderr)
     clean(out.stdout + out.stderr)
     script = f"{r.cluster.folder}/bench.sql"

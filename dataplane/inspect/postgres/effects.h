@@ -1,0 +1,22 @@
+/* effects.h: what a text does to its session, as its tokens tell, before anything runs (state.c). */
+#ifndef DATAPLANE_INSPECT_POSTGRES_EFFECTS_H
+#define DATAPLANE_INSPECT_POSTGRES_EFFECTS_H
+
+#include "dataplane/inspect/postgres/names.h"
+#include "platform/base/bytes.h"
+
+struct pg_effects {
+	bool pins;     /* changes a setting that Sluice relies on */
+	bool denied;   /* prepares a name that refusals rely on */
+	bool settings; /* may change any setting */
+	bool path;     /* … search_path */
+	bool local;    /* … until the transaction's end */
+	bool names;    /* makes or drops prepared statements or cursors by SQL */
+	uint8_t one_len; /* … only this one, when not 0 */
+	char one[PG_NAME_BYTES];
+	struct bytes path_value; /* as written, when the text is one SET search_path; a view into it */
+};
+
+struct pg_effects pg_effects(struct bytes text);
+
+#endif
