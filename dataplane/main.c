@@ -92,13 +92,24 @@ static bool load_mask_key(struct dataplane *d, char err[OS_ERROR_BYTES])
 	return true;
 }
 
+/* How many sessions fit into `bytes`. */
+static uint32_t sessions_in(uint64_t bytes, uint64_t flows)
+{
+	size_t largest = 1;
+
+	for (const struct inspector *const *i = inspectors; *i; i++)
+		if ((*i)->session_bytes > largest)
+			largest = (*i)->session_bytes;
+	return (uint32_t)(bytes / largest < flows ? bytes / largest : flows);
+}
+
 static void size_memory(struct dataplane *d)
 {
 	uint64_t memory = d->settings->dataplane.memory_bytes, flows = d->settings->dataplane.flows;
 	struct relay_config *c = &d->config;
 
 	*c = (struct relay_config){
-		.worker = 0, .flows_max = (uint32_t)flows, .sessions_max = (uint32_t)(flows < 1024 ? flows : 1024),
+		.worker = 0, .flows_max = (uint32_t)flows, .sessions_max = sessions_in(memory / 2, flows),
 		.chunk_memory_bytes = memory / 2, .mtu_bytes = MTU_BYTES, .window_bytes = 1u << 20, .lost_after_us = 30000000,
 		.unnamed = d->settings->dataplane.unnamed_port == SETTINGS_UNNAMED_PASS ? RELAY_UNNAMED_PASS : RELAY_UNNAMED_DROP,
 	};

@@ -12,6 +12,7 @@
 #include "dataplane/tls/engine.h"
 
 #define FLOW_BARRIERS 16
+#define FLOW_SMALL_SESSION 64
 
 /* What the session waits for; DURABLE is not among them, because it holds bytes, not the session (struct barrier). */
 enum flow_wait {
@@ -75,6 +76,7 @@ struct flow {
 
 	const struct inspector *inspector;
 	void *session;
+	_Alignas(16) uint8_t small_session[FLOW_SMALL_SESSION]; /* for protocols that need no more */
 	struct inspect_env env;
 	struct inspect_io *io;   /* during a call into the inspector */
 	bool opaque, answered;   /* `answered`: feed both sides again */

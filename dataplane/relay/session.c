@@ -67,9 +67,11 @@ static bool take_session(struct relay *r, struct flow *f)
 {
 	struct policy_service service = policy_service(f->env.snapshot->image, f->env.service);
 	struct relay_service *known = relay_service_of(r, f->service_name, true);
+	bool small;
 
 	f->inspector = inspector_find((const char *)service.protocol_word.base);
-	if (!f->inspector || !known || r->sessions_free == 0 || f->inspector->session_bytes > r->session_bytes)
+	small = f->inspector && f->inspector->session_bytes <= FLOW_SMALL_SESSION;
+	if (!f->inspector || !known || (!small && r->sessions_free == 0))
 		return false;
 	if (!known->shared && f->inspector->shared_bytes > 0) {
 		size_t bytes = (f->inspector->shared_bytes + 63) & ~(size_t)63;
@@ -81,7 +83,7 @@ static bool take_session(struct relay *r, struct flow *f)
 		r->shared_used += bytes;
 	}
 	f->env.shared = known->shared;
-	f->session = r->free_sessions[--r->sessions_free];
+	f->session = small ? f->small_session : r->free_sessions[--r->sessions_free];
 	memset(f->session, 0, f->inspector->session_bytes);
 	return true;
 }
@@ -169,7 +171,8 @@ void session_end(struct relay *r, struct flow *f, enum close_cause cause)
 		f->inspector->close(f->session);
 		report_close(r, f);
 		secret_wipe(f->session, f->inspector->session_bytes);
-		r->free_sessions[r->sessions_free++] = f->session;
+		if (f->session != f->small_session)
+			r->free_sessions[r->sessions_free++] = f->session;
 		f->session = NULL;
 	}
 	for (int side = 0; side < 2; side++) {
