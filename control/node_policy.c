@@ -197,6 +197,7 @@ static void tell(struct node *n)
 	}
 	approvals_policy_changed(n->approvals, policy_hash(n->current));
 	node_regrant_all(n);
+	node_check_sessions(n, true); /* an issuer that the new policy does not name vouches for nobody */
 	node_fetch(n);
 }
 
