@@ -21,6 +21,7 @@ struct compile {
 	struct spec_approval *approvals;
 	struct spec_rule *rules;
 	char *purposes;
+	size_t purposes_len;
 	uint8_t *patterns;
 	size_t patterns_len;
 	struct numbering class_number, approval_number;
@@ -110,29 +111,30 @@ static void number_rules(struct compile *c)
 static void name_groups(struct compile *c)
 {
 	const struct policy_tree *t = c->tree;
-	char *at = c->purposes;
+	struct writer w = writer_of(c->purposes, c->purposes_len);
 
 	for (unsigned i = 0; i < t->groups_count; i++)
 		c->groups[i] = t->groups[i].name;
 	for (unsigned i = 0; i < t->purposes.count; i++) {
-		c->groups[t->groups_count + i] = at;
-		at += sprintf(at, "purpose:%s", t->purposes.at[i]) + 1;
+		c->groups[t->groups_count + i] = c->purposes + w.len;
+		writer_str(&w, "purpose:");
+		writer_cstr(&w, t->purposes.at[i]);
 	}
 }
 
 static bool allocate(struct compile *c)
 {
 	const struct policy_tree *t = c->tree;
-	size_t text = 1;
 
+	c->purposes_len = 1;
 	for (unsigned i = 0; i < t->purposes.count; i++)
-		text += strlen(t->purposes.at[i]) + sizeof "purpose:";
+		c->purposes_len += strlen(t->purposes.at[i]) + sizeof "purpose:";
 	c->services = calloc(t->services_count + 1, sizeof *c->services);
 	c->groups = calloc(t->groups_count + t->purposes.count + 1, sizeof *c->groups);
 	c->classes = calloc(t->classes_count + 1, sizeof *c->classes);
 	c->approvals = calloc(t->approvals_count + 1, sizeof *c->approvals);
 	c->rules = calloc(t->rules_count + 1, sizeof *c->rules);
-	c->purposes = calloc(1, text);
+	c->purposes = calloc(1, c->purposes_len);
 	return c->services && c->groups && c->classes && c->approvals && c->rules && c->purposes;
 }
 

@@ -105,9 +105,8 @@ static void test_costly(void **state)
 	text[200002] = 0;
 	assert_null(parse(text));
 	assert_true(has("too-deep", 1));
-	text[0] = 0;
-	for (unsigned i = 0; i < 300; i++)
-		sprintf(text + strlen(text), "a%u=1;", i);
+	for (unsigned i = 0, len = 0; i < 300; i++)
+		len += (unsigned)snprintf(text + len, 16, "a%u=1;", i);
 	assert_null(parse(text));
 	assert_true(has("too-many-names", 1));
 	free(text);
