@@ -62,6 +62,7 @@ struct statement {
 	struct bytes params;        /* bound values as sent, with their formats; empty when there are none */
 	struct bytes state;         /* session state that changes meaning, as canonical text */
 	struct bytes database;
+	struct bytes search_path;   /* where names without a schema are looked up, as the client last set it; empty: never set */
 	struct hash128 exact;       /* of the text and the state that changes its classification */
 	struct hash128 generic;     /* the same with plain literals replaced; equal to `exact` when that is not possible */
 	bool in_transaction;

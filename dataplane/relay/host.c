@@ -64,6 +64,18 @@ static void scan_patterns(struct relay *r, const struct statement *s, const stru
 		(void)match_patterns_scan(r->snapshot->patterns, c->canonical.len ? c->canonical : c->normalised, q->patterns.w);
 }
 
+/* One plain name, as the server would fold it. Anything else (a list, quotes, "$user", what SET left behind) may mean any schema. */
+static bool one_schema(struct bytes path)
+{
+	for (size_t i = 0; i < path.len; i++) {
+		uint8_t c = path.base[i];
+
+		if (!(c >= 'a' && c <= 'z') && c != '_' && !(i > 0 && c >= '0' && c <= '9'))
+			return false;
+	}
+	return path.len > 0 && path.len < 64;
+}
+
 /* The verdict on a statement whose classification is `c` (NULL: unknown); `key` is set when it came from the cache. */
 static void evaluate(struct relay *r, struct flow *f, const struct statement *s, const struct classification *c,
 		     const struct hash128 *key, struct verdict *v)
@@ -73,6 +85,10 @@ static void evaluate(struct relay *r, struct flow *f, const struct statement *s,
 		.in_transaction = s->in_transaction, .flags = s->binary_result ? FLAG_binary_result : 0, .family = f->family,
 	};
 
+	if (one_schema(s->search_path))
+		q.default_schema = s->search_path;
+	else
+		q.schema_unknown = s->search_path.len > 0;
 	memcpy(q.source, f->client_address.byte, sizeof q.source);
 	scan_patterns(r, s, c, &q);
 	if (c && key)
@@ -134,13 +150,13 @@ static void fill(struct flow *f, const struct verdict *v, uint32_t ref, struct b
 static bool keep(struct relay *r, struct flow *f, const struct statement *s)
 {
 	struct flow_pending *p = &f->pending;
-	size_t total = s->raw.len + s->params.len + s->state.len + s->database.len;
+	size_t total = s->raw.len + s->params.len + s->state.len + s->database.len + s->search_path.len;
 	struct writer w;
 
 	stream_release(&p->bytes, &r->buffers);
 	*p = (struct flow_pending){
 		.kept = true, .raw_bytes = (uint32_t)s->raw.len, .params_bytes = (uint32_t)s->params.len, .state_bytes = (uint32_t)s->state.len,
-		.database_bytes = (uint32_t)s->database.len, .kind = s->kind, .exact = s->exact, .generic = s->generic,
+		.database_bytes = (uint32_t)s->database.len, .path_bytes = (uint32_t)s->search_path.len, .kind = s->kind, .exact = s->exact, .generic = s->generic,
 		.in_transaction = s->in_transaction, .binary_result = s->binary_result, .reason = s->reason,
 	};
 	if (total > BUFFER_MEDIUM_BYTES || !stream_reserve(&p->bytes, &r->buffers, total + 1))
@@ -150,6 +166,7 @@ static bool keep(struct relay *r, struct flow *f, const struct statement *s)
 	writer_put(&w, s->params);
 	writer_put(&w, s->state);
 	writer_put(&w, s->database);
+	writer_put(&w, s->search_path);
 	stream_commit(&p->bytes, w.len);
 	return w.ok;
 }
@@ -168,6 +185,7 @@ static struct statement kept(const struct flow *f)
 	s.params = reader_bytes(&r, p->params_bytes);
 	s.state = reader_bytes(&r, p->state_bytes);
 	s.database = reader_bytes(&r, p->database_bytes);
+	s.search_path = reader_bytes(&r, p->path_bytes);
 	return s;
 }
 

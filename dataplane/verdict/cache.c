@@ -114,11 +114,12 @@ static bool basis_of(const struct cache *c, const struct policy_image *image, co
 	writer_be32(&w, r->service);
 	writer_be32(&w, r->flags);
 	writer_u8(&w, r->in_transaction);
+	writer_u8(&w, r->schema_unknown);
 	writer_bytes(&w, &r->groups, sizeof r->groups);
 	if (image->pattern_count)
 		writer_bytes(&w, &r->patterns, sizeof r->patterns);
 	if (image->depends & IMAGE_DEPENDS_TIME)
-		writer_be64(&w, r->now_s / 60);
+		writer_be64(&w, r->now_s ? r->now_s / 60 : UINT64_MAX);
 	if (image->depends & IMAGE_DEPENDS_SOURCE) {
 		writer_u8(&w, r->family);
 		writer_bytes(&w, r->source, sizeof r->source);

@@ -129,6 +129,8 @@ static void test_verdict_is_never_stale(void **state)
 		case 5: q->patterns.w[0] = rng_below(&r, 16); break;
 		case 6: q->now_s = rng_below(&r, 604800); break;
 		case 7: q->family = 4; memcpy(q->source, (uint8_t[]){ 10, 1, rng_below(&r, 2) ? 31 : 32, 7 }, 4); break;
+		case 9: q->schema_unknown = !q->schema_unknown; break;
+		case 10: q->now_s = 0; break;
 		case 8: q->flags = rng_below(&r, 2) ? FLAG_binary_result : 0; break;
 		}
 		assert_true(cache_find(c, key, false, &found, &encoded));

@@ -180,7 +180,7 @@ void random_request(struct random_request *q, struct rng *r)
 		.service = (unsigned)rng_below(r, 3), .groups = some_groups(r, 40), .classification = q->known ? &q->classification : NULL,
 		.database = bytes_str(often(r, 5) ? "" : often(r, 80) ? "db" : "other"), .in_transaction = often(r, 30),
 		.default_schema = bytes_str(often(r, 20) ? "other" : ""), .flags = often(r, 10) ? FLAG_binary_result : 0,
-		.now_s = rng_below(r, 604800), .family = often(r, 20) ? 0 : often(r, 50) ? 4 : 6,
+		.schema_unknown = often(r, 15), .now_s = often(r, 5) ? 0 : rng_below(r, 604800), .family = often(r, 20) ? 0 : often(r, 50) ? 4 : 6,
 	};
 	if (often(r, 50))
 		group_bits_add(&q->request.groups, 3);

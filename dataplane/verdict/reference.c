@@ -38,14 +38,14 @@ static struct named name_of(const struct random_request *q, const struct random_
 {
 	struct named n = { 0 };
 	bool table = a->kind == OBJECT_RELATION || a->kind == OBJECT_FUNCTION;
-	const char *schema = q->request.default_schema.len ? "other" : "public";
+	const char *schema = q->request.schema_unknown ? "" : q->request.default_schema.len ? "other" : "public";
 
 	if (a->levels == 0)
 		return n;
 	if (table && a->levels < 3)
 		n.level[n.count++] = (const char *)q->request.database.base;
 	if (table && a->levels == 1)
-		n.level[n.count++] = strncmp(a->level[0], "pg_", 3) == 0 ? "pg_catalog" : schema;
+		n.level[n.count++] = *schema && strncmp(a->level[0], "pg_", 3) == 0 ? "pg_catalog" : schema;
 	for (unsigned i = 0; i < a->levels; i++)
 		n.level[n.count++] = a->level[i];
 	return n;
@@ -69,7 +69,7 @@ static bool matches(const struct spec_rule *r, const struct random_request *q, e
 	       (r->who_any || group_bits_meet(&r->who, &v->groups)) && !group_bits_meet(&r->except_who, &v->groups) &&
 	       (r->purpose_any || group_bits_has(&v->groups, 3)) &&
 	       (r->sources_count == 0 || (v->family == 0 ? !allow : inside(r->sources, q))) &&
-	       (r->windows_count == 0 || (minute >= r->windows->start && minute < r->windows->end)) && (r->flags & ~flags) == 0 &&
+	       (r->windows_count == 0 || (v->now_s == 0 ? !allow : minute >= r->windows->start && minute < r->windows->end)) && (r->flags & ~flags) == 0 &&
 	       (r->pattern == POLICY_NONE || (v->patterns.w[0] >> r->pattern & 1)) &&
 	       (r->objects.count == 0 || (n->count ? any(r->objects, n, !allow) : allow)) &&
 	       !(n->count && any(r->except_objects, n, allow));

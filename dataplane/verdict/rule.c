@@ -33,6 +33,8 @@ uint32_t rule_flags(const struct verdict_request *request, const struct classifi
 
 static struct bytes schema_of(const struct policy_image *image, const struct verdict_request *request, struct bytes name)
 {
+	if (request->schema_unknown)
+		return (struct bytes){ 0 };
 	if (name.len >= 3 && memcmp(name.base, "pg_", 3) == 0)
 		return bytes_str("pg_catalog");
 	return request->default_schema.len ? request->default_schema : image_bytes(image, image_services(image)[request->service].search_path);
@@ -95,6 +97,8 @@ static bool match_time(const struct policy_image *image, const struct image_rule
 	/* 1970-01-01 was a Thursday: three days into a week that begins on Monday. */
 	uint32_t minute = (uint32_t)((now_s / 60 + 3 * 24 * 60) % WEEK_MINUTES);
 
+	if (r->windows.count && now_s == 0)
+		return r->action != POLICY_ALLOW;
 	for (uint32_t i = 0; i < r->windows.count; i++) {
 		const struct image_window *w = image_windows(image) + r->windows.first + i;
 

@@ -4,7 +4,7 @@
  * than allow; the strictest verdict of any access is the command's. An access that no rule matched gets defaults.unmatched.
  * What is not understood (no classification, verb `unknown`, an object without a name, a statement without any access, more than
  * LIMIT_ACCESSES accesses and statements together) is never allowed: rules that list `unknown` may block or hold it, otherwise
- * defaults.unknown decides. A level that is not known (an empty `database`) fits every pattern of a block or hold rule and none of
+ * defaults.unknown decides. A level that is not known (an empty `database`, `schema_unknown`) fits every pattern of a block or hold rule and none of
  * an allow rule. A held unknown is released with all classes masked.
  * Names: a relation or function without schema is looked up in `default_schema`, names that begin with pg_ in
  * pg_catalog, and everything below `database`; settings and other objects stand for themselves.
@@ -30,11 +30,12 @@ struct verdict_request {
 	struct group_bits groups;
 	const struct classification *classification; /* NULL: unknown */
 	struct bytes database, default_schema;       /* an empty default_schema means the service's search_path */
+	bool schema_unknown;                         /* a name without a schema may be in any: the session changed its search_path */
 	bool in_transaction;                         /* sets ddl-in-transaction on statements with a ddl access */
 	uint32_t flags;                              /* enum flag, added to every statement: binary_result … */
-	uint8_t family;                              /* of `source`: 4 or 6; 0: not known, then no rule with `source` matches as allow */
+	uint8_t family;                              /* of `source`: 4 or 6; 0: not known: rules with `source` match unless they allow */
 	uint8_t source[16];
-	uint64_t now_s;                              /* wall clock, for rules with `time` */
+	uint64_t now_s;                              /* wall clock, for rules with `time`; 0: not known, as with `source` */
 	struct pattern_bits patterns;
 };
 

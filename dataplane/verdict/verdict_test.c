@@ -227,6 +227,25 @@ static void test_facts(void **state)
 	}
 }
 
+/* After SET search_path a bare name may be in any schema: allowed only where every schema is, blocked where any is. */
+static void test_unknown_schema(void **state)
+{
+	static const struct {
+		enum policy_action action;
+		const char *object;
+		bool matches;
+	} rows[] = { { POLICY_ALLOW, "db.public.t", false }, { POLICY_ALLOW, "db.*.t", true }, { POLICY_BLOCK, "db.secret.t", true },
+		     { POLICY_BLOCK, "db.secret.u", false }, { POLICY_BLOCK, "db.pg_catalog.t", true } };
+	const char *names[2];
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		one_rule(&(struct fact){ .action = rows[i].action, .object = rows[i].object }, names);
+		encode_access((struct access){ .verb = VERB_select, .kind = OBJECT_RELATION, .levels = 1, .level = { bytes_str("t") } }, 0);
+		request.request.schema_unknown = true;
+		assert_int_equal(judge(&policy).rules_count, rows[i].matches);
+	}
+}
+
 static void test_unknown_is_never_allowed(void **state)
 {
 	static const struct fact all = { .action = POLICY_ALLOW };
@@ -328,7 +347,7 @@ static void test_oracle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_facts), cmocka_unit_test(test_unknown_is_never_allowed), cmocka_unit_test(test_too_many_accesses),
+		cmocka_unit_test(test_facts), cmocka_unit_test(test_unknown_schema), cmocka_unit_test(test_unknown_is_never_allowed), cmocka_unit_test(test_too_many_accesses),
 		cmocka_unit_test(test_window), cmocka_unit_test(test_oracle), cmocka_unit_test(test_agrees_with_reference), cmocka_unit_test(test_order_never_matters),
 		cmocka_unit_test(test_tightening_never_loosens),
 	};

@@ -45,6 +45,8 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 		return STEP_STALL;
 	st = pg_statement(s, COMMAND_SIMPLE, text);
 	effects = pg_effects(text);
+	if (effects.path) /* SET search_path = x; SELECT … from t: the names after it mean something else */
+		st.search_path = bytes_str("?");
 	if (malformed || effects.denied)
 		st.reason = REASON_PROTOCOL;
 	else if (effects.pins)

@@ -94,6 +94,8 @@ static bool setting(struct pg_session *s, struct bytes name, struct bytes value)
 			return false;
 		memcpy(s->path, value.base, value.len);
 		s->path_len = (uint16_t)value.len;
+		memcpy(s->path_saved, value.base, value.len); /* what a rolled-back SET goes back to */
+		s->path_saved_len = s->path_len;
 	}
 	return parameter_add(s, name, value);
 }

@@ -87,7 +87,7 @@ static void first_word(struct walk *w, const struct pg_token *t, struct pg_effec
 	e->one_len = 0; /* more than one statement: any name */
 	e->names |= w->names || pg_lex_is(t, "discard");
 	e->settings |= w->set || w->changes || pg_lex_is(t, "reset") || pg_lex_is(t, "discard");
-	e->path |= pg_lex_is(t, "discard");
+	e->path |= pg_lex_is(t, "discard") || pg_lex_is(t, "do") || pg_lex_is(t, "call");
 	w->expect = w->set ? 1 : 0;
 }
 
