@@ -223,6 +223,9 @@ static int explain(struct cli *c, struct policy_tree *tree, const struct policy_
 	request.service = (unsigned)number;
 	if (parsed.known && parsed.encoded && classification_open(bytes_of(parsed.encoded, parsed.len), &classification))
 		request.classification = &classification;
+	policy_scan(image, bytes_str(text), &request.patterns);
+	if (request.classification)
+		policy_scan(image, classification.canonical, &request.patterns);
 	json = policy_explain(image, &request);
 	if (json) {
 		json_t *document = json_loads(json, 0, NULL);

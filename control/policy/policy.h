@@ -51,6 +51,10 @@ unsigned policy_issuers(const struct policy_tree *tree, struct identity_issuer o
 /* An approval of the image in the tree (by name), or NULL. */
 const struct policy_tree_approval *policy_approval_by_name(const struct policy_tree *tree, struct bytes name);
 
+/* Adds the image's text patterns that hit in `text` to `hits`; for explain, a worker keeps its own loaded set. Every pattern when
+ * they cannot be loaded: patterns only tighten. */
+void policy_scan(const struct policy_image *image, struct bytes text, struct pattern_bits *hits);
+
 /* Which numbers of the image the verdict of a request rests on, as JSON text; free() it. Every rule with "matched" or the
  * first condition that failed, then action, reason, approval, masks, limits, policy hash. Calls verdict_evaluate. NULL without memory. */
 char *policy_explain(const struct policy_image *image, const struct verdict_request *request);

@@ -414,6 +414,16 @@ static void test_explain_names_what_failed(void **state)
 	assert_int_equal(strlen(json_string_value(json_object_get(json, "policy"))), 64);
 	json_decref(json);
 	free(text);
+	/* The tripwire of the rule under observation, once it hits. */
+	policy_scan(p, bytes_str("select * from Card"), &q.patterns);
+	assert_int_equal(q.patterns.w[0], 1);
+	text = policy_explain(p, &q);
+	json = json_loads(text, 0, NULL);
+	rule = json_array_get(json_object_get(json, "rules"), 5);
+	assert_true(json_is_true(json_object_get(rule, "matched")) && json_is_true(json_object_get(rule, "observe")));
+	assert_string_equal(json_string_value(json_object_get(json, "action")), "block");
+	json_decref(json);
+	free(text);
 	q.service = 99;
 	assert_null(policy_explain(p, &q));
 	free(memory);
