@@ -26,6 +26,7 @@ CASES = {
     "clean": {},
     "loss": {"impair": (20000, 100000, 10000, 0, 300)},
     "heavy-loss": {"impair": (100000, 0, 0, 0, 200), "share": 0.01},
+    "one-in-five": {"impair": (200000, 50000, 20000, 10000, 200), "share": 0.01},
     "no-sack": {"impair": (10000, 0, 0, 0, 200), "sysctl": {"tcp_sack": 0}, "share": 0.2},
     "no-timestamps": {"impair": (10000, 20000, 0, 0, 200), "sysctl": {"tcp_timestamps": 0}},
     "no-scaling": {"impair": (10000, 0, 0, 0, 200), "sysctl": {"tcp_window_scaling": 0}, "share": 0.3},
