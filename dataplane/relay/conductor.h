@@ -46,7 +46,7 @@ struct relay {
 	struct report report;
 	struct ring_consumer orders;
 	uint8_t *order_bytes;
-	struct tcp_config tcp;
+	struct tcp_config tcp[2]; /* for IPv4 and for IPv6, whose header is longer */
 	struct tcp_pool pool;
 	void *chunk_memory, *cache_memory, *session_memory, *shared_memory;
 	struct buffer_pool buffers;

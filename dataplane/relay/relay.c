@@ -84,9 +84,11 @@ struct relay *relay_create(const struct relay_config *config, const struct relay
 		return NULL;
 	}
 	tcp_pool_init(&r->pool, r->chunk_memory, config->chunk_memory_bytes);
-	r->tcp = tcp_config_default();
-	r->tcp.receive_bytes_max = r->tcp.send_bytes_max = config->window_bytes;
-	r->tcp.mss_max = (uint16_t)packet_mss(4, config->mtu_bytes);
+	for (int v6 = 0; v6 < 2; v6++) {
+		r->tcp[v6] = tcp_config_default();
+		r->tcp[v6].receive_bytes_max = r->tcp[v6].send_bytes_max = config->window_bytes;
+		r->tcp[v6].mss_max = (uint16_t)packet_mss(v6 ? 6 : 4, config->mtu_bytes);
+	}
 	r->cache = cache_init(r->cache_memory, CACHE_SLOTS, config->hash_key);
 	r->tls = tls_library_create();
 	if (!r->cache || !r->tls || !ring_attach_producer(&r->report.ring, up, LIMIT_RING_UP_BYTES) ||
