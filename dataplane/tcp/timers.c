@@ -94,14 +94,21 @@ static unsigned handshake_due(struct tcp_half *half, uint64_t now_us)
 	return 0;
 }
 
+/* A peer that took its window back behind what was sent drops our segments but answers them: it is not dead. */
+static bool peer_stalls(const struct tcp_half *half, uint64_t now_us)
+{
+	return half->send.window == 0 && now_us - half->heard_at_us < 2ull * tcp_pair_of(half)->config->rto_max_us;
+}
+
 static unsigned timeout_due(struct tcp_half *half, uint64_t now_us)
 {
 	struct tcp_recovery *r = &half->recovery;
 	struct tcp_send *s = &half->send;
 
-	if (half->retries >= tcp_pair_of(half)->config->retries)
+	if (half->retries >= tcp_pair_of(half)->config->retries && !peer_stalls(half, now_us))
 		return give_up(half);
-	if (half->retries++ == 0) /* RFC 5681 3.1: once for the same segment */
+	half->retries += half->retries < UINT8_MAX;
+	if (half->retries == 1) /* RFC 5681 3.1: once for the same segment */
 		tcp_congestion_timeout(&half->congestion, s->mss, s->next - s->una);
 	/* A peer that SACKed the very next byte and does not acknowledge it has reneged (RFC 2018 8). */
 	if (half->retries > 1)

@@ -19,11 +19,13 @@ import time
 TAG = "tcpk%d" % (os.getpid() % 10000)
 A, B = TAG + "a", TAG + "b"
 CLIENT, SERVER = "10.231.7.1", "10.231.7.2"
+CLIENT6, SERVER6 = "fd00:231::1", "fd00:231::2"
 
 # Impairment is loss, reordering, duplication, corruption (parts per million) and delay (microseconds), in each direction
 # of each of the two wires.
 CASES = {
     "clean": {},
+    "ipv6": {"impair": (10000, 20000, 0, 0, 200), "address": SERVER6},
     "loss": {"impair": (20000, 100000, 10000, 0, 300)},
     "heavy-loss": {"impair": (100000, 0, 0, 0, 200), "share": 0.01},
     "one-in-five": {"impair": (200000, 50000, 20000, 10000, 200), "share": 0.01},
@@ -46,10 +48,11 @@ def sh(text, check=True):
 
 
 def set_up():
-    for ns, dev, address in ((A, TAG + "p0", CLIENT), (B, TAG + "p1", SERVER)):
+    for ns, dev, address, address6 in ((A, TAG + "p0", CLIENT, CLIENT6), (B, TAG + "p1", SERVER, SERVER6)):
         sh(f"ip netns add {ns}")
         sh(f"ip link add {dev} type veth peer name eth0 netns {ns}")
         sh(f"ip -n {ns} addr add {address}/24 dev eth0")
+        sh(f"ip -n {ns} addr add {address6}/64 dev eth0 nodad")
         sh(f"ip -n {ns} link set eth0 up; ip -n {ns} link set lo up; ip link set {dev} up")
         sh(f"ip netns exec {ns} ethtool -K eth0 tx off rx off tso off gso off gro off")
         sh(f"ethtool -K {dev} tx off rx off tso off gso off gro off")
@@ -130,19 +133,19 @@ def exchange(conn, mine, theirs, size, buffers):
     return "ok"
 
 
-def serve(size, buffers):
-    s = socket.socket()
+def serve(size, buffers, address):
+    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind((SERVER, 5432))
+    s.bind((address, 5432))
     s.listen(16)
     s.settimeout(60)
     conn, _ = s.accept()
     return exchange(conn, b"server", b"client", size, buffers)
 
 
-def connect(size, buffers):
+def connect(size, buffers, address):
     time.sleep(0.3)
-    conn = socket.create_connection((SERVER, 5432), timeout=60)
+    conn = socket.create_connection((address, 5432), timeout=60)
     return exchange(conn, b"client", b"server", size, buffers)
 
 
@@ -219,7 +222,8 @@ def run(name, case, bridge_path, size):
         else:
             part = int(size * case.get("share", 1))
             buffers = case.get("buffers")
-            results = finish([in_namespace(B, serve, part, buffers), in_namespace(A, connect, part, buffers)])
+            address = case.get("address", SERVER)
+            results = finish([in_namespace(B, serve, part, buffers, address), in_namespace(A, connect, part, buffers, address)])
     finally:
         seconds = time.time() - begin
         time.sleep(0.1)
