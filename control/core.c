@@ -338,8 +338,7 @@ static bool start(struct node *n, char *err, size_t err_size)
 	/* Without a policy the node stands and blocks; a reload can bring one. */
 	if (!node_policy_load(n, NULL, err, err_size))
 		log_error("policy: not loaded, everything guarded is blocked: %s", err);
-	approvals_tick(n->approvals, node_approval_clock(n));
-	approvals_restarted(n->approvals);
+	approvals_restarted(n->approvals, node_approval_clock(n));
 	node_login_restarted(n);
 	return true;
 }

@@ -173,7 +173,7 @@ struct approval_counters approvals_counters(const struct approvals *as);
  * nothing else. `statement` is what its chunks hold, for approval.request only. False: not a record of this form. */
 bool approvals_replay(struct approvals *as, uint64_t index, struct bytes record, struct bytes statement);
 /* Ends what cannot go on: once-hold becomes cancelled, executing without a result unknown. Answers REFUSE for each. */
-void approvals_restarted(struct approvals *as);
+void approvals_restarted(struct approvals *as, struct approval_clock now);
 /* The number of the oldest record that an open object needs; `size` when there is none. */
 uint64_t approvals_low_water(const struct approvals *as, uint64_t size);
 

@@ -217,7 +217,7 @@ static void the_statement_says_what_will_run_and_hashes_to_what_is_signed(void *
 	assert_null(jcs_check(bytes_of(a->statement, a->statement_len), NULL));
 	for (unsigned i = 0; i < sizeof(fields) / sizeof(*fields); i++)
 		assert_int_not_equal(jcs_get(s, fields[i]).kind, JCS_NONE);
-	assert_true(bytes_equal(jcs_read_plain(jcs_get(jcs_get(s, "cmd"), "norm")), bytes_str("DELETE FROM orders")));
+	assert_true(bytes_equal(jcs_read_plain(jcs_get(jcs_get(s, "cmd"), "norm")), bytes_str("delete from orders")));
 	assert_true(jcs_read_int(jcs_get(s, "quorum"), &number) && number == 3);
 	SHA256(a->statement, a->statement_len, hash);
 	assert_memory_equal(hash, a->statement_sha256, 32);
@@ -538,7 +538,7 @@ static void objects_are_what_their_records_say(void **state)
 	}
 	assert_int_equal(count, 3);
 	w.released = 0;
-	approvals_restarted(again);
+	approvals_restarted(again, w.now);
 	assert_int_equal(approvals_find(again, pending->id_text)->state, APPROVAL_CANCELLED);
 	assert_int_equal(approvals_find(again, executing->id_text)->state, APPROVAL_UNKNOWN);
 	assert_int_equal(approvals_find(again, denied->id_text)->state, APPROVAL_DENIED);

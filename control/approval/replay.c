@@ -202,8 +202,9 @@ bool approvals_replay(struct approvals *as, uint64_t index, struct bytes record,
 	return bytes_equal(type, bytes_str("approval.refused")) || replay_step(as, a, type, data);
 }
 
-void approvals_restarted(struct approvals *as)
+void approvals_restarted(struct approvals *as, struct approval_clock now)
 {
+	as->now = now;
 	for (unsigned i = 0; i < as->count; i++) {
 		struct approval *a = as->all[i];
 		char say[APPROVAL_SAY_BYTES];

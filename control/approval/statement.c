@@ -122,15 +122,13 @@ static uint64_t put_verbs(struct jcs *j, const struct known *k)
 	return verbs;
 }
 
-/* What people read. A classification that serves several texts carries none: the canonical form of this one is made anew. */
-static struct bytes norm_of(const struct known *k, struct bytes raw)
+/* What people read: the canonical form of the very bytes that are held, made here. What a worker says of them is not shown. */
+static struct bytes norm_of(struct bytes raw)
 {
 	static uint8_t room[2 * LIMIT_STATEMENT_BYTES];
 	struct writer w = writer_of(room, sizeof(room));
 
-	if (k->good && k->c.canonical.len)
-		return k->c.canonical;
-	return k->good && pg_lex_canonical(raw, &w) ? writer_done(&w) : raw;
+	return pg_lex_canonical(raw, &w) ? writer_done(&w) : raw;
 }
 
 static uint64_t put_command(struct jcs *j, const struct event_command *e)
@@ -140,7 +138,7 @@ static uint64_t put_command(struct jcs *j, const struct event_command *e)
 	uint64_t verbs;
 
 	k.good = e->classification.len && classification_open(e->classification, &k.c);
-	norm = norm_of(&k, e->raw);
+	norm = norm_of(e->raw);
 	jcs_key(j, "cmd");
 	jcs_open(j);
 	put_flags(j, &k);

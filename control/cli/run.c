@@ -130,18 +130,19 @@ int cli_run(struct cli *c)
 		return FRAME_USAGE;
 	log_open("sluice", LOG_LEVEL_INFO);
 	for (unsigned i = 0; i < PART_count; i++) {
+		r.child[i] = (struct child){ .pidfd = -1, .due_ms = UINT64_MAX };
+		/* A node without wire ports in its file is control alone. */
+		if (i == PART_DATAPLANE && !c->settings->dataplane.port[0])
+			continue;
 		if (!program_find((enum part)i, r.program[i], sizeof(r.program[i])))
 			return cli_fail(c, FRAME_REFUSED, "%s: not found beside this program or in /usr/sbin: install it", names[i]);
 		r.child[i] = (struct child){ .program = r.program[i], .argv = { names[i], "-c", c->config }, .pidfd = -1, .keep_environment = true };
 	}
-	/* A node without wire ports in its file is control alone. */
 	if (!c->settings->dataplane.port[0])
 		log_warn("no wire ports in %s: control runs alone", c->config);
 	if (!signals_take(&r))
 		return cli_fail(c, FRAME_REFUSED, "run: %s: check the system", strerror(errno));
 	while (!r.ending) {
-		if (!c->settings->dataplane.port[0])
-			r.child[PART_DATAPLANE].due_ms = UINT64_MAX;
 		look(&r);
 		wait_for_something(&r, 200);
 	}

@@ -1,0 +1,362 @@
+#!/usr/bin/python3
+"""node_test.py: the real sluice-control with its real helpers, a scripted worker on its rings and the real sluice command.
+
+usage: node_test.py SLUICE SLUICE_CONTROL WORKER_TOOL CLASSES HELPER...
+The OpenID provider is this script (loopback HTTPS). Everything lives in one temporary directory. TAP on stdout.
+"""
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from jwcrypto import jwk, jwt
+
+POLICY = '''policy : {{ format = 1; name = "test"; version = {version}; }};
+defaults : {{ unmatched = "block"; unknown = "block"; run_id = "optional"; audit = "strict"; record = "full"; }};
+issuers = ( {{ name = "corp"; issuer = "{issuer}"; audience = "sluice"; ca = "provider.pem"; algs = [ "ES256" ]; typ = [ "at+jwt" ]; skew = 1;
+  map : {{ person = "employee"; agent = "act.sub"; run = "run"; groups = "groups"; }}; }} );
+groups = ( {{ name = "agents"; issuer = "corp"; group = [ "agents" ]; }}, {{ name = "dba"; issuer = "corp"; group = [ "dba" ]; }}{groups} );
+services = ( {{ name = "db"; protocol = "postgres"; listen = [ "10.1.0.200:5432" ]; tls = "required"; upstream_name = "db.example"; login = "app"; fail = "closed"; }} );
+approvals = ( {{ name = "one-dba"; need = [ "dba:1" ]; expires = "{expires}"; use_by = "5m"; mode = "hold"; }} );
+rules = ( {{ id = "read"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "select" ]; objects = [ "**" ]; action = "allow"; }},
+  {{ id = "delete"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "delete" ]; objects = [ "**" ]; action = "hold"; approval = "one-dba"; }} );
+'''
+
+
+class Provider(BaseHTTPRequestHandler):
+    keys, issuer = [], None
+
+    def do_GET(self):
+        body = json.dumps({'keys': self.keys} if self.path == '/keys' else {'issuer': self.issuer, 'jwks_uri': f'{self.issuer}/keys'}).encode()
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+class Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, address):
+        pass
+
+
+class World:
+    def __init__(self, folder, sluice, control, worker_tool, classes, helpers):
+        self.dir, self.count, self.failed = Path(folder), 0, 0
+        self.sluice, self.control, self.worker_tool, self.classes = sluice, control, worker_tool, classes
+        for name in ('run', 'state', 'cred', 'ca', 'libexec', 'bin'):
+            (self.dir / name).mkdir()
+        for helper in helpers:
+            (self.dir / 'libexec' / os.path.basename(helper)).symlink_to(helper)
+        # `sluice run` looks for the others beside itself.
+        for program in (sluice, control):
+            os.link(program, self.dir / 'bin' / os.path.basename(program)) if os.stat(program).st_dev == os.stat(self.dir).st_dev else \
+                subprocess.run(['cp', program, self.dir / 'bin'], check=True)
+        secret = self.dir / 'cred' / 'app'
+        secret.write_text('user app_rw\npassword UPSTREAM-CANARY-55\n')
+        secret.chmod(0o600)
+        self.key = jwk.JWK.generate(kty='EC', crv='P-256', kid='k1')
+        self.listen()
+        self.write_policy(1)
+        (self.dir / 'sluice.conf').write_text(f'''node = "t"; origin = "test.example/journal/t"; run_dir = "{self.dir}/run"; state_dir = "{self.dir}/state";
+policy = "{self.dir}/policy.cfg"; credentials = "{self.dir}/cred"; egress_ca = "{self.dir}/ca"; libexec = "{self.dir}/libexec"; classes = "{classes}";
+upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
+''')
+        self.log = open(self.dir / 'log', 'ab')
+        self.process = subprocess.Popen([self.dir / 'bin' / 'sluice', 'run', '-c', self.dir / 'sluice.conf'], stdout=self.log, stderr=self.log)
+
+    def listen(self):
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost',
+                        '-addext', 'subjectAltName=DNS:localhost', '-keyout', self.dir / 'key.pem', '-out', self.dir / 'ca' / 'provider.pem'],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = Quiet(('127.0.0.1', 0), Provider)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.dir / 'ca' / 'provider.pem', self.dir / 'key.pem')
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        Provider.issuer = f'https://localhost:{server.server_address[1]}'
+        Provider.keys = [json.loads(self.key.export_public())]
+
+    def write_policy(self, version, expires='60s', groups=''):
+        (self.dir / 'policy.cfg').write_text(POLICY.format(version=version, issuer=Provider.issuer, expires=expires, groups=groups))
+
+    def token(self, person, groups, life=300, agent=None, **changes):
+        now = int(time.time())
+        claims = {'iss': Provider.issuer, 'aud': 'sluice', 'sub': f'u-{person}', 'employee': person, 'groups': groups, 'run': 'run-1', 'iat': now, 'exp': now + life,
+                  'jti': os.urandom(8).hex(), **changes}
+        if agent:
+            claims['act'] = {'sub': agent}
+        t = jwt.JWT(header={'alg': 'ES256', 'typ': 'at+jwt', 'kid': 'k1'}, claims=claims)
+        t.make_signed_token(self.key)
+        return t.serialize()
+
+    def token_file(self, *args, **kwargs):
+        path = self.dir / 'token'
+        path.write_text(self.token(*args, **kwargs) + '\n')
+        return path
+
+    def cli(self, *argv):
+        return subprocess.run([self.sluice, '-c', self.dir / 'sluice.conf', *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+
+    def json(self, *argv):
+        return json.loads(self.cli('--json', *argv).stdout)
+
+    def check(self, good, what, more=''):
+        self.count += 1
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self.count} - {what}" + ('' if good else f' # {more}'), flush=True)
+
+    def until(self, what, seconds=20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                got = what()
+                if got:
+                    return got
+            except (ValueError, KeyError, IndexError, subprocess.SubprocessError):
+                pass
+            time.sleep(0.05)
+        return None
+
+    def find(self, name, newest=False):
+        """Our own process of that name, by its command line in our directory or as child of ours."""
+        ours, found = {self.process.pid}, []
+        for pid in sorted(int(p) for p in os.listdir('/proc') if p.isdigit()):
+            try:
+                stat = Path(f'/proc/{pid}/stat').read_text()
+            except OSError:
+                continue
+            comm, rest = stat[stat.index('(') + 1:stat.rindex(')')], stat[stat.rindex(')') + 2:].split()
+            if int(rest[1]) in ours:
+                ours.add(pid)
+                if comm == name[:15]:
+                    found.append(pid)
+        return found
+
+
+class Worker:
+    def __init__(self, tool, run_dir):
+        self.process = subprocess.Popen([tool, run_dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def say(self, line):
+        self.process.stdin.write(line + '\n')
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def wait(self, order, ms=8000):
+        """The orders up to the first of that name; the last is that one, or None."""
+        self.process.stdin.write(f'wait {order} {ms}\n')
+        self.process.stdin.flush()
+        lines = []
+        while True:
+            line = self.process.stdout.readline()
+            if line == '\n':
+                return lines
+            if line in ('.\n', ''):
+                return lines + [None]
+            lines.append(line.strip())
+
+    def ask(self, line, order, ms=8000):
+        n = self.say(line)
+        return n, self.wait(order, ms)[-1] or ''
+
+
+def starts(w):
+    w.check(w.until(lambda: w.json('show', 'health')['policy']), 'it starts and has a policy', (w.dir / 'log').read_text()[-800:])
+    health = w.json('show', 'health')
+    w.check(health['state'] in ('inspecting', 'degraded') and all(health['helpers'].values()), 'three helpers run', health)
+    worker = Worker(w.worker_tool, w.dir / 'run')
+    worker.say('hello')
+    orders = worker.wait('snapshot')
+    w.check([o.split()[0] for o in orders if o][-4:] == ['control', 'certificate', 'trust', 'snapshot'], 'a worker that begins gets its orders', orders)
+    return worker
+
+
+def logs_in(w, worker):
+    worker.say('open 1')
+    n, answer = worker.ask('login 1 ' + w.token('alice', ['agents'], agent='agent-7'), 'identity')
+    w.check(n == '1' and 'accepted=1' in answer and 'user=app_rw' in answer and 'groups=01' in answer, 'a token opens a session', answer)
+    worker.say('open 2')
+    _, answer = worker.ask('login 2 ' + w.token('alice', ['agents'], aud='other'), 'identity')
+    w.check('accepted=0' in answer and 'refused' in answer, 'a token for another audience does not', answer)
+    worker.say('close 2')
+    worker.wait('durable')
+    shown = w.cli('journal', 'search', '--type', 'auth.', '--json').stdout
+    w.check('"aud_wrong"' in shown and '"auth.ok"' in shown and 'alice' in shown and 'agent-7' in shown, 'both are records, with the reason and the names', shown[:400])
+
+
+def classifies(w, worker):
+    _, answer = worker.ask('classify 5 DELETE FROM orders WHERE id = 1', 'classified')
+    w.check('key=5 known=1' in answer, 'a statement is classified by the helper', answer)
+    for pid in w.find('sluice-sqlparse'):
+        os.kill(pid, signal.SIGKILL)
+    # The one that the helper died with is unknown, never allowed by default; the next ones are served by a new helper.
+    answers = [worker.ask(f'classify {key} DELETE FROM orders WHERE id = {key}', 'classified', 15000)[1] for key in (6, 7)]
+    w.check('key=6' in answers[0] and 'key=7 known=1' in answers[1], 'also after the helper was killed', answers)
+
+
+def approves(w, worker):
+    n, answer = worker.ask('hold 1 0 DELETE FROM orders WHERE id = 1', 'approval')
+    number = re.search(r'id=(\w+)', answer + ' id=none').group(1)
+    w.check('answer=0' in answer and number in answer.split('say=')[1], 'a held command gets a number at once', answer)
+    listed = w.json('approval', 'list')['approvals']
+    w.check(len(listed) == 1 and listed[0]['id'] == number and listed[0]['state'] == 'pending' and listed[0]['person'] == 'alice', 'it is listed', listed)
+    for who, claims in (('the requester', ('alice', ['agents', 'dba'])), ('an agent', ('bob', ['dba'], 300, 'x')), ('somebody of no group', ('carl', ['other']))):
+        done = w.cli('approval', 'approve', number, '--reason', 'x', '--token-file', w.token_file(*claims))
+        w.check(done.returncode == 3 and re.fullmatch(r'sluice: [^:]+: [^:]+: [^:]+\n', done.stderr), f'{who} cannot approve it', done.stderr)
+    done = w.cli('approval', 'approve', number, '--reason', 'x', '--token-file', w.token_file('bob', ['dba'], aud='other'))
+    w.check(done.returncode == 3, 'nor a token for another audience', done.stderr)
+    done = w.cli('approval', 'approve', number[:6].upper(), '--reason', 'ticket 7', '--token-file', w.token_file('bob', ['dba']))
+    answer = worker.wait('approval')[-1] or ''
+    w.check(done.returncode == 0 and f'ref={n} answer=1' in answer, 'another person releases it', done.stderr + answer)
+    worker.say(f'respond 1 {n}')
+    worker.wait('durable')
+    w.check(w.until(lambda: w.json('approval', 'show', number)['state'] == 'executed'), 'its answer makes it executed')
+    done = w.cli('approval', 'approve', number, '--reason', 'again', '--token-file', w.token_file('dora', ['dba']))
+    w.check(done.returncode == 1, 'and it cannot be approved again', done.stderr)
+    types = [r['t'] for r in w.json('journal', 'search', '--type', 'approval.')['records']]
+    w.check(types[:1] == ['approval.request'] and types.count('approval.consume') == 1 and types.count('approval.refused') >= 3 and 'approval.grant' in types,
+            'each step is a record, refused votes too', types)
+    return number
+
+
+def denies(w, worker):
+    n, answer = worker.ask('hold 1 0 DELETE FROM orders WHERE note = $$\u202e\u200btxt$$', 'approval')
+    number = re.search(r'id=(\w+)', answer + ' id=none').group(1)
+    shown = w.cli('approval', 'show', number).stdout
+    w.check('\\u{202e}\\u{200b}' in shown and '\u202e' not in shown, 'what would hide on a terminal is shown', shown[-300:])
+    w.cli('approval', 'deny', number, '--reason', 'not today', '--token-file', w.token_file('bob', ['dba']))
+    answer = worker.wait('approval')[-1] or ''
+    w.check(f'ref={n} answer=2' in answer and 'not_today' in answer, 'a denial refuses it, with the reason', answer)
+    n, _ = worker.ask('hold 1 0 DELETE FROM orders WHERE id = 3', 'approval')
+    worker.say(f'withdraw 1 {n}')
+    answer = worker.wait('approval')[-1] or ''
+    w.check('answer=2' in answer and 'cancelled' in answer, 'a withdrawn one is cancelled', answer)
+
+
+def reloads(w, worker):
+    (w.dir / 'policy.cfg').write_text('policy : { format = 1; name = "broken" };')
+    done = w.cli('policy', 'reload')
+    w.check(done.returncode == 2 and 'policy.cfg:' in done.stderr, 'a bad policy is refused with its line', done.stderr)
+    w.check(w.json('show', 'policy')['policy']['version'] == 1, 'and the old one stays')
+    n, answer = worker.ask('hold 1 0 DELETE FROM orders WHERE id = 4', 'approval')
+    w.write_policy(2, expires='2s', groups=', { name = "extra"; issuer = "corp"; group = [ "agents" ]; }')
+    done = w.cli('policy', 'reload')
+    orders = worker.wait('identity')
+    w.check(done.returncode == 0 and any(o and o.startswith('snapshot') for o in orders), 'a new one is published', done.stderr)
+    w.check(any(o and o.startswith('approval') and 'policy_changed' in o for o in orders), 'what waited under the old one is superseded', orders)
+    w.check('flow=1 accepted=1' in (orders[-1] or '') and 'groups=05' in orders[-1], 'open sessions get their groups under it', orders)
+    n, answer = worker.ask('hold 1 0 DELETE FROM orders WHERE id = 5', 'approval')
+    answer = worker.wait('approval', 8000)[-1] or ''
+    w.check(f'ref={n} answer=2' in answer and 'expired' in answer, 'a held command runs out of time', answer)
+
+
+def survives(w, worker):
+    n, answer = worker.ask('hold 1 0 DELETE FROM orders WHERE id = 6', 'approval')
+    before = w.find('sluice-control')
+    os.kill(before[-1], signal.SIGKILL)
+    worker.say('open 3')
+    orders = worker.wait('approval', 20000)
+    w.check('answer=2' in (orders[-1] or '') and 'restarted' in orders[-1], 'after kill -9 of control what was held is refused', orders)
+    w.check(any(o and o.startswith('control') for o in orders), 'and the workers are told')
+    n, answer = worker.ask('allow 1 SELECT 1', 'durable')
+    w.check('all=1' in answer, 'an open session goes on', answer)
+    _, answer = worker.ask('login 3 ' + w.token('alice', ['agents'], agent='agent-7'), 'identity', 15000)
+    w.check('flow=3 accepted=1' in answer, 'a flow that was opened meanwhile logs in', answer)
+    for name in ('sluice-signer', 'sluice-egress'):
+        for pid in w.find(name):
+            os.kill(pid, signal.SIGKILL)
+    w.check(w.until(lambda: all(w.json('show', 'health')['helpers'].values()) and w.find('sluice-signer') and w.find('sluice-egress')), 'killed helpers come back')
+    worker.say('allow 1 SELECT 2')
+    size = w.json('show', 'health')['journal']['size']
+    w.check(w.until(lambda: w.json('show', 'health')['journal']['checkpoint_size'] >= size), 'and checkpoints go on')
+
+
+def ends_sessions(w, worker):
+    worker.say('open 4')
+    _, answer = worker.ask('login 4 ' + w.token('alice', ['agents'], life=2, agent='agent-7'), 'identity')
+    w.check('flow=4 accepted=1' in answer, 'a short token is accepted', answer)
+    answer = worker.wait('kill', 8000)[-1] or ''
+    w.check('flow=4' in answer and 'expired' in answer, 'and its session ended when it runs out', answer)
+    worker.say('close 4')
+    sessions = [s for s in w.json('session', 'list', '--open')['sessions'] if s['client'].startswith('10.1.0.1:')]
+    w.check(len(sessions) == 1 and sessions[0]['person'] == 'alice', 'a session is listed', sessions)
+    done = w.cli('session', 'kill', sessions[0]['id'][:8], '--reason', 'test')
+    answer = worker.wait('kill')[-1] or ''
+    w.check(done.returncode == 0 and 'flow=1' in answer, 'and killed by its beginning', done.stderr + answer)
+    worker.say('close 1')
+    worker.wait('durable')
+    shown = w.cli('session', 'show', sessions[0]['id']).stdout
+    w.check('delete' in shown.lower() and 'session.close' in shown and 'approval.consume' in shown, 'session show tells it all', shown[:600])
+    replay = w.cli('session', 'replay', sessions[0]['id'])
+    w.check('SELECT 1' in replay.stdout, 'session replay gives the bytes', replay.stdout[:300] + replay.stderr)
+
+
+def breaks(w, worker):
+    worker.say('junk 6')
+    worker.say('allow 77 SELECT 1')
+    worker.wait('durable')
+    alarms = w.json('journal', 'search', '--type', 'journal.alarm')['records']
+    w.check(len(alarms) == 2, 'a worker that talks nonsense is told on', alarms)
+    w.check(w.json('show', 'workers')['workers'][0]['bad_messages'] == 2, 'and counted')
+
+
+def proves(w):
+    done = w.cli('journal', 'verify')
+    w.check(done.returncode == 0 and 'good' in done.stdout, 'journal verify', done.stdout + done.stderr)
+    done = w.cli('journal', 'proof', '3')
+    w.check(done.stdout.startswith('c2sp.org/tlog-proof@v1\nindex 3\n'), 'journal proof', done.stdout[:100] + done.stderr)
+    done = w.cli('export', 'bundle', '--out', w.dir / 'bundle')
+    w.check(done.returncode == 0 and (w.dir / 'bundle' / 'VERIFY.md').exists(), 'export bundle', done.stderr)
+    reads = [r['t'] for r in w.json('journal', 'search', '--type', 'read.')['records']]
+    w.check({'read.session', 'read.replay', 'read.search', 'read.proof', 'read.approval'} <= set(reads), 'readings are records', set(reads))
+    w.check(any(r['t'] == 'export' for r in w.json('journal', 'search', '--type', 'export')['records']), 'so is the export')
+
+
+def ends(w):
+    w.process.send_signal(signal.SIGTERM)
+    w.check(w.process.wait(30) == 0, 'it ends in order')
+    w.check(w.find('sluice-control') == [] and w.find('sluice-signer') == [], 'and leaves no process')
+    done = w.cli('show', 'health')
+    w.check(done.returncode == 4 and re.fullmatch(r'sluice: [^:]+: [^:]+: [^:]+\n', done.stderr), 'without control the command says so', done.stderr)
+    done = w.cli('journal', 'verify', '--json')
+    found = json.loads(done.stdout)
+    w.check(found['good'] and found['covered'] == found['size'], 'every record is under a checkpoint', done.stdout)
+    everything = subprocess.run(['grep', '-rlaE', 'CANARY-55|eyJhbGciOi', w.dir / 'state', w.dir / 'log', w.dir / 'run'], stdout=subprocess.PIPE, text=True).stdout
+    w.check(everything == '', 'neither password nor token was left anywhere', everything)
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix='sluice-node-', dir='/dev/shm') as folder:
+        os.chmod(folder, 0o755)
+        w = World(folder, sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:])
+        try:
+            worker = starts(w)
+            for step in (logs_in, classifies, approves, denies, reloads, survives, ends_sessions, breaks):
+                step(w, worker)
+            proves(w)
+            ends(w)
+        finally:
+            if w.process.poll() is None:
+                w.process.terminate()
+                w.process.wait(30)
+            if w.failed:
+                sys.stderr.write((w.dir / 'log').read_text(errors='replace')[-4000:])
+        print(f'1..{w.count}')
+        return 1 if w.failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
