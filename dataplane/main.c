@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dataplane/snapshot.h"
@@ -202,6 +203,14 @@ static bool confine_calls(char err[OS_ERROR_BYTES])
 	return sandbox_calls(calls, err);
 }
 
+static uint64_t wall_us(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 /* On the worker's own thread: its memory for TLS, its relay, its loop. */
 static int work(void *argument)
 {
@@ -210,6 +219,7 @@ static int work(void *argument)
 	char err[OS_ERROR_BYTES];
 	int rc;
 
+	d->config.wall_offset_us = wall_us() - port_now_us();
 	if (!confine_files(d)) {
 		atomic_store(&d->worker.mailbox.stop, true);
 		return 1;

@@ -83,6 +83,7 @@ static void evaluate(struct relay *r, struct flow *f, const struct statement *s,
 	struct verdict_request q = {
 		.service = f->env.service, .groups = f->groups, .classification = c, .database = s->database,
 		.in_transaction = s->in_transaction, .flags = s->binary_result ? FLAG_binary_result : 0, .family = f->family,
+		.now_s = (r->now_us + r->config.wall_offset_us) / 1000000,
 	};
 
 	if (one_schema(s->search_path))

@@ -42,6 +42,7 @@ struct relay_config {
 	enum relay_midstream midstream;
 	uint8_t boot[16];
 	struct hash_key hash_key;      /* secret, random */
+	uint64_t wall_offset_us;       /* wall clock minus `now_us`, for rules with times */
 	uint64_t lost_after_us;        /* how long a command waits for control before it is refused: 30 s */
 };
 
