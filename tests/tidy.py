@@ -83,7 +83,7 @@ def check_sizes(path, text, code):
 
 
 def check_calls(path, code, test):
-    banned = dict(BANNED)
+    banned = {name: why for name, why in BANNED.items() if not (test and name in ('system', 'atoi'))}
     if path.startswith(LOOP_FOLDERS) and not test:
         banned.update(BANNED_IN_LOOP)
     for number, line in enumerate(code.split('\n'), 1):

@@ -180,7 +180,9 @@ static bool parse(struct cli *c, const char *text, struct parsed *out)
 static bool principal_read(struct cli *c, char *text, struct principal *p)
 {
 	*p = (struct principal){ .issuer = "", .iss = "", .sub = "", .person = "", .agent = "", .run = "", .purpose = "", .acr = "", .kid = "" };
-	for (char *at = strtok(text, ","); at; at = strtok(NULL, ",")) {
+	for (char *at; (at = strsep(&text, ","));) {
+		if (!*at)
+			continue;
 		char *value = strchr(at, '=');
 		const struct {
 			const char *name, **field;

@@ -7,6 +7,8 @@
 #ifndef DATAPLANE_INSPECT_POSTGRES_REPLIES_H
 #define DATAPLANE_INSPECT_POSTGRES_REPLIES_H
 
+#include <stddef.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 
