@@ -3,7 +3,8 @@
  * It exists to put the pair between two real kernels before there is a port: what Linux does with our segments no model
  * peer can tell. One flow table slot a client port. Uses system calls as the data plane may not.
  *
- * Impairment is its own (tests/harness/wire.h, on both wires and in both directions), since not every kernel has netem.
+ * Impairment is its own (tests/harness/wire.h, on both wires and in both directions), since not every kernel has netem. It
+ * is for TCP only: a lost neighbour solicitation says nothing about us.
  *
  * usage: bridge CLIENT_INTERFACE SERVER_INTERFACE move|copy [LOSS REORDER DUPLICATE CORRUPT (ppm) DELAY_US]
  */
@@ -183,19 +184,24 @@ static void tcp_frame(struct bridge *b, unsigned side, const struct packet *p, e
 	f->dirty = true;
 }
 
+static bool is_tcp(const uint8_t *frame, size_t len, struct packet *p)
+{
+	return packet_parse(bytes_of(frame, len), p) == ERROR_none && p->ip_version != 0 && p->protocol == PACKET_TCP &&
+	       !p->fragment;
+}
+
 static void frame_in(struct bridge *b, unsigned side, const uint8_t *frame, size_t len)
 {
 	struct packet p;
 
-	if (packet_parse(bytes_of(frame, len), &p) == ERROR_none && p.ip_version != 0 && p.protocol == PACKET_TCP && !p.fragment)
+	if (is_tcp(frame, len, &p)) /* a corrupted header may say otherwise now */
 		tcp_frame(b, side, &p, PACKET_CHECKSUM_UNKNOWN);
-	else
-		(void)send_frame(b, !side, frame, len);
 }
 
 static void receive(struct bridge *b, unsigned side)
 {
 	static uint8_t frame[FRAME_BYTES];
+	struct packet p;
 	size_t delayed;
 
 	for (unsigned i = 0; i < BURST; i++) {
@@ -203,7 +209,9 @@ static void receive(struct bridge *b, unsigned side)
 
 		if (len <= 0)
 			break;
-		if (b->impaired)
+		if (!is_tcp(frame, (size_t)len, &p))
+			(void)send(b->fd[!side], frame, (size_t)len, MSG_DONTWAIT);
+		else if (b->impaired)
 			wire_send(&b->in[side], frame, (size_t)len, b->now_us);
 		else
 			frame_in(b, side, frame, (size_t)len);
