@@ -272,7 +272,7 @@ class Appliance:
     """sluice run: control, its helpers and the data plane."""
 
     def __init__(self, lab, wire, build, policy, login_password, roots, driver='net_af_packet', lcores='0,1', idle='adaptive',
-                 memory='256Mi', egress_ca=None):
+                 memory='256Mi', egress_ca=None, upstreams=('shop-db',)):
         self.lab, self.build, self.dir = lab, Path(build), lab.dir / 'sluice'
         self.run_dir, self.state = self.dir / 'run', self.dir / 'state'
         make_users()
@@ -292,6 +292,7 @@ class Appliance:
         self.policy = self.dir / 'policy.cfg'
         self.policy.write_text(policy)
         ports = ', '.join(f'"{driver}{i},iface={port}"' for i, port in enumerate(wire.ports))
+        trusted = ', '.join(f'{{ service = "{name}"; roots = "{self.dir / "shop-db-roots.pem"}"; }}' for name in upstreams)
         self.conf = self.dir / 'sluice.conf'
         self.conf.write_text(f'''node = "lab";
 origin = "sluice.example/journal/lab";
@@ -304,7 +305,7 @@ libexec = "{self.build / 'usr/libexec/sluice'}";
 workers = 1;
 users : {{ group = "sluice"; control = "sluice"; dataplane = "sluice-dataplane"; signer = "sluice-signer";
           egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; }};
-upstream = ( {{ service = "shop-db"; roots = "{self.dir / 'shop-db-roots.pem'}"; }} );
+upstream = ( {trusted} );
 dataplane : {{ ports = [ {ports} ]; eal = [ "--no-huge", "-m", "256", "--no-shconf", "--no-pci" ]; lcores = "{lcores}";
               idle = "{idle}"; flows = "1k"; memory = "{memory}"; unnamed_port = "drop"; }};
 ''')
