@@ -238,19 +238,22 @@ def tag_is_part_of_the_name(it):
 
 
 def control_away(it, result):
-    """Control is stopped (SIGSTOP): the wire does not notice. A guarded command waits and is then answered, or refused; it
-    never passes unrecorded. Afterwards everything works again."""
-    control = it.pid('sluice-control')
-    os.kill(control, signal.SIGSTOP)
+    """Control is stopped, both of its processes: the wire does not notice. Afterwards everything works again."""
+    control = it.pids('sluice-control')
+    result.check('control has its two processes', lambda: need(len(control) == 2, f'{control}'))
+    for pid in control:
+        os.kill(pid, signal.SIGSTOP)
     try:
         bridged(it, result, 'control stopped')
     finally:
-        os.kill(control, signal.SIGCONT)
+        for pid in control:
+            os.kill(pid, signal.SIGCONT)
     result.check('control continued: sessions work', lambda: it.healthy())
 
 
 def control_dead(it, result):
-    it.kill('sluice-control')
+    for pid in it.pids('sluice-control'):
+        os.kill(pid, signal.SIGKILL)
     result.check('control killed: ping, UDP, frames that are not IP', lambda: (pings(it), datagrams(it), raw_frames(it)) and None)
     result.check('control killed: it is back, sessions work', lambda: it.healthy())
 
