@@ -349,15 +349,26 @@ static void endings(struct relay *r, struct flow *f)
 		session_end(r, f, (enum close_cause)f->cause);
 }
 
-/* A reset on one side becomes one on the other; what its peer sent before is dropped with the session. */
+/* A reset on one side becomes one on the other, behind what its peer sent before it: a server that explains itself and then
+ * resets is heard. */
 static void resets(struct relay *r, struct flow *f)
 {
 	for (int side = 0; side < 2; side++) {
 		const struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
+		enum side to = other((enum side)side);
 
 		if (!tcp_was_reset(half) && !tcp_timed_out(half))
 			continue;
-		tcp_pair_abort(&f->pair, (enum tcp_side)other((enum side)side));
+		if (f->phase == FLOW_RUNNING && side == SIDE_SERVER) {
+			if (!f->opaque || !opaque_move(f, SIDE_SERVER)) {
+				(void)ingest(r, f, SIDE_SERVER);
+				if (f->phase == FLOW_RUNNING)
+					(void)feed(r, f, SIDE_SERVER);
+			}
+			if (f->phase != FLOW_CLOSED)
+				(void)egress(r, f, to);
+		}
+		tcp_pair_abort_behind(&f->pair, (enum tcp_side)to, r->now_us);
 		if (f->phase == FLOW_OPENING)
 			f->phase = FLOW_CLOSED;
 		session_end(r, f, tcp_timed_out(half) ? CLOSE_TIMEOUT : CLOSE_RESET);

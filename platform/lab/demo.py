@@ -250,6 +250,7 @@ asyncio.run(main())''')
         replay = self.sluice.cli('session', 'replay', chosen).stdout
         expect('customers' in replay.lower(), f'replay: {replay[:200]}')
         self.no_secret(replay, 'replay')
+        self.chosen = chosen
         return f'session list: {len(sessions)} sessions; show and replay of {chosen[:12]}'
 
     def step_journal(self):
@@ -265,7 +266,8 @@ asyncio.run(main())''')
 
     def step_export(self):
         bundle = self.lab.dir / 'bundle'
-        self.sluice.cli('export', 'bundle', '--out', bundle)
+        only = ['--session', self.chosen] if hasattr(self, 'chosen') else []
+        self.sluice.cli('export', 'bundle', '--out', bundle, *only)
         expect((bundle / 'VERIFY.md').exists(), 'no VERIFY.md in the bundle')
         done = subprocess.run(['bash', str(Path(__file__).parent / 'verify-bundle'), str(bundle)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         expect(done.returncode == 0, f'openssl and sha256sum: {done.stdout[-600:]}')

@@ -245,6 +245,17 @@ static void reset_passes_through(void **state)
 	assert_int_equal(relay_flows_open(stage->relay), 0);
 }
 
+static void last_words_before_a_reset_arrive(void **state)
+{
+	stage_log_in(stage);
+	stage_client_says(stage, "select 1\n");
+	stage_transmit(stage, 1, TCP_ACK | TCP_PSH, "going down\n");
+	stage_transmit(stage, 1, TCP_RST | TCP_ACK, NULL);
+	stage_settle(stage);
+	assert_true(stage_got(stage, 0, "going down\n"));
+	assert_true(stage->end[0].reset);
+}
+
 static void midstream_is_answered_with_a_reset(void **state)
 {
 	stage_transmit(stage, 0, TCP_ACK | TCP_PSH, "select 1\n");
@@ -318,7 +329,7 @@ int main(void)
 		STAGED(held_command_is_released_once), STAGED(denied_command_never_arrives), STAGED(client_that_goes_withdraws),
 		STAGED(wrong_identity_ends), STAGED(lost_control_refuses), STAGED(lost_journal_ends_the_session_unsent),
 		STAGED(stopped_journal_refuses_at_once), STAGED(kill_order_ends_in_the_protocols_words),
-		STAGED(new_policy_waits_for_new_grants), STAGED(half_close_passes_through), STAGED(reset_passes_through),
+		STAGED(new_policy_waits_for_new_grants), STAGED(half_close_passes_through), STAGED(reset_passes_through), STAGED(last_words_before_a_reset_arrive),
 		STAGED(midstream_is_answered_with_a_reset), STAGED(bridge_and_drop), STAGED(bad_checksum_is_dropped),
 		STAGED(hostile_orders_have_no_effect),
 	};
