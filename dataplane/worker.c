@@ -25,6 +25,8 @@ static unsigned receive(struct worker *w, unsigned port, uint64_t now_us)
 	unsigned count = port_receive(w->ports, port, frame, PORT_BURST);
 
 	for (unsigned i = 0; i < count; i++) {
+		if (i + 1 < count)
+			__builtin_prefetch(port_bytes(frame[i + 1]).base);
 		if (relay_frame(w->relay, port, port_bytes(frame[i]), port_checksum(frame[i]), now_us) == RELAY_BRIDGE)
 			port_forward(w->ports, 1 - port, frame[i]);
 		else

@@ -38,25 +38,40 @@ void flow_table_destroy(struct flow_table *t)
 	free(t);
 }
 
+/* A key as words: the second halves of IPv4's addresses, which are zero, are left out. The number of words is hashed too,
+ * so that no two keys give the same words. */
+static uint64_t hash_of(const struct flow_table *t, const struct flow_key *key)
+{
+	uint64_t in[5], out[5];
+
+	memcpy(in, key, sizeof in);
+	out[0] = in[0];
+	out[1] = in[2];
+	out[2] = in[4];
+	out[3] = in[1];
+	out[4] = in[3];
+	return hash64_words(t->key, out, (in[1] | in[3]) == 0 ? 3 : 5);
+}
+
 /* The slot that holds `key`, or the free slot where it would go. Ends because half of the slots are free. */
 static uint32_t probe(const struct flow_table *t, const struct flow_key *key, uint64_t hash)
 {
 	uint32_t at = (uint32_t)hash & t->mask;
 
 	while (t->slot[at].number != FLOW_NONE &&
-	       (t->slot[at].hash != hash || memcmp(&t->slot[at].key, key, sizeof *key) != 0))
+	       (t->slot[at].hash != hash || !flow_key_equal(&t->slot[at].key, key)))
 		at = (at + 1) & t->mask;
 	return at;
 }
 
 uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *key)
 {
-	return t->slot[probe(t, key, hash64(t->key, key, sizeof *key))].number;
+	return t->slot[probe(t, key, hash_of(t, key))].number;
 }
 
 bool flow_table_add(struct flow_table *t, const struct flow_key *key, uint32_t number)
 {
-	uint64_t hash = hash64(t->key, key, sizeof *key);
+	uint64_t hash = hash_of(t, key);
 	uint32_t at = probe(t, key, hash);
 
 	if (t->count >= t->max || t->slot[at].number != FLOW_NONE || number == FLOW_NONE)
@@ -74,7 +89,7 @@ static bool may_fill(uint32_t home, uint32_t hole, uint32_t at, uint32_t mask)
 
 void flow_table_remove(struct flow_table *t, const struct flow_key *key)
 {
-	uint32_t hole = probe(t, key, hash64(t->key, key, sizeof *key));
+	uint32_t hole = probe(t, key, hash_of(t, key));
 
 	if (t->slot[hole].number == FLOW_NONE)
 		return;

@@ -1,10 +1,13 @@
 /* build.c: segment to frame.
  *
- * Everything that is the same for a whole flow is in the template, its share of the TCP checksum included. So a frame
- * costs one copy of the headers, one copy of the payload and one sum over what was just written, still in cache.
+ * Everything that is the same for a whole flow is in the template, its share of both checksums included. So a frame
+ * costs one copy of the headers and one of the payload, summed on its way; header fields are summed as values, since
+ * reading back bytes that were just written in pieces makes the processor wait for them.
  */
+#include <endian.h>
 #include <string.h>
 
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/packet.h"
 
 #define TCP_HEADER_BYTES 20
@@ -45,6 +48,7 @@ static void template_ip4(struct packet_template *t, const struct packet *p)
 	memcpy(ip + 16, p->destination.byte, 4);
 	t->header_bytes = (uint8_t)(t->l3_offset + IP4_BYTES);
 	t->ip_id = (uint16_t)(from[4] << 8 | from[5]);
+	t->ip_sum = packet_sum_fold(packet_sum_words(0, ip, IP4_BYTES / 4));
 }
 
 static void template_ip6(struct packet_template *t, const struct packet *p)
@@ -63,8 +67,7 @@ static void template_ip6(struct packet_template *t, const struct packet *p)
 
 void packet_template_from(struct packet_template *t, const struct packet *p)
 {
-	size_t address_bytes = p->ip_version == 6 ? 16 : 4;
-	uint8_t protocol[2] = { 0, PACKET_TCP };
+	unsigned address_words = p->ip_version == 6 ? 4 : 1;
 	uint64_t sum;
 
 	*t = (struct packet_template){
@@ -78,9 +81,8 @@ void packet_template_from(struct packet_template *t, const struct packet *p)
 		template_ip6(t, p);
 	else
 		template_ip4(t, p);
-	sum = packet_sum(0, p->source.byte, address_bytes);
-	sum = packet_sum(sum, p->destination.byte, address_bytes);
-	t->pseudo_sum = packet_sum_fold(packet_sum(sum, protocol, 2));
+	sum = packet_sum_words(htobe16(PACKET_TCP), p->source.byte, address_words);
+	t->pseudo_sum = packet_sum_fold(packet_sum_words(sum, p->destination.byte, address_words));
 }
 
 void packet_template_reply(struct packet_template *t, const struct packet *p)
@@ -100,14 +102,52 @@ void packet_template_reply(struct packet_template *t, const struct packet *p)
 
 static void finish_ip(struct packet_template *t, uint8_t *ip, size_t l4_bytes)
 {
+	uint64_t sum = t->ip_sum + (uint64_t)htobe16((uint16_t)(IP4_BYTES + l4_bytes));
+
 	if (t->ip_version == 6) {
 		put16(ip + 4, (uint16_t)l4_bytes);
 		return;
 	}
 	put16(ip + 2, (uint16_t)(IP4_BYTES + l4_bytes));
-	if (!(ip[6] & IP4_DONT_FRAGMENT))
-		put16(ip + 4, ++t->ip_id); /* RFC 6864: only what may be fragmented needs an identification */
-	store_sum(ip + 10, (uint16_t)~packet_sum_fold(packet_sum(0, ip, IP4_BYTES)));
+	if (!(ip[6] & IP4_DONT_FRAGMENT)) { /* RFC 6864: only what may be fragmented needs an identification */
+		put16(ip + 4, ++t->ip_id);
+		sum += htobe16(t->ip_id);
+	}
+	store_sum(ip + 10, (uint16_t)~packet_sum_fold(sum));
+}
+
+/* The TCP header but for its checksum; returns its share of the sum. */
+static uint64_t write_tcp(const struct packet_template *t, const struct tcp_segment *s, uint8_t *tcp, size_t header)
+{
+	uint64_t sum = (uint64_t)htobe32(s->seq) + htobe32(s->ack) + htobe16(s->window) +
+		       htobe16((uint16_t)(header / 4 << 12 | s->flags)) + t->source_port + t->destination_port;
+
+	memcpy(tcp, &t->source_port, 2);
+	memcpy(tcp + 2, &t->destination_port, 2);
+	put32(tcp + 4, s->seq);
+	put32(tcp + 8, s->ack);
+	tcp[12] = (uint8_t)(header / 4 << 4);
+	tcp[13] = s->flags;
+	put16(tcp + 14, s->window);
+	put32(tcp + 16, 0); /* checksum and urgent pointer */
+	if (header == TCP_HEADER_BYTES)
+		return sum;
+	(void)tcp_options_write(&s->options, tcp + TCP_HEADER_BYTES);
+	return packet_sum_words(sum, tcp + TCP_HEADER_BYTES, (unsigned)(header - TCP_HEADER_BYTES) / 4);
+}
+
+/* A span that begins at an odd offset has its bytes in the other halves of the words: RFC 1071 2 (B). */
+static uint64_t copy_payload(uint64_t sum, uint8_t *to, const struct tcp_segment *s)
+{
+	size_t done = 0;
+
+	for (unsigned i = 0; i < s->span_count; i++) {
+		uint16_t part = packet_sum_fold(packet_copy_sum(0, to + done, s->spans[i].base, s->spans[i].len));
+
+		sum += done % 2 ? __builtin_bswap16(part) : part;
+		done += s->spans[i].len;
+	}
+	return sum;
 }
 
 struct packet_built packet_build(struct packet_template *t, const struct tcp_segment *s, void *out, size_t cap,
@@ -117,32 +157,21 @@ struct packet_built packet_build(struct packet_template *t, const struct tcp_seg
 	uint8_t *tcp = (uint8_t *)out + t->header_bytes;
 	size_t header = TCP_HEADER_BYTES + tcp_options_bytes(&s->options);
 	size_t l4_bytes = header + s->payload_bytes;
-	uint8_t length[2] = { (uint8_t)(l4_bytes >> 8), (uint8_t)l4_bytes };
-	uint64_t sum = packet_sum(t->pseudo_sum, length, 2);
-	uint8_t *at = tcp + header;
+	uint64_t sum;
 
 	if (t->header_bytes + l4_bytes > cap || IP4_BYTES + l4_bytes > UINT16_MAX)
 		return (struct packet_built){ 0 };
 	memcpy(out, t->header, t->header_bytes);
 	finish_ip(t, ip, l4_bytes);
-	memcpy(tcp, &t->source_port, 2);
-	memcpy(tcp + 2, &t->destination_port, 2);
-	put32(tcp + 4, s->seq);
-	put32(tcp + 8, s->ack);
-	tcp[12] = (uint8_t)(header / 4 << 4);
-	tcp[13] = s->flags;
-	put16(tcp + 14, s->window);
-	put32(tcp + 16, 0); /* checksum and urgent pointer */
-	if (header > TCP_HEADER_BYTES)
-		(void)tcp_options_write(&s->options, tcp + TCP_HEADER_BYTES);
-	for (unsigned i = 0; i < s->span_count; i++) {
-		memcpy(at, s->spans[i].base, s->spans[i].len);
-		at += s->spans[i].len;
-	}
-	if (checksum == PACKET_BUILD_PSEUDO)
+	sum = (uint64_t)t->pseudo_sum + htobe16((uint16_t)l4_bytes);
+	if (checksum == PACKET_BUILD_PSEUDO) {
+		(void)write_tcp(t, s, tcp, header);
+		(void)copy_payload(0, tcp + header, s);
 		store_sum(tcp + 16, packet_sum_fold(sum));
-	else
-		store_sum(tcp + 16, (uint16_t)~packet_sum_fold(packet_sum(sum, tcp, l4_bytes)));
+	} else {
+		sum += write_tcp(t, s, tcp, header);
+		store_sum(tcp + 16, (uint16_t)~packet_sum_fold(copy_payload(sum, tcp + header, s)));
+	}
 	return (struct packet_built){
 		.bytes = t->header_bytes + l4_bytes,
 		.l2_bytes = t->l3_offset,

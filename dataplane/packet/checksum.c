@@ -1,12 +1,14 @@
-/* checksum.c: the Internet checksum (RFC 1071), eight bytes at a time, or 64 where the processor has AVX2.
+/* checksum.c: the Internet checksum (RFC 1071), as wide as the processor can: AVX-512, AVX2, or eight bytes at a time.
  *
  * A one's-complement sum may be taken in any word size and byte order, and swapped at the end: words are loaded as they
- * lie in memory, so that the folded result is stored without swapping. Four sums in parallel hide the carry's latency;
- * the vector loop adds 32-bit halves into 64-bit lanes, which cannot overflow below 16 GiB.
+ * lie in memory, so that the folded result is stored without swapping. The vector loops add 32-bit halves into 64-bit
+ * lanes, which cannot overflow below 16 GiB. Which way is taken is settled before main: nothing is asked per packet.
  */
-#include <string.h>
+#include "dataplane/packet/checksum.h"
 
 #include "dataplane/packet/packet.h"
+
+#define SHORT_BYTES 64 /* below, a vector costs more than it saves */
 
 static inline uint64_t load64(const uint8_t *at)
 {
@@ -23,70 +25,168 @@ static inline uint64_t add_carry(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? sum + 1 : sum;
 }
 
-#if defined(__x86_64__)
-typedef uint64_t lanes __attribute__((vector_size(32)));
-
-#define BLOCK_BYTES 64
-
-/* Takes whole blocks; the caller takes the rest. Single variables, since an array of vectors would live on the stack. */
-__attribute__((target("avx2"))) static uint64_t sum_blocks(const uint8_t *at, size_t blocks)
+static inline uint64_t sum_scalar(uint64_t sum, const uint8_t *at, size_t len)
 {
-	const lanes low = { 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff };
-	lanes low_a = { 0 }, low_b = { 0 }, high_a = { 0 }, high_b = { 0 }, a, b;
+	uint64_t a = sum, b = 0, c = 0, d = 0;
 
-	for (; blocks > 0; at += BLOCK_BYTES, blocks--) {
-		memcpy(&a, at, sizeof(a));
-		memcpy(&b, at + sizeof(a), sizeof(b));
-		low_a += a & low;
-		high_a += a >> 32;
-		low_b += b & low;
-		high_b += b >> 32;
+	for (; len >= 32; at += 32, len -= 32) {
+		a = add_carry(a, load64(at));
+		b = add_carry(b, load64(at + 8));
+		c = add_carry(c, load64(at + 16));
+		d = add_carry(d, load64(at + 24));
 	}
-	low_a += high_a + low_b + high_b;
-	return low_a[0] + low_a[1] + low_a[2] + low_a[3];
+	for (; len >= 8; at += 8, len -= 8)
+		b = add_carry(b, load64(at));
+	if (len > 0) {
+		uint64_t tail = 0;
+
+		memcpy(&tail, at, len);
+		c = add_carry(c, tail);
+	}
+	return add_carry(add_carry(a, b), add_carry(c, d));
 }
 
-static bool has_blocks(size_t len)
+static uint64_t portable_sum(uint64_t sum, const uint8_t *at, size_t len)
 {
-	return len >= 256 && __builtin_cpu_supports("avx2");
+	return sum_scalar(sum, at, len);
 }
-#else
-#define BLOCK_BYTES 64
-static uint64_t sum_blocks(const uint8_t *at, size_t blocks) { return 0; }
-static bool has_blocks(size_t len) { return false; }
+
+static uint64_t portable_copy(uint64_t sum, uint8_t *to, const uint8_t *from, size_t len)
+{
+	memcpy(to, from, len);
+	return sum_scalar(sum, from, len);
+}
+
+static bool always(void)
+{
+	return true;
+}
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define AVX2 __attribute__((target("avx2")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,bmi2")))
+
+/* `to` NULL: nothing is copied. Inlined, so that each user gets its own loop. */
+AVX2 static inline __attribute__((always_inline)) uint64_t avx2_run(uint64_t sum, uint8_t *to, const uint8_t *at, size_t len)
+{
+	const __m256i low = _mm256_set1_epi64x(0xffffffff);
+	__m256i even_a = _mm256_setzero_si256(), even_b = even_a, odd_a = even_a, odd_b = even_a;
+	uint64_t lane[4];
+
+	for (; len >= 64; at += 64, len -= 64) {
+		__m256i a = _mm256_loadu_si256((const __m256i *)at), b = _mm256_loadu_si256((const __m256i *)(at + 32));
+
+		if (to) {
+			_mm256_storeu_si256((__m256i *)to, a);
+			_mm256_storeu_si256((__m256i *)(to + 32), b);
+			to += 64;
+		}
+		even_a = _mm256_add_epi64(even_a, _mm256_and_si256(a, low));
+		odd_a = _mm256_add_epi64(odd_a, _mm256_srli_epi64(a, 32));
+		even_b = _mm256_add_epi64(even_b, _mm256_and_si256(b, low));
+		odd_b = _mm256_add_epi64(odd_b, _mm256_srli_epi64(b, 32));
+	}
+	even_a = _mm256_add_epi64(_mm256_add_epi64(even_a, even_b), _mm256_add_epi64(odd_a, odd_b));
+	_mm256_storeu_si256((__m256i *)lane, even_a);
+	if (to)
+		memcpy(to, at, len);
+	return sum_scalar(add_carry(sum, lane[0] + lane[1] + lane[2] + lane[3]), at, len);
+}
+
+AVX2 static uint64_t avx2_sum(uint64_t sum, const uint8_t *at, size_t len)
+{
+	return avx2_run(sum, NULL, at, len);
+}
+
+AVX2 static uint64_t avx2_copy(uint64_t sum, uint8_t *to, const uint8_t *from, size_t len)
+{
+	return avx2_run(sum, to, from, len);
+}
+
+static bool has_avx2(void)
+{
+	return __builtin_cpu_supports("avx2") != 0;
+}
+
+AVX512 static inline __attribute__((always_inline)) uint64_t avx512_run(uint64_t sum, uint8_t *to, const uint8_t *at, size_t len)
+{
+	const __m512i low = _mm512_set1_epi64(0xffffffff);
+	__m512i even_a = _mm512_setzero_si512(), even_b = even_a, odd_a = even_a, odd_b = even_a;
+
+	for (; len >= 128; at += 128, len -= 128) {
+		__m512i a = _mm512_loadu_si512(at), b = _mm512_loadu_si512(at + 64);
+
+		if (to) {
+			_mm512_storeu_si512(to, a);
+			_mm512_storeu_si512(to + 64, b);
+			to += 128;
+		}
+		even_a = _mm512_add_epi64(even_a, _mm512_and_si512(a, low));
+		odd_a = _mm512_add_epi64(odd_a, _mm512_srli_epi64(a, 32));
+		even_b = _mm512_add_epi64(even_b, _mm512_and_si512(b, low));
+		odd_b = _mm512_add_epi64(odd_b, _mm512_srli_epi64(b, 32));
+	}
+	for (; len > 0; at += 64, len -= len < 64 ? len : 64) { /* at most twice; the mask keeps to what is there */
+		__mmask64 mask = len < 64 ? _bzhi_u64(~0ull, (unsigned)len) : ~0ull;
+		__m512i a = _mm512_maskz_loadu_epi8(mask, at);
+
+		if (to) {
+			_mm512_mask_storeu_epi8(to, mask, a);
+			to += 64;
+		}
+		even_a = _mm512_add_epi64(even_a, _mm512_and_si512(a, low));
+		odd_a = _mm512_add_epi64(odd_a, _mm512_srli_epi64(a, 32));
+	}
+	even_a = _mm512_add_epi64(_mm512_add_epi64(even_a, even_b), _mm512_add_epi64(odd_a, odd_b));
+	return add_carry(sum, (uint64_t)_mm512_reduce_add_epi64(even_a));
+}
+
+AVX512 static uint64_t avx512_sum(uint64_t sum, const uint8_t *at, size_t len)
+{
+	return avx512_run(sum, NULL, at, len);
+}
+
+AVX512 static uint64_t avx512_copy(uint64_t sum, uint8_t *to, const uint8_t *from, size_t len)
+{
+	return avx512_run(sum, to, from, len);
+}
+
+static bool has_avx512(void)
+{
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2");
+}
 #endif
+
+const struct packet_summer packet_summers[] = {
+#if defined(__x86_64__)
+	{ "avx512", has_avx512, avx512_sum, avx512_copy },
+	{ "avx2", has_avx2, avx2_sum, avx2_copy },
+#endif
+	{ "portable", always, portable_sum, portable_copy },
+};
+
+const unsigned packet_summers_count = sizeof(packet_summers) / sizeof(packet_summers[0]);
+
+static const struct packet_summer *best = &packet_summers[sizeof(packet_summers) / sizeof(packet_summers[0]) - 1];
+
+__attribute__((constructor)) static void choose(void)
+{
+	const struct packet_summer *s = packet_summers;
+
+	__builtin_cpu_init();
+	while (!s->usable())
+		s++;
+	best = s;
+}
 
 uint64_t packet_sum(uint64_t sum, const void *base, size_t len)
 {
-	const uint8_t *at = base;
-	uint64_t part[4] = { sum, 0, 0, 0 };
-	uint64_t tail = 0;
-
-	if (has_blocks(len)) {
-		part[3] = sum_blocks(at, len / BLOCK_BYTES);
-		at += len / BLOCK_BYTES * BLOCK_BYTES;
-		len %= BLOCK_BYTES;
-	}
-	for (; len >= 32; at += 32, len -= 32) {
-		part[0] = add_carry(part[0], load64(at));
-		part[1] = add_carry(part[1], load64(at + 8));
-		part[2] = add_carry(part[2], load64(at + 16));
-		part[3] = add_carry(part[3], load64(at + 24));
-	}
-	for (; len >= 8; at += 8, len -= 8)
-		part[1] = add_carry(part[1], load64(at));
-	if (len > 0) {
-		memcpy(&tail, at, len);
-		part[2] = add_carry(part[2], tail);
-	}
-	return add_carry(add_carry(part[0], part[1]), add_carry(part[2], part[3]));
+	return len < SHORT_BYTES ? sum_scalar(sum, base, len) : best->sum(sum, base, len);
 }
 
-uint16_t packet_sum_fold(uint64_t sum)
+uint64_t packet_copy_sum(uint64_t sum, void *to, const void *from, size_t len)
 {
-	sum = (sum >> 32) + (sum & 0xffffffff);
-	sum = (sum >> 32) + (sum & 0xffffffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	return (uint16_t)sum;
+	return best->copy(sum, to, from, len);
 }

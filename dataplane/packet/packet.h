@@ -81,6 +81,7 @@ struct packet_template {
 	uint16_t source_port, destination_port; /* network order */
 	uint16_t ip_id;                         /* counts up; used when the original did not set DF */
 	uint32_t pseudo_sum;                    /* of the addresses and the protocol */
+	uint32_t ip_sum;                        /* of an IPv4 header with neither length nor identification */
 };
 
 /* The template that continues the direction in which `p` travels: our frames look like its sender's. */
@@ -112,6 +113,16 @@ bool packet_segment_refusal(const struct tcp_segment *segment, struct tcp_segmen
 
 /* checksum.c: the Internet checksum (RFC 1071) as a running sum over memory order. */
 uint64_t packet_sum(uint64_t sum, const void *base, size_t len); /* only the last call of a chain may have odd `len` */
-uint16_t packet_sum_fold(uint64_t sum);                          /* not inverted; memory order */
+uint64_t packet_copy_sum(uint64_t sum, void *to, const void *from, size_t len); /* the same over `from`, copied on the way */
+
+/* Not inverted; memory order. */
+static inline uint16_t packet_sum_fold(uint64_t sum)
+{
+	sum = (sum >> 32) + (sum & 0xffffffff);
+	sum = (sum >> 32) + (sum & 0xffffffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	return (uint16_t)sum;
+}
 
 #endif

@@ -3,8 +3,10 @@
  * Each layer gets a reader bounded to what the layer above said its length is. What is behind the IP packet in the frame
  * is padding and is cut off; an IP length that is larger than the frame is an error, never a read.
  */
+#include <endian.h>
 #include <string.h>
 
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/packet.h"
 
 enum {
@@ -29,14 +31,28 @@ static uint16_t offset_of(const struct packet *p, const struct reader *r)
 	return (uint16_t)(r->at - p->frame.base);
 }
 
-static struct packet_address address_read(struct reader *r, size_t len)
+/* Stored in the two halves in which it is compared and hashed soon: a load that spans two stores waits for both. */
+static void address_ip4(struct reader *r, struct packet_address *out)
 {
-	struct packet_address a = { { 0 } };
-	struct bytes b = reader_bytes(r, len);
+	struct bytes b = reader_bytes(r, 4);
+	uint64_t half[2] = { 0, 0 };
+	uint32_t address = 0;
 
 	if (b.len)
-		memcpy(a.byte, b.base, b.len);
-	return a;
+		memcpy(&address, b.base, sizeof(address));
+	half[0] = htole64(le32toh(address));
+	memcpy(out->byte, &half[0], 8);
+	memcpy(out->byte + 8, &half[1], 8);
+}
+
+static void address_ip6(struct reader *r, struct packet_address *out)
+{
+	struct bytes b = reader_bytes(r, sizeof(out->byte));
+
+	if (b.len) {
+		memcpy(out->byte, b.base, 8);
+		memcpy(out->byte + 8, b.base + 8, 8);
+	}
 }
 
 static void parse_ports(struct reader *r, struct packet *p)
@@ -67,8 +83,8 @@ static enum error parse_ip4(struct reader *r, struct packet *p)
 	p->ttl = reader_u8(r);
 	p->protocol = reader_u8(r);
 	reader_skip(r, 2);
-	p->source = address_read(r, 4);
-	p->destination = address_read(r, 4);
+	address_ip4(r, &p->source);
+	address_ip4(r, &p->destination);
 	if (!r->ok)
 		return ERROR_short_frame;
 	if (version_words >> 4 != 4 || header < 20 || total < header)
@@ -128,8 +144,8 @@ static enum error parse_ip6(struct reader *r, struct packet *p)
 
 	p->protocol = reader_u8(r);
 	p->ttl = reader_u8(r);
-	p->source = address_read(r, 16);
-	p->destination = address_read(r, 16);
+	address_ip6(r, &p->source);
+	address_ip6(r, &p->destination);
 	if (!r->ok)
 		return ERROR_short_frame;
 	if (version_class_flow >> 28 != 6)
@@ -176,18 +192,17 @@ static bool ip_checksum_good(const struct packet *p)
 {
 	const uint8_t *header = p->frame.base + p->l3_offset;
 
-	return p->ip_version == 6 || packet_sum_fold(packet_sum(0, header, (header[0] & 0x0f) * 4u)) == 0xffff;
+	return p->ip_version == 6 || packet_sum_fold(packet_sum_words(0, header, header[0] & 0x0f)) == 0xffff;
 }
 
 static bool tcp_checksum_good(const struct packet *p)
 {
 	size_t len = p->frame.len - p->l4_offset;
-	size_t address_bytes = p->ip_version == 6 ? 16 : 4;
-	uint8_t tail[8] = { 0, 0, (uint8_t)(len >> 8), (uint8_t)len, 0, 0, 0, PACKET_TCP };
-	uint64_t sum = packet_sum(0, p->source.byte, address_bytes);
+	unsigned address_words = p->ip_version == 6 ? 4 : 1;
+	uint64_t sum = (uint64_t)htobe16((uint16_t)(len >> 16)) + htobe16((uint16_t)len) + htobe16(PACKET_TCP);
 
-	sum = packet_sum(sum, p->destination.byte, address_bytes);
-	sum = packet_sum(sum, tail, sizeof(tail));
+	sum = packet_sum_words(sum, p->source.byte, address_words);
+	sum = packet_sum_words(sum, p->destination.byte, address_words);
 	return packet_sum_fold(packet_sum(sum, p->frame.base + p->l4_offset, len)) == 0xffff;
 }
 

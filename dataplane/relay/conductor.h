@@ -10,6 +10,7 @@
 #define DATAPLANE_RELAY_CONDUCTOR_H
 
 #include "dataplane/relay/flow.h"
+#include "dataplane/relay/guard.h"
 #include "dataplane/relay/relay.h"
 #include "dataplane/report/report.h"
 #include "platform/contract/ring.h"
@@ -53,6 +54,7 @@ struct relay {
 	struct wheel wheel;
 	struct flow_table *table;
 	struct flow *flows;
+	struct flow *recent; /* the flow of the last segment, or NULL: frames of a flow come in a row */
 	uint32_t *free_flows, free_count;
 	void **free_sessions;
 	uint32_t sessions_free;
@@ -63,6 +65,7 @@ struct relay {
 	struct relay_service service[RELAY_SERVICES_MAX];
 	unsigned services;
 	const struct relay_snapshot *snapshot;
+	struct guard guard; /* of the snapshot, and of flows that outlived theirs */
 	uint64_t wanted_generation;
 	char wanted_file[128];
 	struct flow *ready_first, *ready_last;

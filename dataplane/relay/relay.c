@@ -175,6 +175,8 @@ void relay_flow_free(struct relay *r, struct flow *f)
 	tcp_pair_release(&f->pair);
 	flow_table_remove(r->table, &f->key);
 	wheel_clear(&f->timer);
+	if (r->recent == f)
+		r->recent = NULL;
 	f->phase = FLOW_FREE;
 	f->id = 0;
 	r->free_flows[r->free_count++] = f->number;
@@ -221,35 +223,39 @@ static bool inspected(struct relay *r, int service)
 	return service >= 0 && policy_service(r->snapshot->inspect.image, (unsigned)service).protocol != POLICY_PROTOCOL_PASS;
 }
 
-/* TCP that belongs to an inspected service, from or to it. */
-static enum relay_route guarded(struct relay *r, unsigned port, const struct packet *p, enum packet_checksum checksum, int service)
+/* TCP of no flow, from or to an inspected service: `service` is -1 when it comes from there. */
+static enum relay_route stranger(struct relay *r, unsigned port, const struct packet *p, enum packet_checksum checksum, int service)
 {
-	struct flow_key key = flow_key_of(p);
-	uint32_t number = flow_table_find(r->table, &key);
 	struct tcp_segment segment;
 	enum error bad = packet_segment(p, checksum, &segment);
 	struct flow *f;
-	enum side side;
+
+	if (bad != ERROR_none)
+		return drop(r, bad);
+	if ((segment.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN || service < 0)
+		return midstream(r, port, p, &segment);
+	f = session_create(r, port, p, &segment, (unsigned)service);
+	if (!f)
+		return drop(r, r->free_count ? ERROR_memory_shed : ERROR_flow_table_full);
+	relay_ready(r, f);
+	return RELAY_TAKEN;
+}
+
+/* A segment of a flow. RELAY_BRIDGE: it was the last of that flow's, and opens a new one. */
+static enum relay_route known(struct relay *r, unsigned port, const struct packet *p, enum packet_checksum checksum, struct flow *f)
+{
+	struct tcp_segment segment;
+	enum error bad = packet_segment(p, checksum, &segment);
+	enum side side = port == f->client_port ? SIDE_CLIENT : SIDE_SERVER;
 	unsigned events;
 
 	if (bad != ERROR_none)
 		return drop(r, bad);
-	if (number == FLOW_NONE) {
-		if ((segment.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN || service < 0)
-			return midstream(r, port, p, &segment);
-		f = session_create(r, port, p, &segment, (unsigned)service);
-		if (!f)
-			return drop(r, r->free_count ? ERROR_memory_shed : ERROR_flow_table_full);
-		relay_ready(r, f);
-		return RELAY_TAKEN;
-	}
-	f = &r->flows[number];
-	side = port == f->client_port ? SIDE_CLIENT : SIDE_SERVER;
 	events = tcp_pair_input(&f->pair, (enum tcp_side)side, &segment, r->now_us);
 	if (events & TCP_EVENT_REOPEN) {
 		session_end(r, f, CLOSE_RESET);
 		relay_flow_free(r, f);
-		return guarded(r, port, p, checksum, service);
+		return RELAY_BRIDGE;
 	}
 	if (side == SIDE_SERVER && f->phase == FLOW_OPENING)
 		packet_template_reply(&f->wire[SIDE_SERVER], p);
@@ -257,13 +263,38 @@ static enum relay_route guarded(struct relay *r, unsigned port, const struct pac
 	return RELAY_TAKEN;
 }
 
+static struct flow *flow_of(struct relay *r, const struct packet *p)
+{
+	struct flow_key key = flow_key_of(p);
+	uint32_t number;
+
+	if (r->recent && flow_key_equal(&r->recent->key, &key))
+		return r->recent;
+	number = flow_table_find(r->table, &key);
+	if (number == FLOW_NONE)
+		return NULL;
+	r->recent = &r->flows[number];
+	return r->recent;
+}
+
+/* A segment of a flow is that flow's, whatever the policy says by now; everything else is as the policy says. */
 static enum relay_route classify(struct relay *r, unsigned port, const struct packet *p, enum packet_checksum checksum)
 {
 	const struct policy_image *image = r->snapshot->inspect.image;
-	bool to = policy_target_guarded(image, p->ip_version, p->destination.byte);
-	bool from = policy_target_guarded(image, p->ip_version, p->source.byte);
+	bool to, from;
 	int service;
 
+	if (!guard_maybe(&r->guard, &p->destination) && !guard_maybe(&r->guard, &p->source))
+		return RELAY_BRIDGE;
+	if (p->protocol == PACKET_TCP && !p->fragment && !p->extensions) {
+		struct flow *f = flow_of(r, p);
+		enum relay_route route = f ? known(r, port, p, checksum, f) : RELAY_BRIDGE;
+
+		if (route != RELAY_BRIDGE)
+			return route;
+	}
+	to = policy_target_guarded(image, p->ip_version, p->destination.byte);
+	from = policy_target_guarded(image, p->ip_version, p->source.byte);
 	if (!to && !from)
 		return RELAY_BRIDGE;
 	if (p->protocol == PACKET_ICMP || p->protocol == PACKET_ICMP6)
@@ -274,9 +305,9 @@ static enum relay_route classify(struct relay *r, unsigned port, const struct pa
 		return to ? drop(r, ERROR_tunnel_guarded) : RELAY_BRIDGE;
 	service = to ? service_at(r, p, false) : -1;
 	if (p->protocol == PACKET_TCP && inspected(r, service))
-		return guarded(r, port, p, checksum, service);
+		return stranger(r, port, p, checksum, service);
 	if (p->protocol == PACKET_TCP && from && inspected(r, service_at(r, p, true)))
-		return guarded(r, port, p, checksum, -1);
+		return stranger(r, port, p, checksum, -1);
 	if (service >= 0 || !to || r->config.unnamed == RELAY_UNNAMED_PASS)
 		return RELAY_BRIDGE;
 	/* What a guarded target's own connections get back has no SYN alone; only new connections to it are refused. */
@@ -353,9 +384,12 @@ const struct relay_snapshot *relay_swap_snapshot(struct relay *r, const struct r
 	const struct relay_snapshot *before = r->snapshot;
 
 	r->snapshot = next;
+	guard_fill(&r->guard, next->inspect.image);
 	for (uint32_t i = 0; i < r->config.flows_max; i++) {
 		struct flow *f = &r->flows[i];
 
+		if (f->phase != FLOW_FREE)
+			guard_add(&r->guard, &f->server_address);
 		if (f->phase == FLOW_OPENING)
 			f->env.snapshot = NULL;
 		if (f->phase == FLOW_RUNNING || f->phase == FLOW_ENDING) {

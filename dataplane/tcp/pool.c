@@ -30,6 +30,8 @@ struct tcp_chunk *tcp_pool_get(struct tcp_pool *pool, bool reserve_too)
 	if (!chunk || (!reserve_too && pool->free_count <= pool->reserve))
 		return NULL;
 	pool->free = chunk->next;
+	if (pool->free)
+		__builtin_prefetch(pool->free, 1);
 	pool->free_count--;
 	chunk->next = NULL;
 	chunk->seq = 0;

@@ -77,13 +77,18 @@ static void little_and_big_agree(void **state)
 static void siphash_vectors(void **state)
 {
 	struct hash_key key = { 0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL };
-	uint8_t in[16];
+	uint64_t words[5];
+	uint8_t in[40];
 	struct hash128 wide;
 
 	for (unsigned i = 0; i < sizeof in; i++)
 		in[i] = (uint8_t)i;
 	assert_int_equal(hash64(key, in, 0), 0x726fdb47dd0e0e31ULL);
 	assert_int_equal(hash64(key, in, 15), 0xa129ca6149be45e5ULL);
+	memcpy(words, in, sizeof words);
+	assert_int_equal(hash64_words(key, words, 0), 0xabac0158050fc4dcULL);
+	assert_int_equal(hash64_words(key, words, 3), 0xf464aeb267349c8cULL);
+	assert_int_equal(hash64_words(key, words, 5), 0xc1d2363299e41531ULL);
 	wide = hash128(key, in, 0);
 	assert_int_equal(wide.lo, 0xe6a825ba047f81a3ULL);
 	assert_int_equal(wide.hi, 0x930255c71472f66dULL);
