@@ -294,6 +294,8 @@ void node_login_restarted(struct node *n)
 	for (struct session *s = session_next(n->sessions, NULL); s; s = session_next(n->sessions, s)) {
 		if (s->phase == SESSION_LOGIN)
 			refused(n, s, NULL, "control_restarted");
+		else
+			inbox_repeat_refusal(n->inbox, s, IDENTITY_CLIENT_TEXT);
 	}
 }
 

@@ -172,7 +172,8 @@ struct approval_counters approvals_counters(const struct approvals *as);
 /* Gives the records of the journal back in order, each approval.* record with its number. Objects are what the records say and
  * nothing else. `statement` is what its chunks hold, for approval.request only. False: not a record of this form. */
 bool approvals_replay(struct approvals *as, uint64_t index, struct bytes record, struct bytes statement);
-/* Ends what cannot go on: once-hold becomes cancelled, executing without a result unknown. Answers REFUSE for each. */
+/* Ends what cannot go on: once-hold becomes cancelled, executing without a result unknown. Answers REFUSE for each that was not
+ * executed, also for those that had ended: the answer may have been lost. A worker to whom the release came takes no refusal after it. */
 void approvals_restarted(struct approvals *as, struct approval_clock now);
 /* The number of the oldest record that an open object needs; `size` when there is none. */
 uint64_t approvals_low_water(const struct approvals *as, uint64_t size);

@@ -148,7 +148,7 @@ static struct approval *held_by(struct principal *requester, const char *needs, 
 
 		*colon = 0;
 		snprintf(c.need[c.needs].group, sizeof(c.need[c.needs].group), "%s", need);
-		c.need[c.needs++].count = (unsigned)atoi(colon + 1);
+		c.need[c.needs++].count = (unsigned)strtoul(colon + 1, NULL, 10);
 	}
 	a = approvals_request(w.as, &c, w.now, say);
 	snprintf(w.last_say, sizeof(w.last_say), "%s", say);

@@ -209,15 +209,16 @@ void approvals_restarted(struct approvals *as, struct approval_clock now)
 		struct approval *a = as->all[i];
 		char say[APPROVAL_SAY_BYTES];
 
-		if (approval_is_terminal(a->state))
+		if (a->state == APPROVAL_EXECUTED)
 			continue;
-		if (a->state == APPROVAL_EXECUTING) {
+		/* Also of what had ended: the answer may have been lost with the process. A worker that has it takes no second one. */
+		if (a->state == APPROVAL_EXECUTING)
 			(void)store_step(as, a, APPROVAL_LOSES_RESPONSE, "restart", store_who(a), (struct bytes){ 0 });
+		else if (!approval_is_terminal(a->state) && !store_step(as, a, APPROVAL_IS_CANCELLED, "restart", store_who(a), (struct bytes){ 0 }))
 			continue;
-		}
-		if (!store_step(as, a, APPROVAL_IS_CANCELLED, "restart", store_who(a), (struct bytes){ 0 }))
-			continue;
-		snprintf(say, sizeof(say), "approval %s: %s: Sluice restarted; send the command again", a->id_text, approval_state_name(a->state));
+		snprintf(say, sizeof(say), "approval %s: %s: %s", a->id_text, approval_state_name(a->state),
+			 a->state == APPROVAL_UNKNOWN ? "Sluice restarted after it was released; look whether it was run" :
+			 a->state == APPROVAL_CANCELLED ? "Sluice restarted; the command was not run; send it again" : a->result);
 		as->host.answer(as->host.ctx, a, APPROVAL_REFUSE, say);
 	}
 }

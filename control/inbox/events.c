@@ -399,6 +399,12 @@ void inbox_login_refused(struct inbox *in, struct session *s, const struct inbox
 		identity_order(in, s, NULL, why->say);
 }
 
+void inbox_repeat_refusal(struct inbox *in, struct session *s, const char *say)
+{
+	if (s->phase == SESSION_OPEN && s->login_n)
+		identity_order(in, s, NULL, say);
+}
+
 void inbox_regrant(struct inbox *in, struct session *s, const struct inbox_grant *grant)
 {
 	identity_order(in, s, grant, "");

@@ -117,6 +117,9 @@ void inbox_login_refused(struct inbox *in, struct session *s, const struct inbox
 /* Groups of an open session under a new snapshot: order identity again. */
 void inbox_regrant(struct inbox *in, struct session *s, const struct inbox_grant *grant);
 
+/* After a restart: what was answered may never have reached the worker. Says again that the login was refused, if it was. */
+void inbox_repeat_refusal(struct inbox *in, struct session *s, const char *say);
+
 /* Ends a flow from our side. */
 void inbox_kill(struct inbox *in, struct session *s, const char *say);
 

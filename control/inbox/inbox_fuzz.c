@@ -4,24 +4,26 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/inbox/inbox.h"
 #include "control/inbox/worker_script.h"
 #include "platform/os/log.h"
+#include "platform/os/scratch.h"
 #include "platform/os/shm.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct {
-	char dir[64], journal_dir[80];
+	char dir[SCRATCH_BYTES], journal_dir[80];
 	void *up, *down;
 	struct journal *journal;
 	struct sessions *sessions;
 	struct inbox *inbox;
 	struct worker_script worker;
 	struct entry_clock now;
-	unsigned inputs;
+	unsigned inputs, renewals;
 } f;
 
 static const struct policy_image *host_image(void *ctx, uint64_t generation) { return NULL; }
@@ -49,11 +51,7 @@ static void host_login(void *ctx, struct session *s, const struct event_login *e
 
 static void world_end(void)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf %s", f.dir);
-	if (system(command) != 0)
-		abort();
+	assert(scratch_remove(f.dir));
 }
 
 static void control_start(void)
@@ -87,9 +85,7 @@ static void world_begin(void)
 
 	log_open("fuzz", LOG_LEVEL_ERROR);
 	f.now = (struct entry_clock){ .wall_us = 1790000000000000ull, .mono_us = 1000000, .clk = "free" };
-	snprintf(f.dir, sizeof(f.dir), "/dev/shm/sluice-inbox-fuzz.XXXXXX");
-	if (!mkdtemp(f.dir))
-		abort();
+	assert(scratch_make(f.dir));
 	atexit(world_end);
 	snprintf(f.journal_dir, sizeof(f.journal_dir), "%s/journal", f.dir);
 	f.up = shm_ring_open(f.dir, 0, SHM_RING_UP, err);
@@ -101,15 +97,19 @@ static void world_begin(void)
 /* A ring that was scribbled on is given up, as after a reboot: new rings, the same journal. */
 static void new_rings(void)
 {
-	char command[160], err[OS_ERROR_BYTES];
+	char path[100], err[OS_ERROR_BYTES];
 
 	control_stop();
 	worker_script_free(&f.worker);
 	shm_ring_close(f.up, SHM_RING_UP);
 	shm_ring_close(f.down, SHM_RING_DOWN);
-	snprintf(command, sizeof(command), "rm -f %s/ring-* && [ $(du -sm %s | cut -f1) -lt 300 ] || rm -rf %s/*", f.dir, f.dir, f.dir);
-	if (system(command) != 0)
-		abort();
+	snprintf(path, sizeof(path), "%s/ring-up-0", f.dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/ring-down-0", f.dir);
+	unlink(path);
+	/* The journal only grows: now and then it begins anew. */
+	if (++f.renewals % 100 == 0)
+		assert(scratch_remove(f.dir) && mkdir(f.dir, 0700) == 0);
 	f.up = shm_ring_open(f.dir, 0, SHM_RING_UP, err);
 	f.down = shm_ring_open(f.dir, 0, SHM_RING_DOWN, err);
 	assert(f.up && f.down && worker_script_init(&f.worker, f.up, f.down, 1));

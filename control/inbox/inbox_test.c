@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,12 +18,13 @@
 #include "control/inbox/worker_script.h"
 #include "control/journal/jcs_read.h"
 #include "control/journal/verify.h"
+#include "platform/os/scratch.h"
 #include "platform/os/shm.h"
 
 #define NOW_US 1790000000000000ull
 
 struct bench {
-	char dir[64], run[80], journal_dir[80];
+	char dir[SCRATCH_BYTES], run[80], journal_dir[80];
 	void *up, *down;
 	struct journal *journal;
 	struct sessions *sessions;
@@ -136,13 +138,11 @@ static void settle(void)
 static int setup(void **state)
 {
 	b = (struct bench){ 0 };
-	snprintf(b.dir, sizeof(b.dir), "/dev/shm/sluice-inbox-test.XXXXXX");
-	if (!mkdtemp(b.dir))
+	if (!scratch_make(b.dir))
 		return -1;
 	snprintf(b.run, sizeof(b.run), "%s/run", b.dir);
 	snprintf(b.journal_dir, sizeof(b.journal_dir), "%s/journal", b.dir);
-	snprintf(err, sizeof(err), "mkdir %s", b.run);
-	if (system(err))
+	if (mkdir(b.run, 0700) < 0)
 		return -1;
 	b.up = shm_ring_open(b.run, 0, SHM_RING_UP, err);
 	b.down = shm_ring_open(b.run, 0, SHM_RING_DOWN, err);
@@ -151,15 +151,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char command[128];
-
 	if (b.inbox)
 		control_stop();
 	worker_script_free(&b.worker);
 	shm_ring_close(b.up, SHM_RING_UP);
 	shm_ring_close(b.down, SHM_RING_DOWN);
-	snprintf(command, sizeof(command), "rm -rf %s", b.dir);
-	return system(command);
+	return scratch_remove(b.dir) ? 0 : -1;
 }
 
 /* --- reading the journal ------------------------------------------------------------------------------------------------- */
@@ -268,8 +265,9 @@ static void book_compare(const struct book *book, uint64_t durable)
 		const struct script_said *s = &b.worker.said[i];
 
 		/* A login's record may be still to come. */
-		if (s->kind != 'l')
-			assert_true(s->n < next[s->flow]);
+		if (s->kind != 'l' && s->n >= next[s->flow])
+			print_error("flow %u: record %u (%c) is missing, %u are there, %u alarms\n", s->flow, s->n, s->kind, next[s->flow], book->alarms);
+		assert_true(s->kind == 'l' || s->n < next[s->flow]);
 	}
 	free(next);
 }
@@ -319,15 +317,14 @@ static void the_token_is_nowhere_in_the_journal_nor_left_in_the_ring(void **stat
 {
 	const char *token = "eyJhbGciOi.CANARY-TOKEN-7f3a.signature";
 	const uint8_t *data = (const uint8_t *)b.up + RING_HEADER_BYTES;
-	char command[256];
 
 	control_start();
 	assert_true(worker_script_open_flow(&b.worker, &b.worker.flow[0], 9) && worker_script_login(&b.worker, &b.worker.flow[0], bytes_str(token)));
 	settle();
 	assert_null(memmem(data, 65536, "CANARY-TOKEN", 12));
 	control_stop();
-	snprintf(command, sizeof(command), "grep -rqa CANARY-TOKEN %s", b.dir);
-	assert_int_not_equal(system(command), 0);
+	assert_true(scratch_contains(b.dir, bytes_str("test.example/journal")));
+	assert_false(scratch_contains(b.dir, bytes_str("CANARY-TOKEN")));
 }
 
 static void nothing_is_acknowledged_before_its_commit(void **state)
@@ -505,7 +502,7 @@ static void a_killed_process_loses_nothing_and_repeats_nothing(void **state)
 	pid_t pid;
 	struct rng when = rng_seeded(7);
 
-	b.late_every = 7;
+	b.late_every = 3;
 	for (int round = 0; round < 40; round++) {
 		pid = control_fork(pipes);
 		work_for(10000 + rng_below(&when, 90000));
@@ -535,7 +532,6 @@ static void a_killed_process_loses_nothing_and_repeats_nothing(void **state)
 	assert_int_equal(book.count, b.worker.said_count);
 	assert_int_equal(book.alarms, 0);
 	book_compare(&book, b.worker.durable);
-	assert_in_range(b.worker.refused, 1, UINT32_MAX); /* logins that a kill interrupted: refused, with their record */
 	print_message("%u records over 41 processes, %llu logins refused after a restart\n", book.count, (unsigned long long)b.worker.refused);
 	free(book.seen);
 	verify_all();

@@ -189,7 +189,12 @@ static void slot_load(struct sessions *ss, unsigned slot, uint64_t version)
 	for (int i = 0; i < 2; i++) {
 		uint64_t v = atomic_load(&at->copy[i].version);
 
-		if (v != NOT_A_VERSION && v <= version && v > best && at->copy[i].len <= sizeof(at->copy[i].encoded)) {
+		/* Written for a commit that never was. Left alone it would count once the journal reaches that number. */
+		if (v > version) {
+			atomic_store(&at->copy[i].version, NOT_A_VERSION);
+			continue;
+		}
+		if (v != NOT_A_VERSION && v > best && at->copy[i].len <= sizeof(at->copy[i].encoded)) {
 			best = v;
 			which = i;
 		}
@@ -266,6 +271,14 @@ void sessions_close(struct sessions *ss)
 {
 	if (!ss)
 		return;
+	/* What was removed is in no bucket any more. */
+	while (ss->dirty) {
+		struct session *s = ss->dirty;
+
+		ss->dirty = s->next_dirty;
+		if (s->removed)
+			session_free(s);
+	}
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		while (ss->bucket[i]) {
 			struct session *s = ss->bucket[i];
@@ -273,13 +286,6 @@ void sessions_close(struct sessions *ss)
 			ss->bucket[i] = s->next;
 			session_free(s);
 		}
-	}
-	while (ss->dirty) {
-		struct session *s = ss->dirty;
-
-		ss->dirty = s->next_dirty;
-		if (s->removed)
-			session_free(s);
 	}
 	for (unsigned i = 0; i < ss->files; i++)
 		shm_unmap(ss->file[i], SESSIONS_PER_FILE * sizeof(struct slot));

@@ -6,7 +6,8 @@
  * Persistence: memory files `sessions-<k>` in the run directory, 1,024 slots each, made as needed. Each slot holds two copies
  * with the version at which each is true. Versions are numbers that the journal commits together with the records (a
  * cursor of it), so after a crash the copy with the highest version that the journal knows is exactly the state after the last
- * record that is in it: neither a record too few nor one too many. sessions_save writes the other copy before the commit;
+ * record that is in it: neither a record too few nor one too many. Copies of a version that was never committed are wiped
+ * when the table is opened, before that number is given out again. sessions_save writes the other copy before the commit;
  * sessions_saved, after it, makes that the current one.
  *
  * Ownership: sessions belong to the table. A pointer is valid until session_remove. Threading: one thread.

@@ -13,23 +13,20 @@
 #include <unistd.h>
 
 #include "control/keys/ca.h"
+#include "platform/os/scratch.h"
 
-static char dir[64], err[OS_ERROR_BYTES];
+static char dir[SCRATCH_BYTES], err[OS_ERROR_BYTES];
 static int64_t now_s;
 
 static int setup(void **state)
 {
 	now_s = time(NULL);
-	snprintf(dir, sizeof(dir), "/tmp/sluice-ca-test.XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
+	return scratch_make(dir) ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
+	return scratch_remove(dir) ? 0 : -1;
 }
 
 static void the_authority_is_made_once_and_kept(void **state)

@@ -12,22 +12,19 @@
 
 #include "platform/base/limits.h"
 #include "platform/contract/ring.h"
+#include "platform/os/scratch.h"
 #include "platform/os/shm.h"
 
-static char dir[64], err[OS_ERROR_BYTES];
+static char dir[SCRATCH_BYTES], err[OS_ERROR_BYTES];
 
 static int setup(void **state)
 {
-	snprintf(dir, sizeof(dir), "/dev/shm/sluice-shm-test.XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
+	return scratch_make(dir) ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
+	return scratch_remove(dir) ? 0 : -1;
 }
 
 static void a_ring_is_found_again_with_what_was_written(void **state)
