@@ -63,12 +63,12 @@ bool pg_catalogue_wanted(const struct inspect_snapshot *snapshot, struct bytes d
 
 bool pg_catalogue_usable(const struct pg_catalogue *c, const struct inspect_snapshot *snapshot)
 {
-	return c->loaded_us && c->generation == snapshot->generation && !c->tags[c->active].full;
+	return c->loaded && c->generation == snapshot->generation && !c->tags[c->active].full;
 }
 
 bool pg_catalogue_due(const struct pg_catalogue *c, const struct inspect_snapshot *snapshot, uint64_t now_us)
 {
-	return !pg_catalogue_usable(c, snapshot) || c->stale || now_us - c->loaded_us > PG_CATALOGUE_AGE_US;
+	return !pg_catalogue_usable(c, snapshot) || c->stale || now_us > c->due_us;
 }
 
 uint32_t pg_catalogue_begin(struct pg_catalogue *c, const struct inspect_snapshot *snapshot)
@@ -224,16 +224,17 @@ void pg_catalogue_end(struct pg_catalogue *c, uint32_t build, bool good, uint64_
 	if (!good) {
 		c->build++;
 		c->build_generation = UINT64_MAX;
-		/* What is in force stays so; tried again in ten seconds. */
-		if (c->loaded_us)
-			c->loaded_us = (now_us - PG_CATALOGUE_AGE_US + 10 * 1000000) | 1;
+		/* What is in force stays so. */
+		if (c->loaded)
+			c->due_us = now_us + PG_CATALOGUE_RETRY_US;
 		return;
 	}
 	if (c->generation != c->build_generation)
 		c->taints = 0; /* classes have other numbers now */
 	c->active = !c->active;
 	c->generation = c->build_generation;
-	c->loaded_us = now_us | 1;
+	c->loaded = true;
+	c->due_us = now_us + PG_CATALOGUE_AGE_US;
 	c->build++; /* rows of sessions that still read go nowhere */
 	c->build_generation = UINT64_MAX;
 }

@@ -23,7 +23,8 @@
 #define PG_COLUMN_SLOTS 4096 /* open addressing: twice the columns */
 #define PG_TAG_SETS 64       /* distinct sets of classes */
 #define PG_TAINTS 64
-#define PG_CATALOGUE_AGE_US (300ull * 1000000) /* refreshed after this */
+#define PG_CATALOGUE_AGE_US (300ull * 1000000)  /* refreshed after this */
+#define PG_CATALOGUE_RETRY_US (10ull * 1000000) /* … when that failed */
 
 _Static_assert(PG_COLUMN_SLOTS >= 2 * PG_TAGGED_COLUMNS, "probing stays short");
 
@@ -63,8 +64,8 @@ struct pg_taint {
 struct pg_catalogue {
 	uint8_t name_len; /* 0: free */
 	char name[63];    /* of the database */
-	bool stale;
-	uint64_t generation, loaded_us; /* of the tags in force; 0: none */
+	bool loaded, stale;
+	uint64_t generation, due_us;    /* of the tags in force: when they are to be read again */
 	uint32_t build;                 /* names the tags being loaded */
 	uint64_t build_generation;
 	unsigned active;                /* index of the tags in force */

@@ -29,13 +29,15 @@ static struct inspect_result fatal(struct pg_session *s, struct inspect_io *io, 
 	return closing(s, 0, CLOSE_PROTOCOL);
 }
 
-/* Room for `len` more bytes and what stands around them, on both sides. */
-static bool room(struct inspect_io *io, size_t len, struct inspect_result *full)
+/* Room for `len` more bytes towards `to` and for what may stand around them on both sides. */
+static bool room(struct inspect_io *io, enum side to, size_t len, struct inspect_result *full)
 {
 	for (enum side side = SIDE_CLIENT; side <= SIDE_SERVER; side++) {
-		if (writer_space(io->out[side]) >= len + PG_ROOM)
+		size_t needed = (side == to ? len : 0) + PG_ROOM;
+
+		if (writer_space(io->out[side]) >= needed)
 			continue;
-		*full = (struct inspect_result){ .status = INSPECT_FULL, .full = side, .needed = len + PG_ROOM };
+		*full = (struct inspect_result){ .status = INSPECT_FULL, .full = side, .needed = needed };
 		return false;
 	}
 	return true;
@@ -53,30 +55,21 @@ static struct inspect_result conclude(struct pg_session *s, enum pg_step step, s
 	}
 }
 
-/* Sees that nothing of a message remains when its handler ran out of room. */
-struct attempt {
-	size_t len[2];
-	size_t space[2];
-};
-
-static struct attempt attempt_of(const struct inspect_io *io)
+/* What a message of the server may become: its values masked, the shortest ones longest. */
+static size_t grown(const struct pg_session *s, const struct pg_frame *f)
 {
-	return (struct attempt){ { io->out[0]->len, io->out[1]->len }, { writer_space(io->out[0]), writer_space(io->out[1]) } };
+	if (s->phase != PHASE_READY || !memchr("DdENAS", f->type, 6))
+		return f->total;
+	return f->total < ROOM_MAX / 8 ? f->total * 8 : ROOM_MAX;
 }
 
-static bool undo(const struct attempt *a, struct inspect_io *io, size_t total, struct inspect_result *full)
+/* Nothing of a message remains whose handler ran out of room. */
+static void undo(struct inspect_io *io, const size_t len[2])
 {
 	for (enum side side = SIDE_CLIENT; side <= SIDE_SERVER; side++) {
-		size_t wanted = 2 * (a->space[side] > total ? a->space[side] : total) + PG_ROOM;
-
-		if (io->out[side]->ok)
-			continue;
+		io->out[side]->len = len[side];
 		io->out[side]->ok = true;
-		io->out[side]->len = a->len[side];
-		*full = (struct inspect_result){ .status = INSPECT_FULL, .full = side, .needed = wanted < ROOM_MAX ? wanted : ROOM_MAX };
-		return true;
 	}
-	return false;
 }
 
 static struct inspect_result client_first(struct pg_session *s, struct bytes in, struct inspect_io *io)
@@ -100,7 +93,7 @@ static struct inspect_result client_first(struct pg_session *s, struct bytes in,
 		return closing(s, 0, CLOSE_PROTOCOL);
 	if (in.len < length)
 		return more(0, length);
-	if (!room(io, length, &full))
+	if (!room(io, SIDE_SERVER, length, &full))
 		return full;
 	return conclude(s, pg_startup(s, bytes_of(in.base, length), &p), length, &p);
 }
@@ -133,22 +126,26 @@ static bool rest_of_message(struct pg_session *s, enum side from, struct bytes i
 
 static struct inspect_result client_message(struct pg_session *s, const struct pg_frame *f, bool whole, struct bytes in, struct inspect_io *io)
 {
-	struct attempt a = attempt_of(io);
+	const size_t len[2] = { io->out[0]->len, io->out[1]->len };
 	struct pg_io p = { .io = io };
 	struct inspect_result full;
 	enum pg_step step;
 
-	if (!room(io, whole ? f->total : 0, &full))
+	if (!room(io, SIDE_SERVER, whole ? f->total : 0, &full))
 		return full;
 	if (s->phase == PHASE_PASSWORD)
 		step = pg_password(s, f, &p);
 	else
 		step = whole ? pg_client_message(s, f, &p) : pg_client_long(s, f, &p);
-	if (undo(&a, io, f->total, &full))
+	if (!io->out[SIDE_CLIENT]->ok || !io->out[SIDE_SERVER]->ok) {
+		undo(io, len);
 		return closing(s, 0, CLOSE_PROTOCOL); /* PG_ROOM was asked for: cannot be */
+	}
 	if (!whole && step == STEP_DONE) {
-		s->skip[SIDE_CLIENT] = f->total - in.len;
-		return (struct inspect_result){ .status = INSPECT_OK, .consumed = in.len };
+		size_t there = in.len < f->total ? in.len : f->total;
+
+		s->skip[SIDE_CLIENT] = f->total - there;
+		return (struct inspect_result){ .status = INSPECT_OK, .consumed = there };
 	}
 	return conclude(s, step, f->total, &p);
 }
@@ -166,12 +163,14 @@ static struct inspect_result feed_client(struct pg_session *s, struct bytes in, 
 	case PARSE_BAD:
 		return fatal(s, io, "invalid message length");
 	case PARSE_OK:
-		return client_message(s, &f, true, in, io);
+		if (f.total <= max)
+			return client_message(s, &f, true, in, io);
+		break;
 	case PARSE_MORE:
+		if (!f.head || f.total <= max)
+			return more(0, f.total);
 		break;
 	}
-	if (!f.head || f.total <= max)
-		return more(0, f.total);
 	if (s->phase == PHASE_PASSWORD)
 		return fatal(s, io, "the password is longer than a token can be");
 	/* Enough of it for the record. */
@@ -212,7 +211,7 @@ static struct inspect_result server_long(struct pg_session *s, const struct pg_f
 
 	if (s->phase != PHASE_READY)
 		return fatal(s, io, "the target's message is longer than is read");
-	if (!room(io, 0, &full))
+	if (!room(io, SIDE_CLIENT, 0, &full))
 		return full;
 	switch (pg_server_long(s, f, &p)) {
 	case STEP_DONE:
@@ -237,14 +236,14 @@ static enum pg_step server_phase(struct pg_session *s, const struct pg_frame *f,
 
 static struct inspect_result feed_server(struct pg_session *s, struct bytes in, struct inspect_io *io)
 {
-	struct attempt a = attempt_of(io);
+	const size_t len[2] = { io->out[0]->len, io->out[1]->len };
 	struct pg_io p = { .io = io };
 	struct inspect_result r;
 	enum pg_step step;
 	struct pg_frame f;
 
 	if (s->phase == PHASE_TLS_ANSWER && in.len) {
-		if (!room(io, PG_PARAMETERS_BYTES, &r))
+		if (!room(io, SIDE_SERVER, PG_PARAMETERS_BYTES, &r))
 			return r;
 		return conclude(s, pg_tls_answer(s, in.base[0], &p), 1, &p);
 	}
@@ -261,20 +260,26 @@ static struct inspect_result feed_server(struct pg_session *s, struct bytes in, 
 	case PARSE_BAD:
 		return fatal(s, io, "the target's message has no valid length");
 	case PARSE_MORE:
-		return f.head && f.total > LIMIT_STREAM_BYTES ? server_long(s, &f, in, io) : more(0, f.total);
 	case PARSE_OK:
 		break;
 	}
-	if (!room(io, f.total, &r))
+	if (f.head && f.total > LIMIT_STREAM_BYTES)
+		return server_long(s, &f, in, io);
+	if (!f.whole.len)
+		return more(0, f.total);
+	/* A short row may do with less than it could grow to; if it does not, it comes again with all of that. */
+	if (!room(io, SIDE_CLIENT, f.type == 'D' || f.type == 'd' ? f.total : grown(s, &f), &r)) {
+		if (r.full == SIDE_CLIENT)
+			r.needed = grown(s, &f) + PG_ROOM;
 		return r;
+	}
+	p.last = writer_space(io->out[SIDE_CLIENT]) >= grown(s, &f) + PG_ROOM;
 	step = server_phase(s, &f, &p);
 	if (step == STEP_FULL || !io->out[SIDE_CLIENT]->ok || !io->out[SIDE_SERVER]->ok) {
-		bool largest = a.space[SIDE_CLIENT] >= ROOM_MAX;
-
-		(void)undo(&a, io, f.total, &r);
-		if (step == STEP_FULL && !largest)
-			return r;
-		return fatal(s, io, "a row grew beyond what can be held when it was masked");
+		undo(io, len);
+		if (step == STEP_FULL)
+			return (struct inspect_result){ .status = INSPECT_FULL, .full = SIDE_CLIENT, .needed = grown(s, &f) + PG_ROOM };
+		return fatal(s, io, "a message of the target grew beyond what can be held when it was masked");
 	}
 	return conclude(s, step, f.total, &p);
 }
@@ -311,7 +316,7 @@ static struct inspect_result answer(void *session, const struct inspect_answer *
 
 	if (s->phase == PHASE_DONE)
 		return (struct inspect_result){ .status = INSPECT_OK };
-	if (!room(io, PG_PARAMETERS_BYTES, &full))
+	if (!room(io, SIDE_SERVER, PG_PARAMETERS_BYTES, &full))
 		return full;
 	switch (a->kind) {
 	case ANSWER_JUDGED:

@@ -87,7 +87,7 @@ void pg_end_answer(struct pg_session *s, struct pg_command *c, const char *text,
 	if (c)
 		memcpy(c->status, "54000", 6);
 	s->mute = s->mute_aborts = true;
-	s->copy_out.active = false;
+	s->copy_out.running = s->copy_out.active = false;
 }
 
 /* An error came for `e`'s group: what follows up to Sync will not be answered. */
@@ -132,7 +132,7 @@ static enum pg_step on_error(struct pg_session *s, const struct pg_frame *f, str
 		return STEP_DONE; /* asynchronous: the connection is about to end */
 	if (c && !c->status[0])
 		memcpy(c->status, code, 6);
-	s->copy_out.active = false;
+	s->copy_out.running = s->copy_out.active = false;
 	s->guard_len = 0;
 	if (e->catalogue) {
 		pg_catalogue_end(s->catalogue, s->catalogue_build, false, s->env->now_us);
@@ -244,7 +244,7 @@ static enum pg_step on_complete(struct pg_session *s, const struct pg_frame *f, 
 			s->catalogue->stale = true;
 	}
 	s->rolled_back |= bytes_equal(tag, bytes_str("ROLLBACK"));
-	s->copy_out.active = false;
+	s->copy_out.running = s->copy_out.active = false;
 	pg_plan_none(s);
 	if (e->kind == REPLY_EXECUTE) {
 		s->copy_in = COPY_IN_NONE;
@@ -277,11 +277,12 @@ static enum pg_step on_row(struct pg_session *s, const struct pg_frame *f, struc
 		size_t at = to_client(io)->len;
 		bool good = s->plan.valid && s->plan.n == c->n && pg_row(s, c, f->body, to_client(io));
 
-		if (!to_client(io)->ok) {
+		if (!to_client(io)->ok && !io->last) {
 			*c = before;
 			return STEP_FULL;
 		}
-		if (!good) {
+		if (!good || !to_client(io)->ok) {
+			to_client(io)->ok = true;
 			to_client(io)->len = at;
 			pg_end_answer(s, c, "a row of the result cannot be masked", io);
 		}
@@ -341,14 +342,15 @@ static enum pg_step copy_data(struct pg_session *s, struct pg_command *c, const 
 
 	if (good && f->type == 'c')
 		writer_put(w, f->whole);
-	if (!w->ok) {
+	if (!w->ok && !io->last) {
 		*c = before;
 		return STEP_FULL;
 	}
-	if (good) {
+	if (good && w->ok) {
 		c->octets += f->type == 'd' ? f->body.len : 0;
 		return STEP_DONE;
 	}
+	w->ok = true;
 	w->len = at;
 	pg_end_answer(s, c, "a row of this COPY cannot be masked", io);
 	return STEP_DONE;
@@ -379,9 +381,12 @@ static enum pg_step on_copy(struct pg_session *s, const struct pg_frame *f, stru
 		relay(s, e, f, io);
 		return STEP_DONE;
 	}
+	if ((f->type == 'H') == s->copy_out.running && !s->mute)
+		return lost_step(io);
 	if (f->type == 'H') {
 		if (s->mute)
 			return STEP_DONE;
+		s->copy_out.running = true;
 		s->copy_out.active = class_bits_any(&c->mask);
 		s->copy_out.first = true;
 		s->copy_out.ended = false;

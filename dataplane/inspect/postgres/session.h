@@ -74,7 +74,8 @@ struct pg_plan {
 
 /* A COPY TO that runs. */
 struct pg_copy_out {
-	bool active, first; /* first: the header is still to come */
+	bool running;       /* CopyOutResponse came */
+	bool active, first; /* active: it is masked; first: the header is still to come */
 	bool ended;         /* binary: the trailer came */
 	uint32_t carry_len; /* of a row that is not complete */
 	uint8_t carry[PG_CARRY_BYTES];
@@ -159,6 +160,7 @@ enum pg_step {
 struct pg_io {
 	struct inspect_io *io;
 	enum close_cause cause; /* with STEP_CLOSE */
+	bool last;              /* more room will not come: no STEP_FULL */
 };
 
 static inline struct writer *to_client(struct pg_io *io) { return io->io->out[SIDE_CLIENT]; }

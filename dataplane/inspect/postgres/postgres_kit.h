@@ -1,0 +1,64 @@
+/* postgres_kit.h: a session of the inspector with a host and a policy made for tests, and messages by hand. Tests and fuzzing only.
+ *
+ * The policy: one service without TLS; class 0 "email" (columns shop.public.customers.email, detector email, full) and class 1 "name"
+ * (column name, no detector). The host allows everything but texts with DENY (blocked), HOLD (waits for kit_release) and
+ * UNKNOWN (allowed without a classification); a text that names customers reads that relation, with one TAINT_ALL.
+ * Outputs are gathered in `out`; every rule of inspector.h that can be checked from outside is asserted at each call.
+ */
+#ifndef DATAPLANE_INSPECT_POSTGRES_POSTGRES_KIT_H
+#define DATAPLANE_INSPECT_POSTGRES_POSTGRES_KIT_H
+
+#include "dataplane/inspect/inspector.h"
+
+extern const struct inspector inspector_postgres;
+
+#define KIT_OUT_BYTES (8u << 20)
+#define KIT_COMMANDS 8192
+
+struct kit {
+	void *session, *shared;
+	struct inspect_env env;
+	uint8_t *out[2];
+	size_t out_len[2], checked;
+	bool closed, waiting, logging_in, proving;
+	enum close_cause cause;
+	uint32_t n;
+	uint8_t answered[KIT_COMMANDS]; /* by n: 1 judged, 2 answered */
+	struct inspect_response last;
+	char last_status[8];
+	unsigned masked[2]; /* cells, by class, of all responses */
+	struct judgement held;
+	uint8_t classification[1024];
+	uint64_t allowed[64]; /* hashes of texts that may be on the server's side */
+	unsigned allowed_count;
+	unsigned tls_starts;
+};
+
+void kit_begin(struct kit *k);
+void kit_end(struct kit *k);
+
+/* Feeds `bytes` in pieces of at most `segment` bytes (0: all at once), and answers what is asked at login. */
+void kit_feed(struct kit *k, enum side from, struct bytes bytes, size_t segment);
+void kit_release(struct kit *k, bool allow, bool cancelled);
+void kit_end_session(struct kit *k, const char *text);
+
+/* From the first byte to the first ReadyForQuery, with the catalogue's rows (customers is relation 1000: id, name, email). */
+void kit_login(struct kit *k, size_t segment);
+
+/* Forgets what was written so far. */
+void kit_clear(struct kit *k);
+bool kit_wrote(const struct kit *k, enum side to, const char *text);
+
+/* Messages: appended to `w`. */
+void kit_message(struct writer *w, char type, const void *body, size_t len);
+void kit_query(struct writer *w, const char *text);
+void kit_parse(struct writer *w, const char *name, const char *text);
+void kit_bind(struct writer *w, const char *portal, const char *name);
+void kit_execute(struct writer *w, const char *portal, unsigned rows);
+void kit_column(struct writer *w, const char *name, uint32_t relation, unsigned attnum, uint32_t type, unsigned format);
+void kit_row(struct writer *w, const char *cell);
+void kit_complete(struct writer *w, const char *tag);
+void kit_error(struct writer *w, const char *code, const char *text);
+void kit_ready(struct writer *w, char status);
+
+#endif

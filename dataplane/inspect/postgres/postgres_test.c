@@ -1,0 +1,440 @@
+/* The inspector as a sans-IO session: a scripted server, every script at a segmentation of one byte, seven bytes and whole. What needs a
+ * real server is in tests/system/postgres. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "dataplane/inspect/postgres/postgres_kit.h"
+
+static const size_t segments[] = { 1, 7, 0 };
+static struct kit k;
+static uint8_t buffer[6u << 20];
+
+#define FOR_EACH_SEGMENT for (size_t sg_ = 0; sg_ < 3; sg_++) for (size_t segment = segments[sg_], once_ = 1; once_; once_ = 0)
+
+static struct writer fresh(void)
+{
+	return writer_of(buffer, sizeof(buffer));
+}
+
+static void start(size_t segment)
+{
+	kit_begin(&k);
+	kit_login(&k, segment);
+}
+
+static void say(enum side from, struct writer *w, size_t segment)
+{
+	assert_true(w->ok);
+	kit_feed(&k, from, writer_done(w), segment);
+	*w = fresh();
+}
+
+static void assert_client(const char *text) { assert_true(kit_wrote(&k, SIDE_CLIENT, text)); }
+static void assert_not_client(const char *text) { assert_false(kit_wrote(&k, SIDE_CLIENT, text)); }
+static void assert_server(const char *text) { assert_true(kit_wrote(&k, SIDE_SERVER, text)); }
+static void assert_not_server(const char *text) { assert_false(kit_wrote(&k, SIDE_SERVER, text)); }
+
+/* One statement's whole answer: T, a row, C, Z. */
+static void answer(const char *column, uint32_t relation, unsigned attnum, uint32_t type, const char *cell, size_t segment)
+{
+	struct writer w = fresh();
+
+	kit_column(&w, column, relation, attnum, type, 0);
+	kit_row(&w, cell);
+	kit_complete(&w, "SELECT 1");
+	kit_ready(&w, 'I');
+	say(SIDE_SERVER, &w, segment);
+}
+
+static void ask(const char *text, size_t segment)
+{
+	struct writer w = fresh();
+
+	kit_query(&w, text);
+	say(SIDE_CLIENT, &w, segment);
+}
+
+static void a_query_goes_and_its_rows_come(void **state)
+{
+	FOR_EACH_SEGMENT {
+		start(segment);
+		ask("select 1", segment);
+		assert_server("select 1");
+		answer("x", 0, 0, 23, "17", segment);
+		assert_client("17");
+		assert_client("SELECT 1");
+		assert_int_equal(k.last.outcome, RESPONSE_OK);
+		assert_int_equal(k.last.rows, 1);
+		kit_end(&k);
+	}
+}
+
+static void lineage_masks_whatever_the_label(void **state)
+{
+	static const struct { const char *text, *column; uint32_t relation; unsigned attnum; uint32_t type; const char *cell; bool masked; } cases[] = {
+		{ "select x from customers", "x", 1000, 2, 25, "Ada", true },         /* by (relation, column) */
+		{ "select x from customers", "x", 1000, 1, 23, "4711", false },       /* the table's untagged column */
+		{ "select x from customers", "x", 0, 0, 25, "avoL", true },           /* an expression over a tagged table */
+		{ "select x from other", "x", 0, 0, 25, "avoL", false },              /* the same over nothing tagged */
+		{ "select x from other", "email", 7, 1, 25, "no address", true },     /* the name alone speaks */
+		{ "select x from other", "x", 7, 1, 25, "to ada@example.com now", true }, /* the value */
+		{ "UNKNOWN", "x", 0, 0, 25, "avoL", true },                           /* cannot be told */
+		{ "select x from customers", "x", 9999, 1, 25, "newer", true },       /* made after the catalogue was read */
+		{ "select x from customers", "x", 1000, 0, 99999, "(1,Ada)", true },  /* the whole row */
+		{ "select x from customers", "x", 1000, 2, 23, "4711", true },        /* a number becomes 0 */
+		{ "select x from customers", "x", 1000, 2, 3904, "[4711,4712)", true }, /* a type without a mask becomes NULL */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		FOR_EACH_SEGMENT {
+			start(segment);
+			ask(cases[i].text, segment);
+			answer(cases[i].column, cases[i].relation, cases[i].attnum, cases[i].type, cases[i].cell, segment);
+			if (cases[i].masked)
+				assert_not_client(cases[i].cell);
+			else
+				assert_client(cases[i].cell);
+			assert_client("SELECT 1");
+			kit_end(&k);
+		}
+	}
+}
+
+static void refusal_puts_an_error_in_the_servers_mouth(void **state)
+{
+	FOR_EACH_SEGMENT {
+		struct writer w = fresh();
+
+		start(segment);
+		ask("DENY this", segment);
+		assert_not_server("DENY");
+		assert_server("__denied");
+		kit_error(&w, "26000", "prepared statement \"__denied\" does not exist");
+		kit_ready(&w, 'I');
+		assert_not_client("42501"); /* nothing is answered before the server has */
+		say(SIDE_SERVER, &w, segment);
+		assert_client("42501");
+		assert_client("kit-rule");
+		assert_not_client("__denied");
+		assert_int_equal(k.last.outcome, RESPONSE_REFUSED);
+		ask("select 1", segment);
+		assert_server("select 1");
+		kit_end(&k);
+	}
+}
+
+static void a_refused_group_is_dropped_up_to_sync(void **state)
+{
+	FOR_EACH_SEGMENT {
+		struct writer w = fresh();
+
+		start(segment);
+		kit_parse(&w, "", "DENY this");
+		kit_bind(&w, "", "");
+		kit_execute(&w, "", 0);
+		kit_parse(&w, "", "select 2");
+		kit_message(&w, 'S', NULL, 0);
+		say(SIDE_CLIENT, &w, segment);
+		assert_not_server("DENY");
+		assert_not_server("select 2");
+		kit_error(&w, "26000", "no");
+		kit_ready(&w, 'E');
+		say(SIDE_SERVER, &w, segment);
+		assert_client("42501");
+		kit_end(&k);
+	}
+}
+
+static void hold_release_and_cancel(void **state)
+{
+	for (unsigned how = 0; how < 3; how++) {
+		FOR_EACH_SEGMENT {
+			struct writer w = fresh();
+			struct inspect_answer notice = { .kind = ANSWER_NOTICE, .text = bytes_str("waiting for 5") };
+			uint8_t room[2][8192];
+			struct writer out[2] = { writer_of(room[0], 8192), writer_of(room[1], 8192) };
+			struct inspect_io io = { { &out[0], &out[1] } };
+
+			start(segment);
+			kit_query(&w, "HOLD this");
+			kit_query(&w, "select 2");
+			say(SIDE_CLIENT, &w, segment);
+			assert_not_server("HOLD");
+			assert_not_server("select 2");
+			(void)inspector_postgres.answer(k.session, &notice, &io);
+			assert_non_null(memmem(room[0], out[0].len, "waiting for 5", 13));
+			/* The other direction keeps moving. */
+			kit_message(&w, 'A', "\0\0\0\1news\0hello", 15);
+			say(SIDE_SERVER, &w, segment);
+			assert_client("hello");
+			kit_release(&k, how == 0, how == 2);
+			if (how == 0) {
+				assert_server("HOLD");
+				answer("x", 0, 0, 25, "y", segment);
+			} else {
+				assert_not_server("HOLD");
+				kit_error(&w, "26000", "no");
+				kit_ready(&w, 'I');
+				say(SIDE_SERVER, &w, segment);
+				assert_client(how == 1 ? "42501" : "57014");
+			}
+			assert_server("select 2");
+			kit_end(&k);
+		}
+	}
+}
+
+static void errors_in_scope_say_only_their_code(void **state)
+{
+	FOR_EACH_SEGMENT {
+		struct writer w = fresh();
+
+		start(segment);
+		ask("select x from customers", segment);
+		kit_error(&w, "22P02", "invalid input syntax: \"Lovelace\"");
+		kit_ready(&w, 'I');
+		say(SIDE_SERVER, &w, segment);
+		assert_not_client("Lovelace");
+		assert_client("22P02");
+		assert_client("invalid text representation");
+		ask("select x from other", segment);
+		kit_error(&w, "22P02", "invalid input syntax: \"Lovelace\" of ada@example.com");
+		kit_ready(&w, 'I');
+		say(SIDE_SERVER, &w, segment);
+		assert_client("Lovelace");
+		assert_not_client("ada@example.com");
+		kit_end(&k);
+	}
+}
+
+static void what_the_server_may_not_say_ends_the_session(void **state)
+{
+	static const struct { const char *name; char type; const char *body; size_t len; } cases[] = {
+		{ "a function's result", 'V', "\0\0\0\4abcd", 8 }, { "CopyBoth", 'W', "\0\0\0", 3 }, { "authentication again", 'R', "\0\0\0\3", 4 },
+		{ "a row nobody asked for", 'D', "\0\0", 2 },       { "ReadyForQuery twice", 'Z', "I", 1 },      { "ParseComplete", '1', "", 0 },
+		{ "CopyIn", 'G', "\0\0\0", 3 },                     { "no message at all", 0x7f, "", 0 },         { "encoding changed", 'S', "client_encoding\0SJIS", 21 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		FOR_EACH_SEGMENT {
+			struct writer w = fresh();
+
+			start(segment);
+			kit_message(&w, cases[i].type, cases[i].body, cases[i].len);
+			say(SIDE_SERVER, &w, segment);
+			if (!k.closed)
+				fail_msg("%s was taken", cases[i].name);
+			kit_end(&k);
+		}
+	}
+}
+
+static void lengths_that_cannot_be(void **state)
+{
+	static const char lengths[][5] = { "Q\0\0\0\3", "Q\377\377\377\377", "Q\x7f\377\377\377" };
+
+	for (size_t i = 0; i < 3; i++) {
+		for (enum side side = SIDE_CLIENT; side <= SIDE_SERVER; side++) {
+			start(0);
+			kit_feed(&k, side, bytes_of(lengths[i], 5), 1);
+			assert_true(k.closed);
+			kit_end(&k);
+		}
+	}
+}
+
+static void a_row_without_its_description_is_not_passed(void **state)
+{
+	FOR_EACH_SEGMENT {
+		struct writer w = fresh();
+
+		start(segment);
+		ask("select x from customers", segment);
+		kit_row(&w, "Lovelace");
+		kit_complete(&w, "SELECT 1");
+		kit_ready(&w, 'I');
+		say(SIDE_SERVER, &w, segment);
+		assert_not_client("Lovelace");
+		assert_client("54000");
+		kit_end(&k);
+	}
+}
+
+static void rows_get_their_description_by_an_injected_describe(void **state)
+{
+	FOR_EACH_SEGMENT {
+		struct writer w = fresh();
+
+		start(segment);
+		kit_parse(&w, "", "select x from customers");
+		kit_bind(&w, "", "");
+		kit_execute(&w, "", 0);
+		kit_message(&w, 'S', NULL, 0);
+		say(SIDE_CLIENT, &w, segment);
+		kit_message(&w, '1', NULL, 0);
+		kit_message(&w, '2', NULL, 0);
+		kit_column(&w, "theLabel", 1000, 2, 25, 1);
+		kit_row(&w, "Lovelace");
+		kit_complete(&w, "SELECT 1");
+		kit_ready(&w, 'I');
+		say(SIDE_SERVER, &w, segment);
+		assert_not_client("Lovelace");
+		assert_not_client("theLabel"); /* swallowed: the client did not ask for it */
+		assert_client("SELECT 1");
+		assert_int_equal(k.masked[1], 1);
+		kit_end(&k);
+	}
+}
+
+static void copy_rows_need_not_be_aligned(void **state)
+{
+	static const char data[] = "1\tAda\tada@example.com\n2\tBob \\\"B\\\" \tbob@example.com\n3\t\\N\t\\N\n";
+
+	for (size_t cut = 1; cut < sizeof(data) - 1; cut++) {
+		struct writer w = fresh();
+
+		start(0);
+		ask("copy customers to stdout UNKNOWN", 0);
+		kit_message(&w, 'H', "\0\0\3\0\0\0\0\0", 9);
+		say(SIDE_SERVER, &w, 0);
+		assert_client("54000"); /* without a classification nobody knows the columns */
+		kit_end(&k);
+		start(0);
+		ask("copy other to stdout", 0);
+		kit_message(&w, 'H', "\0\0\3\0\0\0\0\0\0", 9);
+		kit_message(&w, 'd', data, cut);
+		kit_message(&w, 'd', data + cut, sizeof(data) - 1 - cut);
+		kit_message(&w, 'c', NULL, 0);
+		kit_complete(&w, "COPY 3");
+		kit_ready(&w, 'I');
+		say(SIDE_SERVER, &w, 0);
+		assert_not_client("ada@example.com");
+		assert_not_client("bob@example.com");
+		assert_client("COPY 3");
+		kit_end(&k);
+	}
+}
+
+static void rows_of_any_length(void **state)
+{
+	static char cell[3u << 20];
+	static const size_t lengths[] = { 1000, 70000, (1u << 20) - 100, 1u << 20, (3u << 20) - 1 };
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		memset(cell, 'x', lengths[i]);
+		memcpy(cell + lengths[i] / 2, " ada@example.com ", 17);
+		cell[lengths[i]] = 0;
+		start(0);
+		ask("select x from other", 0);
+		answer("x", 0, 0, 25, cell, 0);
+		assert_not_client("ada@example.com");
+		assert_client(lengths[i] < LIMIT_STREAM_BYTES - 50 ? "***" : "54000");
+		kit_end(&k);
+	}
+}
+
+static void masks_do_not_come_back_in_a_copy(void **state)
+{
+	static const char mask[] = "1\t***@masked.invalid\n";
+
+	for (size_t cut = 1; cut < sizeof(mask) - 1; cut++) {
+		struct writer w = fresh();
+
+		start(0);
+		ask("copy t from stdin", 0);
+		kit_message(&w, 'G', "\0\0\1\0\0", 5);
+		say(SIDE_SERVER, &w, 0);
+		kit_message(&w, 'd', mask, cut);
+		kit_message(&w, 'd', mask + cut, sizeof(mask) - 1 - cut);
+		kit_message(&w, 'c', NULL, 0);
+		say(SIDE_CLIENT, &w, 0);
+		assert_server("refused"); /* CopyFail */
+		assert_not_server("masked.invalid\n");
+		kit_error(&w, "57014", "COPY from stdin failed: refused");
+		kit_ready(&w, 'I');
+		say(SIDE_SERVER, &w, 0);
+		assert_client("42501");
+		ask("select 1", 0);
+		assert_server("select 1");
+		kit_end(&k);
+	}
+}
+
+static void cancel_requests(void **state)
+{
+	FOR_EACH_SEGMENT {
+		kit_begin(&k);
+		kit_feed(&k, SIDE_CLIENT, bytes_of("\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x2a\0\0\0\x2b", 16), segment);
+		assert_true(k.closed);
+		assert_int_equal(k.out_len[SIDE_SERVER], 16);
+		assert_memory_equal(k.out[SIDE_SERVER] + 8, "\0\0\0\7\0\0\0\x08", 8);
+		kit_end(&k);
+		kit_begin(&k);
+		kit_feed(&k, SIDE_CLIENT, bytes_of("\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x2a\0\0\0\x2c", 16), segment);
+		assert_true(k.closed);
+		assert_int_equal(k.out_len[SIDE_SERVER], 0);
+		kit_end(&k);
+	}
+}
+
+static void the_session_ends_in_the_protocols_words(void **state)
+{
+	start(0);
+	ask("select 1", 0);
+	kit_end_session(&k, "expired");
+	assert_client("57P01");
+	assert_client("expired");
+	assert_true(k.closed);
+	kit_end(&k);
+	assert_int_equal(k.last.outcome, RESPONSE_LOST);
+}
+
+static void a_server_that_cannot_prove_itself(void **state)
+{
+	static const char *const wrong[] = { "\0\0\0\x0cv=d3Jvbmc=", "\0\0\0\x0c", "\0\0\0\0", "\0\0\0\3", "\0\0\0\5abcd" };
+	static const size_t wrong_len[] = { 14, 4, 4, 4, 8 };
+
+	for (size_t i = 0; i < 5; i++) {
+		struct writer w = fresh();
+
+		kit_begin(&k);
+		kit_feed(&k, SIDE_CLIENT, bytes_of("\0\0\0\x1e\0\3\0\0user\0a\0database\0shop\0\0", 30), 0);
+		kit_message(&w, 'p', "token", 6);
+		say(SIDE_CLIENT, &w, 0);
+		kit_message(&w, 'R', "\0\0\0\x0aSCRAM-SHA-256\0", 19);
+		kit_message(&w, 'R', "\0\0\0\x0br=a,s=b,i=4096", 18);
+		kit_message(&w, 'R', wrong[i], wrong_len[i]);
+		say(SIDE_SERVER, &w, 0);
+		assert_true(k.closed);
+		assert_client("FATAL");
+		kit_end(&k);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_query_goes_and_its_rows_come),
+		cmocka_unit_test(lineage_masks_whatever_the_label),
+		cmocka_unit_test(refusal_puts_an_error_in_the_servers_mouth),
+		cmocka_unit_test(a_refused_group_is_dropped_up_to_sync),
+		cmocka_unit_test(hold_release_and_cancel),
+		cmocka_unit_test(errors_in_scope_say_only_their_code),
+		cmocka_unit_test(what_the_server_may_not_say_ends_the_session),
+		cmocka_unit_test(lengths_that_cannot_be),
+		cmocka_unit_test(a_row_without_its_description_is_not_passed),
+		cmocka_unit_test(rows_get_their_description_by_an_injected_describe),
+		cmocka_unit_test(copy_rows_need_not_be_aligned),
+		cmocka_unit_test(rows_of_any_length),
+		cmocka_unit_test(masks_do_not_come_back_in_a_copy),
+		cmocka_unit_test(cancel_requests),
+		cmocka_unit_test(the_session_ends_in_the_protocols_words),
+		cmocka_unit_test(a_server_that_cannot_prove_itself),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
