@@ -47,8 +47,11 @@ static void answer(void *ctx, const struct approval *a, enum approval_answer wha
 {
 	struct node *n = ctx;
 	const struct order_approval m = { .flow = a->flow, .ref = a->n, .answer = (uint8_t)what, .id = bytes_str(a->id_text), .say = bytes_str(say) };
+	const struct session *s = session_find(n->sessions, a->worker, a->flow);
 	uint8_t room[LIMIT_SAY_BYTES + 128];
 
+	if (!s || memcmp(s->id, a->session, 16)) /* nobody waits any more */
+		return;
 	log_info("approval %s: %s%s%s", a->id_text, what == APPROVAL_RELEASE ? "released" : what == APPROVAL_WAITING ? "asked" : "refused",
 		 say[0] && what == APPROVAL_REFUSE ? ": " : "", what == APPROVAL_REFUSE ? say : "");
 	inbox_order(n->inbox, a->worker, ORDER_approval, order_approval_encode(&m, room, sizeof(room)), ORDERS_COMMITTED);
