@@ -170,7 +170,7 @@ static void set_up(void)
 	const struct policy_spec spec = { .name = "bench", .generation = 1, .defaults = { .unmatched = POLICY_BLOCK, .unknown = POLICY_BLOCK, .approval = POLICY_NONE },
 					  .services = &service, .services_count = 1 };
 	struct relay_config config = { .flows_max = 1024, .sessions_max = 64, .chunk_memory_bytes = 64u << 20, .buffers = { 256, 16, 4 },
-				       .mtu_bytes = 1500, .window_bytes = 1u << 20, .hash_key = { 1, 2 }, .lost_after_us = 1u << 30 };
+				       .shared_bytes = 4u << 20, .mtu_bytes = 1500, .window_bytes = 1u << 20, .hash_key = { 1, 2 }, .lost_after_us = 1u << 30 };
 	struct relay_wire wire = { .room = room, .send = send_frame };
 	void *up = aligned_alloc(4096, ring_bytes(LIMIT_RING_UP_BYTES)), *down = aligned_alloc(4096, ring_bytes(LIMIT_RING_DOWN_BYTES));
 	size_t len = policy_image_write(&spec, NULL, 0).len;

@@ -19,6 +19,7 @@
 
 #define MTU_BYTES 1500
 #define ARENA_BYTES (128u << 20)
+#define SHARED_BYTES (64u << 20)
 #define HOUSEKEEPING_US 5000
 
 struct dataplane {
@@ -111,7 +112,7 @@ static void size_memory(struct dataplane *d)
 
 	*c = (struct relay_config){
 		.worker = 0, .flows_max = (uint32_t)flows, .sessions_max = sessions_in(memory / 2, flows),
-		.chunk_memory_bytes = memory / 2, .mtu_bytes = MTU_BYTES, .window_bytes = 1u << 20, .lost_after_us = 30000000,
+		.chunk_memory_bytes = memory / 2, .shared_bytes = SHARED_BYTES, .mtu_bytes = MTU_BYTES, .window_bytes = 1u << 20, .lost_after_us = 30000000,
 		.unnamed = d->settings->dataplane.unnamed_port == SETTINGS_UNNAMED_PASS ? RELAY_UNNAMED_PASS : RELAY_UNNAMED_DROP,
 	};
 	c->buffers[0] = (uint32_t)(memory / 4 / (32u << 10));

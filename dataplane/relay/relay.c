@@ -9,7 +9,6 @@
 #include "platform/base/limits.h"
 
 #define TICK_US 60000000u
-#define SHARED_BYTES_MAX (64u << 20)
 
 static size_t largest_session(void)
 {
@@ -40,8 +39,8 @@ static bool take_memory(struct relay *r)
 	r->free_flows = calloc(c->flows_max, sizeof *r->free_flows);
 	r->free_sessions = calloc(c->sessions_max, sizeof *r->free_sessions);
 	r->session_memory = memory_of((size_t)c->sessions_max * r->session_bytes);
-	r->shared_memory = memory_of(SHARED_BYTES_MAX);
-	r->shared_max = SHARED_BYTES_MAX;
+	r->shared_memory = memory_of(c->shared_bytes);
+	r->shared_max = c->shared_bytes;
 	r->chunk_memory = memory_of(c->chunk_memory_bytes);
 	r->cache_memory = memory_of(cache_bytes(CACHE_SLOTS));
 	r->durable = calloc(RELAY_DURABLE_QUEUE, sizeof *r->durable);
@@ -122,7 +121,7 @@ void relay_destroy(struct relay *r)
 	buffer_pool_destroy(&r->buffers);
 	unmap(r->flows, (size_t)r->config.flows_max * sizeof *r->flows);
 	unmap(r->session_memory, (size_t)r->config.sessions_max * r->session_bytes);
-	unmap(r->shared_memory, SHARED_BYTES_MAX);
+	unmap(r->shared_memory, r->config.shared_bytes);
 	unmap(r->chunk_memory, r->config.chunk_memory_bytes);
 	unmap(r->cache_memory, cache_bytes(CACHE_SLOTS));
 	free(r->free_flows);

@@ -36,6 +36,7 @@ struct relay_config {
 	uint32_t flows_max, sessions_max;
 	size_t chunk_memory_bytes;
 	uint32_t buffers[3];           /* enum buffer_size: so many of each */
+	size_t shared_bytes;           /* for what a protocol keeps per service: its catalogue */
 	size_t mtu_bytes;
 	uint32_t window_bytes;         /* receive and send limit of a half */
 	enum relay_unnamed unnamed;    /* a guarded target, a port that no service names */

@@ -114,7 +114,8 @@ static void classify(struct stage *s, const char *text, bool known)
 
 static void count_n(struct stage *s, uint32_t n)
 {
-	assert_int_equal(n, s->next_n); /* without a gap */
+	if (!s->fuzzed)
+		assert_int_equal(n, s->next_n); /* without a gap */
 	s->next_n++;
 }
 
@@ -183,6 +184,8 @@ static void see(struct stage *s, uint16_t type, struct bytes payload, uint64_t e
 		break;
 	case EVENT_payload:
 		assert_true(event_payload_decode(payload, &m.payload));
+		if (m.payload.data.len > sizeof s->payload - s->payload_bytes)
+			break;
 		memcpy(s->payload + s->payload_bytes, m.payload.data.base, m.payload.data.len);
 		s->payload_bytes += m.payload.data.len;
 		break;
@@ -296,7 +299,7 @@ void stage_write_image(struct stage *s)
 int stage_open(void **state)
 {
 	struct relay_config config = {
-		.flows_max = 64, .sessions_max = 16, .chunk_memory_bytes = 8u << 20, .buffers = { 64, 8, 4 }, .mtu_bytes = 1500,
+		.flows_max = 64, .sessions_max = 16, .chunk_memory_bytes = 8u << 20, .buffers = { 64, 8, 4 }, .shared_bytes = 4u << 20, .mtu_bytes = 1500,
 		.window_bytes = 65536, .hash_key = { 1, 2 }, .lost_after_us = 5000000,
 	};
 	struct relay_wire wire;

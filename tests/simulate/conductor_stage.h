@@ -50,6 +50,8 @@ struct stage {
 	char last_raw[256], payload[4096];
 	size_t payload_bytes;
 	bool answer_login, answer_classify, answer_durable;
+	bool fuzzed;             /* what a hostile peer may make untrue is not asserted */
+	uint64_t durable_given;  /* orders `durable` that a fuzz input wrote itself */
 };
 
 extern struct stage *stage;

@@ -1,0 +1,90 @@
+/* The conductor under random frames, orders and time. Nothing may be touched out of bounds, no flow may be lost, and no byte
+ * may reach the server before an order `durable` was given. The first byte of the input sets the stage's mood, the rest is a
+ * list of (operation, length, bytes). */
+#include <stdlib.h>
+
+#include "tests/simulate/conductor_stage.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void raw_frame(unsigned port, struct bytes content, unsigned mode)
+{
+	uint8_t frame[2048];
+	size_t head = mode & 1 ? sizeof stage_frame_head : 0;
+
+	memcpy(frame, stage_frame_head, head);
+	if (content.len > sizeof frame - head)
+		content.len = sizeof frame - head;
+	if (content.len)
+		memcpy(frame + head, content.base, content.len);
+	if (mode & 2 && head + content.len > 47)
+		frame[47] = content.len ? content.base[0] : 0; /* the TCP flags */
+	(void)relay_frame(stage->relay, port, bytes_of(frame, head + content.len), PACKET_CHECKSUM_PARTIAL, stage->now_us);
+}
+
+static void says(unsigned from, struct bytes content, uint8_t flags)
+{
+	char text[300];
+	size_t len = content.len < sizeof text - 2 ? content.len : sizeof text - 2;
+
+	for (size_t i = 0; i < len; i++)
+		text[i] = content.base[i] ? (char)content.base[i] : '\n';
+	text[len] = '\n';
+	text[len + 1] = 0;
+	stage_transmit(stage, from, flags, text);
+}
+
+static void one(uint8_t operation, struct bytes content)
+{
+	switch (operation % 10) {
+	case 0: case 1:
+		says(0, content, TCP_ACK | TCP_PSH);
+		break;
+	case 2:
+		says(1, content, TCP_ACK | TCP_PSH);
+		break;
+	case 3:
+		stage_transmit(stage, operation / 10 & 1, content.len ? content.base[0] : TCP_ACK, NULL);
+		break;
+	case 4: case 5:
+		raw_frame(operation / 10 & 1, content, operation / 20);
+		break;
+	case 6:
+		stage->durable_given += content.len && content.base[0] % 16 == ORDER_durable;
+		(void)!ring_write(&stage->orders, content.len ? content.base[0] % 16 : 0, content.len ? bytes_of(content.base + 1, content.len - 1) : content, NULL);
+		break;
+	case 7:
+		stage_pass(stage, 100000u * (1 + operation / 10));
+		break;
+	case 8:
+		stage_identify(stage, operation & 16);
+		break;
+	case 9:
+		STAGE_ORDER(stage, approval, .flow = stage->flow, .ref = stage->held_ref, .answer = operation / 10 % 4);
+		break;
+	}
+	stage_settle(stage);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct reader r = reader_of(data, size);
+	uint8_t mood = reader_u8(&r);
+
+	(void)stage_open(NULL);
+	stage->fuzzed = true;
+	stage->answer_classify = mood & 1;
+	stage->answer_durable = mood & 2;
+	if (mood & 4)
+		stage_transmit(stage, 0, TCP_SYN, NULL);
+	stage_settle(stage);
+	for (int i = 0; i < 60 && r.ok && r.left; i++) {
+		uint8_t operation = reader_u8(&r), len = reader_u8(&r);
+
+		one(operation, reader_bytes(&r, len < r.left ? len : r.left));
+	}
+	if (!(mood & 2) && stage->end[1].got_bytes > 0 && stage->durable_given == 0)
+		abort();
+	(void)stage_close(NULL);
+	return 0;
+}
