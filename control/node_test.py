@@ -343,7 +343,8 @@ def ends(w):
 def main():
     with tempfile.TemporaryDirectory(prefix='sluice-node-', dir='/dev/shm') as folder:
         os.chmod(folder, 0o755)
-        w = World(folder, sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:])
+        paths = [os.path.abspath(path) for path in sys.argv[1:]]
+        w = World(folder, *paths[:4], paths[4:])
         try:
             worker = starts(w)
             for step in (logs_in, classifies, approves, denies, reloads, survives, ends_sessions, breaks):
