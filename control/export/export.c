@@ -12,6 +12,7 @@
 
 #include "control/export/bundle.h"
 #include "control/export/bundle_text.h"
+#include "control/export/tile_set.h"
 #include "control/journal/base64.h"
 #include "control/journal/jcs_read.h"
 #include "control/journal/proof.h"
@@ -29,6 +30,7 @@ struct job {
 	struct checkpoint checkpoint;
 	uint8_t note[CHECKPOINT_BYTES_MAX];
 	size_t note_len;
+	struct tile_set tiles;
 	char *err;
 };
 
@@ -95,8 +97,6 @@ bool export_jsonl(struct archive *a, const struct archive_filter *filter, bool (
 
 static bool choose_checkpoint(struct job *job)
 {
-	struct merkle_source source = archive_source(job->archive);
-	struct merkle_hash root;
 	struct bytes note;
 	const char *wrong;
 	uint64_t size;
@@ -110,7 +110,7 @@ static bool choose_checkpoint(struct job *job)
 	wrong = checkpoint_verify(note, job->request->keys, &job->checkpoint);
 	if (wrong)
 		return fail(job, "the newest checkpoint is %s", wrong);
-	if (!merkle_root_at(&source, size, &root) || !merkle_equal(&root, &job->checkpoint.root))
+	if (!tile_set_load(&job->tiles, job->archive, &job->checkpoint))
 		return fail(job, "the stored hashes do not lead to the newest checkpoint's root: run journal verify");
 	if (!job->filter.to)
 		job->filter.to = size;
@@ -211,15 +211,14 @@ static bool records_write(struct job *job)
 
 /* --- tiles ------------------------------------------------------------------------------------------------------------ */
 
-static bool tile_write(struct job *job, unsigned level, uint64_t number, unsigned width)
+static bool tile_write(struct job *job, unsigned level, uint64_t number)
 {
-	struct merkle_source source = archive_source(job->archive);
+	unsigned width = tile_set_width(&job->tiles, level, number);
 	struct merkle_hash hash[TILES_WIDTH];
 	char name[TILES_PATH_MAX];
 
-	for (unsigned i = 0; i < width; i++)
-		if (!source.get(source.ctx, 8 * level, number * TILES_WIDTH + i, &hash[i]))
-			return fail(job, "the hashes of a tile are not all there");
+	if (!tile_set_get(&job->tiles, job->archive, level, number, hash))
+		return fail(job, "the hashes of a tile are not those of the tree: run journal verify");
 	tiles_path((int)level, number, width, name);
 	return bundle_file(&job->bundle, name, bytes_of(hash, width * sizeof hash[0])) || write_failed(job, name);
 }
@@ -243,13 +242,6 @@ static bool entries_write(struct job *job, uint64_t number, unsigned width)
 	return ok || write_failed(job, name);
 }
 
-static unsigned width_of(uint64_t size, unsigned level, uint64_t number)
-{
-	uint64_t hashes = size >> (8 * level), first = number * TILES_WIDTH;
-
-	return hashes <= first ? 0 : hashes - first < TILES_WIDTH ? (unsigned)(hashes - first) : TILES_WIDTH;
-}
-
 /* Whether a bundle of all entries of a tile shows nothing that the request leaves out. */
 static bool is_whole(const struct job *job, uint64_t number, unsigned width)
 {
@@ -261,17 +253,15 @@ static bool is_whole(const struct job *job, uint64_t number, unsigned width)
 
 static bool tiles_write_all(struct job *job)
 {
-	uint64_t size = job->checkpoint.size;
-
 	for (uint64_t n = job->result->first / TILES_WIDTH; n <= job->result->last / TILES_WIDTH; n++) {
-		unsigned width = width_of(size, 0, n);
+		unsigned width = tile_set_width(&job->tiles, 0, n);
 
-		if (!tile_write(job, 0, n, width) || (is_whole(job, n, width) && !entries_write(job, n, width)))
+		if (!tile_write(job, 0, n) || (is_whole(job, n, width) && !entries_write(job, n, width)))
 			return false;
 	}
-	for (unsigned level = 1; level < 8 && size >> (8 * level); level++)
-		for (uint64_t n = 0; width_of(size, level, n); n++)
-			if (!tile_write(job, level, n, width_of(size, level, n)))
+	for (unsigned level = 1; level < TILE_SET_LEVELS; level++)
+		for (uint64_t n = 0; tile_set_width(&job->tiles, level, n); n++)
+			if (!tile_write(job, level, n))
 				return false;
 	return true;
 }
@@ -362,6 +352,7 @@ bool export_bundle(struct archive *a, const struct export_request *request, stru
 	if (ok && !bundle_finish(&job->bundle, result->manifest_sha256))
 		ok = write_failed(job, "MANIFEST.sha256");
 	bundle_close(&job->bundle, ok);
+	tile_set_free(&job->tiles);
 	free(job);
 	return ok;
 }

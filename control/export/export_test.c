@@ -5,9 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -319,6 +321,53 @@ static void what_cannot_be_proven_is_refused(void **state)
 	fixture_signer_free(&other);
 }
 
+/* Beside a writer that does not stop: the same evidence as at rest. */
+static void bundle_of_a_living_journal_verifies(void **state)
+{
+	char live[180], err[EXPORT_ERROR_BYTES];
+	struct fixture_signer own;
+	struct export_request request = { .filter = { .to = 40 }, .out = out, .keys = &own.keys };
+	struct export_result r;
+	struct archive *a = NULL;
+	int status;
+	pid_t child;
+
+	snprintf(live, sizeof live, "%s/live", dir);
+	fixture_signer_init(&own);
+	child = fork();
+	if (child == 0) {
+		struct journal_config config = { .dir = live, .origin = FIXTURE_ORIGIN, .publish_us = 1000 };
+		struct journal_signer s = fixture_signer_journal(&own);
+		struct journal *j = journal_open(&config, FIXTURE_TIME, err);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (uint64_t turn = 0; j && fixture_fill(j, 5, 5, FIXTURE_TIME); turn++)
+			journal_publish(j, &s, FIXTURE_TIME + turn * 500);
+		_exit(1);
+	}
+	for (unsigned round = 0; round < 12;) {
+		usleep(50000);
+		a = archive_open(live, err);
+		if (!a)
+			continue;
+		if (archive_size(a) > 400) {
+			bool ok = export_bundle(a, &request, &r, err);
+
+			if (!ok)
+				print_error("%s\n", err);
+			assert_true(ok);
+			if (round++ % 6 == 0)
+				assert_int_equal(run_verify(out, "4"), 0);
+			fixture_remove(out);
+		}
+		archive_close(a);
+	}
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	fixture_signer_free(&own);
+}
+
 /* --- lines and replay ----------------------------------------------------------------------------------------------------- */
 
 struct collected {
@@ -433,6 +482,7 @@ int main(void)
 		TEST(swapped_records_fail),
 		TEST(damaged_journal_gives_no_bundle),
 		TEST(what_cannot_be_proven_is_refused),
+		TEST(bundle_of_a_living_journal_verifies),
 		TEST(lines_begin_with_their_index),
 		TEST(replay_tells_the_session_in_order),
 		TEST(replay_writes_both_forms),

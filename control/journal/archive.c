@@ -1,6 +1,9 @@
 /* A journal directory as one run of records. The list of segments is contiguous or the archive does not open; each record is
  * compared with its stored leaf hash before it is handed out. Subtree hashes come from leaf hashes below height 8 and from the
  * spine above, and where the spine has none, from the two halves.
+ *
+ * Beside a writer: LMDB uses a page again two commits after it was replaced, and we hold no reader slot. So a fault in the newest
+ * segment or in the spine may only mean that our view is old: it counts when it is still there in a fresh view (TRIES).
  */
 #include "control/journal/archive.h"
 
@@ -13,6 +16,8 @@
 #include "control/journal/segment_list.h"
 #include "control/journal/segment_view.h"
 #include "control/journal/spine_view.h"
+
+#define TRIES 8
 
 struct archive {
 	char dir[PATH_MAX];
@@ -56,7 +61,7 @@ static bool segment_add(struct archive *a, uint64_t first, char err[ARCHIVE_ERRO
 	return true;
 }
 
-bool archive_refresh(struct archive *a, char err[ARCHIVE_ERROR_BYTES])
+static bool refresh_once(struct archive *a, char err[ARCHIVE_ERROR_BYTES])
 {
 	struct segment_list list;
 	bool ok = true;
@@ -89,6 +94,14 @@ bool archive_refresh(struct archive *a, char err[ARCHIVE_ERROR_BYTES])
 	else
 		(void)spine_view_open(&a->spine, a->dir);
 	return ok;
+}
+
+bool archive_refresh(struct archive *a, char err[ARCHIVE_ERROR_BYTES])
+{
+	for (unsigned tries = 1; tries < TRIES; tries++)
+		if (refresh_once(a, err))
+			return true;
+	return refresh_once(a, err);
 }
 
 struct archive *archive_open(const char *dir, char err[ARCHIVE_ERROR_BYTES])
@@ -165,24 +178,33 @@ static const char *broken(struct archive *a, const struct segment_view *v, const
 	return a->wrong;
 }
 
-const char *archive_read(struct archive *a, uint64_t index, struct bytes *record)
+/* Whether a fault in this segment may be gone in a fresh view, which it then gets. */
+static bool again(struct archive *a, struct segment_view *v, unsigned *tries)
 {
-	struct segment_view *v = segment_of(a, index);
+	if (v->sealed || v != &a->segment[a->segments - 1] || ++*tries >= TRIES)
+		return false;
+	(void)segment_view_refresh(v);
+	return true;
+}
+
+static const char *read_once(struct archive *a, struct segment_view *v, uint64_t index, struct bytes *record)
+{
 	struct merkle_hash want, leaf;
 	struct mdbfile_entry entry;
 	const char *wrong;
 
 	*record = (struct bytes){ 0 };
-	if (!v) {
-		snprintf(a->wrong, sizeof a->wrong, "record %llu: not in this journal", (unsigned long long)index);
-		return a->wrong;
-	}
 	wrong = segment_view_entry(v, index, &entry);
 	if (wrong)
 		return broken(a, v, "record", index, wrong, v->file.wrong_at);
 	wrong = record_decode(a->codec, entry.value, a->record, record);
 	if (wrong)
 		return broken(a, v, "record", index, wrong, entry.offset);
+	/* A copy: it holds whatever is read next but another record. */
+	if (record->base != a->record) {
+		memcpy(a->record, record->base, record->len);
+		record->base = a->record;
+	}
 	leaf = merkle_leaf(*record);
 	wrong = segment_view_leaf(v, index, &want, NULL);
 	if (!wrong && !merkle_equal(&leaf, &want))
@@ -194,11 +216,29 @@ const char *archive_read(struct archive *a, uint64_t index, struct bytes *record
 	return NULL;
 }
 
+const char *archive_read(struct archive *a, uint64_t index, struct bytes *record)
+{
+	struct segment_view *v = segment_of(a, index);
+	const char *wrong;
+	unsigned tries = 0;
+
+	*record = (struct bytes){ 0 };
+	if (!v) {
+		snprintf(a->wrong, sizeof a->wrong, "record %llu: not in this journal", (unsigned long long)index);
+		return a->wrong;
+	}
+	do
+		wrong = read_once(a, v, index, record);
+	while (wrong && again(a, v, &tries));
+	return wrong;
+}
+
 const char *archive_chunk_stored(struct archive *a, uint64_t key, const uint8_t hash[32], struct bytes *stored)
 {
 	struct segment_view *v = NULL;
 	struct mdbfile_entry entry;
 	const char *wrong;
+	unsigned tries = 0;
 
 	*stored = (struct bytes){ 0 };
 	for (size_t i = 0; i < a->segments && !v; i++)
@@ -208,11 +248,13 @@ const char *archive_chunk_stored(struct archive *a, uint64_t key, const uint8_t 
 		snprintf(a->wrong, sizeof a->wrong, "chunk %llu: not in this journal", (unsigned long long)key);
 		return a->wrong;
 	}
-	wrong = segment_view_chunk(v, key, &entry);
+	do {
+		wrong = segment_view_chunk(v, key, &entry);
+		if (!wrong && hash && memcmp(merkle_sha256(entry.value).b, hash, 32) != 0)
+			wrong = "its bytes do not hash to what the record says";
+	} while (wrong && again(a, v, &tries));
 	if (wrong)
-		return broken(a, v, "chunk", key, wrong, v->file.wrong_at);
-	if (hash && memcmp(merkle_sha256(entry.value).b, hash, 32) != 0)
-		return broken(a, v, "chunk", key, "its bytes do not hash to what the record says", entry.offset);
+		return broken(a, v, "chunk", key, wrong, entry.offset ? entry.offset : v->file.wrong_at);
 	*stored = entry.value;
 	return NULL;
 }
@@ -240,9 +282,13 @@ const char *archive_chunk(struct archive *a, uint64_t key, const uint8_t hash[32
 bool archive_leaf(struct archive *a, uint64_t index, struct merkle_hash *out)
 {
 	struct segment_view *v = segment_of(a, index);
+	unsigned tries = 0;
 
 	*out = (struct merkle_hash){ 0 };
-	return v && segment_view_leaf(v, index, out, NULL) == NULL;
+	while (v && segment_view_leaf(v, index, out, NULL) != NULL)
+		if (!again(a, v, &tries))
+			return false;
+	return v != NULL;
 }
 
 static bool source_get(void *ctx, unsigned height, uint64_t number, struct merkle_hash *out)
@@ -270,9 +316,14 @@ bool archive_checkpoint(struct archive *a, uint64_t at_least, uint64_t at_most, 
 {
 	struct mdbfile_entry entry;
 
+	unsigned tries = 0;
+
 	*size = 0;
 	*note = (struct bytes){ 0 };
-	if (!spine_view_checkpoint(&a->spine, at_most, &entry) || entry.key < at_least)
+	while (!spine_view_checkpoint(&a->spine, at_most, &entry))
+		if (!a->spine.file.wrong || ++tries == TRIES || spine_view_refresh(&a->spine) != NULL)
+			return false;
+	if (entry.key < at_least)
 		return false;
 	*size = entry.key;
 	*note = entry.value;
@@ -300,11 +351,22 @@ bool archive_checkpoint_after(struct archive *a, uint64_t index, uint64_t *size,
 	return true;
 }
 
-const char *archive_proof(struct archive *a, uint64_t index, struct bytes note, struct writer *out)
+static const char *proof_once(struct archive *a, uint64_t index, const struct checkpoint *c, struct merkle_proof *proof)
 {
 	struct merkle_source source = archive_source(a);
-	struct merkle_proof proof;
 	struct merkle_hash leaf;
+
+	if (!archive_leaf(a, index, &leaf) || !merkle_prove_inclusion(&source, index, c->size, proof))
+		return "the hashes for the proof are not all there";
+	return merkle_check_inclusion(&leaf, index, c->size, proof, &c->root) ? NULL : "the stored hashes do not lead to the checkpoint's root";
+}
+
+const char *archive_proof(struct archive *a, uint64_t index, struct bytes note, struct writer *out)
+{
+	/* The note may be a view into the spine, which trying again lets go. */
+	uint8_t copy[CHECKPOINT_BYTES_MAX];
+	char err[ARCHIVE_ERROR_BYTES];
+	struct merkle_proof proof;
 	struct checkpoint c;
 	const char *wrong = checkpoint_parse(note, true, &c, NULL);
 
@@ -312,9 +374,11 @@ const char *archive_proof(struct archive *a, uint64_t index, struct bytes note, 
 		return wrong;
 	if (index >= c.size)
 		return "the record is newer than the checkpoint";
-	if (!archive_leaf(a, index, &leaf) || !merkle_prove_inclusion(&source, index, c.size, &proof))
-		return "the hashes for the proof are not all there";
-	if (!merkle_check_inclusion(&leaf, index, c.size, &proof, &c.root))
-		return "the stored hashes do not lead to the checkpoint's root";
-	return proof_write(index, &proof, note, out) ? NULL : "no room for the proof";
+	memcpy(copy, note.base, note.len);
+	wrong = proof_once(a, index, &c, &proof);
+	for (unsigned tries = 1; wrong && tries < TRIES && archive_refresh(a, err); tries++)
+		wrong = proof_once(a, index, &c, &proof);
+	if (wrong)
+		return wrong;
+	return proof_write(index, &proof, bytes_of(copy, note.len), out) ? NULL : "no room for the proof";
 }

@@ -30,7 +30,8 @@ uint64_t archive_size(const struct archive *a);
 /* The newest segment, for the writer's recovery (segment_view.h). Valid until archive_refresh. */
 const struct segment_view *archive_newest(const struct archive *a);
 
-/* A record's canonical bytes, its leaf hash checked against the stored one. NULL, or a text (valid until the next call). */
+/* A record's canonical bytes, its leaf hash checked against the stored one; they hold until the next record is read, also by a
+ * search. NULL, or a text (valid until the next call). */
 const char *archive_read(struct archive *a, uint64_t index, struct bytes *record);
 /* A payload chunk as stored, and decompressed. `hash` (may be NULL) must match the stored bytes. */
 const char *archive_chunk_stored(struct archive *a, uint64_t key, const uint8_t hash[32], struct bytes *stored);

@@ -23,7 +23,15 @@
 #include "control/journal/verify_session.h"
 
 #define TILE 256u
+#define TRIES 8 /* views, until a fault in a segment that may be being written counts */
 #define FINDINGS_DEFAULT 100u
+
+/* The spine's next checkpoint, checked; size UINT64_MAX when there is none. */
+struct next_checkpoint {
+	uint64_t size;
+	struct checkpoint checkpoint;
+	const char *wrong;
+};
 
 struct verify {
 	const struct verify_options *options;
@@ -39,8 +47,9 @@ struct verify {
 	bool tile_differs;        /* some computed leaf is not the stored one */
 	bool anchored;            /* range is known to be right: it came from the tree's start or a segment's own record */
 	struct spine_view spine;
-	struct mdbfile_cursor checkpoints;
-	struct mdbfile_entry next; /* the next checkpoint; key UINT64_MAX when there is none */
+	struct next_checkpoint next;
+	uint8_t note[CHECKPOINT_BYTES_MAX];
+	uint64_t newest;           /* the largest checkpoint at the start; later ones belong to records that are not walked */
 	uint8_t file_note[CHECKPOINT_BYTES_MAX];
 	size_t file_note_len;
 	struct checkpoint file;   /* the `checkpoint` file; size 0 when absent */
@@ -89,16 +98,53 @@ static const struct place nowhere = { VERIFY_NOWHERE, VERIFY_NOWHERE, VERIFY_NOW
 
 /* --- checkpoints ------------------------------------------------------------------------------------------------------ */
 
+/* What is wrong with a stored note, or NULL. */
+static const char *note_check(const struct verify *v, struct bytes note, uint64_t size, struct checkpoint *c)
+{
+	const struct checkpoint_keys *keys = v->options->keys;
+	const char *wrong = keys ? checkpoint_verify(note, keys, c) : checkpoint_parse(note, true, c, NULL);
+
+	/* Who knows both keys expects both signatures. */
+	if (!wrong && keys && keys->has_p256 && checkpoint_check_signatures(note, keys).p256 == SIGNATURE_ABSENT)
+		wrong = "a checkpoint without an ECDSA P-256 signature of the known key";
+	if (!wrong && c->size != size)
+		wrong = "a checkpoint of another size";
+	return wrong;
+}
+
+/* The checkpoint after the one of size `last` (UINT64_MAX: the first) into v->next, as this view of the spine has it. */
+static enum mdbfile_status next_here(struct verify *v, uint64_t last)
+{
+	struct mdbfile_cursor c = mdbfile_cursor_of(&v->spine.file, &v->spine.checkpoint);
+	struct mdbfile_entry entry;
+	enum mdbfile_status status = last == UINT64_MAX ? MDBFILE_OK : mdbfile_floor(&c, last, &entry);
+
+	if (status == MDBFILE_OK)
+		status = mdbfile_next(&c, &entry);
+	if (status != MDBFILE_OK)
+		return status;
+	v->next = (struct next_checkpoint){ .size = entry.key };
+	if (entry.value.len <= sizeof v->note)
+		memcpy(v->note, entry.value.base, entry.value.len);
+	v->next.wrong = entry.value.len > sizeof v->note ? "too long" : note_check(v, bytes_of(v->note, entry.value.len), entry.key, &v->next.checkpoint);
+	return MDBFILE_OK;
+}
+
+/* The next checkpoint, up to the newest one at the start. A fault in the view of a spine that is being written may only mean
+ * that the view is old (archive.c). */
 static void checkpoint_next(struct verify *v)
 {
-	uint64_t last = v->next.key;
-	enum mdbfile_status status = v->spine.open ? mdbfile_next(&v->checkpoints, &v->next) : MDBFILE_END;
+	uint64_t last = v->next.size;
+	enum mdbfile_status status = v->spine.open ? next_here(v, last) : MDBFILE_END;
 
+	for (unsigned tries = 1; tries < TRIES && (status == MDBFILE_BAD || (status == MDBFILE_OK && v->next.wrong)); tries++)
+		if (spine_view_refresh(&v->spine) == NULL)
+			status = next_here(v, last);
 	if (status == MDBFILE_BAD)
 		found(v, (struct place){ VERIFY_NOWHERE, VERIFY_NOWHERE, v->spine.file.wrong_at },
 		      "the spine's checkpoints after size %llu cannot be read: %s", ULL(last == UINT64_MAX ? 0 : last), v->spine.file.wrong);
-	if (status != MDBFILE_OK)
-		v->next = (struct mdbfile_entry){ .key = UINT64_MAX };
+	if (status != MDBFILE_OK || v->next.size > v->newest)
+		v->next = (struct next_checkpoint){ .size = UINT64_MAX };
 }
 
 /* The root at `size`, which is in the current tile or at its end, from the leaves given. */
@@ -111,29 +157,19 @@ static struct merkle_hash root_here(const struct verify *v, uint64_t size, const
 	return merkle_range_root(&range);
 }
 
-static void checkpoint_one(struct verify *v, struct bytes note, uint64_t size, const char *where)
+static void checkpoint_one(struct verify *v, const struct checkpoint *c, const char *wrong, uint64_t size, const char *where)
 {
 	struct merkle_hash computed = root_here(v, size, v->computed);
-	struct checkpoint c;
-	const char *wrong = v->options->keys ? checkpoint_verify(note, v->options->keys, &c) : checkpoint_parse(note, true, &c, NULL);
 	struct place place = { v->good_size, size - 1, VERIFY_NOWHERE };
 
 	v->summary->checkpoints++;
-	/* Who knows both keys expects both signatures. */
-	if (!wrong && v->options->keys && v->options->keys->has_p256 &&
-	    checkpoint_check_signatures(note, v->options->keys).p256 == SIGNATURE_ABSENT)
-		wrong = "a checkpoint without an ECDSA P-256 signature of the known key";
 	if (wrong) {
 		found(v, nowhere, "the checkpoint of %llu records (%s) is %s", ULL(size), where, wrong);
 		return;
 	}
-	if (c.size != size) {
-		found(v, nowhere, "the checkpoint of %llu records (%s) says %llu", ULL(size), where, ULL(c.size));
-		return;
-	}
 	if (!v->anchored)
 		return;
-	if (merkle_equal(&computed, &c.root)) {
+	if (merkle_equal(&computed, &c->root)) {
 		v->good_size = size;
 		return;
 	}
@@ -141,7 +177,7 @@ static void checkpoint_one(struct verify *v, struct bytes note, uint64_t size, c
 		struct merkle_hash stored = root_here(v, size, v->stored);
 
 		/* The damaged record is named already, and this checkpoint speaks for its stored leaf. */
-		if (merkle_equal(&stored, &c.root)) {
+		if (merkle_equal(&stored, &c->root)) {
 			v->good_size = size;
 			return;
 		}
@@ -152,12 +188,16 @@ static void checkpoint_one(struct verify *v, struct bytes note, uint64_t size, c
 
 static void checkpoints_at(struct verify *v, uint64_t size)
 {
-	while (v->next.key < size)
+	while (v->next.size < size)
 		checkpoint_next(v);
-	if (v->next.key == size && size)
-		checkpoint_one(v, v->next.value, size, "spine");
-	if (v->file.size == size && size)
-		checkpoint_one(v, bytes_of(v->file_note, v->file_note_len), size, "the file checkpoint");
+	if (v->next.size == size && size)
+		checkpoint_one(v, &v->next.checkpoint, v->next.wrong, size, "spine");
+	if (v->file.size == size && size) {
+		struct checkpoint c;
+		const char *wrong = note_check(v, bytes_of(v->file_note, v->file_note_len), size, &c);
+
+		checkpoint_one(v, &c, wrong, size, "the file checkpoint");
+	}
 }
 
 /* --- tiles ------------------------------------------------------------------------------------------------------------ */
@@ -191,7 +231,8 @@ static void tile_published(struct verify *v, unsigned width)
 
 	if (!v->has_tiles)
 		return;
-	if (!tile_file(v, 0, first / TILE, width, file)) {
+	/* A partial tile gives way to the full one, which begins with the same hashes. */
+	if (!tile_file(v, 0, first / TILE, width, file) && !tile_file(v, 0, first / TILE, TILE, file)) {
 		if (first + width <= v->file.size)
 			found(v, (struct place){ first, first + width - 1, VERIFY_NOWHERE }, "the published tile of records %llu to %llu is missing",
 			      ULL(first), ULL(first + width - 1));
@@ -239,10 +280,14 @@ static const char *chunk_check(struct verify *v, const struct record_chunk *chun
 
 		if (view->file.fd < 0 || chunk->key < view->chunk_first)
 			continue;
-		wrong = segment_view_chunk(view, chunk->key, &entry);
-		*byte = wrong ? view->file.wrong_at : entry.offset;
-		if (!wrong && memcmp(merkle_sha256(entry.value).b, chunk->hash, sizeof chunk->hash) != 0)
-			wrong = "not what the record says (SHA-256 differs)";
+		for (unsigned tries = 0; tries < TRIES; tries++) {
+			wrong = segment_view_chunk(view, chunk->key, &entry);
+			*byte = wrong ? view->file.wrong_at : entry.offset;
+			if (!wrong && memcmp(merkle_sha256(entry.value).b, chunk->hash, sizeof chunk->hash) != 0)
+				wrong = "not what the record says (SHA-256 differs)";
+			if (!wrong || view->sealed || segment_view_refresh(view) != NULL)
+				break;
+		}
 		break;
 	}
 	return wrong;
@@ -286,33 +331,59 @@ static void content_check(struct verify *v, uint64_t index, struct bytes record,
 	payload_check(v, index, value);
 }
 
+struct record_found {
+	struct bytes record;
+	struct merkle_hash computed, stored;
+	const char *wrong, *no_leaf;
+	uint64_t byte;
+};
+
+/* The record's bytes and its stored leaf; what is wrong with each, or NULL. */
+static void record_read(struct verify *v, struct segment_view *view, uint64_t index, struct record_found *out)
+{
+	struct mdbfile_entry entry = { 0 };
+
+	*out = (struct record_found){ 0 };
+	out->no_leaf = segment_view_leaf(view, index, &out->stored, NULL);
+	out->wrong = segment_view_entry(view, index, &entry);
+	out->byte = out->wrong ? view->file.wrong_at : entry.offset;
+	if (!out->wrong)
+		out->wrong = record_decode(v->codec, entry.value, v->scratch, &out->record);
+	/* A copy: looking again for a chunk may let the mapping go. */
+	if (!out->wrong && out->record.base != v->scratch) {
+		memcpy(v->scratch, out->record.base, out->record.len);
+		out->record.base = v->scratch;
+	}
+	out->computed = out->wrong ? out->stored : merkle_leaf(out->record);
+}
+
+static bool is_sound(const struct record_found *r)
+{
+	return !r->wrong && !r->no_leaf && merkle_equal(&r->computed, &r->stored);
+}
+
 /* One record: its bytes, its stored leaf, its content. Always adds a leaf to the tile. */
 static void record_check(struct verify *v, struct segment_view *view, uint64_t index)
 {
-	struct merkle_hash *computed = &v->computed[v->in_tile], *stored = &v->stored[v->in_tile];
-	struct mdbfile_entry entry = { 0 };
-	const char *no_leaf = segment_view_leaf(view, index, stored, NULL);
-	const char *wrong = segment_view_entry(view, index, &entry);
-	uint64_t byte = wrong ? view->file.wrong_at : entry.offset;
-	struct bytes record = { 0 };
+	struct record_found r;
 
-	if (!wrong)
-		wrong = record_decode(v->codec, entry.value, v->scratch, &record);
-	if (wrong) {
-		found(v, at_record(index, byte), "record %llu is damaged or missing: %s", ULL(index), wrong);
-		*computed = *stored;
+	record_read(v, view, index, &r);
+	for (unsigned tries = 1; !is_sound(&r) && !view->sealed && tries < TRIES && segment_view_refresh(view) == NULL; tries++)
+		record_read(v, view, index, &r);
+	if (r.wrong) {
+		found(v, at_record(index, r.byte), "record %llu is damaged or missing: %s", ULL(index), r.wrong);
 	} else {
-		*computed = merkle_leaf(record);
-		if (no_leaf) {
-			found(v, at_record(index, byte), "record %llu: %s", ULL(index), no_leaf);
-			*stored = *computed;
-		} else if (!merkle_equal(computed, stored)) {
-			found(v, at_record(index, byte), "record %llu was changed: its bytes do not hash to its leaf of the tree", ULL(index));
+		if (r.no_leaf) {
+			found(v, at_record(index, r.byte), "record %llu: %s", ULL(index), r.no_leaf);
+			r.stored = r.computed;
+		} else if (!merkle_equal(&r.computed, &r.stored)) {
+			found(v, at_record(index, r.byte), "record %llu was changed: its bytes do not hash to its leaf of the tree", ULL(index));
 			v->tile_differs = true;
 		}
-		content_check(v, index, record, byte);
+		content_check(v, index, r.record, r.byte);
 	}
-	v->in_tile++;
+	v->computed[v->in_tile] = r.computed;
+	v->stored[v->in_tile++] = r.stored;
 }
 
 /* --- segments --------------------------------------------------------------------------------------------------------- */
@@ -331,6 +402,8 @@ static bool segment_begin(struct verify *v, struct segment_view *view, uint64_t 
 	char path[PATH_MAX];
 	const char *wrong = segment_view_path(v->options->dir, named, path, sizeof path) ? segment_view_open(view, path) : "a path too long";
 
+	for (unsigned tries = 1; wrong && tries < TRIES; tries++)
+		wrong = segment_view_open(view, path);
 	v->summary->segments++;
 	if (wrong) {
 		found(v, (struct place){ named, named, view->file.wrong_at }, "segment %llu cannot be read, record %llu is the first that is missing: %s",
@@ -365,8 +438,9 @@ static bool segment_begin(struct verify *v, struct segment_view *view, uint64_t 
 static void segment_walk(struct verify *v, struct segment_view *view)
 {
 	uint64_t end = view->end;
+	bool sealed = view->sealed; /* it may be sealed while it is walked: that is for the next audit */
 
-	if (view->sealed && view->seal_end > end)
+	if (sealed && view->seal_end > end)
 		end = view->seal_end;
 	while (v->index < end && !v->full) {
 		record_check(v, view, v->index++);
@@ -376,7 +450,7 @@ static void segment_walk(struct verify *v, struct segment_view *view)
 		if (v->options->progress && v->index % 65536 == 0)
 			v->options->progress(v->options->ctx, v->index, v->file.size > v->index ? v->file.size : v->index);
 	}
-	if (view->sealed && !v->full && v->anchored) {
+	if (sealed && !v->full && v->anchored) {
 		struct merkle_hash root = root_here(v, v->index, v->computed);
 
 		if (view->seal_end != v->index || (!merkle_equal(&root, &view->seal_root) && !v->summary->findings))
@@ -400,7 +474,7 @@ static void load_checkpoint_file(struct verify *v)
 	snprintf(path, sizeof path, "%s/checkpoint", v->options->dir);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0) {
-		if (v->next.key != UINT64_MAX)
+		if (v->next.size != UINT64_MAX)
 			found(v, nowhere, "the file checkpoint is missing");
 		return;
 	}
@@ -417,9 +491,9 @@ static void tail_check(struct verify *v)
 {
 	uint64_t signed_size = v->file.size;
 
-	while (v->next.key != UINT64_MAX) {
-		if (v->next.key > v->index && v->next.key > signed_size)
-			signed_size = v->next.key;
+	while (v->next.size != UINT64_MAX) {
+		if (v->next.size > v->index && v->next.size > signed_size)
+			signed_size = v->next.size;
 		checkpoint_next(v);
 	}
 	if (signed_size > v->index)
@@ -464,7 +538,7 @@ bool verify_journal(const struct verify_options *options, struct verify_summary 
 	}
 	v->options = options;
 	v->summary = summary;
-	v->next.key = UINT64_MAX;
+	v->next.size = UINT64_MAX;
 	if (!segment_list_read(&v->list, options->dir) || v->list.count == 0)
 		found(v, nowhere, "%.300s holds no segment of a journal", options->dir);
 	v->view = calloc(v->list.count + 1, sizeof *v->view);
@@ -474,7 +548,9 @@ bool verify_journal(const struct verify_options *options, struct verify_summary 
 	if (wrong && v->list.count)
 		found(v, (struct place){ VERIFY_NOWHERE, VERIFY_NOWHERE, v->spine.file.wrong_at }, "the spine cannot be read: %s", wrong);
 	if (v->spine.open) {
-		v->checkpoints = mdbfile_cursor_of(&v->spine.file, &v->spine.checkpoint);
+		struct mdbfile_entry newest;
+
+		v->newest = spine_view_checkpoint(&v->spine, UINT64_MAX, &newest) ? newest.key : UINT64_MAX;
 		checkpoint_next(v);
 	}
 	load_checkpoint_file(v);
