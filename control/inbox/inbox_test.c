@@ -532,7 +532,7 @@ static void a_killed_process_loses_nothing_and_repeats_nothing(void **state)
 	assert_int_equal(book.count, b.worker.said_count);
 	assert_int_equal(book.alarms, 0);
 	book_compare(&book, b.worker.durable);
-	print_message("%u records over 41 processes, %llu logins refused after a restart\n", book.count, (unsigned long long)b.worker.refused);
+	print_message("# %u records over 41 processes, %llu logins refused after a restart\n", book.count, (unsigned long long)b.worker.refused);
 	free(book.seen);
 	verify_all();
 }
