@@ -16,12 +16,15 @@
 #define RX_DESCRIPTORS 1024
 #define TX_DESCRIPTORS 1024
 #define TX_QUEUE 512
-#define POOL_FRAMES 8191
+/* net_af_xdp keeps 2,048 frames in each fill ring and up to 2,048 in each completion ring until the next send; with fewer than
+ * all of them and our own queues, receiving could wait for frames that only sending gives back, for ever. */
+#define POOL_FRAMES 16383
 #define POOL_CACHE 256
 
 struct tx_queue {
 	struct rte_mbuf *frame[TX_QUEUE];
 	unsigned count;
+	unsigned kicks, idle; /* see settle */
 };
 
 struct ports {
@@ -178,13 +181,33 @@ enum packet_checksum port_checksum(const struct port_frame *frame)
 	}
 }
 
+/* net_af_xdp only hands frames to the kernel; sending them is a system call within a burst, which may end before all of
+ * them are out (ENOBUFS). What is left goes with the next burst, so an empty one is due for a while after the last frame, and
+ * now and then later. To other drivers an empty burst is nothing. */
+#define KICKS_AFTER_SEND 256
+#define KICK_EVERY_IDLE 1024
+
+static void settle(struct ports *p, unsigned port)
+{
+	struct tx_queue *q = &p->tx[port];
+
+	if (q->kicks > 0)
+		q->kicks--;
+	else if (++q->idle % KICK_EVERY_IDLE != 0)
+		return;
+	(void)rte_eth_tx_burst(p->id[port], 0, q->frame, 0);
+}
+
 static void flush_one(struct ports *p, unsigned port)
 {
 	struct tx_queue *q = &p->tx[port];
 	uint16_t sent;
 
-	if (q->count == 0)
+	if (q->count == 0) {
+		settle(p, port);
 		return;
+	}
+	q->kicks = KICKS_AFTER_SEND;
 	sent = rte_eth_tx_burst(p->id[port], 0, q->frame, (uint16_t)q->count);
 	p->counters[port].sent += sent;
 	q->count -= sent;
