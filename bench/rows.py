@@ -212,6 +212,7 @@ def row_s3(arguments, results):
 
 
 def row_s4(arguments, results):
+    conductor_queries(arguments, results)
     for mode in ('simple', 'prepared'):
         for clients in (1, 8):
             measure = lambda setup: setup.pgbench(clients, mode, arguments.seconds)
@@ -226,6 +227,14 @@ def row_s4(arguments, results):
     measure = lambda setup: setup.pgbench(64, 'simple', arguments.seconds)
     prompt, strict = (median_of(arguments, 'sluice', True, measure, audit) for audit in ('prompt', 'strict'))
     results.add('S4', 'pgbench -S simple, 64 clients, audit strict', strict, 'tps', ('prompt', statistics.median(prompt)), config=DRIVER)
+
+
+def conductor_queries(arguments, results):
+    runs = repeat(arguments, lambda: json.loads(world.run('taskset', '-c', BETWEEN, BUILD.parent / 'bench' / 'conductor_bench', 'postgres',
+                                                          BUILD.parent / 'hyperscan-rules' / 'classes.hsdb').stdout))
+    for key, what in (('simple', 'simple'), ('extended', 'extended'), ('simple_masked', 'simple, an e-mail masked')):
+        results.add('S4', f'worker CPU a query, {what}, no port', [r[f'us_{key}'] for r in runs], 'us', ('goal', 1.5),
+                    {'cycles': statistics.median(r[f'cycles_{key}'] for r in runs)}, 'less', 'in memory, no TLS, verdict cached, audit prompt, record full')
 
 
 def row_s11(arguments, results):
