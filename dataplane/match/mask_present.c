@@ -148,6 +148,24 @@ static int base64(uint8_t c)
 	return c == '/' || c == '_' ? 63 : -1;
 }
 
+/* Whether so many characters of base64 stand in a row anywhere, which hex needs as well. Looks at every twelfth. */
+static bool may_be_encoded(struct bytes v)
+{
+	for (size_t at = ENCODED_MIN - 1; at < v.len; at += ENCODED_MIN) {
+		size_t from = at, to = at + 1;
+
+		if (base64(v.base[at]) < 0)
+			continue;
+		while (from > 0 && base64(v.base[from - 1]) >= 0)
+			from--;
+		while (to < v.len && base64(v.base[to]) >= 0)
+			to++;
+		if (to - from >= ENCODED_MIN)
+			return true;
+	}
+	return false;
+}
+
 /* Every run of an encoding's characters is decoded from its first character. `bits` is 6 for base64, 4 for hex. */
 static void look_encoded(struct window *w, struct bytes v, unsigned bits, int (*value)(uint8_t))
 {
@@ -173,16 +191,20 @@ static void look_encoded(struct window *w, struct bytes v, unsigned bits, int (*
 
 bool mask_present(const uint8_t key[MASK_KEY_BYTES], struct bytes text)
 {
-	struct window w = { .key = key };
+	struct window w; /* its bytes are only read where they were written */
 
+	w.key = key;
+	w.len = 0;
+	w.found = false;
 	if (text.len == 0)
 		return false;
 	if (clear_has_mask(key, text))
 		return true;
 	if (memchr(text.base, '%', text.len) || memchr(text.base, '\\', text.len))
 		look_escaped(&w, text);
-	if (!w.found)
-		look_encoded(&w, text, 6, base64);
+	if (w.found || !may_be_encoded(text))
+		return w.found;
+	look_encoded(&w, text, 6, base64);
 	if (!w.found)
 		look_encoded(&w, text, 4, hex);
 	return w.found;

@@ -69,6 +69,7 @@ struct relay {
 	uint64_t wanted_generation;
 	char wanted_file[128];
 	struct flow *ready_first, *ready_last;
+	struct flow *classify_first; /* flows that may wait for a classification */
 	struct durable_wait *durable;
 	uint64_t durable_head, durable_tail; /* positions in the queue, never wrap in practice */
 	uint64_t durable_position;
@@ -78,6 +79,7 @@ struct relay {
 
 /* relay.c */
 void relay_ready(struct relay *r, struct flow *f);
+void relay_classify_list(struct relay *r, struct flow *f);
 struct relay_service *relay_service_of(struct relay *r, const char *name, bool make);
 void relay_flow_free(struct relay *r, struct flow *f);
 

@@ -79,6 +79,8 @@ struct flow {
 	_Alignas(16) uint8_t small_session[FLOW_SMALL_SESSION]; /* for protocols that need no more */
 	struct inspect_env env;
 	struct inspect_io *io;   /* during a call into the inspector */
+	bool prompt, recorded;   /* of the service in force: audit "prompt", record "full" */
+	uint64_t facts_generation; /* of the policy that they were read from */
 	bool opaque, answered;   /* `answered`: feed both sides again */
 	char service_name[64];
 
@@ -100,6 +102,8 @@ struct flow {
 
 	struct wheel_entry timer;
 	struct flow *next_ready; /* ready list */
+	struct flow *next_classify; /* list of those that may wait for a classification */
+	bool classify_listed;
 	bool ready, output_full;
 };
 

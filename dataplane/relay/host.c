@@ -133,8 +133,7 @@ static bool record(struct relay *r, struct flow *f, const struct statement *s, c
 	r->counters.commands++;
 	r->counters.blocked += v->action == COMMAND_BLOCK;
 	r->counters.held += v->action == COMMAND_HOLD;
-	if (v->action != COMMAND_HOLD && policy_service(f->env.snapshot->image, f->env.service).audit == POLICY_AUDIT_STRICT &&
-	    r->journal_writes)
+	if (v->action != COMMAND_HOLD && !f->prompt && r->journal_writes)
 		add_barrier(r, f, position);
 	return true;
 }
@@ -194,6 +193,8 @@ static void wait_for(struct relay *r, struct flow *f, enum flow_wait wait)
 {
 	f->wait = (uint8_t)wait;
 	f->wait_since_us = r->now_us;
+	if (wait == WAIT_CLASSIFY)
+		relay_classify_list(r, f);
 }
 
 static void ask_classify(struct relay *r, struct flow *f)
@@ -402,7 +403,7 @@ void host_capture(struct relay *r, struct flow *f)
 
 	if (!w || !f->logged_in || f->commands == 0 || w->len <= f->captured)
 		return;
-	if (policy_service(f->env.snapshot->image, f->env.service).record != POLICY_RECORD_FULL) {
+	if (!f->recorded) {
 		f->captured = w->len;
 		return;
 	}

@@ -66,20 +66,28 @@ static void take_proof(struct relay *r, const struct order_proof *m)
 	pump_answer(r, f, &a);
 }
 
-/* Every flow that waits for this statement. Walks the table: classification is the slow path, and rare. */
+/* Every flow that waits for this statement. Flows leave the list here, when they are found to wait no longer. */
 static void take_classified(struct relay *r, const struct order_classified *m)
 {
 	struct hash128 key = { .hi = m->key_hi, .lo = m->key_lo };
 	struct classification c;
 	bool known = m->known && classification_open(m->classification, &c);
+	struct flow *next = r->classify_first;
 
 	if (known)
 		(void)cache_put(r->cache, key, m->classification);
-	for (uint32_t i = 0; i < r->config.flows_max; i++) {
-		struct flow *f = &r->flows[i];
+	r->classify_first = NULL;
+	while (next) {
+		struct flow *f = next;
 
-		if (f->phase != FLOW_RUNNING || f->wait != WAIT_CLASSIFY || f->pending.exact.hi != key.hi || f->pending.exact.lo != key.lo)
+		next = f->next_classify;
+		f->classify_listed = false;
+		if (f->phase != FLOW_RUNNING || f->wait != WAIT_CLASSIFY)
 			continue;
+		if (f->pending.exact.hi != key.hi || f->pending.exact.lo != key.lo) {
+			relay_classify_list(r, f);
+			continue;
+		}
 		if (known && c.generic && (f->pending.generic.hi != key.hi || f->pending.generic.lo != key.lo))
 			(void)cache_put(r->cache, f->pending.generic, m->classification);
 		host_judge_pending(r, f, m->classification, known);

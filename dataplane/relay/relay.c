@@ -156,6 +156,15 @@ void relay_ready(struct relay *r, struct flow *f)
 	r->ready_last = f;
 }
 
+void relay_classify_list(struct relay *r, struct flow *f)
+{
+	if (f->classify_listed)
+		return;
+	f->classify_listed = true;
+	f->next_classify = r->classify_first;
+	r->classify_first = f;
+}
+
 static struct flow *next_ready(struct relay *r)
 {
 	struct flow *f = r->ready_first;

@@ -32,8 +32,9 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 		return NULL;
 	number = r->free_flows[r->free_count - 1];
 	f = &r->flows[number];
-	/* It may still stand in the ready list from its last life; it is then looked at once for nothing. */
-	*f = (struct flow){ .ready = f->ready, .next_ready = f->next_ready };
+	/* It may still stand in a list from its last life; it is then looked at once for nothing. */
+	*f = (struct flow){ .ready = f->ready, .next_ready = f->next_ready, .classify_listed = f->classify_listed,
+			    .next_classify = f->next_classify };
 	f->relay = r;
 	f->number = number;
 	f->key = flow_key_of(p);
@@ -123,12 +124,17 @@ void session_refresh_snapshot(struct relay *r, struct flow *f)
 	int service;
 
 	f->env.scratch = r->snapshot->scratch;
-	if (f->env.snapshot == now)
+	if (f->env.snapshot == now && f->facts_generation == now->generation)
 		return;
 	service = policy_service_by_name(now->image, bytes_str(f->service_name));
 	f->env.snapshot = now;
 	if (service >= 0) {
+		struct policy_service in_force = policy_service(now->image, (unsigned)service);
+
 		f->env.service = (unsigned)service;
+		f->facts_generation = now->generation;
+		f->prompt = in_force.audit == POLICY_AUDIT_PROMPT;
+		f->recorded = in_force.record == POLICY_RECORD_FULL;
 		return;
 	}
 	f->kill_asked = true;

@@ -25,6 +25,15 @@ static inline bool class_bits_has(const struct class_bits *b, unsigned class)
 	return class < LIMIT_CLASSES && (b->w[class / 64] >> (class % 64) & 1);
 }
 
+/* The lowest one; -1: none. */
+static inline int class_bits_first(const struct class_bits *b)
+{
+	for (unsigned i = 0; i < LIMIT_CLASSES / 64; i++)
+		if (b->w[i])
+			return (int)(i * 64) + __builtin_ctzll(b->w[i]);
+	return -1;
+}
+
 static inline struct class_bits class_bits_and(struct class_bits a, struct class_bits b)
 {
 	for (unsigned i = 0; i < LIMIT_CLASSES / 64; i++)

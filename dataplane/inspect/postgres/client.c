@@ -22,7 +22,7 @@ void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects
 	if (c->unknown || c->drops_names)
 		s->epoch++;
 	if (e->names || c->drops_names)
-		for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++)
+		for (int i = pg_name_slot(&s->names, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(&s->names, i + 1))
 			if (s->names.slot[i].used && (c->drops_names || !e->one_len ||
 						      bytes_equal(bytes_of(s->names.slot[i].name, s->names.slot[i].len), bytes_of(e->one, e->one_len))))
 				pg_drop_name(s, i);
@@ -70,7 +70,7 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 	s->group++;
 	s->described = -1;
 	/* The server drops the unnamed statement and portal (exec_simple_query). */
-	for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++)
+	for (int i = pg_name_slot(&s->names, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(&s->names, i + 1))
 		if (s->names.slot[i].used && !s->names.slot[i].len)
 			pg_drop_name(s, i);
 	pg_sent(s, &s->commands.command[command], &effects);

@@ -63,18 +63,23 @@ static enum response_outcome outcome(const struct pg_command *p, bool lost)
 void pg_command_respond(struct pg_commands *c, int command, const struct inspect_host *host, void *host_context, bool lost)
 {
 	struct pg_command *p = &c->command[command];
-	uint32_t masked[LIMIT_CLASSES] = { 0 };
+	uint32_t masked[LIMIT_CLASSES];
 	struct inspect_response r;
+	unsigned classes = 0; /* one more than the highest */
 
 	if (p->responded)
 		return;
 	p->responded = true;
 	for (unsigned i = 0; i < p->masked_count; i++)
+		if (p->masked[i].class % LIMIT_CLASSES >= classes)
+			classes = p->masked[i].class % LIMIT_CLASSES + 1;
+	memset(masked, 0, classes * sizeof(masked[0]));
+	for (unsigned i = 0; i < p->masked_count; i++)
 		masked[p->masked[i].class % LIMIT_CLASSES] = p->masked[i].cells;
 	r = (struct inspect_response){
 		.ref = p->n, .outcome = outcome(p, lost), .rows = p->rows, .octets = p->octets,
 		.status = bytes_str(p->status[0] ? p->status : "00000"), .tag = bytes_of(p->tag, p->tag_len),
-		.masked = p->masked_count ? masked : NULL, .masked_count = p->masked_count ? LIMIT_CLASSES : 0,
+		.masked = p->masked_count ? masked : NULL, .masked_count = classes,
 	};
 	host->responded(host_context, &r);
 }

@@ -10,7 +10,7 @@ enum pg_lookup pg_name_find(const struct pg_names *n, enum pg_name_space space, 
 	int found = -1;
 
 	*slot = -1;
-	for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++) {
+	for (int i = pg_name_slot(n, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(n, i + 1)) {
 		const struct pg_name *p = &n->slot[i];
 
 		if (!same(p, space, name))
@@ -33,7 +33,7 @@ static void text_compact(struct pg_names *n)
 	while (from < n->text_used) {
 		struct pg_name *next = NULL;
 
-		for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++) {
+		for (int i = pg_name_slot(n, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(n, i + 1)) {
 			struct pg_name *p = &n->slot[i];
 
 			if (p->used && p->text_len && p->text_at >= from && (!next || p->text_at < next->text_at))
@@ -64,6 +64,10 @@ int pg_name_add(struct pg_names *n, enum pg_name_space space, struct bytes name,
 		text_compact(n);
 	if (text.len > PG_TEXT_BYTES - n->text_used)
 		return -1;
+	if (space == PG_STATEMENT && slot >= n->statements_top)
+		n->statements_top = slot + 1;
+	if (space == PG_PORTAL && slot >= PG_STATEMENTS + n->portals_top)
+		n->portals_top = slot + 1 - PG_STATEMENTS;
 	p = &n->slot[slot];
 	*p = (struct pg_name){ .used = true, .pending = true, .space = space, .len = (uint8_t)name.len, .made_in = group, .serial = ++n->serial,
 			       .command = -1, .text_at = n->text_used, .text_len = (uint32_t)text.len };
@@ -77,9 +81,9 @@ int pg_name_add(struct pg_names *n, enum pg_name_space space, struct bytes name,
 enum pg_lookup pg_name_fits(const struct pg_names *n, enum pg_name_space space, size_t text_len)
 {
 	size_t held = 0;
-	bool slot = false, pending = false;
+	bool slot = space == PG_STATEMENT ? n->statements_top < PG_STATEMENTS : n->portals_top < PG_PORTALS, pending = false;
 
-	for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++) {
+	for (int i = pg_name_slot(n, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(n, i + 1)) {
 		pending |= n->slot[i].used && (n->slot[i].pending || n->slot[i].closing);
 		held += n->slot[i].used ? n->slot[i].text_len : 0;
 		slot |= !n->slot[i].used && (i < PG_STATEMENTS) == (space == PG_STATEMENT);
@@ -99,7 +103,7 @@ void pg_name_confirm(struct pg_names *n, int slot, void (*drop)(void *ctx, int s
 	struct pg_name *p = &n->slot[slot];
 
 	p->pending = false;
-	for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++)
+	for (int i = pg_name_slot(n, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(n, i + 1))
 		if (i != slot && !n->slot[i].pending && same(&n->slot[i], p->space, bytes_of(p->name, p->len)))
 			drop(ctx, i);
 }

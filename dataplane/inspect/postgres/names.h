@@ -37,8 +37,17 @@ struct pg_name {
 struct pg_names {
 	struct pg_name slot[PG_STATEMENTS + PG_PORTALS];
 	uint32_t text_used, serial;
+	int statements_top, portals_top; /* slots from here to the end of their kind were never used */
 	uint8_t text[PG_TEXT_BYTES];
 };
+
+/* The first slot from `i` on that was ever used; PG_STATEMENTS + PG_PORTALS behind the last. */
+static inline int pg_name_slot(const struct pg_names *n, int i)
+{
+	if (i >= n->statements_top && i < PG_STATEMENTS)
+		i = PG_STATEMENTS;
+	return i >= PG_STATEMENTS + n->portals_top ? PG_STATEMENTS + PG_PORTALS : i;
+}
 
 enum pg_lookup {
 	PG_NAME_FOUND,

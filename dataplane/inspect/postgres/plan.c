@@ -59,14 +59,6 @@ static uint8_t context_of(struct pg_plan *p, struct class_bits context)
 	return (uint8_t)p->contexts++;
 }
 
-static int first_class(const struct class_bits *b)
-{
-	for (unsigned i = 0; i < LIMIT_CLASSES; i++)
-		if (class_bits_has(b, i))
-			return (int)i;
-	return -1;
-}
-
 static void name_prior(struct pg_session *s, const struct pg_command *command, struct bytes name, struct pg_column *column)
 {
 	struct pg_plan *p = &s->plan;
@@ -78,7 +70,7 @@ static void name_prior(struct pg_session *s, const struct pg_command *command, s
 		return;
 	evidence = match_name(s->env->snapshot->match, name);
 	strong = class_bits_and(evidence.strong, p->want.classes);
-	detector = first_class(&strong);
+	detector = class_bits_first(&strong);
 	if (column->class < 0 && detector >= 0)
 		column->class = (int16_t)policy_class_of_detector(s->env->snapshot->image, &command->mask, (unsigned)detector);
 	column->context = context_of(p, class_bits_and(class_bits_or(evidence.strong, evidence.weak), p->want.classes));

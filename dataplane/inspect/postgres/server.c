@@ -148,7 +148,7 @@ static enum pg_step on_error(struct pg_session *s, const struct pg_frame *f, str
 
 static void portals_end(struct pg_session *s, uint32_t group)
 {
-	for (int i = PG_STATEMENTS; i < PG_STATEMENTS + PG_PORTALS; i++)
+	for (int i = pg_name_slot(&s->names, PG_STATEMENTS); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(&s->names, i + 1))
 		if (s->names.slot[i].used && (int32_t)(s->names.slot[i].made_in - group) <= 0)
 			pg_drop_name(s, i);
 }

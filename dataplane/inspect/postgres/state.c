@@ -144,6 +144,13 @@ static void one_name(const struct walk *w, const struct pg_token *t, struct byte
 	memcpy(e->one, value.base, value.len);
 }
 
+/* Behind the first two tokens only names from "set_config" on mean anything, and no token's value is longer than its text. */
+static bool idle_token(const struct walk *w, const struct pg_token *t)
+{
+	return w->tokens >= 2 && !w->set && t->text.len < sizeof("set_config") - 1 && t->kind != PG_TOKEN_DOLLAR &&
+	       !(w->routine && t->kind == PG_TOKEN_STRING);
+}
+
 struct pg_effects pg_effects(struct bytes text)
 {
 	struct pg_lex l = pg_lex_of(text);
@@ -160,6 +167,10 @@ struct pg_effects pg_effects(struct bytes text)
 		if (t.kind == PG_TOKEN_MARK && bytes_equal(t.text, bytes_str(";"))) {
 			statement_ends(&w, t.text.base, statements, &e);
 			statements++;
+			continue;
+		}
+		if (idle_token(&w, &t)) {
+			w.tokens++;
 			continue;
 		}
 		v = pg_lex_value(&t, &value) ? writer_done(&value) : (struct bytes){ 0 };
