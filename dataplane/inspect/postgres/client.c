@@ -26,7 +26,7 @@ void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects
 			if (s->names.slot[i].used && (c->drops_names || !e->one_len ||
 						      bytes_equal(bytes_of(s->names.slot[i].name, s->names.slot[i].len), bytes_of(e->one, e->one_len))))
 				pg_drop_name(s, i);
-	if (class_bits_any(&c->scope) || class_bits_any(&c->washed) || c->unknown || c->blind)
+	if (class_bits_any(&c->scope) || class_bits_any(&c->washed) || ((c->unknown || c->blind) && class_bits_any(&c->mask)))
 		s->tagged_transaction = true;
 }
 
@@ -122,16 +122,6 @@ static bool refresh(struct pg_session *s, const struct pg_frame *f, struct pg_io
 	return true;
 }
 
-/* Under a new policy a database may have tags that had none. */
-static void adopt_policy(struct pg_session *s)
-{
-	if (s->policy_generation == s->env->snapshot->generation)
-		return;
-	s->policy_generation = s->env->snapshot->generation;
-	if (pg_catalogue_wanted(s->env->snapshot, pg_database(s)))
-		s->catalogue = pg_catalogue_of(pg_shared(s), pg_database(s));
-}
-
 static enum pg_step dispatch(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
 {
 	switch (f->type) {
@@ -163,7 +153,6 @@ static enum pg_step message(struct pg_session *s, const struct pg_frame *f, stru
 
 	if (f->type == 'X') {
 		writer_put(to_server(io), f->whole);
-		s->gone = true;
 		io->cause = CLOSE_CLIENT;
 		return STEP_CLOSE;
 	}
@@ -175,7 +164,6 @@ static enum pg_step message(struct pg_session *s, const struct pg_frame *f, stru
 		pg_verdict_drop(s);
 		return STEP_DONE;
 	}
-	adopt_policy(s);
 	if (refresh(s, f, io))
 		return STEP_STALL;
 	step = dispatch(s, f, io);

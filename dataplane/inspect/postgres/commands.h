@@ -47,6 +47,7 @@ struct pg_command {
 	struct class_bits scope; /* of them: those with a tagged column among the relations touched */
 	struct class_bits washed; /* of them: those that were copied into a relation touched */
 	bool blind;       /* no catalogue to tell by: every column is taken for tagged */
+	bool outdated;    /* its classes have other numbers under the policy now in force */
 	bool drops_names; /* may change what names stand for, by SQL */
 	int16_t digest;          /* -1: none */
 	int16_t text_slot;       /* of a portal: its statement in names, when `text_serial` is still there; -1 */

@@ -272,7 +272,7 @@ bool pg_copy_rows(struct pg_session *s, struct pg_command *command, struct bytes
 	bool first = o->first;
 	size_t used;
 
-	if (!s->plan.valid || s->plan.n != command->n || command->digest < 0)
+	if (!s->plan.valid || s->plan.n != command->n || command->outdated || command->digest < 0)
 		return false;
 	c.d = &s->commands.digest[command->digest];
 	if (plain(s, c.d, body)) {

@@ -63,7 +63,7 @@ static bool withheld(const struct pg_session *s, const struct pg_command *c, boo
 		return false;
 	if (s->tagged_transaction)
 		return true;
-	return c && (class_bits_any(&c->scope) || class_bits_any(&c->washed) || (c->unknown && s->catalogue));
+	return c && (c->outdated || class_bits_any(&c->scope) || class_bits_any(&c->washed) || ((c->unknown || c->blind) && class_bits_any(&c->mask)));
 }
 
 /* Fields that cannot hold a value: severity, code, positions, place in the server's source. */

@@ -19,7 +19,7 @@ struct statement pg_statement(struct pg_session *s, enum command_kind kind, stru
 
 	pg_state_build(s);
 	st.state = bytes_of(s->state, s->state_len);
-	st.search_path = bytes_of(s->path, s->path_len);
+	st.search_path = pg_search_path(s, s->schema);
 	if (raw.len > LIMIT_STATEMENT_BYTES) {
 		st.reason = REASON_TOO_LONG;
 		st.raw = bytes_of(raw.base, LIMIT_STATEMENT_BYTES);

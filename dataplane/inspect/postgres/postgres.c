@@ -179,17 +179,21 @@ static struct inspect_result feed_client(struct pg_session *s, struct bytes in, 
 	return client_message(s, &f, false, in, io);
 }
 
+/* Many small messages of a result at once, when they may go as they are. */
 static struct inspect_result server_run(struct pg_session *s, struct bytes in, struct inspect_io *io)
 {
 	struct pg_expect *e = pg_reply_first(&s->replies);
+	uint8_t type = in.base[0];
 	struct pg_command *c;
 	size_t run;
 
 	if (!e || e->catalogue || e->command < 0 || s->mute || (e->kind != REPLY_QUERY && e->kind != REPLY_EXECUTE))
 		return (struct inspect_result){ 0 };
 	c = &s->commands.command[e->command];
-	if (class_bits_any(&c->mask) && (!s->plan.valid || s->plan.n != c->n || s->plan.active))
-		run = s->plan.valid && s->plan.n == c->n ? pg_rows_run(s, in, writer_space(io->out[SIDE_CLIENT])) : 0;
+	if ((type == 'd') != s->copy_out.running)
+		return (struct inspect_result){ 0 };
+	if (class_bits_any(&c->mask))
+		run = s->plan.valid && s->plan.n == c->n && !c->outdated ? pg_rows_run(s, c, in, writer_space(io->out[SIDE_CLIENT])) : 0;
 	else
 		run = pg_rows_relayed(in, writer_space(io->out[SIDE_CLIENT]));
 	for (size_t at = 0; at < run;) {
@@ -251,7 +255,7 @@ static struct inspect_result feed_server(struct pg_session *s, struct bytes in, 
 		return (struct inspect_result){ .status = INSPECT_WAIT };
 	if (s->phase < PHASE_TLS_ANSWER)
 		return closing(s, 0, CLOSE_PROTOCOL); /* a server that speaks first is none */
-	if (s->phase == PHASE_READY && in.len && in.base[0] == 'D') {
+	if (s->phase == PHASE_READY && in.len && (in.base[0] == 'D' || in.base[0] == 'd')) {
 		r = server_run(s, in, io);
 		if (r.consumed)
 			return r;
@@ -295,6 +299,7 @@ static void flush_notice(struct pg_session *s, struct inspect_io *io)
 static struct inspect_result feed(void *session, enum side from, struct bytes in, struct inspect_io *io)
 {
 	struct pg_session *s = session;
+	struct pg_io p = { .io = io };
 	struct inspect_result r;
 
 	if (s->phase == PHASE_DONE)
@@ -303,6 +308,10 @@ static struct inspect_result feed(void *session, enum side from, struct bytes in
 		return more(0, 1);
 	if (rest_of_message(s, from, in, io, &r))
 		return r;
+	if (writer_space(io->out[SIDE_CLIENT]) < PG_ROOM)
+		return (struct inspect_result){ .status = INSPECT_FULL, .full = SIDE_CLIENT, .needed = PG_ROOM };
+	if (pg_adopt(s, &p) != STEP_DONE)
+		return closing(s, 0, p.cause);
 	flush_notice(s, io);
 	return from == SIDE_CLIENT ? feed_client(s, in, io) : feed_server(s, in, io);
 }
@@ -318,6 +327,8 @@ static struct inspect_result answer(void *session, const struct inspect_answer *
 		return (struct inspect_result){ .status = INSPECT_OK };
 	if (!room(io, SIDE_SERVER, PG_PARAMETERS_BYTES, &full))
 		return full;
+	if (pg_adopt(s, &p) != STEP_DONE)
+		return closing(s, 0, p.cause);
 	switch (a->kind) {
 	case ANSWER_JUDGED:
 		if (!s->waiting)
@@ -383,7 +394,6 @@ static void open_session(void *session, const struct inspect_env *env, const str
 	s->status = 'I';
 	s->described = -1;
 	s->dates_iso = true;
-	s->policy_generation = env->snapshot->generation;
 }
 
 static unsigned guess(struct bytes first)

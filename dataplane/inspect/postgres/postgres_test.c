@@ -415,6 +415,51 @@ static void a_server_that_cannot_prove_itself(void **state)
 	}
 }
 
+/* Where bare names are looked up after each of these, whatever becomes of the transaction. */
+static void search_path_is_followed(void **state)
+{
+	static const struct { const char *name; struct { const char *text, *tag; char status; } step[7]; const char *schema; } cases[] = {
+		{ "never set", { { "select 1", "SELECT 1", 'I' } }, "" },
+		{ "set", { { "set search_path = made", "SET", 'I' } }, "made" },
+		{ "set with TO, quoted", { { "SET SESSION search_path TO \"made\"", "SET", 'I' } }, "made" },
+		{ "set schema", { { "set schema 'made'", "SET", 'I' } }, "made" },
+		{ "a list", { { "set search_path = made, public", "SET", 'I' } }, "?" },
+		{ "by function", { { "select set_config('search_path', 'made', false)", "SELECT 1", 'I' } }, "?" },
+		{ "reset", { { "set search_path = made", "SET", 'I' }, { "reset all", "RESET", 'I' } }, "?" },
+		{ "two statements", { { "set search_path = a; set search_path = b", "SET", 'I' } }, "?" },
+		{ "that failed", { { "set search_path = made", NULL, 'I' } }, "" },
+		{ "committed", { { "begin", "BEGIN", 'T' }, { "set search_path = made", "SET", 'T' }, { "commit", "COMMIT", 'I' } }, "made" },
+		{ "rolled back", { { "begin", "BEGIN", 'T' }, { "set search_path = made", "SET", 'T' }, { "rollback", "ROLLBACK", 'I' } }, "" },
+		{ "local", { { "begin", "BEGIN", 'T' }, { "set local search_path = made", "SET", 'T' }, { "commit", "COMMIT", 'I' } }, "" },
+		{ "inside", { { "begin", "BEGIN", 'T' }, { "set local search_path = made", "SET", 'T' } }, "made" },
+		{ "local, then not", { { "begin", "BEGIN", 'T' }, { "set local search_path = a", "SET", 'T' }, { "set search_path = b", "SET", 'T' },
+				       { "commit", "COMMIT", 'I' } }, "?" },
+		{ "a savepoint's end", { { "begin", "BEGIN", 'T' }, { "set search_path = made", "SET", 'T' }, { "savepoint s", "SAVEPOINT", 'T' },
+					 { "rollback to s", "ROLLBACK", 'T' }, { "commit", "COMMIT", 'I' } }, "?" },
+		{ "an error in between", { { "begin", "BEGIN", 'T' }, { "set search_path = made", "SET", 'T' }, { "selekt", NULL, 'E' },
+					   { "commit", "ROLLBACK", 'I' } }, "" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		start(0);
+		for (unsigned n = 0; n < 7 && cases[i].step[n].text; n++) {
+			struct writer w = fresh();
+
+			ask(cases[i].step[n].text, 0);
+			if (cases[i].step[n].tag)
+				kit_complete(&w, cases[i].step[n].tag);
+			else
+				kit_error(&w, "42601", "no");
+			kit_ready(&w, cases[i].step[n].status);
+			say(SIDE_SERVER, &w, 0);
+		}
+		ask("select 2", 0);
+		if (strcmp(k.schema, cases[i].schema))
+			fail_msg("%s: %s is not %s", cases[i].name, k.schema, cases[i].schema);
+		kit_end(&k);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +477,7 @@ int main(void)
 		cmocka_unit_test(rows_of_any_length),
 		cmocka_unit_test(masks_do_not_come_back_in_a_copy),
 		cmocka_unit_test(cancel_requests),
+		cmocka_unit_test(search_path_is_followed),
 		cmocka_unit_test(the_session_ends_in_the_protocols_words),
 		cmocka_unit_test(a_server_that_cannot_prove_itself),
 	};

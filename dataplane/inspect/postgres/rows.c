@@ -1,22 +1,31 @@
-/* rows.c: DataRow. Rows in which nothing can be are recognised a run at a time and go as they are. */
+/* rows.c: DataRow, and runs of rows. Rows in which nothing can be are recognised a run at a time and go as they are. */
 #include "dataplane/inspect/postgres/session.h"
 
 #define RUN_BYTES 65536
 
-size_t pg_rows_run(struct pg_session *s, struct bytes in, size_t max)
+/* CopyData that ends where a row ends, of a text whose columns are all looked at by value. */
+static bool copy_plain(const struct pg_session *s, const struct pg_command *c)
+{
+	return c->digest >= 0 && s->commands.digest[c->digest].copy_format != COPY_BINARY && !s->copy_out.first && !s->copy_out.carry_len;
+}
+
+size_t pg_rows_run(struct pg_session *s, const struct pg_command *command, struct bytes in, size_t max)
 {
 	const struct pg_plan *p = &s->plan;
 	size_t run = 0;
 	unsigned rows = 0;
+	bool copy = in.len && in.base[0] == 'd';
 
-	if (s->run_skip || (p->active && (p->whole || p->slow)))
+	if (s->run_skip || (p->active && (p->whole || p->slow)) || (copy && !copy_plain(s, command)))
 		return 0;
 	if (max > RUN_BYTES)
 		max = RUN_BYTES;
-	while (run < in.len && in.base[run] == 'D') {
+	while (run < in.len && in.base[run] == in.base[0]) {
 		struct pg_frame f;
 
 		if (pg_frame_read(bytes_of(in.base + run, in.len - run), &f) != PARSE_OK || f.total > max - run)
+			break;
+		if (copy && (!f.body.len || f.body.base[f.body.len - 1] != '\n'))
 			break;
 		run += f.total;
 		rows++;
@@ -70,7 +79,7 @@ size_t pg_rows_relayed(struct bytes in, size_t max)
 
 	if (max > RUN_BYTES)
 		max = RUN_BYTES;
-	while (run < in.len && in.base[run] == 'D') {
+	while (run < in.len && in.base[run] == in.base[0]) {
 		struct pg_frame f;
 
 		if (pg_frame_read(bytes_of(in.base + run, in.len - run), &f) != PARSE_OK || f.total > max - run)

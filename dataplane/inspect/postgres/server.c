@@ -210,8 +210,7 @@ static enum pg_step on_ready(struct pg_session *s, const struct pg_frame *f, str
 	}
 	relay(s, e, f, io);
 	done(s);
-	pg_state_ready(s, status, s->rolled_back);
-	s->rolled_back = false;
+	pg_state_ready(s, status);
 	if (status == 'I') {
 		s->tagged_transaction = false;
 		portals_end(s, group);
@@ -243,7 +242,7 @@ static enum pg_step on_complete(struct pg_session *s, const struct pg_frame *f, 
 		if (c->alters && s->catalogue)
 			s->catalogue->stale = true;
 	}
-	s->rolled_back |= bytes_equal(tag, bytes_str("ROLLBACK"));
+	pg_state_completed(s, bytes_equal(tag, bytes_str("ROLLBACK")));
 	s->copy_out.running = s->copy_out.active = false;
 	pg_plan_none(s);
 	if (e->kind == REPLY_EXECUTE) {
@@ -275,7 +274,7 @@ static enum pg_step on_row(struct pg_session *s, const struct pg_frame *f, struc
 	if (!s->mute && class_bits_any(&c->mask)) {
 		struct pg_command before = *c;
 		size_t at = to_client(io)->len;
-		bool good = s->plan.valid && s->plan.n == c->n && pg_row(s, c, f->body, to_client(io));
+		bool good = s->plan.valid && s->plan.n == c->n && !c->outdated && pg_row(s, c, f->body, to_client(io));
 
 		if (!to_client(io)->ok && !io->last) {
 			*c = before;
@@ -304,7 +303,7 @@ static enum pg_step on_description(struct pg_session *s, const struct pg_frame *
 		return lost_step(io);
 	relay(s, e, f, io);
 	pg_plan_none(s);
-	if (f->type == 'T' && c && e->kind != REPLY_DESCRIBE_STATEMENT && class_bits_any(&c->mask))
+	if (f->type == 'T' && c && e->kind != REPLY_DESCRIBE_STATEMENT && class_bits_any(&c->mask) && !c->outdated)
 		pg_plan_rows(s, c, f->body);
 	if (e->kind != REPLY_QUERY)
 		done(s);
@@ -347,6 +346,7 @@ static enum pg_step copy_data(struct pg_session *s, struct pg_command *c, const 
 		return STEP_FULL;
 	}
 	if (good && w->ok) {
+		s->run_skip -= s->run_skip > 0;
 		c->octets += f->type == 'd' ? f->body.len : 0;
 		return STEP_DONE;
 	}
@@ -391,7 +391,7 @@ static enum pg_step on_copy(struct pg_session *s, const struct pg_frame *f, stru
 		s->copy_out.first = true;
 		s->copy_out.ended = false;
 		s->copy_out.carry_len = 0;
-		if (s->copy_out.active && !copy_described(s, c, f->body))
+		if (s->copy_out.active && (c->outdated || !copy_described(s, c, f->body)))
 			pg_end_answer(s, c, "the columns of this COPY cannot be told: it cannot be masked", io);
 		else
 			relay(s, e, f, io);
@@ -401,8 +401,8 @@ static enum pg_step on_copy(struct pg_session *s, const struct pg_frame *f, stru
 		return STEP_DONE;
 	if (s->copy_out.active)
 		return copy_data(s, c, f, io);
-	if (f->type == 'd')
-		c->octets += f->body.len;
+	c->octets += f->type == 'd' ? f->body.len : 0;
+	s->run_skip -= s->run_skip > 0;
 	relay(s, e, f, io);
 	return STEP_DONE;
 }

@@ -90,15 +90,13 @@ struct pg_session {
 	enum pg_sasl sasl;
 	bool tls[2];
 	bool asked_gss, asked_tls;
-	bool gone;              /* the client sent Terminate */
 	bool settled;           /* the client has had its first ReadyForQuery */
 	bool tagged_transaction; /* a command of it touched tagged columns, or cannot be told */
-	bool rolled_back;
-	uint8_t protocol_minor;
 	uint8_t status;         /* of the last ReadyForQuery: I, T, E */
 	uint8_t catalogue_tries;
 	uint32_t catalogue_build;
-	uint64_t policy_generation; /* of the plan and the commands' masks */
+	uint64_t policy_generation; /* of the classes' numbers in commands and plan */
+	uint64_t policy_classes;    /* hash of what these classes are */
 
 	/* Startup and login. */
 	uint16_t parameters_len, bare_len, signature_len;
@@ -131,7 +129,9 @@ struct pg_session {
 
 	/* Settings that change meaning (state.c). */
 	uint32_t epoch;         /* counts what may have changed any */
-	bool path_dirty, path_local, failed; /* path is not committed; until the transaction's end; an error came since it began */
+	bool path_dirty, path_local, path_unsure, failed; /* not committed; until the transaction's end; cannot be told; an error came */
+	bool rolled_back;       /* a ROLLBACK came since the last ReadyForQuery */
+	char schema[64];        /* of unqualified names, for the statement at hand */
 	uint16_t path_len, path_saved_len;
 	char path[256], path_saved[256]; /* search_path as last set; empty: the default */
 	uint16_t state_len;
@@ -180,6 +180,9 @@ enum pg_step pg_identity(struct pg_session *s, const struct inspect_answer *a, s
 enum pg_step pg_proof(struct pg_session *s, const struct inspect_answer *a, struct pg_io *io);
 enum pg_step pg_settle_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
 
+/* adopt.c: before anything else is done with a message. */
+enum pg_step pg_adopt(struct pg_session *s, struct pg_io *io);
+
 /* client.c, bind.c: messages in PHASE_READY. */
 enum pg_step pg_client_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
 enum pg_step pg_client_long(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
@@ -227,7 +230,9 @@ void pg_state_build(struct pg_session *s);
 
 void pg_state_sets(struct pg_session *s, const struct pg_effects *e);
 void pg_state_failed(struct pg_session *s);
-void pg_state_ready(struct pg_session *s, uint8_t status, bool rolled_back);
+void pg_state_completed(struct pg_session *s, bool rollback);
+void pg_state_ready(struct pg_session *s, uint8_t status);
+struct bytes pg_search_path(const struct pg_session *s, char into[64]);
 bool pg_parameter_allowed(struct bytes name, struct bytes value);
 
 /* plan.c: how the columns of a result are masked. pg_plan_copy is false when they cannot be told. */
@@ -259,10 +264,10 @@ enum pg_masked pg_array_binary(struct pg_masker *m, int class, struct bytes valu
 enum pg_masked pg_record_binary(struct pg_masker *m, int class, struct bytes value, struct writer *w, unsigned depth);
 enum pg_masked pg_value_at(struct pg_masker *m, const struct pg_column *column, struct bytes value, struct writer *w, unsigned depth);
 
-/* rows.c: the run of whole DataRow messages at the start of `in` that may go as it is; 0: none, or not known. */
-size_t pg_rows_run(struct pg_session *s, struct bytes in, size_t max);
+/* rows.c: the run of whole DataRow or CopyData messages at the start of `in` that may go as it is; 0: none, or not known. */
+size_t pg_rows_run(struct pg_session *s, const struct pg_command *command, struct bytes in, size_t max);
 
-/* The run of whole DataRow messages at the start of `in`, for commands without masks. */
+/* The run of whole DataRow or CopyData messages at the start of `in`, for commands without masks. */
 size_t pg_rows_relayed(struct bytes in, size_t max);
 
 /* One DataRow. `w` is not ok when there was no room. False: the row cannot be masked. */

@@ -49,6 +49,7 @@ bool pg_parameter_allowed(struct bytes name, struct bytes value)
 /* One statement of a text, while its tokens go by. */
 struct walk {
 	unsigned tokens;
+	bool reset;
 	bool prepare, names; /* begins with PREPARE; with any word about names */
 	bool set, quiet; /* begins with SET; with SHOW or RESET */
 	bool routine;    /* DO or CREATE: its text runs later */
@@ -88,6 +89,7 @@ static void first_word(struct walk *w, const struct pg_token *t, struct pg_effec
 	e->names |= w->names || pg_lex_is(t, "discard");
 	e->settings |= w->set || w->changes || pg_lex_is(t, "reset") || pg_lex_is(t, "discard");
 	e->path |= pg_lex_is(t, "discard") || pg_lex_is(t, "do") || pg_lex_is(t, "call");
+	w->reset = pg_lex_is(t, "reset");
 	w->expect = w->set ? 1 : 0;
 }
 
@@ -181,10 +183,12 @@ struct pg_effects pg_effects(struct bytes text)
 		one_name(&w, &t, v, statements, &e);
 		if (w.tokens == 2 && w.prepare && v.len >= 8 && !memcmp(v.base, "__denied", 8))
 			e.denied = true;
+		e.path |= w.reset && (fold_is(v, "search_path") || pg_lex_is(&t, "all"));
 		if (w.set)
 			set_word(&w, &t, v, &e);
 		else
 			w.pinned |= t.kind != PG_TOKEN_OPERATOR && pinned_name(v);
+		e.path |= w.changes && fold_is(v, "search_path"); /* UPDATE pg_settings */
 		if (fold_is(v, "set_config")) {
 			w.changes = e.settings = true;
 			e.path = true;
@@ -214,8 +218,10 @@ void pg_state_sets(struct pg_session *s, const struct pg_effects *e)
 	s->epoch++;
 	if (!e->path)
 		return;
+	/* SET LOCAL and SET in one transaction: what is left of them at its end cannot be told from here. */
+	s->path_unsure |= s->path_dirty && s->path_local != e->local;
 	s->path_dirty = true;
-	s->path_local |= e->local;
+	s->path_local = e->local;
 	path_set(s, e->path_value.len ? e->path_value : bytes_str("?"));
 }
 
@@ -224,21 +230,57 @@ void pg_state_failed(struct pg_session *s)
 	s->failed = true;
 }
 
-void pg_state_ready(struct pg_session *s, uint8_t status, bool rolled_back)
+/* After a savepoint's ROLLBACK it cannot be told which of the settings made in the transaction are left. */
+void pg_state_completed(struct pg_session *s, bool rollback)
+{
+	s->path_unsure |= s->path_dirty && s->rolled_back;
+	s->rolled_back |= rollback;
+}
+
+void pg_state_ready(struct pg_session *s, uint8_t status)
 {
 	s->status = status;
-	if (status != 'I')
+	if (status != 'I') {
+		s->path_unsure |= s->path_dirty && s->rolled_back;
+		s->rolled_back = false;
 		return;
+	}
 	if (s->path_dirty) {
-		if (s->failed || s->path_local || rolled_back) {
+		if (s->path_unsure) {
+			path_set(s, bytes_str("?"));
+		} else if (s->failed || s->path_local || s->rolled_back) {
 			path_set(s, bytes_of(s->path_saved, s->path_saved_len));
 			s->epoch++;
-		} else {
-			memcpy(s->path_saved, s->path, s->path_len);
-			s->path_saved_len = s->path_len;
 		}
+		memcpy(s->path_saved, s->path, s->path_len);
+		s->path_saved_len = s->path_len;
 	}
-	s->path_dirty = s->path_local = s->failed = false;
+	s->path_dirty = s->path_local = s->path_unsure = s->failed = s->rolled_back = false;
+}
+
+/* The one schema of unqualified names: empty when search_path was never set, "?" when it is not one plain name. */
+struct bytes pg_search_path(const struct pg_session *s, char into[64])
+{
+	struct pg_lex l = pg_lex_of(bytes_of(s->path, s->path_len));
+	struct writer w = writer_of(into, 64);
+	unsigned names = 0;
+	struct pg_token t;
+
+	if (!s->path_len)
+		return (struct bytes){ 0 };
+	while (pg_lex_next(&l, &t)) {
+		char name[64];
+		struct writer value = writer_of(name, sizeof(name));
+		bool good = pg_lex_value(&t, &value);
+
+		if (bytes_equal(t.text, bytes_str("=")) || bytes_equal(t.text, bytes_str(",")) || (!names && pg_lex_is(&t, "to")))
+			continue;
+		if (!good || t.kind == PG_TOKEN_OPERATOR || t.kind == PG_TOKEN_MARK || pg_lex_is(&t, "default") || names++)
+			return bytes_str("?");
+		writer_put(&w, writer_done(&value));
+	}
+	/* A list inside one string is one name to the server, and no schema's. */
+	return t.kind == PG_TOKEN_END && w.ok && w.len ? writer_done(&w) : bytes_str("?");
 }
 
 static void decimal(struct writer *w, uint32_t value)

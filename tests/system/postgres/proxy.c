@@ -93,6 +93,9 @@ static enum judged decide(struct connection *c, const struct statement *s, struc
 
 	for (unsigned i = 0; i < policy_counts(image).groups; i++)
 		group_bits_add(&q.groups, i);
+	q.schema_unknown = bytes_equal(s->search_path, bytes_str("?"));
+	if (!q.schema_unknown)
+		q.default_schema = s->search_path;
 	if (s->reason == REASON_NONE)
 		a = sqlparse_classify(s->raw, SQLPARSE_POSTGRES, c->classification, sizeof(c->classification));
 	if (a.known && a.classification.len <= LIMIT_CLASSIFICATION_BYTES + 2 * LIMIT_STATEMENT_BYTES && classification_open(a.classification, &parsed))
