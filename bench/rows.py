@@ -249,13 +249,27 @@ def row_s11(arguments, results):
                     {'haproxy': m['haproxy'], 'direct': m['direct'], 'added over testpmd': m['sluice'] - m['testpmd']}, 'less', DRIVER)
 
 
+def journal_runs(arguments):
+    """One dictionary a run: (what, batch) -> figures."""
+    for _ in range(arguments.runs):
+        with world.Lab('bench') as lab:
+            directory = lab.dir / 'journal'
+            directory.mkdir()
+            done = world.run('taskset', '-c', OTHERS, BUILD.parent / 'control' / 'journal' / 'journal_bench', '--dir', directory, '--seconds', arguments.seconds)
+            yield {(r['what'], r.get('batch')): r for r in json.loads(done.stdout)['results']}
+
+
 def row_s13(arguments, results):
-    with world.Lab('bench') as lab:
-        runs = repeat(arguments, lambda: json.loads(world.run('taskset', '-c', OTHERS, BUILD.parent / 'control' / 'journal' / 'journal_bench', lab.dir / 'journal').stdout))
-    for i, first in enumerate(runs[0]):
-        same = [r[i] for r in runs]
-        results.add('S13', first['what'], [r['value'] for r in same], first['unit'],
-                    ('raw LMDB', statistics.median(r['ceiling'] for r in same)) if first.get('ceiling') else None)
+    runs = list(journal_runs(arguments))
+    take = lambda key, field: [r[key][field] for r in runs]
+    for batch in (1, 64, 1024):
+        results.add('S13', f'durable records, 400 bytes, batch {batch}', take(('journal', batch), 'records_per_s'), 'rec/s',
+                    ('raw LMDB', statistics.median(take(('raw LMDB', batch), 'records_per_s'))))
+    key = ('journal, publishing', 1024)
+    results.add('S13', 'durable records, batch 1024, checkpoints every second', take(key, 'records_per_s'), 'rec/s',
+                ('raw LMDB', statistics.median(take(('raw LMDB', 1024), 'records_per_s'))))
+    results.add('S13', 'p99 of an acknowledgement, batch 1024, publishing', [v / 1000 for v in take(key, 'ack_p99_us')], 'ms', ('goal', 10))
+    results.add('S13', 'records verified', take(('verify', None), 'records_per_s'), 'rec/s', ('goal', 10e6 / 60))
 
 
 ROWS = {'S1': row_s1, 'S3': row_s3, 'S4': row_s4, 'S11': row_s11, 'S13': row_s13}
