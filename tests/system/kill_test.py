@@ -132,8 +132,8 @@ def bench(it, mode, seconds):
     script = it.lab.dir / 'bench.sql'
     script.write_text('\\set id random(1, 200)\n\\set mark random(1, 2000000000)\nSELECT item, :mark FROM orders WHERE id = :id;\n'
                       'UPDATE orders SET cents = :mark WHERE id = :id;\n')
-    argv = ['ip', 'netns', 'exec', it.wire.agent, 'pgbench', '-n', '-h', it.wire.target_address, '-U', 'alice', '-d', 'shop', '-f', str(script),
-            '-M', mode, '-c', '4', '-T', str(seconds)]
+    argv = ['ip', 'netns', 'exec', it.wire.agent, 'pgbench', '-n', '-h', it.wire.target_address, '-U', 'alice', '-f', str(script),
+            '-M', mode, '-c', '4', '-T', str(seconds), 'shop']
     return subprocess.Popen(argv, env=it.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

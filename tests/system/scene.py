@@ -182,7 +182,7 @@ class Scene:
             if entry.name.isdigit():
                 try:
                     stat = (entry / 'stat').read_text().rpartition(')')[2].split()
-                    programs[int(entry.name)] = os.path.basename(os.readlink(entry / 'exe'))
+                    programs[int(entry.name)] = os.path.basename(os.readlink(entry / 'exe')).removesuffix(' (deleted)')
                 except OSError:
                     continue
                 if stat[0] not in 'ZX':

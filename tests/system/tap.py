@@ -21,12 +21,12 @@ class Tap:
         begin = time.monotonic()
         try:
             told = function()
-            print(f'ok {self.count} - {name}' + (f': {told}' if told else '') + f' ({time.monotonic() - begin:.1f} s)', flush=True)
+            print(f'ok {self.count} - {name}' + (f': {" ".join(str(told).split())}' if told else '') + f' ({time.monotonic() - begin:.1f} s)', flush=True)
             return True
         except Exception as error:  # every failure is one line, with where
             self.failed += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
-            print(f'not ok {self.count} - {name}: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})', flush=True)
+            print(f'not ok {self.count} - {name}: {type(error).__name__}: {" ".join(str(error).split())} ({Path(where.filename).name}:{where.lineno})', flush=True)
             return False
 
     def done(self):
