@@ -52,6 +52,13 @@ struct node_login {
 	size_t token_len;
 };
 
+/* A certificate that the operator brings for a service. */
+struct node_certificate {
+	const char *service;
+	uint8_t *chain, *key; /* as order `certificate` carries them; `key` is a secret */
+	size_t chain_len, key_len;
+};
+
 struct node_credential {
 	char login[LIMIT_NAME_BYTES];
 	struct credential *file;
@@ -108,6 +115,7 @@ struct node {
 	struct node_credential credential[NODE_CREDENTIALS];
 	unsigned credentials;
 	struct ca *ca;
+	struct node_certificate *certificate; /* settings->upstream_count of them; those without one are zeroed */
 	int64_t certificates_s;        /* when the leaves were made */
 	/* Statements. */
 	struct sqlparse_client *sqlparse;
@@ -162,6 +170,8 @@ void node_orders_control(struct node *n, unsigned worker, bool journal, const ch
 void node_orders_snapshot(struct node *n, unsigned worker);
 void node_orders_services(struct node *n, unsigned worker); /* certificates and trust */
 void node_certificates_tick(struct node *n);
+bool node_certificates_read(struct node *n, char err[OS_ERROR_BYTES]); /* those that sluice.conf names */
+void node_certificates_close(struct node *n);
 
 /* node_classify.c */
 void node_classify(void *ctx, unsigned worker, const struct event_classify *e);

@@ -1,7 +1,9 @@
 /* node_orders.c: what a worker has to know when it starts, when control starts, and when the policy changes. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
+#include "control/keys/configured.h"
 #include "control/node.h"
 #include "platform/base/secret.h"
 #include "platform/os/log.h"
@@ -29,6 +31,63 @@ void node_orders_snapshot(struct node *n, unsigned worker)
 	m.file = bytes_str(name);
 	/* After the commit: a command must not be judged under a policy whose record could still be lost. */
 	inbox_order(n->inbox, worker, ORDER_snapshot, order_snapshot_encode(&m, room, sizeof(room)), ORDERS_COMMITTED);
+}
+
+/* Reads what the operator brings. With the privileges of the start: the keys are root's. */
+bool node_certificates_read(struct node *n, char err[OS_ERROR_BYTES])
+{
+	const struct settings *s = n->settings;
+
+	n->certificate = calloc(s->upstream_count + 1, sizeof(*n->certificate));
+	for (unsigned i = 0; n->certificate && i < s->upstream_count; i++) {
+		struct node_certificate *c = &n->certificate[i];
+		struct writer chain = { 0 }, key = { 0 };
+
+		if (!s->upstream[i].certificate)
+			continue;
+		c->service = s->upstream[i].service;
+		c->chain = malloc(CONFIGURED_CHAIN_BYTES);
+		c->key = malloc(CONFIGURED_KEY_BYTES);
+		if (c->chain && c->key) {
+			chain = writer_of(c->chain, CONFIGURED_CHAIN_BYTES);
+			key = writer_of(c->key, CONFIGURED_KEY_BYTES);
+			(void)madvise((void *)((uintptr_t)c->key & ~4095ul), 8192, MADV_DONTDUMP);
+		}
+		if (!configured_read(s->upstream[i].certificate, s->upstream[i].key, &chain, &key, err))
+			return false;
+		c->chain_len = chain.len;
+		c->key_len = key.len;
+	}
+	return n->certificate != NULL;
+}
+
+void node_certificates_close(struct node *n)
+{
+	for (unsigned i = 0; n->certificate && i < n->settings->upstream_count; i++) {
+		if (n->certificate[i].key)
+			secret_wipe(n->certificate[i].key, CONFIGURED_KEY_BYTES);
+		free(n->certificate[i].chain);
+		free(n->certificate[i].key);
+	}
+	free(n->certificate);
+}
+
+/* True when the operator brought one for this service, and it was sent. */
+static bool order_configured(struct node *n, unsigned worker, const struct policy_service *service)
+{
+	static uint8_t room[24576];
+
+	for (unsigned i = 0; i < n->settings->upstream_count; i++) {
+		const struct node_certificate *c = &n->certificate[i];
+		struct order_certificate m = { .service = service->name, .chain = bytes_of(c->chain, c->chain_len), .key = bytes_of(c->key, c->key_len) };
+
+		if (!c->service || !bytes_equal(bytes_str(c->service), service->name))
+			continue;
+		inbox_order(n->inbox, worker, ORDER_certificate, order_certificate_encode(&m, room, sizeof(room)), ORDERS_NOW);
+		secret_wipe(room, sizeof(room));
+		return true;
+	}
+	return false;
 }
 
 static void order_certificate(struct node *n, unsigned worker, unsigned number, const struct policy_service *service)
@@ -92,7 +151,8 @@ void node_orders_services(struct node *n, unsigned worker)
 
 		if (service.protocol == POLICY_PROTOCOL_PASS || service.tls == POLICY_TLS_OFF)
 			continue;
-		order_certificate(n, worker, i, &service);
+		if (!order_configured(n, worker, &service))
+			order_certificate(n, worker, i, &service);
 		order_trust(n, worker, &service);
 	}
 	n->certificates_s = (int64_t)(n->now.wall_us / 1000000);

@@ -75,6 +75,10 @@ static void upstream_read(struct reading *r)
 
 		r->s->upstream[i].service = config_string(r->c, entry, "service", CONFIG_REQUIRED, "");
 		r->s->upstream[i].roots = config_string(r->c, entry, "roots", CONFIG_REQUIRED, "");
+		r->s->upstream[i].certificate = config_string(r->c, entry, "certificate", CONFIG_OPTIONAL, NULL);
+		r->s->upstream[i].key = config_string(r->c, entry, "key", CONFIG_OPTIONAL, NULL);
+		if (!r->s->upstream[i].certificate != !r->s->upstream[i].key)
+			config_item_error(r->c, entry, "half-certificate", "certificate and key belong together: give both or neither");
 		r->s->upstream_count = i + 1;
 	}
 }

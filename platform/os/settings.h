@@ -15,7 +15,8 @@
  *	workers = 1;
  *	users : { group = "sluice"; control = "sluice"; dataplane = "sluice-dataplane"; signer = "sluice-signer";
  *	          egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; };          # left out: whoever starts it
- *	upstream = ( { service = "billing-db"; roots = "/etc/sluice/billing-ca.pem"; } );
+ *	upstream = ( { service = "billing-db"; roots = "/etc/sluice/billing-ca.pem";
+ *	               certificate = "/etc/sluice/billing.pem"; key = "/etc/sluice/billing.key"; } );  # both or neither; default: minted
  *	dataplane : { ports = [ "0000:03:00.0", "0000:03:00.1" ];  # PCI addresses, or "net_af_packet0,iface=eth1"
  *	              eal = [ "--no-huge" ]; lcores = "2-3"; idle = "adaptive"; flows = "16k"; memory = "512Mi";
  *	              unnamed_port = "drop"; };
@@ -36,7 +37,8 @@ enum settings_idle { SETTINGS_IDLE_ADAPTIVE, SETTINGS_IDLE_POLL };
 enum settings_unnamed { SETTINGS_UNNAMED_DROP, SETTINGS_UNNAMED_PASS };
 
 struct settings_upstream {
-	const char *service, *roots; /* roots: path of a PEM file */
+	const char *service, *roots;   /* roots: path of a PEM file */
+	const char *certificate, *key; /* towards agents, PEM files; NULL: Sluice's own authority mints one */
 };
 
 struct settings {
