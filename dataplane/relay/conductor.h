@@ -74,6 +74,7 @@ struct relay {
 	uint64_t durable_head, durable_tail; /* positions in the queue, never wrap in practice */
 	uint64_t durable_position;
 	uint64_t flow_serial, now_us, tick_at_us;
+	uint8_t control_boot[16];
 	bool control_known, journal_writes;
 };
 

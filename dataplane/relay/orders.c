@@ -173,6 +173,30 @@ static void take_kill(struct relay *r, const struct order_kill *m)
 	}
 }
 
+/* A new life of control knows nothing of the questions that are no records: they are asked again, or cannot be. */
+static void take_control(struct relay *r, const struct order_control *m)
+{
+	bool reborn = r->control_known && m->boot.len == sizeof r->control_boot && memcmp(r->control_boot, m->boot.base, m->boot.len) != 0;
+
+	r->control_known = true;
+	r->journal_writes = m->journal != 0;
+	if (m->boot.len == sizeof r->control_boot)
+		memcpy(r->control_boot, m->boot.base, m->boot.len);
+	for (uint32_t i = 0; reborn && i < r->config.flows_max; i++) {
+		struct flow *f = &r->flows[i];
+
+		if (f->phase != FLOW_RUNNING)
+			continue;
+		if (f->wait == WAIT_CLASSIFY)
+			f->pending.asked = false;
+		if (f->wait == WAIT_PROOF) {
+			f->kill_asked = true;
+			snprintf(f->kill_say, sizeof f->kill_say, "the control plane was restarted: connect again");
+		}
+		relay_ready(r, f);
+	}
+}
+
 static bool dispatch(struct relay *r, uint16_t type, struct bytes payload)
 {
 	union {
@@ -203,17 +227,12 @@ static bool dispatch(struct relay *r, uint16_t type, struct bytes payload)
 	TAKE(certificate)
 	TAKE(trust)
 	TAKE(kill)
+	TAKE(control)
 #undef TAKE
 	case ORDER_snapshot:
 		if (!order_snapshot_decode(payload, &m.snapshot) || !name_of(m.snapshot.file, r->wanted_file, sizeof r->wanted_file))
 			return false;
 		r->wanted_generation = m.snapshot.generation;
-		return true;
-	case ORDER_control:
-		if (!order_control_decode(payload, &m.control))
-			return false;
-		r->control_known = true;
-		r->journal_writes = m.control.journal != 0;
 		return true;
 	default:
 		return false;

@@ -174,6 +174,23 @@ static void stopped_journal_refuses_at_once(void **state)
 	assert_true(stage_got(stage, 1, "select 1\n"));
 }
 
+/* A question that is no record dies with control; the next life is asked again. */
+static void restarted_control_is_asked_again(void **state)
+{
+	static const uint8_t first[16] = { 1 }, second[16] = { 2 };
+
+	STAGE_ORDER(stage, control, .boot = bytes_of(first, 16), .journal = 1);
+	stage_log_in(stage);
+	stage->answer_classify = false;
+	stage_client_says(stage, "select 1\n");
+	assert_int_equal(stage->classifies, 1);
+	stage->answer_classify = true;
+	STAGE_ORDER(stage, control, .boot = bytes_of(second, 16), .journal = 1);
+	stage_settle(stage);
+	assert_int_equal(stage->classifies, 2);
+	assert_true(stage_got(stage, 1, "select 1\n"));
+}
+
 static void kill_order_ends_in_the_protocols_words(void **state)
 {
 	stage_log_in(stage);
@@ -328,7 +345,7 @@ int main(void)
 		STAGED(pipelined_commands_wait_each_for_its_own), STAGED(refused_command_never_arrives), STAGED(unknown_is_refused),
 		STAGED(held_command_is_released_once), STAGED(denied_command_never_arrives), STAGED(client_that_goes_withdraws),
 		STAGED(wrong_identity_ends), STAGED(lost_control_refuses), STAGED(lost_journal_ends_the_session_unsent),
-		STAGED(stopped_journal_refuses_at_once), STAGED(kill_order_ends_in_the_protocols_words),
+		STAGED(stopped_journal_refuses_at_once), STAGED(restarted_control_is_asked_again), STAGED(kill_order_ends_in_the_protocols_words),
 		STAGED(new_policy_waits_for_new_grants), STAGED(half_close_passes_through), STAGED(reset_passes_through), STAGED(last_words_before_a_reset_arrive),
 		STAGED(midstream_is_answered_with_a_reset), STAGED(bridge_and_drop), STAGED(bad_checksum_is_dropped),
 		STAGED(hostile_orders_have_no_effect),
