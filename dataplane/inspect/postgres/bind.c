@@ -43,7 +43,7 @@ enum pg_step pg_parse(struct pg_session *s, const struct pg_frame *f, struct pg_
 	struct pg_effects effects;
 	struct pg_expect *e;
 	struct statement st;
-	int command, refusal;
+	int slot, command, refusal;
 	enum pg_lookup fits;
 	enum pg_step step;
 
@@ -72,7 +72,10 @@ enum pg_step pg_parse(struct pg_session *s, const struct pg_frame *f, struct pg_
 	}
 	e = sent(s, f, REPLY_PARSE, io);
 	e->command = (int16_t)command;
-	expect_slot(s, e, pg_name_add(&s->names, PG_STATEMENT, name, s->group, text));
+	slot = pg_name_add(&s->names, PG_STATEMENT, name, s->group, text);
+	if (slot >= 0)
+		s->reading[slot % PG_READINGS].serial = 0;
+	expect_slot(s, e, slot);
 	return STEP_DONE;
 }
 
@@ -108,8 +111,7 @@ static void bound(struct pg_session *s, const struct pg_frame *f, struct bytes p
 
 	c->text_slot = (int16_t)statement;
 	c->text_serial = s->names.slot[statement].serial;
-	c->effects = pg_effects(pg_name_text(&s->names, statement));
-	c->effects.path_value = (struct bytes){ 0 };
+	c->effects = *pg_effects_prepared(s, statement);
 	e->command = (int16_t)command;
 	expect_slot(s, e, slot);
 	pg_command_get(&s->commands, command);
@@ -133,7 +135,7 @@ enum pg_step pg_bind(struct pg_session *s, const struct pg_frame *f, struct pg_i
 	found = pg_name_find(&s->names, PG_STATEMENT, name, s->group, &slot);
 	if (found == PG_NAME_WAIT || fits == PG_NAME_WAIT)
 		return STEP_STALL;
-	st = pg_statement(s, COMMAND_EXECUTE, found == PG_NAME_FOUND ? pg_name_text(&s->names, slot) : name);
+	st = found == PG_NAME_FOUND ? pg_statement_prepared(s, slot) : pg_statement(s, COMMAND_EXECUTE, name);
 	st.binary_result = binary;
 	st.params = params.len > LIMIT_PARAMETERS_BYTES ? bytes_of(params.base, LIMIT_PARAMETERS_BYTES) : params;
 	if (found == PG_NAME_UNKNOWN || portal.len > PG_NAME_BYTES)

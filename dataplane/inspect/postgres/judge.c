@@ -12,10 +12,10 @@ static struct hash128 with_path(const struct pg_session *s, struct hash128 h)
 	return hash128(s->env->hash_key, buffer, sizeof(h) + s->path_len);
 }
 
-struct statement pg_statement(struct pg_session *s, enum command_kind kind, struct bytes raw)
+/* `good` and `lex` are what pg_lex_scan says of `raw`. */
+static struct statement statement_of(struct pg_session *s, enum command_kind kind, struct bytes raw, bool good, const struct pg_lex_summary *lex)
 {
 	struct statement st = { .kind = kind, .raw = raw, .database = pg_database(s), .in_transaction = s->status == 'T' || s->status == 'E' };
-	struct pg_lex_summary lex;
 
 	pg_state_build(s);
 	st.state = bytes_of(s->state, s->state_len);
@@ -25,14 +25,49 @@ struct statement pg_statement(struct pg_session *s, enum command_kind kind, stru
 		st.raw = bytes_of(raw.base, LIMIT_STATEMENT_BYTES);
 		return st;
 	}
-	if (!pg_lex_scan(raw, s->env->hash_key, &lex)) {
-		st.reason = lex.over_bytes ? REASON_TOO_LONG : REASON_UNKNOWN;
-		st.exact = st.generic = with_path(s, lex.exact);
+	st.exact = with_path(s, lex->exact);
+	if (!good) {
+		st.reason = lex->over_bytes ? REASON_TOO_LONG : REASON_UNKNOWN;
+		st.generic = st.exact;
 		return st;
 	}
-	st.exact = with_path(s, lex.exact);
-	st.generic = lex.literals ? with_path(s, lex.generic) : st.exact;
+	st.generic = lex->literals ? with_path(s, lex->generic) : st.exact;
 	return st;
+}
+
+struct statement pg_statement(struct pg_session *s, enum command_kind kind, struct bytes raw)
+{
+	struct pg_lex_summary lex = { 0 };
+	bool good = raw.len <= LIMIT_STATEMENT_BYTES && pg_lex_scan(raw, s->env->hash_key, &lex);
+
+	return statement_of(s, kind, raw, good, &lex);
+}
+
+static const struct pg_reading *reading(struct pg_session *s, int slot)
+{
+	struct pg_reading *r = &s->reading[slot % PG_READINGS];
+	struct bytes text = pg_name_text(&s->names, slot);
+
+	if (r->serial == s->names.slot[slot].serial && r->slot == slot)
+		return r;
+	r->slot = slot;
+	r->serial = s->names.slot[slot].serial;
+	r->good = pg_lex_scan(text, s->env->hash_key, &r->lex);
+	r->effects = pg_effects(text);
+	r->effects.path_value = (struct bytes){ 0 };
+	return r;
+}
+
+struct statement pg_statement_prepared(struct pg_session *s, int slot)
+{
+	const struct pg_reading *r = reading(s, slot);
+
+	return statement_of(s, COMMAND_EXECUTE, pg_name_text(&s->names, slot), r->good, &r->lex);
+}
+
+const struct pg_effects *pg_effects_prepared(struct pg_session *s, int slot)
+{
+	return &reading(s, slot)->effects;
 }
 
 static bool room(const struct pg_session *s)

@@ -109,6 +109,8 @@ static enum judged judge(void *host, const struct statement *s, struct judgement
 		fail("judged while a judgement is awaited");
 	if (k->n == KIT_COMMANDS)
 		k->n = 0, memset(k->answered, 0, sizeof(k->answered));
+	k->exact = s->exact;
+	k->generic = s->generic;
 	snprintf(k->schema, sizeof(k->schema), "%.*s", (int)s->search_path.len, (const char *)s->search_path.base);
 	*out = (struct judgement){ .n = k->n, .say = bytes_str("kit says no"), .rule = bytes_str("kit-rule") };
 	class_bits_add(&out->mask, 0);

@@ -26,6 +26,7 @@ struct kit {
 	uint8_t answered[KIT_COMMANDS]; /* by n: 1 judged, 2 answered */
 	struct inspect_response last;
 	char last_status[8];
+	struct hash128 exact, generic; /* of the last statement */
 	char schema[64]; /* of the last statement: where its bare names are */
 	unsigned masked[2]; /* cells, by class, of all responses */
 	struct judgement held;

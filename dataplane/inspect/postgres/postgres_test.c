@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #include "dataplane/inspect/postgres/postgres_kit.h"
 
@@ -290,6 +291,42 @@ static void rows_get_their_description_by_an_injected_describe(void **state)
 	}
 }
 
+/* Twenty unnamed statements after another, each bound twice: every Bind is judged under the keys of its own text, though texts are
+ * read once only. */
+static void bound_again_is_the_text_it_was(void **state)
+{
+	struct hash128 exact, generic;
+	char text[64];
+
+	FOR_EACH_SEGMENT {
+		struct writer w = fresh();
+
+		start(segment);
+		for (int i = 0; i < 20; i++) {
+			snprintf(text, sizeof(text), "select c%d, %d from orders", i / 2, i);
+			kit_parse(&w, "", text);
+			say(SIDE_CLIENT, &w, segment);
+			exact = k.exact;
+			generic = k.generic;
+			for (int n = 0; n < 2; n++) {
+				k.exact = k.generic = (struct hash128){ 0 };
+				kit_bind(&w, "", "");
+				say(SIDE_CLIENT, &w, segment);
+				assert_memory_equal(&k.exact, &exact, sizeof(exact));
+				assert_memory_equal(&k.generic, &generic, sizeof(generic));
+			}
+			kit_message(&w, 'S', NULL, 0);
+			say(SIDE_CLIENT, &w, segment);
+			kit_message(&w, '1', NULL, 0);
+			kit_message(&w, '2', NULL, 0);
+			kit_message(&w, '2', NULL, 0);
+			kit_ready(&w, 'I');
+			say(SIDE_SERVER, &w, segment);
+		}
+		kit_end(&k);
+	}
+}
+
 static void copy_rows_need_not_be_aligned(void **state)
 {
 	static const char data[] = "1\tAda\tada@example.com\n2\tBob \\\"B\\\" \tbob@example.com\n3\t\\N\t\\N\n";
@@ -473,6 +510,7 @@ int main(void)
 		cmocka_unit_test(lengths_that_cannot_be),
 		cmocka_unit_test(a_row_without_its_description_is_not_passed),
 		cmocka_unit_test(rows_get_their_description_by_an_injected_describe),
+		cmocka_unit_test(bound_again_is_the_text_it_was),
 		cmocka_unit_test(copy_rows_need_not_be_aligned),
 		cmocka_unit_test(rows_of_any_length),
 		cmocka_unit_test(masks_do_not_come_back_in_a_copy),

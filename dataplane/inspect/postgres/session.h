@@ -10,7 +10,9 @@
 #include "dataplane/inspect/inspector.h"
 #include "dataplane/inspect/postgres/catalogue.h"
 #include "dataplane/inspect/postgres/commands.h"
+#include "dataplane/inspect/postgres/effects.h"
 #include "dataplane/inspect/postgres/frame.h"
+#include "dataplane/inspect/postgres/lex.h"
 #include "dataplane/inspect/postgres/names.h"
 #include "dataplane/inspect/postgres/replies.h"
 #include "dataplane/inspect/postgres/types.h"
@@ -81,6 +83,17 @@ struct pg_copy_out {
 	uint8_t carry[PG_CARRY_BYTES];
 };
 
+#define PG_READINGS 8
+
+/* What the lexer says of a prepared statement, so that a text that is bound again and again is read once. */
+struct pg_reading {
+	int slot;
+	uint32_t serial; /* of the name in it; 0: empty, as after every Parse that takes such a slot */
+	bool good;
+	struct pg_lex_summary lex;
+	struct pg_effects effects; /* without path_value, a view that does not last */
+};
+
 struct pg_session {
 	const struct inspect_env *env;
 	const struct inspect_host *host;
@@ -144,6 +157,7 @@ struct pg_session {
 	struct pg_replies replies;
 	struct pg_commands commands;
 	struct pg_names names;
+	struct pg_reading reading[PG_READINGS];
 	struct pg_refusal refusal[PG_REFUSALS];
 	struct pg_plan plan;
 };
@@ -198,6 +212,9 @@ enum pg_step pg_judge(struct pg_session *s, const struct statement *st, bool nev
 void pg_verdict(struct pg_session *s, bool allowed, const struct judgement *j, int *command, int *refusal);
 void pg_verdict_drop(struct pg_session *s);
 struct statement pg_statement(struct pg_session *s, enum command_kind kind, struct bytes raw);
+/* The same of the prepared statement in `slot`, and what it does to the session. Read once, as long as it stays in use. */
+struct statement pg_statement_prepared(struct pg_session *s, int slot);
+const struct pg_effects *pg_effects_prepared(struct pg_session *s, int slot);
 
 /* What an allowed command does to the session when it is sent: once. */
 void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects *e);
