@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "platform/base/random.h"
+#include "platform/contract/policy_write.h"
 
 static void allowed_command_and_its_answer(void **state)
 {
@@ -234,6 +235,33 @@ static void new_policy_waits_for_new_grants(void **state)
 	free(next);
 }
 
+/* The policy names nothing any more: what the open session still gets is not bridged past it, in the middle of a stream; it is told. */
+static void a_session_that_outlives_its_service_is_ended(void **state)
+{
+	const struct policy_spec spec = { .name = "empty", .generation = 2,
+					  .defaults = { .unmatched = POLICY_BLOCK, .unknown = POLICY_BLOCK, .approval = POLICY_NONE } };
+	struct stage *s = stage;
+	size_t len = policy_image_write(&spec, NULL, 0).len;
+	void *image = aligned_alloc(64, (len + 63) & ~(size_t)63);
+	struct relay_snapshot next = s->snapshot;
+	char err[256];
+
+	stage_log_in(s);
+	next.inspect.image = policy_image_open(image, policy_image_write(&spec, image, len).len, err, sizeof err);
+	next.inspect.generation = spec.generation;
+	assert_non_null(next.inspect.image);
+	(void)relay_swap_snapshot(s->relay, &next);
+	stage_client_says(s, "select 1\n");
+	assert_true(stage_got(s, 0, "no longer names this service"));
+	assert_int_equal(s->end[1].got_bytes, 0);
+	assert_int_equal(s->commands, 0);
+	assert_int_equal(s->closes, 1);
+	assert_int_equal(s->bridged, 0);
+	relay_destroy(s->relay);
+	s->relay = NULL;
+	free(image);
+}
+
 static void half_close_passes_through(void **state)
 {
 	stage_log_in(stage);
@@ -346,7 +374,7 @@ int main(void)
 		STAGED(held_command_is_released_once), STAGED(denied_command_never_arrives), STAGED(client_that_goes_withdraws),
 		STAGED(wrong_identity_ends), STAGED(lost_control_refuses), STAGED(lost_journal_ends_the_session_unsent),
 		STAGED(stopped_journal_refuses_at_once), STAGED(restarted_control_is_asked_again), STAGED(kill_order_ends_in_the_protocols_words),
-		STAGED(new_policy_waits_for_new_grants), STAGED(half_close_passes_through), STAGED(reset_passes_through), STAGED(last_words_before_a_reset_arrive),
+		STAGED(new_policy_waits_for_new_grants), STAGED(a_session_that_outlives_its_service_is_ended), STAGED(half_close_passes_through), STAGED(reset_passes_through), STAGED(last_words_before_a_reset_arrive),
 		STAGED(midstream_is_answered_with_a_reset), STAGED(bridge_and_drop), STAGED(bad_checksum_is_dropped),
 		STAGED(hostile_orders_have_no_effect),
 	};
