@@ -325,13 +325,17 @@ static double measure(bool extended, const char *filler)
 static double cycles_per_us(void)
 {
 	struct timespec a, b;
-	uint64_t begin = __rdtsc();
+	uint64_t begin, end;
+	double us;
 
 	clock_gettime(CLOCK_MONOTONIC, &a);
-	do
+	begin = __rdtsc();
+	do {
 		clock_gettime(CLOCK_MONOTONIC, &b);
-	while (b.tv_nsec - a.tv_nsec + (b.tv_sec - a.tv_sec) * 1000000000 < 50000000);
-	return (double)(__rdtsc() - begin) / 50000.0;
+		end = __rdtsc();
+		us = (double)(b.tv_sec - a.tv_sec) * 1e6 + (double)(b.tv_nsec - a.tv_nsec) / 1e3;
+	} while (us < 100000);
+	return (double)(end - begin) / us;
 }
 
 int postgres_load(const char *path)
