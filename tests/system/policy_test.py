@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The policy is replaced under open sessions; a broken one changes nothing; `check` and `explain` say what the wire does."""
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -161,6 +163,22 @@ def removed_service(it, good):
     return 'out: not reachable; in again: reachable'
 
 
+def restarted(it, good):
+    """Control dies after many reloads: a session that is open meanwhile, and later reloads, are judged as before."""
+    session = it.session()
+    need(session.say('SELECT 50;').strip() == '50', 'no session')
+    for pid in it.pids('sluice-control'):
+        os.kill(pid, signal.SIGKILL)
+    world.wait_for('control', lambda: len(it.pids('sluice-control')) == 2, 60)
+    it.healthy()
+    need(session.say('SELECT 51;').strip() == '51', 'the session did not live on')
+    reload_good(it, good.replace('verbs = [ "select",', 'verbs = [ "lock",').replace('version = 1', 'version = 5000'))
+    need('42501' in session.say('SELECT 52;'), 'the reload after the restart does not hold')
+    reload_good(it, good.replace('version = 1', 'version = 5001'))
+    need(session.say('SELECT 53;').strip() == '53', 'the second reload after the restart does not hold')
+    session.close()
+
+
 def explains(it, good):
     """explain and the wire agree on each statement."""
     it.sluice.policy.write_text(good)
@@ -193,6 +211,7 @@ def run(it, result):
     result.check('explain agrees with the wire', lambda: (reload_good(it, good.replace('version = 1', 'version = 6')), explains(it, good))[1])
     result.check('a service is removed and comes back', lambda: removed_service(it, good))
     result.check('reloads drop no flow', lambda: under_load(it, good))
+    result.check('reloads after control was killed', lambda: restarted(it, good))
     result.check('the journal is good', lambda: it.sluice.cli('journal', 'verify').stdout.strip().splitlines()[-1])
 
 
