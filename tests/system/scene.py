@@ -1,6 +1,6 @@
 """The world of the system tests: two namespaces, PostgreSQL, the OpenID provider and Sluice, with tools for the agent's side.
 
-One `Scene` per test file, under a prefix of its own, so that files can run side by side. `Scene.pids` finds the processes of
+One `Scene` per test file, under a prefix of its own, so that runs can go on side by side. `Scene.pids` finds the processes of
 this Sluice only: by descent from the `sluice run` that was started here.
 """
 import ctypes
@@ -284,7 +284,8 @@ def main(prefix, run, **options):
     result = tap.Tap()
     # SIGTERM as an exception, so that the lab is removed.
     signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))
-    with world.Lab(prefix) as lab:
+    # A number of this run's own: the same file may run twice on one machine.
+    with world.Lab(f'{prefix[:4]}{os.getpid() % 100000}') as lab:
         scene = []
 
         def world_up():
