@@ -339,7 +339,7 @@ def main():
     parser.add_argument('--keep', action='store_true', help='leave it running')
     parser.add_argument('--verbose', action='store_true', help="print Sluice's log when a step fails")
     parser.add_argument('--driver', default='net_af_packet', help='DPDK driver of the wire ports')
-    parser.add_argument('--rows', type=int, default=1800000, help='rows of the table that is streamed')
+    parser.add_argument('--rows', type=int, default=1850000, help='rows of the table that is streamed')
     parser.add_argument('--step', action='append', help='only this step')
     arguments = parser.parse_args()
     arguments.build = os.path.abspath(arguments.build)
