@@ -132,7 +132,7 @@ bool validate_npm_token(struct bytes v)
 	return v.len == 40 && memcmp(v.base, "npm_", 4) == 0 && has_crc_tail(part(v, 4, 36));
 }
 
-/* Entropy as a post-filter: a random token has many different characters; a placeholder (XXXX, EXAMPLE runs) has few. */
+/* Entropy as a post-filter: a random token has many different characters; a stand-in (one letter repeated, EXAMPLE) has few. */
 bool validate_mixed_token(struct bytes v)
 {
 	uint64_t seen[4] = { 0 };
