@@ -21,6 +21,7 @@
 
 #define PACKET_VLAN_MAX 2
 #define PACKET_HEADER_BYTES_MAX (14 + 4 * PACKET_VLAN_MAX + 40) /* what a template holds */
+#define PACKET_TAGS_MAX 16 /* VLAN tags that are walked; more is an error */
 #define PACKET_EXTENSIONS_MAX 8 /* IPv6 extension headers that are walked */
 
 enum packet_protocol {
@@ -42,6 +43,7 @@ struct packet {
 	uint16_t ether_type;     /* the innermost */
 	uint16_t vlan_tci[PACKET_VLAN_MAX]; /* outermost first */
 	uint8_t vlan_count;
+	bool vlan_deep;          /* there are more tags than vlan_tci holds; such a packet is no segment */
 	uint8_t ip_version;      /* 4, 6, or 0: not IP, nothing below is set */
 	uint8_t protocol;        /* enum packet_protocol or any other number */
 	uint8_t ttl;
@@ -62,8 +64,8 @@ enum packet_checksum {
 };
 
 /* Reads the headers of `frame` up to the ports. Anything that is not IP is ERROR_none with ip_version 0. On an error
- * the fields read before it are valid (a bridge may still pass the frame on), ip_version is 0 when the IP header is the
- * malformed part. The IPv4 header checksum is not verified here (packet_segment does). */
+ * ip_version is 0 and the fields read before it are valid: after ERROR_bad_ip_header the addresses among them, so that a
+ * bridge can tell whom it concerns; what a stricter parser rejects, a host may still take. The IPv4 header checksum is not verified here (packet_segment does). */
 enum error packet_parse(struct bytes frame, struct packet *out);
 
 /* Reads the TCP header, options and payload of a packet that packet_parse took as unfragmented TCP, and verifies both

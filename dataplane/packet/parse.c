@@ -158,6 +158,23 @@ static enum error parse_ip6(struct reader *r, struct packet *p)
 	return parse_extensions(r, p);
 }
 
+/* A host takes priority tags (VLAN 0) off in any number (IEEE 802.1Q 6.7.1), so no depth may hide an IP header. */
+static enum error parse_tags(struct reader *r, struct packet *p)
+{
+	for (unsigned depth = 0; p->ether_type == ETHER_VLAN || p->ether_type == ETHER_QINQ; depth++) {
+		uint16_t tci = reader_be16(r);
+
+		if (depth == PACKET_TAGS_MAX)
+			return ERROR_vlan_deep;
+		if (p->vlan_count < PACKET_VLAN_MAX)
+			p->vlan_tci[p->vlan_count++] = tci;
+		else
+			p->vlan_deep = true;
+		p->ether_type = reader_be16(r);
+	}
+	return r->ok ? ERROR_none : ERROR_short_frame;
+}
+
 enum error packet_parse(struct bytes frame, struct packet *out)
 {
 	struct reader r = reader_of_bytes(frame);
@@ -166,12 +183,9 @@ enum error packet_parse(struct bytes frame, struct packet *out)
 	*out = (struct packet){ .frame = frame };
 	reader_skip(&r, 12);
 	out->ether_type = reader_be16(&r);
-	while ((out->ether_type == ETHER_VLAN || out->ether_type == ETHER_QINQ) && out->vlan_count < PACKET_VLAN_MAX) {
-		out->vlan_tci[out->vlan_count++] = reader_be16(&r);
-		out->ether_type = reader_be16(&r);
-	}
-	if (!r.ok)
-		return ERROR_short_frame;
+	e = parse_tags(&r, out);
+	if (e != ERROR_none)
+		return e;
 	out->l3_offset = offset_of(out, &r);
 	if (out->ether_type == ETHER_IP4)
 		e = parse_ip4(&r, out);

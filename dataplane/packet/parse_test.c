@@ -30,6 +30,7 @@ static size_t hex(const char *text, uint8_t *out)
 }
 
 #define MACS "0200000000bb 0200000000aa "
+#define TAGS8 "8100 0000 8100 0000 8100 0000 8100 0000 8100 0000 8100 0000 8100 0000 8100 0000 "
 #define IP4(total, frag, proto) "45 00 " total " 0001 " frag " 40 " proto " 0000 0a000001 0a000002 "
 #define IP6(payload, next) "60000000 " payload " " next " 40 20010db8000000000000000000000001 20010db8000000000000000000000002 "
 #define PORTS "1234 1538 "
@@ -49,7 +50,10 @@ static const struct row {
 	{ "IPv4 TCP with padding", MACS "0800 " IP4("0028", "4000", "06") TCP20 "000000000000", ERROR_none, 4, 6, 0, 0, 0, 1 },
 	{ "802.1Q", MACS "8100 0064 0800 " IP4("0028", "4000", "06") TCP20, ERROR_none, 4, 6, 1, 0, 0, 1 },
 	{ "QinQ", MACS "88a8 0064 8100 0065 0800 " IP4("0028", "4000", "06") TCP20, ERROR_none, 4, 6, 2, 0, 0, 1 },
-	{ "three tags are not looked into", MACS "8100 0001 8100 0002 8100 0003 0800", ERROR_none, 0, 0, 2, 0, 0, 0 },
+	{ "three tags hide nothing", MACS "8100 0000 8100 0000 8100 0000 0800 " IP4("0028", "4000", "06") TCP20, ERROR_none, 4, 6, 2, 0, 0, 1 },
+	{ "cut in the third tag", MACS "8100 0001 8100 0002 8100 00", ERROR_short_frame, 0, 0, 2, 0, 0, 0 },
+	{ "sixteen tags", MACS TAGS8 TAGS8 "0806 0001 0800", ERROR_none, 0, 0, 2, 0, 0, 0 },
+	{ "seventeen tags", MACS TAGS8 TAGS8 "8100 0000 0800 " IP4("0028", "4000", "06") TCP20, ERROR_vlan_deep, 0, 0, 2, 0, 0, 0 },
 	{ "total longer than the frame", MACS "0800 " IP4("0029", "4000", "06") TCP20, ERROR_short_frame, 0, 6, 0, 0, 0, 0 },
 	{ "total shorter than the header", MACS "0800 " IP4("0013", "4000", "06") TCP20, ERROR_bad_ip_header, 0, 6, 0, 0, 0, 0 },
 	{ "header of four words", MACS "0800 44" "00 0028 0001 4000 40 06 0000 0a000001 0a000002" TCP20, ERROR_bad_ip_header, 0, 6, 0, 0, 0, 0 },

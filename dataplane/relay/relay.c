@@ -294,7 +294,7 @@ static enum relay_route classify(struct relay *r, unsigned port, const struct pa
 
 	if (!guard_maybe(&r->guard, &p->destination) && !guard_maybe(&r->guard, &p->source))
 		return RELAY_BRIDGE;
-	if (p->protocol == PACKET_TCP && !p->fragment && !p->extensions) {
+	if (p->protocol == PACKET_TCP && !p->fragment && !p->extensions && !p->vlan_deep) {
 		struct flow *f = flow_of(r, p);
 		enum relay_route route = f ? known(r, port, p, checksum, f) : RELAY_BRIDGE;
 
@@ -305,10 +305,13 @@ static enum relay_route classify(struct relay *r, unsigned port, const struct pa
 	from = policy_target_guarded(image, p->ip_version, p->source.byte);
 	if (!to && !from)
 		return RELAY_BRIDGE;
+	if (p->vlan_deep)
+		return drop(r, ERROR_vlan_deep);
 	if (p->protocol == PACKET_ICMP || p->protocol == PACKET_ICMP6)
 		return p->fragment ? drop(r, ERROR_fragment_guarded) : RELAY_BRIDGE;
+	/* What comes from a guarded target may be an answer that nobody read, unless it is surely neither TCP nor hides it. */
 	if (p->fragment || p->extensions)
-		return to ? drop(r, ERROR_fragment_guarded) : RELAY_BRIDGE;
+		return to || p->protocol != PACKET_UDP ? drop(r, ERROR_fragment_guarded) : RELAY_BRIDGE;
 	if (p->protocol != PACKET_TCP && p->protocol != PACKET_UDP)
 		return to ? drop(r, ERROR_tunnel_guarded) : RELAY_BRIDGE;
 	service = to ? service_at(r, p, false) : -1;
@@ -324,15 +327,28 @@ static enum relay_route classify(struct relay *r, unsigned port, const struct pa
 	return drop(r, ERROR_unnamed_port_guarded);
 }
 
+/* What could not be read, but a host behind us may read it more generously. Nobody is guarded by an address that was cut off. */
+static enum relay_route malformed(struct relay *r, const struct packet *p, enum error bad)
+{
+	bool guarded = !r->snapshot || guard_maybe(&r->guard, &p->destination) || guard_maybe(&r->guard, &p->source);
+
+	if (bad == ERROR_vlan_deep || (bad == ERROR_bad_ip_header && guarded))
+		return drop(r, bad);
+	return RELAY_BRIDGE;
+}
+
 enum relay_route relay_frame(struct relay *r, unsigned port, struct bytes frame, enum packet_checksum checksum, uint64_t now_us)
 {
 	enum relay_route route = RELAY_BRIDGE;
 	struct packet p;
+	enum error bad = packet_parse(frame, &p);
 
 	r->now_us = now_us;
 	r->counters.frames++;
 	/* Without a policy nothing is known to be guarded, and nothing may pass that could be: only what is not IP. */
-	if (packet_parse(frame, &p) == ERROR_none && p.ip_version != 0)
+	if (bad != ERROR_none)
+		route = malformed(r, &p, bad);
+	else if (p.ip_version != 0)
 		route = r->snapshot ? classify(r, port, &p, checksum) : drop(r, ERROR_unnamed_port_guarded);
 	r->counters.bridged += route == RELAY_BRIDGE;
 	r->counters.taken += route == RELAY_TAKEN;

@@ -339,6 +339,39 @@ static void bridge_and_drop(void **state)
 	}
 }
 
+/* What our parser does not follow, a host may: nothing of it goes to a guarded target, or comes from one as an answer. */
+static void nothing_hides_from_the_parser(void **state)
+{
+	enum { IP = 14, SOURCE = IP + 12, TARGET = IP + 16 };
+	uint8_t frame[256], swapped[4];
+	struct bytes head = bytes_of(stage_frame_head, sizeof stage_frame_head);
+
+	for (unsigned tags = 1; tags <= 20; tags++) { /* priority tags, which a host takes off in any number */
+		size_t len = 12;
+
+		memcpy(frame, head.base, 12);
+		for (unsigned i = 0; i < tags; i++, len += 4)
+			memcpy(frame + len, "\x81\0\0\0", 4);
+		memcpy(frame + len, head.base + 12, head.len - 12);
+		len += head.len - 12;
+		frame[len - head.len + 37] = 81; /* a port that no service names */
+		assert_int_equal(relay_frame(stage->relay, 0, bytes_of(frame, len), PACKET_CHECKSUM_PARTIAL, stage->now_us), RELAY_DROPPED);
+	}
+	memcpy(frame, head.base, head.len);
+	frame[IP] = 0x44; /* a header shorter than any */
+	assert_int_equal(relay_frame(stage->relay, 0, bytes_of(frame, head.len), PACKET_CHECKSUM_PARTIAL, stage->now_us), RELAY_DROPPED);
+	frame[TARGET + 3] = 99; /* to somebody else: not ours to judge */
+	assert_int_equal(relay_frame(stage->relay, 0, bytes_of(frame, head.len), PACKET_CHECKSUM_PARTIAL, stage->now_us), RELAY_BRIDGE);
+	memcpy(frame, head.base, head.len); /* an answer in fragments */
+	memcpy(swapped, frame + SOURCE, 4);
+	memcpy(frame + SOURCE, frame + TARGET, 4);
+	memcpy(frame + TARGET, swapped, 4);
+	frame[IP + 6] = 0x20;
+	assert_int_equal(relay_frame(stage->relay, 1, bytes_of(frame, head.len), PACKET_CHECKSUM_PARTIAL, stage->now_us), RELAY_DROPPED);
+	frame[IP + 9] = PACKET_UDP; /* of another conversation of that host */
+	assert_int_equal(relay_frame(stage->relay, 1, bytes_of(frame, head.len), PACKET_CHECKSUM_PARTIAL, stage->now_us), RELAY_BRIDGE);
+}
+
 static void bad_checksum_is_dropped(void **state)
 {
 	assert_int_equal(relay_frame(stage->relay, 0, bytes_of(stage_frame_head, sizeof stage_frame_head), PACKET_CHECKSUM_UNKNOWN, stage->now_us), RELAY_DROPPED);
@@ -375,7 +408,7 @@ int main(void)
 		STAGED(wrong_identity_ends), STAGED(lost_control_refuses), STAGED(lost_journal_ends_the_session_unsent),
 		STAGED(stopped_journal_refuses_at_once), STAGED(restarted_control_is_asked_again), STAGED(kill_order_ends_in_the_protocols_words),
 		STAGED(new_policy_waits_for_new_grants), STAGED(a_session_that_outlives_its_service_is_ended), STAGED(half_close_passes_through), STAGED(reset_passes_through), STAGED(last_words_before_a_reset_arrive),
-		STAGED(midstream_is_answered_with_a_reset), STAGED(bridge_and_drop), STAGED(bad_checksum_is_dropped),
+		STAGED(midstream_is_answered_with_a_reset), STAGED(bridge_and_drop), STAGED(nothing_hides_from_the_parser), STAGED(bad_checksum_is_dropped),
 		STAGED(hostile_orders_have_no_effect),
 	};
 
