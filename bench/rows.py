@@ -285,6 +285,7 @@ def main():
     arguments = parser.parse_args()
     arguments.seconds = int(arguments.seconds)
     BUILD = Path(arguments.build).resolve() / 'stage'
+    world.end_on_signals()
     unknown = [r for r in arguments.rows if r not in ROWS]
     if unknown:
         parser.error(f'no such row: {unknown[0]}: one of {" ".join(ROWS)}')

@@ -343,6 +343,7 @@ def main():
     parser.add_argument('--step', action='append', help='only this step')
     arguments = parser.parse_args()
     arguments.build = os.path.abspath(arguments.build)
+    world.end_on_signals()
     with world.Lab('sluice') as lab:
         demo = Demo(arguments, lab)
         try:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,19 @@ def wait_for(what, condition, seconds=20.0, step=0.05):
             return value
         time.sleep(step)
     raise LabError(f'{what}: not within {seconds:.0f} s')
+
+
+def free_port():
+    """A TCP port on loopback that nobody listens at."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def end_on_signals():
+    """SIGTERM and SIGHUP as an exception, so that the lab is removed on them too."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda got, unused: sys.exit(128 + got))
 
 
 def tail(path, lines=15):
@@ -215,11 +229,10 @@ class Database:
 
 
 class Provider:
-    """The OpenID provider, on loopback."""
+    """The OpenID provider, on a free port of loopback."""
 
-    PORT = 9443
-
-    def __init__(self, lab, clients, audiences, port=PORT):
+    def __init__(self, lab, clients, audiences):
+        port = free_port()
         self.dir = lab.dir / 'idp'
         self.authority = Authority(self.dir, 'identity CA')
         cert, key = self.authority.issue('localhost', 'DNS:localhost,IP:127.0.0.1')

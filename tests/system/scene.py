@@ -7,7 +7,6 @@ import ctypes
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -32,12 +31,6 @@ VLAN_SERVICES = f'''  {{ name = "tagged-bulk"; protocol = "opaque"; listen = [ "
 '''
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
 def clients():
     def one(name, person, groups, ttl=3600, **more):
         return {'id': name, 'secret': os.urandom(16).hex(), 'ttl': ttl, 'claims': {'employee_id': person, 'groups': groups, **more}}
@@ -55,7 +48,7 @@ class Scene:
         self.db = world.Database(lab, self.wire, rows, PASSWORD, settings=settings,
                                  listen=f'{self.wire.target_address}, {VLAN_SUBNET}.10' if vlan else None)
         world.install_provider()
-        self.idp = world.Provider(lab, clients(), [AUDIENCE], port=free_port())
+        self.idp = world.Provider(lab, clients(), [AUDIENCE])
         text = world.policy_text(self.wire, self.idp, expires)
         text = text.replace('services = (\n', 'services = (\n' + services.replace('@TARGET@', self.wire.target_address))
         text = text.replace('\nrules = (\n', '\nrules = (\n' + rules)
@@ -282,8 +275,7 @@ def in_namespace(name, function):
 def main(prefix, run, **options):
     """Builds the scene, runs the file's checks on it, prints the log's end when one failed."""
     result = tap.Tap()
-    # SIGTERM as an exception, so that the lab is removed.
-    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))
+    world.end_on_signals()
     # A number of this run's own: the same file may run twice on one machine.
     with world.Lab(f'{prefix[:4]}{os.getpid() % 100000}') as lab:
         scene = []
