@@ -250,6 +250,34 @@ struct class_bits policy_column_classes(const struct policy_image *p, struct byt
 	return out;
 }
 
+uint64_t policy_columns_hash(const struct policy_image *p)
+{
+	const struct hash_key key = { 0x636f6c75, 0x6d6e73 };
+	struct { uint64_t before, kind, text; } row = { 0 };
+
+	for (uint32_t i = 0; i < p->classes.count; i++) {
+		struct bytes name = image_bytes(p, image_classes(p)[i].name);
+
+		row.text = hash64(key, name.base, name.len);
+		row.before = hash64(key, &row, sizeof(row));
+	}
+	for (uint32_t i = 0; i < p->columns.count; i++) {
+		struct image_range range = image_patterns(p)[image_columns(p)[i].pattern].levels;
+
+		row.kind = image_columns(p)[i].class + (uint64_t)LEVEL_kinds;
+		row.before = hash64(key, &row, sizeof(row));
+		for (uint32_t k = 0; k < range.count; k++) {
+			const struct image_level *level = image_levels(p) + range.first + k;
+			struct bytes text = image_bytes(p, level->text);
+
+			row.kind = level->kind;
+			row.text = hash64(key, text.base, text.len);
+			row.before = hash64(key, &row, sizeof(row));
+		}
+	}
+	return row.before;
+}
+
 struct class_bits policy_detectors(const struct policy_image *p, const struct class_bits *classes)
 {
 	struct class_bits out = { 0 };

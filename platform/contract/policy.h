@@ -159,6 +159,9 @@ int policy_group_by_name(const struct policy_image *image, struct bytes name);
 struct class_bits policy_column_classes(const struct policy_image *image, struct bytes database, struct bytes schema,
 					struct bytes table, struct bytes column);
 
+/* Equal for two policies whose columns have the same classes under the same numbers. Linear in classes and columns. */
+uint64_t policy_columns_hash(const struct policy_image *image);
+
 /* The classes of the match set that find any of these policy classes by value. */
 struct class_bits policy_detectors(const struct policy_image *image, const struct class_bits *classes);
 

@@ -197,6 +197,32 @@ static enum pg_step execute_unknown(struct pg_session *s, struct bytes name, str
 	return STEP_DONE;
 }
 
+/* A cursor that SQL declared: each Execute is a command of its own, judged by what was declared. */
+static enum pg_step execute_cursor(struct pg_session *s, const struct pg_frame *f, int slot, struct pg_io *io)
+{
+	struct statement st = pg_statement_prepared(s, slot);
+	const struct pg_effects none = { 0 };
+	int command, refusal;
+	struct pg_expect *e;
+	enum pg_step step;
+
+	if (s->names.slot[slot].epoch != s->epoch)
+		st.search_path = bytes_str("?"); /* not the one that it was declared under, perhaps */
+	step = pg_judge(s, &st, st.reason != REASON_NONE && st.reason != REASON_UNKNOWN, &command, &refusal);
+	if (step != STEP_DONE)
+		return step;
+	if (refusal >= 0) {
+		pg_refuse_extended(s, command, refusal, io);
+		return STEP_DONE;
+	}
+	describe_before(s, slot, command, io);
+	e = sent(s, f, REPLY_EXECUTE, io);
+	e->command = (int16_t)command;
+	s->described = -1;
+	pg_sent(s, &s->commands.command[command], &none);
+	return STEP_DONE;
+}
+
 enum pg_step pg_execute(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
 {
 	struct reader r = reader_of_bytes(f->body);
@@ -204,6 +230,7 @@ enum pg_step pg_execute(struct pg_session *s, const struct pg_frame *f, struct p
 	struct pg_command *c;
 	struct pg_expect *e;
 	enum pg_lookup found;
+	struct pg_effects effects;
 	int slot;
 
 	reader_be32(&r);
@@ -214,17 +241,21 @@ enum pg_step pg_execute(struct pg_session *s, const struct pg_frame *f, struct p
 		return STEP_STALL;
 	if (found == PG_NAME_UNKNOWN)
 		return execute_unknown(s, name, io);
+	if (s->names.slot[slot].command < 0)
+		return execute_cursor(s, f, slot, io);
 	describe_before(s, slot, s->names.slot[slot].command, io);
 	e = sent(s, f, REPLY_EXECUTE, io);
 	e->command = s->names.slot[slot].command;
-	expect_slot(s, e, slot);
 	pg_command_get(&s->commands, e->command);
 	s->described = -1; /* its rows use the description up */
 	c = &s->commands.command[e->command];
-	if (c->effects.path && pg_name_is(&s->names, c->text_slot, c->text_serial))
-		c->effects.path_value = pg_effects(pg_name_text(&s->names, c->text_slot)).path_value;
-	pg_sent(s, c, &c->effects);
-	c->effects.path_value = (struct bytes){ 0 };
+	effects = c->effects;
+	/* Views into the text are made again, as long as it is there. */
+	effects.makes[PG_STATEMENT] = effects.makes[PG_PORTAL] = false;
+	if ((effects.path || c->effects.inner.len) && pg_name_is(&s->names, c->text_slot, c->text_serial))
+		effects = pg_effects(pg_name_text(&s->names, c->text_slot));
+	pg_sent(s, c, &effects);
+	pg_makes_name(s, &effects, e);
 	if (c->may_copy_in) {
 		/* What comes next depends on the answer, which the server would keep until a Sync. */
 		s->copy_in = COPY_IN_POSSIBLE;
@@ -253,7 +284,9 @@ enum pg_step pg_describe(struct pg_session *s, const struct pg_frame *f, struct 
 		return STEP_STALL;
 	e = sent(s, f, REPLY_DESCRIBE_PORTAL, io);
 	s->described = (int16_t)slot;
-	if (slot >= 0) {
+	if (slot >= 0 && s->names.slot[slot].command < 0) {
+		s->described = -1; /* of no command yet: what rows it gives is told when it is executed */
+	} else if (slot >= 0) {
 		s->described_serial = s->names.slot[slot].serial;
 		e->command = s->names.slot[slot].command;
 		pg_command_get(&s->commands, e->command);

@@ -61,12 +61,21 @@ bool pg_catalogue_wanted(const struct inspect_snapshot *snapshot, struct bytes d
 	return class_bits_any(&any);
 }
 
-bool pg_catalogue_usable(const struct pg_catalogue *c, const struct inspect_snapshot *snapshot)
+uint64_t pg_catalogue_policy(struct pg_catalogue *c, const struct inspect_snapshot *snapshot)
 {
-	return c->loaded && c->generation == snapshot->generation && !c->tags[c->active].full;
+	if (c->seen_generation != snapshot->generation || !c->seen_policy) {
+		c->seen_generation = snapshot->generation;
+		c->seen_policy = policy_columns_hash(snapshot->image) | 1;
+	}
+	return c->seen_policy;
 }
 
-bool pg_catalogue_due(const struct pg_catalogue *c, const struct inspect_snapshot *snapshot, uint64_t now_us)
+bool pg_catalogue_usable(struct pg_catalogue *c, const struct inspect_snapshot *snapshot)
+{
+	return c->loaded && c->policy == pg_catalogue_policy(c, snapshot) && !c->tags[c->active].full;
+}
+
+bool pg_catalogue_due(struct pg_catalogue *c, const struct inspect_snapshot *snapshot, uint64_t now_us)
 {
 	return !pg_catalogue_usable(c, snapshot) || c->stale || now_us > c->due_us;
 }
@@ -75,14 +84,15 @@ uint32_t pg_catalogue_begin(struct pg_catalogue *c, const struct inspect_snapsho
 {
 	struct pg_tags *next = &c->tags[!c->active];
 
-	if (c->build && c->build_generation == snapshot->generation && !c->stale)
+	if (c->building && c->build_policy == pg_catalogue_policy(c, snapshot) && !c->stale)
 		return c->build; /* somebody is at it: help */
 	if (pg_catalogue_usable(c, snapshot))
 		*next = c->tags[c->active];
 	else
 		memset(next, 0, sizeof(*next));
 	c->stale = false;
-	c->build_generation = snapshot->generation;
+	c->build_policy = pg_catalogue_policy(c, snapshot);
+	c->building = true;
 	/* Numbers of builds are never 0 and never reused within reach of a session that loads. */
 	c->build = c->build + 2 > 2 ? c->build + 2 : 1;
 	return c->build;
@@ -207,6 +217,12 @@ bool pg_catalogue_row(struct pg_catalogue *c, uint32_t build, const struct inspe
 		return false;
 	if (build != c->build)
 		return true; /* published by another session meanwhile */
+	if (c->build_policy != pg_catalogue_policy(c, snapshot)) {
+		/* It would tag other columns by now: what was read so far is of no use. */
+		c->build++;
+		c->building = false;
+		return true;
+	}
 	if (cell[ROW_KIND].base[0] == 'm') {
 		t->oid_max = number(cell[ROW_OID]);
 		return true;
@@ -223,18 +239,18 @@ void pg_catalogue_end(struct pg_catalogue *c, uint32_t build, bool good, uint64_
 		return;
 	if (!good) {
 		c->build++;
-		c->build_generation = UINT64_MAX;
+		c->building = false;
 		/* What is in force stays so. */
 		if (c->loaded)
 			c->due_us = now_us + PG_CATALOGUE_RETRY_US;
 		return;
 	}
-	if (c->generation != c->build_generation)
+	if (c->policy != c->build_policy)
 		c->taints = 0; /* classes have other numbers now */
 	c->active = !c->active;
-	c->generation = c->build_generation;
+	c->policy = c->build_policy;
 	c->loaded = true;
 	c->due_us = now_us + PG_CATALOGUE_AGE_US;
 	c->build++; /* rows of sessions that still read go nowhere */
-	c->build_generation = UINT64_MAX;
+	c->building = false;
 }

@@ -5,6 +5,7 @@
  * also of partitions and inheriting tables; views, materialized views and toast tables that read a tagged
  * table are tainted as a whole (postgres.md 9: a view's column cannot be told from the outside).
  *
+ * A policy that tags the same columns is the same policy here, so that reloads do not make the catalogue be read again.
  * Tags are sticky: a refresh under the same policy adds and never removes, so that renaming a column or a table does not
  * wash it. What a statement copies out of tagged relations into another one taints that one by name (pg_catalogue_taint).
  *
@@ -65,9 +66,11 @@ struct pg_catalogue {
 	uint8_t name_len; /* 0: free */
 	char name[63];    /* of the database */
 	bool loaded, stale;
-	uint64_t generation, due_us;    /* of the tags in force: when they are to be read again */
+	uint64_t policy, due_us;        /* of the tags in force: policy_columns_hash, and when they are to be read again */
+	uint64_t seen_generation, seen_policy; /* the snapshot looked at last, and its policy_columns_hash */
 	uint32_t build;                 /* names the tags being loaded */
-	uint64_t build_generation;
+	uint64_t build_policy;
+	bool building;
 	unsigned active;                /* index of the tags in force */
 	unsigned taints;
 	struct pg_taint taint[PG_TAINTS];
@@ -94,9 +97,12 @@ struct pg_catalogue *pg_catalogue_of(struct pg_shared *shared, struct bytes data
 /* Whether the policy tags any column of this database; if not, no catalogue is needed. */
 bool pg_catalogue_wanted(const struct inspect_snapshot *snapshot, struct bytes database);
 
+/* What the policy in force tags, as a number: equal numbers, equal tags. */
+uint64_t pg_catalogue_policy(struct pg_catalogue *c, const struct inspect_snapshot *snapshot);
+
 /* Loaded under the policy in force (it may be old: see pg_catalogue_due). */
-bool pg_catalogue_usable(const struct pg_catalogue *c, const struct inspect_snapshot *snapshot);
-bool pg_catalogue_due(const struct pg_catalogue *c, const struct inspect_snapshot *snapshot, uint64_t now_us);
+bool pg_catalogue_usable(struct pg_catalogue *c, const struct inspect_snapshot *snapshot);
+bool pg_catalogue_due(struct pg_catalogue *c, const struct inspect_snapshot *snapshot, uint64_t now_us);
 
 /* Loading: begin, a row for each DataRow body, end. `build` is kept by the session. */
 uint32_t pg_catalogue_begin(struct pg_catalogue *c, const struct inspect_snapshot *snapshot);

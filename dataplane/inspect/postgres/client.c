@@ -12,7 +12,36 @@ static enum pg_step fatal(struct pg_io *io, const char *code, const char *text)
 	return STEP_CLOSE;
 }
 
-/* Names that SQL may have changed stand for nothing known any more. */
+/* Names that SQL may have changed stand for nothing known any more. PREPARE and DECLARE of a name that is there fail. */
+static void drop_names(struct pg_session *s, const struct pg_command *c, const struct pg_effects *e)
+{
+	for (int i = pg_name_slot(&s->names, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(&s->names, i + 1)) {
+		const struct pg_name *p = &s->names.slot[i];
+		bool named = !e->one_len || bytes_equal(bytes_of(p->name, p->len), bytes_of(e->one, e->one_len));
+
+		if (p->used && (c->drops_names || (e->drops[p->space] && !e->makes[p->space] && named)))
+			pg_drop_name(s, i);
+	}
+}
+
+void pg_makes_name(struct pg_session *s, const struct pg_effects *e, struct pg_expect *reply)
+{
+	enum pg_name_space space = e->makes[PG_PORTAL] ? PG_PORTAL : PG_STATEMENT;
+	uint8_t *text = pg_shared(s)->scratch;
+	int slot;
+
+	if (!e->makes[space] || !e->inner.len || pg_name_fits(&s->names, space, e->inner.len) != PG_NAME_FOUND)
+		return; /* a name without a slot is unknown: it is not executed */
+	memcpy(text, e->inner.base, e->inner.len); /* it may be a view into the texts that are moved now */
+	slot = pg_name_add(&s->names, space, bytes_of(e->one, e->one_len), reply->group, bytes_of(text, e->inner.len));
+	if (slot < 0)
+		return;
+	s->reading[slot % PG_READINGS].serial = 0;
+	s->names.slot[slot].epoch = s->epoch;
+	reply->slot = (int16_t)slot;
+	reply->serial = s->names.slot[slot].serial;
+}
+
 void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects *e)
 {
 	if (c->sent)
@@ -21,11 +50,7 @@ void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects
 	pg_state_sets(s, e);
 	if (c->unknown || c->drops_names)
 		s->epoch++;
-	if (e->names || c->drops_names)
-		for (int i = pg_name_slot(&s->names, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(&s->names, i + 1))
-			if (s->names.slot[i].used && (c->drops_names || !e->one_len ||
-						      bytes_equal(bytes_of(s->names.slot[i].name, s->names.slot[i].len), bytes_of(e->one, e->one_len))))
-				pg_drop_name(s, i);
+	drop_names(s, c, e);
 	if (class_bits_any(&c->scope) || class_bits_any(&c->washed) || ((c->unknown || c->blind) && class_bits_any(&c->mask)))
 		s->tagged_transaction = true;
 }
@@ -37,6 +62,7 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 	bool malformed = !f->body.len || f->body.base[f->body.len - 1] || memchr(f->body.base, 0, f->body.len - 1);
 	struct statement st;
 	struct pg_effects effects;
+	struct pg_expect *e;
 	int command, refusal;
 	enum pg_step step;
 
@@ -66,7 +92,8 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 		return STEP_DONE;
 	}
 	writer_put(to_server(io), f->whole);
-	pg_reply_push(&s->replies, REPLY_QUERY, s->group)->command = (int16_t)command;
+	e = pg_reply_push(&s->replies, REPLY_QUERY, s->group);
+	e->command = (int16_t)command;
 	s->group++;
 	s->described = -1;
 	/* The server drops the unnamed statement and portal (exec_simple_query). */
@@ -74,6 +101,7 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 		if (s->names.slot[i].used && !s->names.slot[i].len)
 			pg_drop_name(s, i);
 	pg_sent(s, &s->commands.command[command], &effects);
+	pg_makes_name(s, &effects, e);
 	if (s->commands.command[command].may_copy_in)
 		s->copy_in = COPY_IN_POSSIBLE;
 	return STEP_DONE;

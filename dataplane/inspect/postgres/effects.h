@@ -11,9 +11,11 @@ struct pg_effects {
 	bool settings; /* may change any setting */
 	bool path;     /* … search_path */
 	bool local;    /* … until the transaction's end */
-	bool names;    /* makes or drops prepared statements or cursors by SQL */
+	bool drops[2]; /* drops, or may replace, prepared statements or cursors, by enum pg_name_space */
+	bool makes[2]; /* is one PREPARE or DECLARE, of `one`, and nothing else */
 	uint8_t one_len; /* … only this one, when not 0 */
 	char one[PG_NAME_BYTES];
+	struct bytes inner; /* what that prepares or declares; a view into the text */
 	struct bytes path_value; /* as written, when the text is one SET search_path; a view into it */
 };
 

@@ -55,6 +55,7 @@ static const struct pg_reading *reading(struct pg_session *s, int slot)
 	r->good = pg_lex_scan(text, s->env->hash_key, &r->lex);
 	r->effects = pg_effects(text);
 	r->effects.path_value = (struct bytes){ 0 };
+	r->effects.inner.base = NULL; /* its length says that there is one */
 	return r;
 }
 

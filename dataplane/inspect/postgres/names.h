@@ -3,8 +3,9 @@
  * The server learns of a name by Parse or Bind and forgets it by Close; it may refuse either, or skip them because an
  * earlier message of the group failed. So a slot is PENDING until its reply came: two slots may share a name, one that is
  * known and one that would take its place. Within the group that made it a pending slot counts (were it refused, the
- * server would skip the rest of the group too); from the next group on it is waited for. What was put there by SQL
- * (PREPARE, DECLARE) is not here and therefore unknown: it is never executed by name.
+ * server would skip the rest of the group too); from the next group on it is waited for. A PREPARE or DECLARE that is a text of
+ * its own makes a name too, pending until its CommandComplete: its slot has the inner statement's text, and a cursor's has no command.
+ * What SQL puts there in other ways (several statements in one text, functions) is unknown: it is never executed by name.
  *
  * Fixed memory: PG_STATEMENTS and PG_PORTALS slots, PG_TEXT_BYTES of text. One session, one thread.
  */
@@ -31,7 +32,8 @@ struct pg_name {
 	uint32_t made_in, closed_in; /* group numbers */
 	uint32_t serial;             /* tells the slot's users apart; never 0 while used */
 	int16_t command;             /* of a portal: the judged command; -1 */
-	uint32_t text_at, text_len;  /* of a statement */
+	uint32_t text_at, text_len;  /* of a statement, of a cursor made by SQL */
+	uint32_t epoch;              /* of the session's settings, when SQL made it */
 };
 
 struct pg_names {

@@ -10,6 +10,7 @@
 static struct match_set *set;
 static struct match_scratch *scratch;
 static struct inspect_snapshot snapshot;
+static const struct policy_image *images[2]; /* the second tags another column */
 static struct inspect_class classes[2];
 /* One session at a time. */
 static _Alignas(64) uint8_t session_memory[1u << 20], shared_memory[4u << 20], out_memory[2][KIT_OUT_BYTES];
@@ -31,8 +32,9 @@ static void fail(const char *what)
 static void load(void)
 {
 	static uint8_t blob[16 << 20];
-	static _Alignas(8) uint8_t image[1 << 16];
+	static _Alignas(8) uint8_t image[2][1 << 16];
 	static const char *const email_columns[] = { "shop.public.customers.email" }, *const name_columns[] = { "shop.public.customers.name" };
+	static const char *const other_columns[] = { "shop.public.customers.nick" };
 	static const char *const groups[] = { "g" };
 	struct spec_listener listener = { .family = 4, .address = { 192, 0, 2, 1 }, .port = 5432, .any_vlan = true };
 	struct spec_service service = { .name = "db", .protocol_word = "postgres", .upstream_name = "db", .login = "app",
@@ -54,10 +56,14 @@ static void load(void)
 		fail(err);
 	scratch = match_scratch_create(set);
 	class_bits_add(&spec_classes[0].detectors, (unsigned)match_class_find(set, "email"));
-	written = policy_image_write(&spec, image, sizeof(image));
-	snapshot.image = policy_image_open(written.base, written.len, err, sizeof(err));
-	if (!snapshot.image)
-		fail(err);
+	for (int i = 0; i < 2; i++) {
+		written = policy_image_write(&spec, image[i], sizeof(image[i]));
+		images[i] = policy_image_open(written.base, written.len, err, sizeof(err));
+		if (!images[i])
+			fail(err);
+		spec_classes[1].columns = (struct spec_names){ other_columns, 1 };
+	}
+	snapshot.image = images[0];
 	snapshot.match = set;
 	snapshot.generation = 1;
 	snapshot.classes = classes;
@@ -184,7 +190,15 @@ void kit_begin(struct kit *k)
 	k->out[0] = out_memory[0];
 	k->out[1] = out_memory[1];
 	k->env = (struct inspect_env){ .snapshot = &snapshot, .scratch = scratch, .hash_key = { 1, 2 }, .shared = k->shared, .now_us = 1000000 };
+	k->snapshot = snapshot;
+	k->env.snapshot = &k->snapshot;
 	p->open(k->session, &k->env, &host_calls, k);
+}
+
+void kit_reload(struct kit *k, bool other_columns)
+{
+	k->snapshot.generation++;
+	k->snapshot.image = images[other_columns];
 }
 
 void kit_end(struct kit *k)
@@ -455,7 +469,7 @@ static void catalogue_row(struct writer *w, const char *const cell[11])
 	pg_frame_end(w, mark);
 }
 
-void kit_login(struct kit *k, size_t segment)
+static void catalogue(struct kit *k, size_t segment)
 {
 	static const char *const rows[][11] = {
 		{ "c", "1000", "public", "customers", "1", "id", "23", "1", "3", "public", "customers" },
@@ -463,6 +477,19 @@ void kit_login(struct kit *k, size_t segment)
 		{ "c", "1000", "public", "customers", "3", "email", "25", "3", "3", "public", "customers" },
 		{ "m", "5000", "", "", "0", "", "0", "0", "0", "", "" },
 	};
+	static uint8_t buffer[8192];
+	struct writer w = writer_of(buffer, sizeof(buffer));
+
+	kit_column(&w, "x", 0, 0, 25, 0);
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		catalogue_row(&w, rows[i]);
+	kit_complete(&w, "SELECT 4");
+	kit_ready(&w, 'I');
+	kit_feed(k, SIDE_SERVER, writer_done(&w), segment);
+}
+
+void kit_login(struct kit *k, size_t segment)
+{
 	static uint8_t buffer[8192];
 	struct writer w = writer_of(buffer, sizeof(buffer));
 	uint8_t first[64];
@@ -493,13 +520,11 @@ void kit_login(struct kit *k, size_t segment)
 	k->checked = 0;
 	kit_feed(k, SIDE_SERVER, writer_done(&w), segment);
 	k->checked = k->out_len[SIDE_SERVER];
-	w = writer_of(buffer, sizeof(buffer));
-	kit_column(&w, "x", 0, 0, 25, 0);
-	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		catalogue_row(&w, rows[i]);
-	kit_complete(&w, "SELECT 4");
-	kit_ready(&w, 'I');
-	kit_feed(k, SIDE_SERVER, writer_done(&w), segment);
+	for (unsigned i = 0; i <= k->reloads; i++) {
+		if (i < k->reloads)
+			kit_reload(k, i % 2 == 0);
+		catalogue(k, segment);
+	}
 	if (k->closed || k->out_len[SIDE_CLIENT] < 6 || memcmp(k->out[SIDE_CLIENT] + k->out_len[SIDE_CLIENT] - 6, "Z\0\0\0\5I", 6)) {
 		fwrite(k->out[SIDE_CLIENT], 1, k->out_len[SIDE_CLIENT], stderr);
 		fail("the session was not ready after login");

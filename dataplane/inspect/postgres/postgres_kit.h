@@ -34,6 +34,8 @@ struct kit {
 	uint64_t allowed[64]; /* hashes of texts that may be on the server's side */
 	unsigned allowed_count;
 	unsigned tls_starts;
+	struct inspect_snapshot snapshot; /* what env.snapshot points to */
+	unsigned reloads; /* set before kit_login: the policy changes its columns this often while the catalogue is read */
 };
 
 void kit_begin(struct kit *k);
@@ -42,6 +44,8 @@ void kit_end(struct kit *k);
 /* Feeds `bytes` in pieces of at most `segment` bytes (0: all at once), and answers what is asked at login. */
 void kit_feed(struct kit *k, enum side from, struct bytes bytes, size_t segment);
 void kit_release(struct kit *k, bool allow, bool cancelled);
+/* A new policy: the same, or one that tags the column nick instead of name. */
+void kit_reload(struct kit *k, bool other_columns);
 void kit_end_session(struct kit *k, const char *text);
 
 /* From the first byte to the first ReadyForQuery, with the catalogue's rows (customers is relation 1000: id, name, email). */

@@ -30,6 +30,13 @@ static void drop_if(struct pg_session *s, const struct pg_expect *e)
 		pg_drop_name(s, e->slot);
 }
 
+/* What it would have made was not made. */
+static void drop_pending(struct pg_session *s, const struct pg_expect *e)
+{
+	if (e->kind != REPLY_CLOSE && pg_name_is(&s->names, e->slot, e->serial) && s->names.slot[e->slot].pending)
+		pg_drop_name(s, e->slot);
+}
+
 /* The oldest entry is answered. */
 static void done(struct pg_session *s)
 {
@@ -77,6 +84,7 @@ void pg_catalogue_send(struct pg_session *s, struct pg_io *io)
 	e->swallow = e->catalogue = true;
 	s->described = -1;
 	s->catalogue_build = pg_catalogue_begin(s->catalogue, s->env->snapshot);
+	s->catalogue_policy = pg_catalogue_policy(s->catalogue, s->env->snapshot);
 }
 
 /* The answer under way cannot be given: the client gets an error, the rest is dropped up to ReadyForQuery. */
@@ -99,9 +107,7 @@ static void skip_group(struct pg_session *s, const char code[6])
 
 		if (c && !c->status[0] && !c->responded)
 			memcpy(c->status, code, 6);
-		if ((e->kind == REPLY_PARSE || e->kind == REPLY_BIND) && pg_name_is(&s->names, e->slot, e->serial) &&
-		    s->names.slot[e->slot].pending)
-			pg_drop_name(s, e->slot);
+		drop_pending(s, e);
 		if (e->kind == REPLY_CLOSE && pg_name_is(&s->names, e->slot, e->serial))
 			s->names.slot[e->slot].closing = false;
 		done(s);
@@ -132,6 +138,8 @@ static enum pg_step on_error(struct pg_session *s, const struct pg_frame *f, str
 		return STEP_DONE; /* asynchronous: the connection is about to end */
 	if (c && !c->status[0])
 		memcpy(c->status, code, 6);
+	if (e->kind == REPLY_QUERY)
+		drop_pending(s, e);
 	s->copy_out.running = s->copy_out.active = false;
 	s->guard_len = 0;
 	if (e->catalogue) {
@@ -155,14 +163,19 @@ static void portals_end(struct pg_session *s, uint32_t group)
 
 static enum pg_step catalogue_ready(struct pg_session *s, struct pg_io *io)
 {
+	/* Read under a policy that is not in force any more: read again, without end, for each time is a policy's. */
+	bool overtaken = s->catalogue_build != s->catalogue->build || s->catalogue_policy != pg_catalogue_policy(s->catalogue, s->env->snapshot);
+
 	if (s->catalogue_build)
 		pg_catalogue_end(s->catalogue, s->catalogue_build, true, s->env->now_us);
 	s->catalogue_build = 0;
 	done(s);
+	s->catalogue_tries -= overtaken && s->catalogue_tries;
 	if (s->settled)
 		return STEP_DONE;
 	if (!pg_catalogue_usable(s->catalogue, s->env->snapshot)) {
-		if (++s->catalogue_tries < 3 && !s->catalogue->tags[s->catalogue->active].full) {
+		s->catalogue_tries += !overtaken;
+		if (s->catalogue_tries < 3 && !s->catalogue->tags[s->catalogue->active].full) {
 			pg_catalogue_send(s, io);
 			return STEP_DONE;
 		}
@@ -241,6 +254,14 @@ static enum pg_step on_complete(struct pg_session *s, const struct pg_frame *f, 
 		c->statement++;
 		if (c->alters && s->catalogue)
 			s->catalogue->stale = true;
+	}
+	if (pg_name_is(&s->names, e->slot, e->serial)) {
+		bool cursor = s->names.slot[e->slot].space == PG_PORTAL;
+
+		if (bytes_equal(tag, bytes_str(cursor ? "DECLARE CURSOR" : "PREPARE")))
+			pg_name_confirm(&s->names, e->slot, pg_drop_name, s);
+		else
+			drop_pending(s, e);
 	}
 	pg_state_completed(s, bytes_equal(tag, bytes_str("ROLLBACK")));
 	s->copy_out.running = s->copy_out.active = false;

@@ -108,6 +108,7 @@ struct pg_session {
 	uint8_t status;         /* of the last ReadyForQuery: I, T, E */
 	uint8_t catalogue_tries;
 	uint32_t catalogue_build;
+	uint64_t catalogue_policy;  /* pg_catalogue_policy when that was begun */
 	uint64_t policy_generation; /* of the classes' numbers in commands and plan */
 	uint64_t policy_classes;    /* hash of what these classes are */
 
@@ -218,6 +219,9 @@ const struct pg_effects *pg_effects_prepared(struct pg_session *s, int slot);
 
 /* What an allowed command does to the session when it is sent: once. */
 void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects *e);
+
+/* The name that a PREPARE or DECLARE makes when `reply` comes, for protocol messages that use it. */
+void pg_makes_name(struct pg_session *s, const struct pg_effects *e, struct pg_expect *reply);
 
 /* digest.c: keeps of a judgement's classification what replies will need. */
 void pg_digest(struct pg_session *s, struct pg_command *command, const struct judgement *j);

@@ -50,7 +50,10 @@ bool pg_parameter_allowed(struct bytes name, struct bytes value)
 struct walk {
 	unsigned tokens;
 	bool reset;
-	bool prepare, names; /* begins with PREPARE; with any word about names */
+	bool prepare, declare, names; /* begins with PREPARE; DECLARE; with any word about names */
+	unsigned depth;          /* of parentheses */
+	bool cursor;             /* the word CURSOR went by */
+	const uint8_t *inner;    /* where what is prepared or declared begins */
 	bool set, quiet; /* begins with SET; with SHOW or RESET */
 	bool routine;    /* DO or CREATE: its text runs later */
 	bool changes;    /* may change a setting by other means */
@@ -79,16 +82,20 @@ static bool mentions(struct bytes text)
 
 static void first_word(struct walk *w, const struct pg_token *t, struct pg_effects *e)
 {
+	bool deallocate = pg_lex_is(t, "deallocate"), close = pg_lex_is(t, "close"), discard = pg_lex_is(t, "discard");
+
 	w->prepare = pg_lex_is(t, "prepare");
+	w->declare = pg_lex_is(t, "declare");
 	w->set = pg_lex_is(t, "set");
 	w->quiet = pg_lex_is(t, "show") || pg_lex_is(t, "reset");
 	w->routine = pg_lex_is(t, "do") || pg_lex_is(t, "create");
 	w->changes = w->routine || pg_lex_is(t, "alter") || pg_lex_is(t, "update");
-	w->names = w->prepare || pg_lex_is(t, "deallocate") || pg_lex_is(t, "close");
+	w->names = w->prepare || w->declare || deallocate || close;
 	e->one_len = 0; /* more than one statement: any name */
-	e->names |= w->names || pg_lex_is(t, "discard");
-	e->settings |= w->set || w->changes || pg_lex_is(t, "reset") || pg_lex_is(t, "discard");
-	e->path |= pg_lex_is(t, "discard") || pg_lex_is(t, "do") || pg_lex_is(t, "call");
+	e->drops[PG_STATEMENT] |= w->prepare || deallocate || discard;
+	e->drops[PG_PORTAL] |= w->declare || close || discard;
+	e->settings |= w->set || w->changes || pg_lex_is(t, "reset") || discard;
+	e->path |= discard || pg_lex_is(t, "do") || pg_lex_is(t, "call");
 	w->reset = pg_lex_is(t, "reset");
 	w->expect = w->set ? 1 : 0;
 }
@@ -130,12 +137,30 @@ static void statement_ends(struct walk *w, const uint8_t *end, unsigned statemen
 {
 	if (w->pinned && !w->quiet && ((w->set && !w->good) || (!w->set && w->changes)))
 		e->pins = true;
+	if (w->inner && !statements && e->one_len) {
+		e->inner = bytes_of(w->inner, (size_t)(end - w->inner));
+		e->makes[w->declare ? PG_PORTAL : PG_STATEMENT] = true;
+	} else if (statements && w->tokens) {
+		e->makes[0] = e->makes[1] = false;
+	}
 	if (w->path_from)
 		e->path_value = statements ? (struct bytes){ 0 } : bytes_of(w->path_from, (size_t)(end - w->path_from));
 	*w = (struct walk){ 0 };
 }
 
-/* PREPARE x, DEALLOCATE x, CLOSE x as the only statement. */
+/* PREPARE x [(types)] AS …, DECLARE x … CURSOR … FOR …: where the inner statement begins. */
+static void inner(struct walk *w, const struct pg_token *t)
+{
+	if ((!w->prepare && !w->declare) || w->inner || w->tokens < 3)
+		return;
+	w->depth += bytes_equal(t->text, bytes_str("("));
+	w->depth -= w->depth && bytes_equal(t->text, bytes_str(")"));
+	w->cursor |= pg_lex_is(t, "cursor");
+	if (!w->depth && (w->prepare ? pg_lex_is(t, "as") : w->cursor && pg_lex_is(t, "for")))
+		w->inner = t->text.base + t->text.len;
+}
+
+/* PREPARE x, DECLARE x, DEALLOCATE x, CLOSE x as the only statement. */
 static void one_name(const struct walk *w, const struct pg_token *t, struct bytes value, unsigned statements, struct pg_effects *e)
 {
 	bool all = pg_lex_is(t, "all") || pg_lex_is(t, "prepare");
@@ -173,6 +198,7 @@ struct pg_effects pg_effects(struct bytes text)
 		}
 		if (idle_token(&w, &t)) {
 			w.tokens++;
+			inner(&w, &t);
 			continue;
 		}
 		v = pg_lex_value(&t, &value) ? writer_done(&value) : (struct bytes){ 0 };
@@ -181,6 +207,7 @@ struct pg_effects pg_effects(struct bytes text)
 			continue;
 		}
 		one_name(&w, &t, v, statements, &e);
+		inner(&w, &t);
 		if (w.tokens == 2 && w.prepare && v.len >= 8 && !memcmp(v.base, "__denied", 8))
 			e.denied = true;
 		e.path |= w.reset && (fold_is(v, "search_path") || pg_lex_is(&t, "all"));
