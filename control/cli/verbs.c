@@ -40,6 +40,10 @@ const struct cli_verb cli_verbs[] = {
 	{ "journal", "tail", "", "limit= dir=", "the newest records", "Journaled as read.tail.", cli_journal_tail },
 	{ "export", "bundle", "", "out= session= from= to= since= until= dir=", "a directory that proves itself with openssl and sha256sum",
 	  "--out must not exist. Journaled as export before the first byte.", cli_export_bundle },
+	{ "export", "events", "", "format= schema= session= type= person= agent= service= verdict= since= until= text= from= to= dir=",
+	  "records for other systems, one a line, on standard output",
+	  "--format is jsonl (default), ocsf, cef or syslog (RFC 5424 with OCSF inside). --schema of OCSF: 1.8.0 (default) or 1.9.0-dev. Copies, not evidence: each "
+	  "names its record. Journaled as export before the first byte.", cli_export_events },
 	{ "identity", "test", "", "token-file=", "whether a token is accepted, and who it is", "Prints no token.", cli_identity_test },
 	{ "key", "show-fingerprints", "", "", "the authority's certificate and the journal's key", "", cli_key_show_fingerprints },
 };

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "control/export/event.h"
 #include "control/journal/jcs_read.h"
 #include "control/journal/jcs_text.h"
 
@@ -51,27 +51,15 @@ const char *replay_error(const struct replay *r)
 	return r->failed ? r->error : NULL;
 }
 
-/* RFC 3339 in UTC, as records have it: 2026-11-20T10:00:00.000000Z. 0 for anything else. */
+/* 0 for anything but a record's time. */
 static int64_t time_us(struct bytes text)
 {
 	char copy[40] = "";
-	struct tm tm = { 0 };
-	const char *rest;
-	int64_t us = 0;
-	int digits = 0;
 
 	if (text.len == 0 || text.len >= sizeof copy)
 		return 0;
 	memcpy(copy, text.base, text.len);
-	rest = strptime(copy, "%Y-%m-%dT%H:%M:%S", &tm);
-	if (!rest)
-		return 0;
-	if (*rest == '.')
-		for (rest++; *rest >= '0' && *rest <= '9' && digits < 6; rest++, digits++)
-			us = us * 10 + (*rest - '0');
-	for (; digits < 6; digits++)
-		us *= 10;
-	return (int64_t)timegm(&tm) * 1000000 + us;
+	return event_time_us(copy);
 }
 
 static void put_member(struct writer *w, const char *before, struct jcs_value value)

@@ -1,0 +1,23 @@
+/* stream.h: records in a row, in the form that another system reads: lines of JSON, OCSF, CEF, or RFC 5424 messages. */
+#ifndef CONTROL_EXPORT_STREAM_H
+#define CONTROL_EXPORT_STREAM_H
+
+#include "control/export/export.h"
+
+enum stream_form { STREAM_JSONL, STREAM_OCSF, STREAM_CEF, STREAM_SYSLOG };
+
+struct stream_request {
+	struct archive_filter filter;
+	enum stream_form form;
+	const char *origin; /* of the journal */
+	const char *schema; /* of OCSF; NULL: 1.8.0 */
+};
+
+/* "jsonl", "ocsf", "cef", "syslog"; false for any other. */
+bool stream_form_of(const char *word, enum stream_form *out);
+
+/* `write` gets whole lines with their line break; returning false ends it. False with a text in `err`. */
+bool stream_write(struct archive *a, const struct stream_request *request, bool (*write)(void *ctx, struct bytes line), void *ctx,
+		  char err[EXPORT_ERROR_BYTES]);
+
+#endif
