@@ -1,6 +1,7 @@
 /* acknowledge.c: what an acceptable ACK says: bytes arrived, bytes were lost, the window is so and so.
  *
- * Order: free what was acknowledged, take SACK blocks, measure, decide about loss, grow or shrink, set the timer.
+ * Order: free what was acknowledged, take SACK blocks, measure, undo what was needless, decide about loss, grow or shrink,
+ * set the timer.
  */
 #include "dataplane/tcp/half.h"
 
@@ -8,83 +9,27 @@
 #include "dataplane/tcp/send.h"
 #include "dataplane/tcp/seq.h"
 
-static void measure(struct tcp_half *half, const struct tcp_segment *segment, uint64_t now_us)
+static struct tcp_delivery delivery_of(const struct tcp_half *half, const struct tcp_segment *segment, uint64_t now_us)
 {
 	const struct tcp_config *config = tcp_pair_of(half)->config;
 	const struct tcp_options *o = &segment->options;
+	struct tcp_delivery d = { .now_us = now_us, .rtt_min_us = half->rtt.min_us == UINT32_MAX ? 0 : half->rtt.min_us };
 
-	if (half->rtt.timing && seq_upto(half->rtt.timed_end, segment->ack)) {
-		half->rtt.timing = false;
-		tcp_rtt_sample(&half->rtt, config, now_us - half->rtt.timed_at_us);
-	} else if (!half->rtt.timing && half->timestamps && o->ts_echo != 0) {
-		uint32_t ms = tcp_options_clock(now_us) + half->ts_offset - o->ts_echo; /* RFC 7323 4 */
+	d.echo_ms_ago = tcp_options_clock(now_us) + half->ts_offset - o->ts_echo; /* RFC 7323 4 */
+	d.echo_known = half->timestamps && o->has_timestamps && o->ts_echo != 0 && d.echo_ms_ago < config->rto_max_us / 1000;
+	return d;
+}
 
-		if (ms < config->rto_max_us / 1000)
-			tcp_rtt_sample(&half->rtt, config, ms * 1000ull);
-	}
+/* Karn, RFC 6298 3: what was sent once, or what the echoed timestamp says. */
+static void measure(struct tcp_half *half, const struct tcp_delivery *d)
+{
+	const struct tcp_config *config = tcp_pair_of(half)->config;
+
+	if (d->sampled)
+		tcp_rtt_sample(&half->rtt, config, d->rtt_us);
+	else if (d->echo_known)
+		tcp_rtt_sample(&half->rtt, config, d->echo_ms_ago * 1000ull);
 	half->rtt.backoff = 0;
-}
-
-/* An ACK filled a hole that was never sent again although later bytes were SACKed before: the path reorders. */
-static void notice_reordering(struct tcp_half *half)
-{
-	struct tcp_recovery *r = &half->recovery;
-	uint32_t above = tcp_recovery_sacked_above(r, half->send.una);
-
-	if (r->mode == TCP_RECOVERY_NONE && above > 0 && !r->probing)
-		tcp_recovery_reordered(r, above / half->send.mss + 1);
-}
-
-static void end_recovery(struct tcp_half *half)
-{
-	half->recovery.mode = TCP_RECOVERY_NONE;
-	half->recovery.duplicates = 0;
-	half->recovery.high_rxt = half->send.una;
-}
-
-static void begin_recovery(struct tcp_half *half)
-{
-	struct tcp_recovery *r = &half->recovery;
-	struct tcp_send *s = &half->send;
-
-	tcp_congestion_lost(&half->congestion, s->mss, s->next - s->una);
-	r->mode = TCP_RECOVERY_FAST;
-	r->point = s->next;
-	r->high_rxt = s->una;
-	r->pass_next = s->next;
-	half->retransmit_now = true; /* RFC 6675 5 (4.3): the first one does not wait for the pipe */
-}
-
-static void check_loss(struct tcp_half *half)
-{
-	struct tcp_recovery *r = &half->recovery;
-	struct tcp_flight f = tcp_half_flight(half);
-
-	if (r->mode == TCP_RECOVERY_NONE) {
-		bool enough = r->duplicates >= r->threshold && seq_after(f.una, r->point); /* RFC 6582 3.2 */
-
-		if (half->sack ? tcp_recovery_lost_edge(r, &f) != f.una : enough)
-			begin_recovery(half);
-		return;
-	}
-	/* The first hole was sent again, and what was sent after that has arrived: the retransmission was lost as well. */
-	if (half->sack && seq_after(r->high_rxt, f.una) &&
-	    tcp_recovery_sacked_above(r, r->pass_next) > (r->threshold - 1u) * f.mss) {
-		r->pass_next = f.next;
-		half->retransmit_now = true;
-	}
-}
-
-static void finish_probe(struct tcp_half *half, bool duplicate)
-{
-	struct tcp_recovery *r = &half->recovery;
-
-	if (!r->probing || !seq_upto(r->probe_end, half->send.una))
-		return;
-	/* RFC 8985 7.4: the probe repaired a loss, unless the peer says that it had the bytes already */
-	if (r->probe_resent && !duplicate && r->mode == TCP_RECOVERY_NONE)
-		tcp_congestion_lost(&half->congestion, half->send.mss, half->send.mss * 2u);
-	r->probing = false;
 }
 
 static void fin_acknowledged(struct tcp_half *half, uint64_t now_us)
@@ -98,40 +43,38 @@ static void fin_acknowledged(struct tcp_half *half, uint64_t now_us)
 		tcp_timer_wait(half, now_us);
 }
 
-static unsigned advance(struct tcp_half *half, const struct tcp_segment *segment, uint64_t now_us)
+static void end_recovery(struct tcp_half *half)
 {
-	struct tcp_pool *pool = tcp_pair_of(half)->pool;
+	struct tcp_recovery *r = &half->recovery;
+	struct tcp_flight f = tcp_half_flight(half);
+
+	if (r->mode == TCP_RECOVERY_FAST)
+		tcp_congestion_recovered(&half->congestion);
+	r->mode = TCP_RECOVERY_NONE;
+	r->duplicates = 0;
+	tcp_recovery_spare(r, &f);
+	tcp_recovery_adapt(r, &f, false, true);
+}
+
+static void advance(struct tcp_half *half, const struct tcp_segment *segment, struct tcp_delivery *d)
+{
 	struct tcp_send *s = &half->send;
 	struct tcp_recovery *r = &half->recovery;
-	uint32_t flight = s->next - s->una;
+	struct tcp_flight before = tcp_half_flight(half);
 	uint32_t acked = segment->ack - s->una;
-	unsigned events = 0;
 
+	tcp_recovery_acked(r, tcp_pair_of(half)->pool, &before, segment->ack, d);
 	s->una = segment->ack;
-	if (tcp_send_acked(s, pool, s->una) > 0)
-		events |= TCP_EVENT_WRITABLE;
 	half->retries = 0;
 	half->retransmit_now = half->probe_now = false;
-	measure(half, segment, now_us);
-	tcp_recovery_advance(r, pool, s->una);
+	measure(half, d);
 	if (r->mode == TCP_RECOVERY_NONE && seq_after(s->una, r->point))
 		r->point = s->una - 1; /* follows, so that it never is half the sequence space behind */
-	notice_reordering(half);
-	if (r->mode != TCP_RECOVERY_NONE) {
-		r->pass_next = s->next;
-		if (!seq_before(s->una, r->point))
-			end_recovery(half);
-		else if (r->mode == TCP_RECOVERY_FAST && !half->sack)
-			half->retransmit_now = true; /* RFC 6582 3.2: a partial ACK points at the next hole */
-	}
-	if (r->mode == TCP_RECOVERY_NONE || !half->sack)
-		r->duplicates = 0;
 	/* RFC 9438 and RFC 5681 3.1: a window that was not used says nothing about the path */
-	if (r->mode != TCP_RECOVERY_FAST && flight + 2 * s->mss >= half->congestion.window_bytes)
-		tcp_congestion_acked(&half->congestion, s->mss, acked, half->rtt.smoothed_us, now_us);
-	if (s->fin_sent && s->una == s->next && s->una == tcp_send_end(s) + 1)
-		fin_acknowledged(half, now_us);
-	return events;
+	if (r->mode != TCP_RECOVERY_FAST && before.next - before.una + 2 * s->mss >= half->congestion.window_bytes)
+		tcp_congestion_acked(&half->congestion, s->mss, acked, half->rtt.smoothed_us, d->now_us);
+	if (r->mode != TCP_RECOVERY_NONE && !seq_before(s->una, r->point))
+		end_recovery(half);
 }
 
 static bool is_duplicate(const struct tcp_half *half, const struct tcp_segment *segment)
@@ -140,6 +83,72 @@ static bool is_duplicate(const struct tcp_half *half, const struct tcp_segment *
 	return segment->payload_bytes == 0 && !(segment->flags & (TCP_SYN | TCP_FIN)) &&
 	       segment->ack == half->send.una && half->send.next != half->send.una &&
 	       (uint32_t)segment->window << half->send.shift == half->send.window;
+}
+
+static void begin_recovery(struct tcp_half *half, const struct tcp_flight *f)
+{
+	tcp_congestion_lost(&half->congestion, f->mss, f->next - f->una);
+	tcp_recovery_begin(&half->recovery, f, TCP_RECOVERY_FAST);
+}
+
+/* Every ACK without SACK that repeats itself is one segment that has left the path; one that advances in recovery points at
+ * the next hole (RFC 6582 3.2). */
+static void count_duplicates(struct tcp_half *half, const struct tcp_flight *f, bool repeated, bool advanced, struct tcp_delivery *d)
+{
+	struct tcp_recovery *r = &half->recovery;
+
+	if (advanced) {
+		r->duplicates = 0;
+		if (r->mode == TCP_RECOVERY_FAST && f->next != f->una)
+			tcp_recovery_lose_first(r, tcp_pair_of(half)->pool, f);
+	} else if (repeated && r->duplicates < UINT16_MAX) {
+		r->duplicates++;
+		d->bytes += f->mss;
+		if (r->mode == TCP_RECOVERY_NONE && r->duplicates == TCP_DUPLICATES && seq_after(f->una, r->point))
+			tcp_recovery_lose_first(r, tcp_pair_of(half)->pool, f);
+	}
+}
+
+/* Looks for losses and starts, or goes on with, fast recovery. Returns how long to wait for reordered segments, or 0. */
+static uint32_t check_loss(struct tcp_half *half, const struct tcp_flight *f, const struct tcp_delivery *d, bool advanced)
+{
+	struct tcp_recovery *r = &half->recovery;
+	uint32_t known = r->lost_bytes, wait_us;
+	bool begins;
+
+	wait_us = tcp_recovery_detect(r, f, d->now_us, d->rtt_min_us, half->rtt.smoothed_us);
+	begins = r->mode == TCP_RECOVERY_NONE && r->lost_bytes > 0;
+	if (begins)
+		begin_recovery(half, f);
+	if (r->mode == TCP_RECOVERY_FAST && (begins || d->bytes > 0))
+		tcp_congestion_recovering(&half->congestion, f->mss, d->bytes, tcp_recovery_pipe(r, f),
+					  advanced && (r->lost_bytes <= known || !f->sack));
+	return wait_us;
+}
+
+/* RFC 4015 3.2 (with RFC 3522 or RFC 3708 as the detector): what was done for a loss that was none is undone. */
+static void undo(struct tcp_half *half, const struct tcp_flight *f)
+{
+	struct tcp_recovery *r = &half->recovery;
+
+	tcp_congestion_undo(&half->congestion);
+	tcp_recovery_spare(r, f);
+	r->mode = TCP_RECOVERY_NONE;
+	r->undoable = false;
+	r->reordering = true;
+	half->rtt.backoff = 0;
+}
+
+static void finish_probe(struct tcp_half *half, bool duplicate)
+{
+	struct tcp_recovery *r = &half->recovery;
+
+	if (!r->probing || !seq_upto(r->probe_end, half->send.una))
+		return;
+	/* RFC 8985 7.4: the probe repaired a loss, unless the peer says that it had the bytes already */
+	if (r->probe_resent && !duplicate && r->mode == TCP_RECOVERY_NONE)
+		tcp_congestion_lost(&half->congestion, half->send.mss, half->congestion.window_bytes);
+	r->probing = false;
 }
 
 static void update_window(struct tcp_half *half, const struct tcp_segment *segment, bool advanced)
@@ -158,41 +167,70 @@ static void update_window(struct tcp_half *half, const struct tcp_segment *segme
 	s->wl2 = segment->ack;
 }
 
+void tcp_half_look_for_loss(struct tcp_half *half, uint64_t now_us)
+{
+	struct tcp_flight f = tcp_half_flight(half);
+	struct tcp_delivery d = { .now_us = now_us, .rtt_min_us = half->rtt.min_us == UINT32_MAX ? 0 : half->rtt.min_us };
+	uint32_t wait_us = check_loss(half, &f, &d, false);
+
+	tcp_timer_retransmit(half, now_us);
+	if (wait_us > 0)
+		tcp_timer_reorder(half, now_us + wait_us);
+}
+
+/* What `segment` says about the flight: loss, undo, and the probe. Returns how long to wait for reordered segments, or 0. */
+static uint32_t recover(struct tcp_half *half, struct tcp_delivery *d, bool repeated, bool advanced)
+{
+	struct tcp_recovery *r = &half->recovery;
+	struct tcp_flight f = tcp_half_flight(half);
+
+	if (d->duplicate)
+		tcp_recovery_adapt(r, &f, true, false);
+	if (tcp_recovery_needless(r, &f, d, advanced))
+		undo(half, &f);
+	if (!half->sack)
+		count_duplicates(half, &f, repeated, advanced, d);
+	finish_probe(half, d->duplicate);
+	return f.next != f.una ? check_loss(half, &f, d, advanced) : 0;
+}
+
 unsigned tcp_half_acknowledged(struct tcp_half *half, const struct tcp_segment *segment, uint64_t now_us)
 {
 	struct tcp_pool *pool = tcp_pair_of(half)->pool;
-	struct tcp_flight f;
-	bool duplicate = false, closed_window = half->send.window == 0;
-	bool repeated = is_duplicate(half, segment);
-	bool advanced = seq_after(segment->ack, half->send.una);
-	uint32_t fresh = 0;
+	struct tcp_delivery d = delivery_of(half, segment, now_us);
+	struct tcp_send *s = &half->send;
+	bool closed_window = s->window == 0, repeated = is_duplicate(half, segment), advanced = seq_after(segment->ack, s->una);
 	unsigned events = 0;
+	uint32_t wait_us;
 
-	if (advanced)
-		events = advance(half, segment, now_us);
-	if (half->state == TCP_CLOSED)
-		return events;
-	f = tcp_half_flight(half);
-	if (half->sack && segment->options.sack_count > 0)
-		fresh = tcp_recovery_sacked(&half->recovery, pool, &f, &segment->options, &duplicate);
-	if (duplicate && half->recovery.mode != TCP_RECOVERY_TIMEOUT)
-		tcp_recovery_reordered(&half->recovery, half->recovery.threshold); /* sent again in vain: be more patient */
-	if (!half->sack && repeated && half->recovery.duplicates < UINT16_MAX)
-		half->recovery.duplicates++;
-	finish_probe(half, duplicate);
-	if (f.next != f.una)
-		check_loss(half);
+	if (advanced) {
+		advance(half, segment, &d);
+		if (tcp_send_acked(s, pool, s->una) > 0)
+			events |= TCP_EVENT_WRITABLE;
+		if (s->fin_sent && s->una == s->next && s->una == tcp_send_end(s) + 1)
+			fin_acknowledged(half, now_us);
+		if (half->state == TCP_CLOSED)
+			return events;
+	}
+	if (half->sack && segment->options.sack_count > 0) {
+		struct tcp_flight f = tcp_half_flight(half);
+
+		tcp_recovery_sacked(&half->recovery, pool, &f, &segment->options, &d);
+	}
+	wait_us = recover(half, &d, repeated, advanced);
 	update_window(half, segment, advanced);
-	if (half->send.window != 0 && closed_window) {
+	if (s->window != 0 && closed_window) {
 		half->retries = 0;
 		half->rtt.backoff = 0;
 		tcp_timer_stop(half, TCP_TIMER_RETRANSMIT);
-	} else if (half->send.window == 0 && f.next == f.una) {
+	} else if (s->window == 0 && s->next == s->una) {
 		half->retries = 0; /* it answers: persist for as long as it does */
 	}
 	if (advanced) /* what it stood for is over; a running persist timer goes on */
 		tcp_timer_stop(half, TCP_TIMER_RETRANSMIT);
-	if (advanced || fresh > 0 || closed_window)
+	if (advanced || d.bytes > 0 || closed_window)
 		tcp_timer_retransmit(half, now_us);
+	if (wait_us > 0)
+		tcp_timer_reorder(half, now_us + wait_us);
 	return events;
 }

@@ -106,14 +106,60 @@ static void reduce(struct tcp_congestion *c, uint32_t mss, uint32_t flight)
 	c->epoch_us = 0;
 }
 
+static void remember(struct tcp_congestion *c)
+{
+	c->prior_window_bytes = c->window_bytes;
+	c->prior_threshold_bytes = c->threshold_bytes;
+}
+
 void tcp_congestion_lost(struct tcp_congestion *c, uint32_t mss, uint32_t flight)
 {
+	remember(c);
 	reduce(c, mss, flight);
 	c->window_bytes = c->threshold_bytes;
+	c->flight_bytes = max_u32(flight, 1);
+	c->delivered_bytes = c->sent_bytes = 0;
+}
+
+void tcp_congestion_recovering(struct tcp_congestion *c, uint32_t mss, uint32_t delivered, uint32_t pipe, bool safe)
+{
+	int64_t allowed, limit;
+
+	c->delivered_bytes += delivered;
+	if (pipe > c->threshold_bytes) {
+		allowed = (int64_t)(((uint64_t)c->delivered_bytes * c->threshold_bytes + c->flight_bytes - 1) / c->flight_bytes) - c->sent_bytes;
+	} else {
+		limit = (int64_t)c->delivered_bytes - c->sent_bytes;
+		limit = (limit < delivered ? delivered : limit) + (safe ? mss : 0);
+		allowed = (int64_t)c->threshold_bytes - pipe;
+		allowed = allowed < limit ? allowed : limit;
+	}
+	if (c->sent_bytes == 0 && allowed < mss)
+		allowed = mss; /* the first retransmission does not wait */
+	c->window_bytes = pipe + (allowed > 0 ? (uint32_t)allowed : 0);
+}
+
+void tcp_congestion_sent(struct tcp_congestion *c, uint32_t bytes)
+{
+	c->sent_bytes += bytes;
+}
+
+void tcp_congestion_recovered(struct tcp_congestion *c)
+{
+	c->window_bytes = c->threshold_bytes;
+}
+
+void tcp_congestion_undo(struct tcp_congestion *c)
+{
+	c->window_bytes = max_u32(c->window_bytes, c->prior_window_bytes);
+	c->threshold_bytes = max_u32(c->threshold_bytes, c->prior_threshold_bytes);
+	c->peak_bytes = max_u32(c->peak_bytes, c->prior_window_bytes);
+	c->epoch_us = 0;
 }
 
 void tcp_congestion_timeout(struct tcp_congestion *c, uint32_t mss, uint32_t flight)
 {
+	remember(c);
 	reduce(c, mss, flight);
 	c->window_bytes = mss; /* RFC 5681 3.1: the loss window */
 }

@@ -83,6 +83,51 @@ static void small_windows_grow_as_reno_does(void **state)
 	assert_true(c.window_bytes > 30000);
 }
 
+/* RFC 6937 4: 20 segments in flight, one lost, threshold 14: while more is on the path than that, seven go out for ten that
+ * arrive; then one for one. */
+static void reduction_is_proportional(void **state)
+{
+	struct tcp_congestion c;
+	uint32_t pipe = 20000 - 1000, sent = 0;
+
+	tcp_congestion_init(&c, 1000);
+	c.window_bytes = 20000;
+	tcp_congestion_lost(&c, 1000, 20000);
+	tcp_congestion_recovering(&c, 1000, 1000, pipe -= 1000, false);
+	assert_int_equal(c.window_bytes, pipe + 1000); /* the retransmission, though 700 bytes would be its share */
+	tcp_congestion_sent(&c, 1000);
+	pipe += 1000;
+	for (unsigned acks = 2; acks <= 10; acks++) {
+		tcp_congestion_recovering(&c, 1000, 1000, pipe -= 1000, false);
+		if (c.window_bytes >= pipe + 1000) {
+			tcp_congestion_sent(&c, 1000);
+			pipe += 1000;
+			sent++;
+		}
+	}
+	assert_int_equal(sent, 6);
+	/* A burst was lost: the pipe is far below; what arrives lets as much out, and one more when it is safe. */
+	pipe = 4000;
+	tcp_congestion_recovering(&c, 1000, 1000, pipe, false);
+	assert_in_range(c.window_bytes, 5000, 8000);
+	tcp_congestion_recovered(&c);
+	assert_int_equal(c.window_bytes, 14000);
+}
+
+static void undo_restores(void **state)
+{
+	struct tcp_congestion c;
+
+	tcp_congestion_init(&c, 1000);
+	c.window_bytes = 50000;
+	c.threshold_bytes = 40000;
+	tcp_congestion_timeout(&c, 1000, 50000);
+	assert_int_equal(c.window_bytes, 1000);
+	tcp_congestion_undo(&c);
+	assert_int_equal(c.window_bytes, 50000);
+	assert_int_equal(c.threshold_bytes, 40000);
+}
+
 static void never_below_two_segments(void **state)
 {
 	struct tcp_congestion c;
@@ -117,6 +162,8 @@ int main(void)
 		cmocka_unit_test(backs_off_to_the_maximum),
 		cmocka_unit_test(slow_start_then_cubic),
 		cmocka_unit_test(small_windows_grow_as_reno_does),
+		cmocka_unit_test(reduction_is_proportional),
+		cmocka_unit_test(undo_restores),
 		cmocka_unit_test(never_below_two_segments),
 		cmocka_unit_test(extremes_do_not_overflow),
 	};

@@ -48,6 +48,9 @@ unsigned tcp_half_timer(struct tcp_half *half, uint64_t now_us);
 /* acknowledge.c: the ACK field, SACK blocks and window of an acceptable segment. */
 unsigned tcp_half_acknowledged(struct tcp_half *half, const struct tcp_segment *segment, uint64_t now_us);
 
+/* The time for reordered segments is over: what has not arrived is lost (RFC 8985 6.3). */
+void tcp_half_look_for_loss(struct tcp_half *half, uint64_t now_us);
+
 /* timers.c */
 void tcp_timer_stop(struct tcp_half *half, enum tcp_timer timer);
 void tcp_timer_start(struct tcp_half *half, enum tcp_timer timer, uint64_t at_us);
@@ -55,6 +58,9 @@ void tcp_timer_start(struct tcp_half *half, enum tcp_timer timer, uint64_t at_us
 /* Chooses what the retransmission timer stands for after an ACK or a transmission: nothing, a tail loss probe, a
  * time-out, or persist. */
 void tcp_timer_retransmit(struct tcp_half *half, uint64_t now_us);
+
+/* Until then the retransmission timer waits for reordered segments. */
+void tcp_timer_reorder(struct tcp_half *half, uint64_t at_us);
 
 /* The FIN was received and sent: 2 MSL, made short. */
 void tcp_timer_wait(struct tcp_half *half, uint64_t now_us);

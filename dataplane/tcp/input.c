@@ -275,13 +275,13 @@ static unsigned input_syn_sent(struct tcp_half *half, const struct tcp_segment *
 	half->receive.isn = s->seq;
 	half->receive.next = half->receive.ack_sent = s->seq + 1;
 	half->receive.edge = half->receive.next + half->receive.edge; /* what the SYN advertised */
+	if (!(half->recovery.sole.flags & TCP_RANGE_RESENT))
+		tcp_rtt_sample(&half->rtt, tcp_pair_of(half)->config, (uint32_t)now_us - half->recovery.sole.sent_us);
+	tcp_recovery_init(&half->recovery, s->ack);
 	half->send.una = s->ack;
 	half->send.window = half->send.window_max = s->window; /* RFC 7323 2.2: never scaled in a SYN */
 	half->send.wl1 = s->seq;
 	half->send.wl2 = s->ack;
-	if (half->rtt.timing)
-		tcp_rtt_sample(&half->rtt, tcp_pair_of(half)->config, now_us - half->rtt.timed_at_us);
-	half->rtt.timing = false;
 	half->rtt.backoff = 0;
 	half->retries = 0;
 	half->heard_at_us = now_us;

@@ -97,6 +97,13 @@ static uint16_t syn_window(uint16_t window, uint32_t limit)
 	return window < limit ? window : (uint16_t)limit;
 }
 
+static void note_sent(const struct output *o, uint32_t start, uint32_t end)
+{
+	struct tcp_flight f = tcp_half_flight(o->half);
+
+	tcp_recovery_sent(&o->half->recovery, o->pair->pool, &f, start, end, o->now_us);
+}
+
 /* The SYN to the server, or the SYN-ACK to the client: the other end's own, with what we filtered. */
 static void output_syn(struct output *o)
 {
@@ -119,15 +126,10 @@ static void output_syn(struct output *o)
 	}
 	if (!offer(o, &segment))
 		return;
-	if (s->next == s->isn) {
-		half->rtt.timing = true;
-		half->rtt.timed_at_us = o->now_us;
-		half->rtt.timed_end = s->isn + 1;
+	note_sent(o, s->isn, s->isn + 1);
+	if (s->next == s->isn)
 		tcp_timer_start(half, TCP_TIMER_RETRANSMIT,
 				o->now_us + tcp_rtt_timeout_us(&half->rtt, o->pair->config));
-	} else {
-		half->rtt.timing = false;
-	}
 	s->next = s->isn + 1;
 	half->retransmit_now = false;
 	if (!answer) {
@@ -170,16 +172,10 @@ static uint32_t put(struct output *o, uint32_t seq, uint32_t end)
 	acknowledged(o, &segment);
 	half->sent_at_us = o->now_us;
 	half->interactive = true;
-	if (seq_before(s->next, sent_end)) {
-		s->next = sent_end;
-		if (!half->rtt.timing) {
-			half->rtt.timing = true;
-			half->rtt.timed_at_us = o->now_us;
-			half->rtt.timed_end = sent_end;
-		}
-	} else if (half->rtt.timing && seq_before(seq, half->rtt.timed_end)) {
-		half->rtt.timing = false; /* Karn */
-	}
+	note_sent(o, seq, sent_end);
+	s->next = seq_max(s->next, sent_end);
+	if (half->recovery.mode == TCP_RECOVERY_FAST)
+		tcp_congestion_sent(&half->congestion, sent_end - seq);
 	if (segment.flags & TCP_FIN && !s->fin_sent) {
 		s->fin_sent = true;
 		tcp_half_step(half, TCP_ON_FIN_OUT);
@@ -187,44 +183,30 @@ static uint32_t put(struct output *o, uint32_t seq, uint32_t end)
 	return sent_end;
 }
 
-static void retransmit_first(struct output *o)
+/* RFC 6675 5 (C): a whole segment, options and all, or what is left of a hole. */
+static bool pipe_has_room(const struct tcp_half *half, uint32_t pipe, uint32_t len)
 {
-	struct tcp_half *half = o->half;
-	uint32_t start, end, sent;
+	uint32_t room = half->congestion.window_bytes > pipe ? half->congestion.window_bytes - pipe : 0;
 
-	if (!half->retransmit_now || !tcp_recovery_hole(&half->recovery, half->send.una, half->send.next, &start, &end)) {
-		half->retransmit_now = false;
-		return;
-	}
-	sent = put(o, start, end);
-	if (sent == start)
-		return;
-	half->retransmit_now = false;
-	half->recovery.high_rxt = seq_max(half->recovery.high_rxt, sent);
-	tcp_timer_retransmit(half, o->now_us);
+	return room >= len || room + TCP_OPTIONS_BYTES_MAX >= half->send.mss;
 }
 
-/* RFC 6675 5 (C): holes below the lost edge, as far as the pipe allows. */
-static void retransmit_lost(struct output *o, uint32_t *pipe)
+/* What is lost, lowest first, as far as the pipe allows. */
+static void retransmit_lost(struct output *o)
 {
 	struct tcp_half *half = o->half;
 	struct tcp_recovery *r = &half->recovery;
-	struct tcp_flight f = tcp_half_flight(half);
-	uint32_t edge, start, end, from;
+	uint32_t start, end, sent;
 
-	if (r->mode == TCP_RECOVERY_NONE)
-		return;
-	edge = tcp_recovery_lost_edge(r, &f);
-	while (*pipe < half->congestion.window_bytes && open_for_more(o)) {
-		from = seq_max(r->high_rxt, f.una);
-		if (!tcp_recovery_hole(r, from, edge, &start, &end))
+	while (r->lost_bytes > 0 && open_for_more(o)) {
+		struct tcp_flight f = tcp_half_flight(half);
+
+		if (!tcp_recovery_lost(r, &f, &start, &end) || !pipe_has_room(half, tcp_recovery_pipe(r, &f), end - start))
 			return;
-		from = put(o, start, end);
-		if (from == start)
+		sent = put(o, start, end);
+		if (sent == start)
 			return;
-		r->high_rxt = from;
-		*pipe += from - start;
-		if (half->timer_at_us[TCP_TIMER_RETRANSMIT] == TCP_NEVER_US)
+		if (start == f.una || half->timer_at_us[TCP_TIMER_RETRANSMIT] == TCP_NEVER_US)
 			tcp_timer_retransmit(half, o->now_us);
 	}
 }
@@ -344,14 +326,12 @@ static void output_ack(struct output *o)
 static void output_synchronized(struct output *o)
 {
 	struct tcp_half *half = o->half;
-	struct tcp_flight f = tcp_half_flight(half);
-	uint32_t pipe;
+	struct tcp_flight f;
 
 	if (half->state != TCP_TIME_WAIT && half->state != TCP_FIN_WAIT_2) {
-		retransmit_first(o);
-		pipe = tcp_recovery_pipe(&half->recovery, &f);
-		retransmit_lost(o, &pipe);
-		send_new(o, pipe);
+		retransmit_lost(o);
+		f = tcp_half_flight(half);
+		send_new(o, tcp_recovery_pipe(&half->recovery, &f));
 		probe_tail(o);
 	}
 	if (half->reset_queued && half->send.next == tcp_send_end(&half->send)) {

@@ -52,6 +52,7 @@ static void check_half(const struct tcp_half *half)
 	must(seq_upto(r->next, r->edge));
 	must(r->queue.bytes <= tcp_pair_of(half)->config->receive_bytes_max + (1u << 15) + UINT16_MAX);
 	must(!s->fin_sent || s->fin_queued);
+	must(tcp_recovery_consistent(&half->recovery, &(struct tcp_flight){ s->una, s->next, s->mss, half->sack }));
 	for (const struct tcp_chunk *c = r->held.head; c; c = c->next) { /* sorted, disjoint, above RCV.NXT, in the window */
 		must(seq_after(c->seq + c->len, r->next) && seq_upto(c->seq + c->len, r->edge));
 		must(!before || seq_upto(before->seq + before->len, c->seq));

@@ -9,10 +9,7 @@ struct tcp_rtt {
 	uint32_t smoothed_us, variance_us; /* 0, 0: nothing was measured yet */
 	uint32_t timeout_us;               /* without back-off */
 	uint32_t min_us;                   /* the smallest sample */
-	uint32_t timed_end;                /* an ACK at or above ends the measurement */
 	uint8_t backoff;                   /* the time-out is doubled this many times */
-	bool timing;
-	uint64_t timed_at_us;
 };
 
 struct tcp_config;

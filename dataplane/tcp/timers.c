@@ -1,6 +1,7 @@
-/* timers.c: three deadlines a half. The retransmission timer has four meanings, and only one at a time:
+/* timers.c: three deadlines a half. The retransmission timer has five meanings, and only one at a time:
  *
  *   SYN or SYN-ACK unanswered        time-out, back-off, give up after syn_retries
+ *   something later has arrived      reordered segments are waited for, then they are lost (RFC 8985 6.3)
  *   data or FIN in flight            a tail loss probe first when that comes sooner, then the time-out (RFC 6298 5)
  *   nothing in flight, window zero   persist: probe, back-off, never give up while the peer answers (RFC 9293 3.8.6.1)
  *   nothing to do                    off
@@ -44,6 +45,7 @@ void tcp_timer_retransmit(struct tcp_half *half, uint64_t now_us)
 	uint64_t timeout = tcp_rtt_timeout_us(&half->rtt, config);
 	bool unsent = seq_before(s->next, tcp_send_end(s)) || (s->fin_queued && !s->fin_sent);
 
+	half->recovery.waiting = false;
 	if (s->next != s->una) {
 		if (probe_allowed(half) && probe_us(half) < timeout)
 			timeout = probe_us(half);
@@ -54,6 +56,12 @@ void tcp_timer_retransmit(struct tcp_half *half, uint64_t now_us)
 	} else {
 		tcp_timer_stop(half, TCP_TIMER_RETRANSMIT);
 	}
+}
+
+void tcp_timer_reorder(struct tcp_half *half, uint64_t at_us)
+{
+	tcp_timer_start(half, TCP_TIMER_RETRANSMIT, at_us);
+	half->recovery.waiting = true;
 }
 
 void tcp_timer_wait(struct tcp_half *half, uint64_t now_us)
@@ -73,7 +81,6 @@ static unsigned give_up(struct tcp_half *half)
 static void back_off(struct tcp_half *half, uint64_t now_us)
 {
 	half->rtt.backoff += half->rtt.backoff < UINT8_MAX;
-	half->rtt.timing = false;
 	tcp_timer_start(half, TCP_TIMER_RETRANSMIT,
 			now_us + tcp_rtt_timeout_us(&half->rtt, tcp_pair_of(half)->config));
 }
@@ -103,23 +110,18 @@ static bool peer_stalls(const struct tcp_half *half, uint64_t now_us)
 static unsigned timeout_due(struct tcp_half *half, uint64_t now_us)
 {
 	struct tcp_recovery *r = &half->recovery;
-	struct tcp_send *s = &half->send;
+	struct tcp_flight f = tcp_half_flight(half);
 
 	if (half->retries >= tcp_pair_of(half)->config->retries && !peer_stalls(half, now_us))
 		return give_up(half);
 	half->retries += half->retries < UINT8_MAX;
 	if (half->retries == 1) /* RFC 5681 3.1: once for the same segment */
-		tcp_congestion_timeout(&half->congestion, s->mss, s->next - s->una);
+		tcp_congestion_timeout(&half->congestion, f.mss, f.next - f.una);
+	half->congestion.window_bytes = f.mss;
 	/* A peer that SACKed the very next byte and does not acknowledge it has reneged (RFC 2018 8). */
-	if (half->retries > 1)
-		tcp_recovery_clear(r, tcp_pair_of(half)->pool);
-	half->congestion.window_bytes = s->mss;
-	r->mode = TCP_RECOVERY_TIMEOUT;
-	r->point = s->next;
-	r->high_rxt = s->una;
-	r->pass_next = s->next;
+	tcp_recovery_lose_all(r, &f, half->retries > 1 || tcp_recovery_reneged(r, &f));
+	tcp_recovery_begin(r, &f, TCP_RECOVERY_TIMEOUT);
 	r->duplicates = 0;
-	r->probing = false;
 	back_off(half, now_us);
 	return 0;
 }
@@ -130,6 +132,10 @@ static unsigned retransmit_due(struct tcp_half *half, uint64_t now_us)
 
 	if (!tcp_state_synchronized(half->state))
 		return handshake_due(half, now_us);
+	if (half->recovery.waiting) {
+		tcp_half_look_for_loss(half, now_us);
+		return 0;
+	}
 	if (s->next == s->una) { /* persist */
 		if (s->window != 0 || half->retries >= tcp_pair_of(half)->config->retries) {
 			tcp_timer_stop(half, TCP_TIMER_RETRANSMIT);
