@@ -112,6 +112,7 @@ int cli_journal_search(struct cli *c);
 int cli_journal_tail(struct cli *c);
 int cli_export_bundle(struct cli *c);
 int cli_export_events(struct cli *c);
+int cli_export_report(struct cli *c);
 int cli_identity_test(struct cli *c);
 int cli_key_show_fingerprints(struct cli *c);
 

@@ -1,5 +1,14 @@
-/* stream.c: the verb that hands records out in the form of other systems: export events. */
+/* stream.c: the verbs that hand records out in the form of other systems, and as a report: export events, export report. */
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
 #include "control/cli/read.h"
+#include "control/export/report.h"
 #include "control/export/stream.h"
 
 static bool write_out(void *ctx, struct bytes text)
@@ -27,6 +36,98 @@ int cli_export_events(struct cli *c)
 	request.origin = read_keys(c, dir, &keys, &own) ? keys.name : "";
 	if (!stream_write(a, &request, write_out, NULL, err))
 		status = cli_fail(c, FRAME_REFUSED, "export: %s: run sluice journal verify", err);
+	archive_close(a);
+	return status;
+}
+
+/* The page as PDF: weasyprint reads the HTML and fetches nothing, since the page names nothing. False with errno or its status. */
+static bool write_pdf(const char *html, const char *path)
+{
+	char *const argv[] = { "weasyprint", "--quiet", (char *)(uintptr_t)html, (char *)(uintptr_t)path, NULL };
+	char *const env[] = { "PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL };
+	int status = 0;
+	pid_t child;
+
+	errno = posix_spawnp(&child, "weasyprint", NULL, NULL, argv, env);
+	if (errno != 0 || waitpid(child, &status, 0) != child)
+		return false;
+	errno = 0;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool write_oscal(const struct assess *a, const char *origin, FILE *out)
+{
+	char now[32];
+	time_t t = time(NULL);
+	struct tm tm;
+	json_t *document;
+	bool ok;
+
+	strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+	document = report_oscal(a, origin, now);
+	ok = document && json_dumpf(document, out, JSON_INDENT(1) | JSON_PRESERVE_ORDER) == 0;
+	json_decref(document);
+	return ok;
+}
+
+/* Writes beside the target and renames, so that a report is whole or not there. */
+static int write_report(struct cli *c, const struct assess *a, const char *origin, const char *format, const char *path)
+{
+	char beside[4096];
+	FILE *out;
+	bool ok;
+
+	if (snprintf(beside, sizeof(beside), "%s.part", path) >= (int)sizeof(beside))
+		return cli_fail(c, FRAME_USAGE, "%s: the name is too long: give a shorter one", path);
+	out = fopen(beside, "wxe");
+	if (!out)
+		return cli_fail(c, FRAME_REFUSED, "%s: %s: remove it or give another --out", beside, strerror(errno));
+	ok = strcmp(format, "oscal") == 0 ? write_oscal(a, origin, out) : report_html(a, origin, out);
+	ok = fclose(out) == 0 && ok;
+	if (ok && strcmp(format, "pdf") == 0) {
+		ok = write_pdf(beside, path);
+		if (!ok)
+			cli_fail(c, FRAME_REFUSED, "weasyprint: %s: install Debian's package weasyprint, or print the HTML", errno ? strerror(errno) : "failed");
+		(void)unlink(beside);
+		return ok ? FRAME_DONE : FRAME_REFUSED;
+	}
+	if (ok && rename(beside, path) == 0)
+		return FRAME_DONE;
+	(void)unlink(beside);
+	return cli_fail(c, FRAME_REFUSED, "%s: cannot be written: see the disk's space", path);
+}
+
+int cli_export_report(struct cli *c)
+{
+	const char *format = cli_option(c, "format") ? cli_option(c, "format") : "html", *path = cli_option(c, "out");
+	struct archive_filter filter = { 0 };
+	struct checkpoint_keys keys;
+	char dir[320], detail[480], err[EXPORT_ERROR_BYTES];
+	struct assess assess;
+	struct archive *a;
+	uint64_t limit;
+	bool own;
+	int status;
+
+	if (strcmp(format, "html") != 0 && strcmp(format, "pdf") != 0 && strcmp(format, "oscal") != 0)
+		return cli_fail(c, FRAME_USAGE, "export report: --format %s: no such format: html, pdf or oscal", format);
+	if (!path)
+		return cli_fail(c, FRAME_USAGE, "export report: no file: give --out");
+	if (!read_filter(c, &filter, &limit))
+		return FRAME_USAGE;
+	if (!(a = read_open(c, "export", read_filter_text(c, detail, sizeof(detail)), dir, &status)))
+		return status;
+	if (!assess_create(&assess)) {
+		archive_close(a);
+		return cli_fail(c, FRAME_REFUSED, "export report: out of memory: take a smaller range");
+	}
+	if (!stream_assess(a, &filter, &assess, err))
+		status = cli_fail(c, FRAME_REFUSED, "export: %s: run sluice journal verify", err);
+	else if (assess.records == 0)
+		status = cli_fail(c, FRAME_REFUSED, "export report: no record matches: widen the filter");
+	else
+		status = write_report(c, &assess, read_keys(c, dir, &keys, &own) ? keys.name : "", format, path);
+	assess_destroy(&assess);
 	archive_close(a);
 	return status;
 }

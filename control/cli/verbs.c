@@ -44,6 +44,10 @@ const struct cli_verb cli_verbs[] = {
 	  "records for other systems, one a line, on standard output",
 	  "--format is jsonl (default), ocsf, cef or syslog (RFC 5424 with OCSF inside). --schema of OCSF: 1.8.0 (default) or 1.9.0-dev. Copies, not evidence: each "
 	  "names its record. Journaled as export before the first byte.", cli_export_events },
+	{ "export", "report", "", "out= format= session= person= agent= service= since= until= from= to= dir=",
+	  "a page for people, or OSCAL assessment results: who did what, refused, held, masked, by control of SP 800-53",
+	  "--format is html (default), pdf (needs Debian's weasyprint) or oscal. Numbers lead to records by index. Journaled as export before the first byte.",
+	  cli_export_report },
 	{ "identity", "test", "", "token-file=", "whether a token is accepted, and who it is", "Prints no token.", cli_identity_test },
 	{ "key", "show-fingerprints", "", "", "the authority's certificate and the journal's key", "", cli_key_show_fingerprints },
 };

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/export/assess.h"
 #include "control/export/cef.h"
 #include "control/export/ocsf.h"
 
 struct job {
 	const struct stream_request *request;
 	struct sessions *sessions;
+	struct assess *assess; /* or else `write` */
 	struct ocsf ocsf;
 	bool (*write)(void *ctx, struct bytes line);
 	void *ctx;
@@ -88,35 +90,46 @@ static bool put_line(void *ctx, struct bytes line)
 		snprintf(job->err, sizeof job->err, "record %llu is no JSON object", (unsigned long long)index);
 		return false;
 	}
-	ok = put_event(job, &e, bytes_of(record, len));
+	if (job->assess)
+		assess_event(job->assess, &e);
+	ok = job->assess || put_event(job, &e, bytes_of(record, len));
 	event_close(&e);
+	return ok;
+}
+
+static bool run(struct archive *a, const struct archive_filter *filter, struct job *job, char err[EXPORT_ERROR_BYTES])
+{
+	bool ok;
+
+	job->sessions = sessions_create(a);
+	if (!job->sessions) {
+		snprintf(err, EXPORT_ERROR_BYTES, "out of memory");
+		return false;
+	}
+	ok = export_jsonl(a, filter, put_line, job, err);
+	if (!ok && job->err[0])
+		snprintf(err, EXPORT_ERROR_BYTES, "%s", job->err);
+	sessions_destroy(job->sessions);
 	return ok;
 }
 
 bool stream_write(struct archive *a, const struct stream_request *request, bool (*write)(void *ctx, struct bytes line), void *ctx,
 		  char err[EXPORT_ERROR_BYTES])
 {
-	struct job *job;
-	bool ok;
+	struct job job = { .request = request, .write = write, .ctx = ctx, .ocsf = { .origin = request->origin } };
 
 	if (request->form == STREAM_JSONL)
 		return export_jsonl(a, &request->filter, write, ctx, err);
-	err[0] = 0;
-	job = calloc(1, sizeof *job);
-	if (job)
-		*job = (struct job){ .request = request, .write = write, .ctx = ctx, .ocsf = { .origin = request->origin }, .sessions = sessions_create(a) };
-	if (!job || !job->sessions) {
-		snprintf(err, EXPORT_ERROR_BYTES, "out of memory");
-		free(job);
+	if (!ocsf_schema(&job.ocsf, request->schema ? request->schema : "1.8.0")) {
+		snprintf(err, EXPORT_ERROR_BYTES, "no such schema: 1.8.0 or 1.9.0-dev");
 		return false;
 	}
-	ok = ocsf_schema(&job->ocsf, request->schema ? request->schema : "1.8.0");
-	if (!ok)
-		snprintf(err, EXPORT_ERROR_BYTES, "no such schema: 1.8.0 or 1.9.0-dev");
-	ok = ok && export_jsonl(a, &request->filter, put_line, job, err);
-	if (!ok && job->err[0])
-		snprintf(err, EXPORT_ERROR_BYTES, "%s", job->err);
-	sessions_destroy(job->sessions);
-	free(job);
-	return ok;
+	return run(a, &request->filter, &job, err);
+}
+
+bool stream_assess(struct archive *a, const struct archive_filter *filter, struct assess *into, char err[EXPORT_ERROR_BYTES])
+{
+	struct job job = { .assess = into };
+
+	return run(a, filter, &job, err);
 }

@@ -13,6 +13,11 @@ struct stream_request {
 	const char *schema; /* of OCSF; NULL: 1.8.0 */
 };
 
+struct assess;
+
+/* Reads all records of the filter into `into` (assess.h). */
+bool stream_assess(struct archive *a, const struct archive_filter *filter, struct assess *into, char err[EXPORT_ERROR_BYTES]);
+
 /* "jsonl", "ocsf", "cef", "syslog"; false for any other. */
 bool stream_form_of(const char *word, enum stream_form *out);
 
