@@ -11,7 +11,7 @@
  *   relation it reads. A server file as source: also call of pg_catalog.pg_read_file; as target: flag writes-file.
  *   PROGRAM: copy-program with the command as OBJECT_OTHER (cut to 255 bytes).
  * - A function outside functions.def: access call and flag calls-unknown-function, and TAINT_ALL for what it returns;
- *   likewise an operator that PostgreSQL does not ship. A function that runs SQL text given to it: also flag dynamic.
+ *   likewise an operator that PostgreSQL does not ship. A function that runs SQL text given to it: also access and flag dynamic.
  * - FETCH, EXECUTE: one target TAINT_ALL with no relation: whoever keeps the names of cursors and prepared statements
  *   must put in what DECLARE or PREPARE said of that name. DECLARE, PREPARE and EXPLAIN ANALYZE carry the
  *   accesses and flags of the inner statement, DECLARE and PREPARE also its targets.

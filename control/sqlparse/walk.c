@@ -167,7 +167,7 @@ void walk_function(struct walk *w, PgQuery__Node *const *list, size_t count)
 		return;
 	w->facts->flags |= FLAG_calls_unknown_function;
 	if (function_runs_text(name))
-		w->facts->flags |= FLAG_dynamic;
+		walk_dynamic(w);
 	if (function_writes_file(name))
 		w->facts->flags |= FLAG_writes_file;
 	facts_add(w->facts, VERB_call, OBJECT_FUNCTION, names, n);

@@ -6,6 +6,7 @@
 /* Rows: kind, oid, schema, name, attnum, column, type, position, columns in all, root's schema, root's name.
  *   c  a column; its tag is that of the column of this name in the root (itself, or what it inherits from)
  *   v  a relation that shows the root's values
+ *   w  a column of what other sessions sent to the server: any value may be in it
  *   m  the greatest oid of a relation
  * Everything is qualified, operators too: the session's search_path may be the agent's. */
 #define EQ " operator(pg_catalog.=) "
@@ -36,6 +37,9 @@ const char pg_catalogue_query[] =
 	" union all select 'v', r.oid, r.nspname, r.relname, 0, '', 0, 0, 0, '', '' from rel r where r.nspname" EQ "'pg_catalog'"
 	" and r.relname" EQ "any (array['pg_stats','pg_stats_ext','pg_stats_ext_exprs','pg_statistic','pg_statistic_ext_data']"
 	"::pg_catalog.name[])"
+	" union all select 'w', r.oid, r.nspname, r.relname, c.attnum, c.attname, c.atttypid, c.position, c.columns, '', ''"
+	" from rel r join col c on c.attrelid" EQ "r.oid where c.attname" EQ "'query' and r.relname" EQ
+	"any (array['pg_stat_activity','pg_stat_statements']::pg_catalog.name[])"
 	" union all select 'm', pg_catalog.max(c.oid), '', '', 0, '', 0, 0, 0, '', '' from pg_catalog.pg_class c";
 #undef EQ
 
@@ -227,7 +231,8 @@ bool pg_catalogue_row(struct pg_catalogue *c, uint32_t build, const struct inspe
 		t->oid_max = number(cell[ROW_OID]);
 		return true;
 	}
-	classes = policy_column_classes(snapshot->image, database, cell[ROW_ROOT_SCHEMA], cell[ROW_ROOT_NAME], cell[ROW_COLUMN]);
+	classes = policy_column_classes(snapshot->image, database, cell[ROW_ROOT_SCHEMA], cell[ROW_ROOT_NAME],
+					cell[ROW_KIND].base[0] == 'w' ? bytes_str("") : cell[ROW_COLUMN]);
 	if (class_bits_any(&classes) && !tag_row(t, cell, &classes))
 		t->full = true;
 	return true;

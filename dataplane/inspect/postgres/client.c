@@ -44,6 +44,8 @@ void pg_makes_name(struct pg_session *s, const struct pg_effects *e, struct pg_e
 
 void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects *e)
 {
+	struct class_bits any = pg_command_any(c);
+
 	if (c->sent)
 		return;
 	c->sent = true;
@@ -51,7 +53,7 @@ void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects
 	if (c->unknown || c->drops_names)
 		s->epoch++;
 	drop_names(s, c, e);
-	if (class_bits_any(&c->scope) || class_bits_any(&c->washed) || ((c->unknown || c->blind) && class_bits_any(&c->mask)))
+	if (class_bits_any(&any) || ((c->unknown || c->blind) && class_bits_any(&c->mask)))
 		s->tagged_transaction = true;
 }
 

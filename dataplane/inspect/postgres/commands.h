@@ -46,8 +46,11 @@ struct pg_command {
 	struct class_bits mask;  /* policy classes to mask */
 	struct class_bits scope; /* of them: those with a tagged column among the relations touched */
 	struct class_bits washed; /* of them: those that were copied into a relation touched */
+	struct class_bits hidden; /* of them: those that cursors and statements made by SQL may hide, for columns without a number */
 	bool blind;       /* no catalogue to tell by: every column is taken for tagged */
 	bool outdated;    /* its classes have other numbers under the policy now in force */
+	bool calls;       /* functions that may do anything */
+	bool carries;     /* … takes tagged values where no answer shows them: refused */
 	bool drops_names; /* may change what names stand for, by SQL */
 	int16_t digest;          /* -1: none */
 	int16_t text_slot;       /* of a portal: its statement in names, when `text_serial` is still there; -1 */
@@ -66,6 +69,12 @@ struct pg_commands {
 	struct pg_command command[PG_COMMANDS];
 	struct pg_digest digest[PG_DIGESTS];
 };
+
+/* Every class that may flow into the answer. */
+static inline struct class_bits pg_command_any(const struct pg_command *c)
+{
+	return class_bits_or(class_bits_or(c->scope, c->washed), c->hidden);
+}
 
 /* A zeroed command with one reference; -1 when there is none. */
 int pg_command_new(struct pg_commands *c);

@@ -14,6 +14,8 @@ struct reading {
 	int relation[RELATIONS];
 	unsigned relations, copied; /* tagged ones; relations that a COPY TO reads */
 	bool cursor;               /* about cursors or statements made by SQL */
+	bool carries;              /* calls what takes values elsewhere than into the answer */
+	bool tells;                /* calls what may answer with anything */
 	bool many;                 /* more than there is room for */
 	struct class_bits found, washed; /* of this statement, before the mask */
 };
@@ -124,6 +126,47 @@ static void copy(struct reading *r, const struct classified_statement *st, unsig
 	d->relation = r->relations == 1 && r->copied == 1 && !r->many ? r->relation[0] : -1;
 }
 
+static bool one_of(struct bytes name, const char *const *list)
+{
+	for (; *list; list++) {
+		size_t len = strlen(*list);
+
+		if ((*list)[len - 1] == '*' ? name.len >= len - 1 && !memcmp(name.base, *list, len - 1) : bytes_equal(name, bytes_str(*list)))
+			return true;
+	}
+	return false;
+}
+
+/* What carries a value out past the answer's columns (postgres.md 8, L15, L16, D9, D21): settings come back in ParameterStatus and by
+ * SHOW, notifications in other sessions, locks and sequences in views of their own. */
+static bool carries(const struct access *a)
+{
+	static const char *const functions[] = { "pg_notify", "pg_logical_emit_message", "pg_advisory*", "pg_try_advisory*", "setval",
+						 "lo_*", "lowrite", "dblink*", "pg_file_*", "pg_create_restore_point", NULL };
+	struct bytes name = a->levels ? a->level[a->levels - 1] : (struct bytes){ 0 };
+
+	return a->verb == VERB_set || (a->verb == VERB_call && a->kind == OBJECT_FUNCTION && one_of(name, functions)) ||
+	       (a->verb == VERB_update && a->kind == OBJECT_RELATION && bytes_equal(name, bytes_str("pg_settings")));
+}
+
+/* What answers with the texts of other sessions, or with the content of files and large objects (L22, D9, D10). */
+static bool tells(const struct access *a)
+{
+	static const char *const functions[] = { "pg_stat_get_activity", "pg_stat_get_backend_activity", "pg_stat_statements*", "lo_get", "loread",
+						 "pg_read_*", "dblink*", "pg_logical_slot_*", NULL };
+
+	return a->verb == VERB_call && a->kind == OBJECT_FUNCTION && a->levels && one_of(a->level[a->levels - 1], functions);
+}
+
+/* A function of the database may leave cursors behind (D8), and settings, and statements; the server's own do not. */
+static bool leaves(const struct access *a)
+{
+	static const char *const functions[] = { "nextval", "currval", "lastval", "setval", "txid_*", "lo_*", "loread", "lowrite", NULL };
+
+	return a->verb == VERB_call && a->kind == OBJECT_FUNCTION && a->levels &&
+	       !(a->levels > 1 && bytes_equal(a->level[a->levels - 2], bytes_str("pg_catalog"))) && !one_of(a->level[a->levels - 1], functions);
+}
+
 static void accesses(struct reading *r, const struct classified_statement *st)
 {
 	struct reader at = st->access_bytes;
@@ -135,14 +178,28 @@ static void accesses(struct reading *r, const struct classified_statement *st)
 		c->may_copy_in |= a.verb == VERB_copy_in || a.verb == VERB_unknown;
 		c->alters |= a.verb == VERB_ddl || a.verb == VERB_unknown || a.verb == VERB_dynamic;
 		c->drops_names |= a.verb == VERB_unknown || a.verb == VERB_dynamic;
+		r->carries |= carries(&a);
+		r->tells |= tells(&a);
+		if (leaves(&a) && r->s->catalogue)
+			r->s->hidden = class_bits_or(r->s->hidden, c->mask);
 		if (a.kind != OBJECT_RELATION)
 			continue;
 		r->copied += a.verb == VERB_copy_out;
 		if (r->s->catalogue && !c->blind)
 			add_relation(r, &a);
 	}
+	r->tells |= (st->flags & FLAG_dynamic) != 0;
+	c->calls |= (st->flags & FLAG_calls_unknown_function) != 0;
 	c->alters |= (st->flags & FLAG_dynamic) != 0;
 	c->drops_names |= (st->flags & FLAG_dynamic) != 0;
+}
+
+/* Whether anything that is masked here can flow in the statement. */
+static bool tagged(const struct reading *r)
+{
+	struct class_bits all = class_bits_and(class_bits_or(r->found, r->washed), r->command->mask);
+
+	return class_bits_any(&all) || (r->command->blind && class_bits_any(&r->command->mask));
 }
 
 static void unknown(struct pg_session *s, struct pg_command *c)
@@ -156,6 +213,7 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 {
 	struct classification c;
 	struct classified_statement st;
+	struct class_bits any;
 	struct reader at;
 	unsigned index = 0;
 
@@ -181,16 +239,18 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 		copy(&r, &st, index);
 		if (s->catalogue && !command->blind)
 			wash(&r, &st);
-		command->scope = class_bits_or(command->scope, class_bits_and(r.found, command->mask));
+		command->scope = class_bits_or(command->scope, r.tells && s->catalogue ? command->mask : class_bits_and(r.found, command->mask));
+		command->carries |= r.carries && tagged(&r);
 		/* DECLARE and PREPARE hide relations behind a name; FETCH and EXECUTE show no relation. */
 		if (r.cursor) {
 			s->hidden = class_bits_or(s->hidden, class_bits_or(r.found, r.washed));
-			command->washed = class_bits_or(command->washed, class_bits_and(s->hidden, command->mask));
+			command->hidden = class_bits_or(command->hidden, class_bits_and(s->hidden, command->mask));
 		}
 		command->washed = class_bits_or(command->washed, class_bits_and(r.washed, command->mask));
 	}
 	/* Nothing tagged flows anywhere: no need to keep where. */
-	if (command->digest >= 0 && !class_bits_any(&command->scope) && !class_bits_any(&command->washed) && !s->commands.digest[command->digest].copies) {
+	any = pg_command_any(command);
+	if (command->digest >= 0 && !class_bits_any(&any) && !s->commands.digest[command->digest].copies) {
 		s->commands.digest[command->digest].used = false;
 		command->digest = -1;
 	}

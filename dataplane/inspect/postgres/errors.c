@@ -54,7 +54,7 @@ static void put_value(struct pg_session *s, struct pg_command *c, struct bytes t
 
 static bool withheld(const struct pg_session *s, const struct pg_command *c, bool parsing)
 {
-	struct class_bits every = every_class(s);
+	struct class_bits every = every_class(s), any = c ? pg_command_any(c) : (struct class_bits){ 0 };
 
 	if (!class_bits_any(&every))
 		return false;
@@ -63,7 +63,7 @@ static bool withheld(const struct pg_session *s, const struct pg_command *c, boo
 		return false;
 	if (s->tagged_transaction)
 		return true;
-	return c && (c->outdated || class_bits_any(&c->scope) || class_bits_any(&c->washed) || ((c->unknown || c->blind) && class_bits_any(&c->mask)));
+	return c && (c->outdated || class_bits_any(&any) || ((c->unknown || c->blind || c->calls) && class_bits_any(&c->mask)));
 }
 
 /* Fields that cannot hold a value: severity, code, positions, place in the server's source. */

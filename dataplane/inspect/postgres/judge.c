@@ -117,6 +117,7 @@ void pg_verdict_drop(struct pg_session *s)
 static const char *reason_text(enum command_reason reason)
 {
 	switch (reason) {
+	case REASON_NONE: return "permission denied: the command would put masked values into a setting, a notification, a lock or a large object";
 	case REASON_TOO_LONG: return "permission denied: the statement or its parameters are longer than this gateway reads";
 	case REASON_MASK_TOKEN: return "permission denied: the command would write a masked value back";
 	case REASON_PINNED_SETTING: return "permission denied: client_encoding and standard_conforming_strings cannot be changed here";
@@ -125,15 +126,15 @@ static const char *reason_text(enum command_reason reason)
 	}
 }
 
-static int refuse_never(struct pg_session *s, const struct statement *st, int command, int refusal)
+static int refuse_never(struct pg_session *s, enum command_reason reason, int command, int refusal)
 {
 	struct pg_command *c = &s->commands.command[command];
 
 	if (c->cancelled)
 		return refusal;
 	if (refusal < 0)
-		refusal = pg_refusal_new(s, st->reason == REASON_PINNED_SETTING ? "0A000" : "42501");
-	pg_refusal_say(s, refusal, reason_text(st->reason), bytes_str(""), bytes_str(""));
+		refusal = pg_refusal_new(s, reason == REASON_PINNED_SETTING ? "0A000" : "42501");
+	pg_refusal_say(s, refusal, reason_text(reason), bytes_str(""), bytes_str(""));
 	c->refused = true;
 	memcpy(c->status, s->refusal[refusal].code, sizeof(c->status));
 	return refusal;
@@ -160,6 +161,8 @@ enum pg_step pg_judge(struct pg_session *s, const struct statement *st, bool nev
 		pg_verdict(s, judged == JUDGED_ALLOW, &j, command, refusal);
 	}
 	if (never)
-		*refusal = refuse_never(s, st, *command, *refusal);
+		*refusal = refuse_never(s, st->reason, *command, *refusal);
+	else if (*refusal < 0 && s->commands.command[*command].carries)
+		*refusal = refuse_never(s, REASON_NONE, *command, *refusal);
 	return STEP_DONE;
 }

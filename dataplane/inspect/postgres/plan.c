@@ -92,7 +92,7 @@ static void finish(struct pg_session *s, struct pg_column *column)
 
 static int class_by_number(struct pg_session *s, const struct pg_command *c, uint32_t relation, int16_t attnum)
 {
-	struct class_bits any = class_bits_or(c->scope, c->washed), classes;
+	struct class_bits any = pg_command_any(c), classes;
 	bool known = true;
 
 	if (!s->catalogue)
@@ -107,7 +107,7 @@ static int class_by_number(struct pg_session *s, const struct pg_command *c, uin
 
 static int class_by_flow(struct pg_session *s, const struct pg_command *c, unsigned column, unsigned columns)
 {
-	struct class_bits any = class_bits_or(c->scope, c->washed);
+	struct class_bits any = pg_command_any(c);
 	unsigned flow = PG_FLOW_ALL;
 
 	if (c->digest >= 0)
