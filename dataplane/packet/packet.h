@@ -49,7 +49,10 @@ struct packet {
 	uint8_t ttl;
 	bool fragment;           /* any fragment; then the ports are 0 unless it is the first and holds them */
 	bool fragment_first;
+	uint16_t fragment_offset; /* bytes */
 	bool extensions;         /* IPv6 extension headers or IPv4 options are present */
+	bool routed;             /* they route it, or sign it, or cannot be read: what the header says is not the last word */
+	uint16_t route_offset, route_bytes; /* the addresses that it is routed over, one after the other; 0: none */
 	struct packet_address source, destination;
 	uint16_t source_port, destination_port; /* TCP and UDP, network order; else 0 */
 };
@@ -67,6 +70,12 @@ enum packet_checksum {
  * ip_version is 0 and the fields read before it are valid: after ERROR_bad_ip_header the addresses among them, so that a
  * bridge can tell whom it concerns; what a stricter parser rejects, a host may still take. The IPv4 header checksum is not verified here (packet_segment does). */
 enum error packet_parse(struct bytes frame, struct packet *out);
+
+/* The same for an IP packet without a frame around it. */
+enum error packet_parse_ip(struct bytes ip, struct packet *out);
+
+/* A later fragment that begins behind all headers that could stand there: it can rewrite none of them. */
+bool packet_fragment_is_far(const struct packet *p);
 
 /* Reads the TCP header, options and payload of a packet that packet_parse took as unfragmented TCP, and verifies both
  * checksums unless `checksum` says that it is not needed. ERROR_none, ERROR_bad_tcp_header, ERROR_bad_tcp_checksum,

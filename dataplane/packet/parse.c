@@ -26,6 +26,13 @@ enum {
 	NEXT_MOBILITY = 135,
 };
 
+enum {
+	OPTION_END = 0,
+	OPTION_NOP = 1,
+	OPTION_LOOSE_ROUTE = 131,
+	OPTION_STRICT_ROUTE = 137,
+};
+
 static uint16_t offset_of(const struct packet *p, const struct reader *r)
 {
 	return (uint16_t)(r->at - p->frame.base);
@@ -68,6 +75,29 @@ static void parse_ports(struct reader *r, struct packet *p)
 	memcpy(&p->destination_port, ports.base + 2, 2);
 }
 
+/* RFC 791 3.1: a source route names the last destination among its own addresses. */
+static void parse_options_ip4(struct packet *p, const uint8_t *at, size_t len)
+{
+	struct reader r = reader_of(at, len);
+
+	while (r.ok && r.left > 0) {
+		uint8_t kind = reader_u8(&r), size;
+
+		if (kind == OPTION_END)
+			return;
+		if (kind == OPTION_NOP)
+			continue;
+		size = reader_u8(&r);
+		if (kind == OPTION_LOOSE_ROUTE || kind == OPTION_STRICT_ROUTE) {
+			p->routed = true;
+			p->route_offset = (uint16_t)(r.at + 1 - p->frame.base);
+			p->route_bytes = size >= 3 && size - 3u < r.left ? size - 3u : 0;
+		}
+		reader_skip(&r, size < 2 ? SIZE_MAX : size - 2u);
+	}
+	p->routed |= !r.ok;
+}
+
 static enum error parse_ip4(struct reader *r, struct packet *p)
 {
 	const uint8_t *start = r->at;
@@ -95,8 +125,11 @@ static enum error parse_ip4(struct reader *r, struct packet *p)
 	p->frame.len = (size_t)(start - p->frame.base) + total;
 	p->ip_version = 4;
 	p->extensions = header > 20;
+	if (header > 20)
+		parse_options_ip4(p, start + 20, header - 20);
 	p->fragment = (fragment & 0x3fff) != 0; /* more fragments, or an offset */
-	p->fragment_first = p->fragment && (fragment & 0x1fff) == 0;
+	p->fragment_offset = (uint16_t)((fragment & 0x1fff) * 8u);
+	p->fragment_first = p->fragment && p->fragment_offset == 0;
 	return ERROR_none;
 }
 
@@ -104,6 +137,16 @@ static bool is_extension(uint8_t next)
 {
 	return next == NEXT_HOP_BY_HOP || next == NEXT_ROUTING || next == NEXT_FRAGMENT ||
 	       next == NEXT_AUTHENTICATION || next == NEXT_DESTINATION || next == NEXT_MOBILITY;
+}
+
+/* RFC 8200 4.4: with segments left it goes on to one of the addresses behind the first eight bytes. */
+static void note_route(const struct reader *r, struct packet *p, size_t units)
+{
+	if (r->left < 2 || r->at[1] == 0)
+		return;
+	p->routed = true;
+	p->route_offset = (uint16_t)(r->at + 6 - p->frame.base);
+	p->route_bytes = r->left >= units * 8 + 6 ? (uint16_t)(units * 8) : 0;
 }
 
 static enum error parse_extensions(struct reader *r, struct packet *p)
@@ -122,10 +165,16 @@ static enum error parse_extensions(struct reader *r, struct packet *p)
 
 			reader_skip(r, 4);
 			p->fragment = true; /* an atomic fragment (RFC 6946) too: it is not worth a special path */
-			p->fragment_first = fragment >> 3 == 0;
+			p->fragment_offset = fragment & 0xfff8;
+			p->fragment_first = p->fragment_offset == 0;
 		} else if (kind == NEXT_AUTHENTICATION) {
+			p->routed = true;
 			reader_skip(r, units * 4 + 6);
+		} else if (kind == NEXT_ROUTING) {
+			note_route(r, p, units);
+			reader_skip(r, units * 8 + 6);
 		} else {
+			p->routed |= kind == NEXT_MOBILITY;
 			reader_skip(r, units * 8 + 6);
 		}
 		if (!r->ok)
@@ -158,6 +207,19 @@ static enum error parse_ip6(struct reader *r, struct packet *p)
 	return parse_extensions(r, p);
 }
 
+static enum error parse_ip(struct reader *r, struct packet *out)
+{
+	enum error e = out->ether_type == ETHER_IP4 ? parse_ip4(r, out) : parse_ip6(r, out);
+
+	if (e != ERROR_none) {
+		out->ip_version = 0;
+		return e;
+	}
+	out->l4_offset = offset_of(out, r);
+	parse_ports(r, out);
+	return ERROR_none;
+}
+
 /* A host takes priority tags (VLAN 0) off in any number (IEEE 802.1Q 6.7.1), so no depth may hide an IP header. */
 static enum error parse_tags(struct reader *r, struct packet *p)
 {
@@ -187,19 +249,27 @@ enum error packet_parse(struct bytes frame, struct packet *out)
 	if (e != ERROR_none)
 		return e;
 	out->l3_offset = offset_of(out, &r);
-	if (out->ether_type == ETHER_IP4)
-		e = parse_ip4(&r, out);
-	else if (out->ether_type == ETHER_IP6)
-		e = parse_ip6(&r, out);
-	else
+	if (out->ether_type != ETHER_IP4 && out->ether_type != ETHER_IP6)
 		return ERROR_none;
-	if (e != ERROR_none) {
-		out->ip_version = 0;
-		return e;
-	}
-	out->l4_offset = offset_of(out, &r);
-	parse_ports(&r, out);
-	return ERROR_none;
+	return parse_ip(&r, out);
+}
+
+enum error packet_parse_ip(struct bytes ip, struct packet *out)
+{
+	struct reader r = reader_of_bytes(ip);
+
+	*out = (struct packet){ .frame = ip };
+	if (ip.len == 0)
+		return ERROR_short_frame;
+	out->ether_type = ip.base[0] >> 4 == 6 ? ETHER_IP6 : ETHER_IP4;
+	return parse_ip(&r, out);
+}
+
+#define HEADERS_BYTES_MAX 256 /* of all tunnels and what they carry that is looked at */
+
+bool packet_fragment_is_far(const struct packet *p)
+{
+	return p->fragment && p->fragment_offset >= HEADERS_BYTES_MAX;
 }
 
 static bool ip_checksum_good(const struct packet *p)

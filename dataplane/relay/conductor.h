@@ -2,6 +2,7 @@
  *
  * relay.c   set-up, frames to flows, the turn
  * pump.c    one flow: bytes through its stages
+ * special.c ICMP errors, tunnels, fragments
  * host.c    what an inspector asks: judge, login, TLS, cancel
  * orders.c  what control answers
  * session.c begin and end of a flow's session
@@ -9,6 +10,7 @@
 #ifndef DATAPLANE_RELAY_CONDUCTOR_H
 #define DATAPLANE_RELAY_CONDUCTOR_H
 
+#include "dataplane/packet/fragment.h"
 #include "dataplane/relay/flow.h"
 #include "dataplane/relay/guard.h"
 #include "dataplane/relay/relay.h"
@@ -49,6 +51,7 @@ struct relay {
 	uint8_t *order_bytes;
 	struct tcp_config tcp[2]; /* for IPv4 and for IPv6, whose header is longer */
 	struct tcp_pool pool;
+	struct packet_fragments *fragments;
 	void *chunk_memory, *cache_memory, *session_memory, *shared_memory;
 	struct buffer_pool buffers;
 	struct wheel wheel;
@@ -83,6 +86,19 @@ void relay_ready(struct relay *r, struct flow *f);
 void relay_classify_list(struct relay *r, struct flow *f);
 struct relay_service *relay_service_of(struct relay *r, const char *name, bool make);
 void relay_flow_free(struct relay *r, struct flow *f);
+
+enum relay_route relay_drop(struct relay *r, enum error why);
+enum relay_route relay_classify(struct relay *r, unsigned port, const struct packet *p, enum packet_checksum checksum);
+
+/* special.c: packets with more to them than a TCP or UDP header. */
+enum relay_special {
+	RELAY_SPECIAL_NOT, /* as every other packet */
+	RELAY_SPECIAL_PASS,
+	RELAY_SPECIAL_DROP,
+	RELAY_SPECIAL_FRAGMENT, /* to be put together: special_fragment */
+};
+enum relay_special special_look(struct relay *r, unsigned port, const struct packet *p, enum error *why);
+enum relay_route special_fragment(struct relay *r, unsigned port, const struct packet *p);
 
 /* session.c */
 struct flow *session_create(struct relay *r, unsigned port, const struct packet *p, const struct tcp_segment *syn, unsigned service);

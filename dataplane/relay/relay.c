@@ -42,13 +42,14 @@ static bool take_memory(struct relay *r)
 	r->shared_memory = memory_of(c->shared_bytes);
 	r->shared_max = c->shared_bytes;
 	r->chunk_memory = memory_of(c->chunk_memory_bytes);
+	r->fragments = memory_of(packet_fragments_bytes());
 	r->cache_memory = memory_of(cache_bytes(CACHE_SLOTS));
 	r->durable = calloc(RELAY_DURABLE_QUEUE, sizeof *r->durable);
 	r->order_bytes = malloc(LIMIT_MESSAGE_BYTES);
 	r->report.scratch = malloc(LIMIT_MESSAGE_BYTES);
 	r->table = flow_table_create(c->flows_max, c->hash_key);
 	if (!r->flows || !r->free_flows || !r->free_sessions || !r->session_memory || !r->shared_memory || !r->chunk_memory ||
-	    !r->cache_memory || !r->durable || !r->order_bytes || !r->report.scratch || !r->table ||
+	    !r->fragments || !r->cache_memory || !r->durable || !r->order_bytes || !r->report.scratch || !r->table ||
 	    !buffer_pool_create(&r->buffers, c->buffers))
 		return false;
 	for (uint32_t i = 0; i < c->flows_max; i++)
@@ -82,6 +83,7 @@ struct relay *relay_create(const struct relay_config *config, const struct relay
 		relay_destroy(r);
 		return NULL;
 	}
+	r->fragments = packet_fragments_init(r->fragments);
 	tcp_pool_init(&r->pool, r->chunk_memory, config->chunk_memory_bytes);
 	for (int v6 = 0; v6 < 2; v6++) {
 		r->tcp[v6] = tcp_config_default();
@@ -122,6 +124,7 @@ void relay_destroy(struct relay *r)
 	unmap(r->flows, (size_t)r->config.flows_max * sizeof *r->flows);
 	unmap(r->session_memory, (size_t)r->config.sessions_max * r->session_bytes);
 	unmap(r->shared_memory, r->config.shared_bytes);
+	unmap(r->fragments, packet_fragments_bytes());
 	unmap(r->chunk_memory, r->config.chunk_memory_bytes);
 	unmap(r->cache_memory, cache_bytes(CACHE_SLOTS));
 	free(r->free_flows);
@@ -192,7 +195,7 @@ void relay_flow_free(struct relay *r, struct flow *f)
 
 /* --- Frames --- */
 
-static enum relay_route drop(struct relay *r, enum error why)
+enum relay_route relay_drop(struct relay *r, enum error why)
 {
 	r->counters.drop[why]++;
 	return RELAY_DROPPED;
@@ -213,7 +216,7 @@ static enum relay_route midstream(struct relay *r, unsigned port, const struct p
 			r->wire.send(r->wire.context, port, packet_build(&t, &refusal, room, cap, PACKET_BUILD_FULL).bytes);
 		}
 	}
-	return drop(r, ERROR_midstream_guarded);
+	return relay_drop(r, ERROR_midstream_guarded);
 }
 
 static int service_at(struct relay *r, const struct packet *p, bool source)
@@ -239,12 +242,12 @@ static enum relay_route stranger(struct relay *r, unsigned port, const struct pa
 	struct flow *f;
 
 	if (bad != ERROR_none)
-		return drop(r, bad);
+		return relay_drop(r, bad);
 	if ((segment.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN || service < 0)
 		return midstream(r, port, p, &segment);
 	f = session_create(r, port, p, &segment, (unsigned)service);
 	if (!f)
-		return drop(r, r->free_count ? ERROR_memory_shed : ERROR_flow_table_full);
+		return relay_drop(r, r->free_count ? ERROR_memory_shed : ERROR_flow_table_full);
 	relay_ready(r, f);
 	return RELAY_TAKEN;
 }
@@ -258,7 +261,7 @@ static enum relay_route known(struct relay *r, unsigned port, const struct packe
 	unsigned events;
 
 	if (bad != ERROR_none)
-		return drop(r, bad);
+		return relay_drop(r, bad);
 	events = tcp_pair_input(&f->pair, (enum tcp_side)side, &segment, r->now_us);
 	if (events & TCP_EVENT_REOPEN) {
 		session_end(r, f, CLOSE_RESET);
@@ -285,16 +288,34 @@ static struct flow *flow_of(struct relay *r, const struct packet *p)
 	return r->recent;
 }
 
+static bool is_special(const struct packet *p)
+{
+	return (p->protocol != PACKET_TCP && p->protocol != PACKET_UDP) || p->fragment || p->extensions || p->vlan_count > 1;
+}
+
 /* A segment of a flow is that flow's, whatever the policy says by now; everything else is as the policy says. */
-static enum relay_route classify(struct relay *r, unsigned port, const struct packet *p, enum packet_checksum checksum)
+enum relay_route relay_classify(struct relay *r, unsigned port, const struct packet *p, enum packet_checksum checksum)
 {
 	const struct policy_image *image = r->snapshot->inspect.image;
+	enum error why;
 	bool to, from;
 	int service;
 
+	if (is_special(p)) {
+		switch (special_look(r, port, p, &why)) {
+		case RELAY_SPECIAL_PASS:
+			return RELAY_BRIDGE;
+		case RELAY_SPECIAL_DROP:
+			return relay_drop(r, why);
+		case RELAY_SPECIAL_FRAGMENT:
+			return special_fragment(r, port, p);
+		case RELAY_SPECIAL_NOT:
+			break;
+		}
+	}
 	if (!guard_maybe(&r->guard, &p->destination) && !guard_maybe(&r->guard, &p->source))
 		return RELAY_BRIDGE;
-	if (p->protocol == PACKET_TCP && !p->fragment && !p->extensions && !p->vlan_deep) {
+	if (p->protocol == PACKET_TCP && !p->fragment && !p->vlan_deep) {
 		struct flow *f = flow_of(r, p);
 		enum relay_route route = f ? known(r, port, p, checksum, f) : RELAY_BRIDGE;
 
@@ -306,14 +327,14 @@ static enum relay_route classify(struct relay *r, unsigned port, const struct pa
 	if (!to && !from)
 		return RELAY_BRIDGE;
 	if (p->vlan_deep)
-		return drop(r, ERROR_vlan_deep);
+		return relay_drop(r, ERROR_vlan_deep);
 	if (p->protocol == PACKET_ICMP || p->protocol == PACKET_ICMP6)
-		return p->fragment ? drop(r, ERROR_fragment_guarded) : RELAY_BRIDGE;
+		return p->fragment ? relay_drop(r, ERROR_fragment_guarded) : RELAY_BRIDGE;
 	/* What comes from a guarded target may be an answer that nobody read, unless it is surely neither TCP nor hides it. */
-	if (p->fragment || p->extensions)
-		return to || p->protocol != PACKET_UDP ? drop(r, ERROR_fragment_guarded) : RELAY_BRIDGE;
+	if (p->fragment || (p->extensions && p->protocol != PACKET_TCP))
+		return to || p->protocol != PACKET_UDP ? relay_drop(r, ERROR_fragment_guarded) : RELAY_BRIDGE;
 	if (p->protocol != PACKET_TCP && p->protocol != PACKET_UDP)
-		return to ? drop(r, ERROR_tunnel_guarded) : RELAY_BRIDGE;
+		return to ? relay_drop(r, ERROR_tunnel_guarded) : RELAY_BRIDGE;
 	service = to ? service_at(r, p, false) : -1;
 	if (p->protocol == PACKET_TCP && inspected(r, service))
 		return stranger(r, port, p, checksum, service);
@@ -324,7 +345,7 @@ static enum relay_route classify(struct relay *r, unsigned port, const struct pa
 	/* What a guarded target's own connections get back has no SYN alone; only new connections to it are refused. */
 	if (p->protocol == PACKET_TCP && p->frame.len > p->l4_offset + 13u && (p->frame.base[p->l4_offset + 13] & (TCP_SYN | TCP_ACK)) != TCP_SYN)
 		return RELAY_BRIDGE;
-	return drop(r, ERROR_unnamed_port_guarded);
+	return relay_drop(r, ERROR_unnamed_port_guarded);
 }
 
 /* What could not be read, but a host behind us may read it more generously. Nobody is guarded by an address that was cut off. */
@@ -333,7 +354,7 @@ static enum relay_route malformed(struct relay *r, const struct packet *p, enum 
 	bool guarded = !r->snapshot || guard_maybe(&r->guard, &p->destination) || guard_maybe(&r->guard, &p->source);
 
 	if (bad == ERROR_vlan_deep || (bad == ERROR_bad_ip_header && guarded))
-		return drop(r, bad);
+		return relay_drop(r, bad);
 	return RELAY_BRIDGE;
 }
 
@@ -349,7 +370,7 @@ enum relay_route relay_frame(struct relay *r, unsigned port, struct bytes frame,
 	if (bad != ERROR_none)
 		route = malformed(r, &p, bad);
 	else if (p.ip_version != 0)
-		route = r->snapshot ? classify(r, port, &p, checksum) : drop(r, ERROR_unnamed_port_guarded);
+		route = r->snapshot ? relay_classify(r, port, &p, checksum) : relay_drop(r, ERROR_unnamed_port_guarded);
 	r->counters.bridged += route == RELAY_BRIDGE;
 	r->counters.taken += route == RELAY_TAKEN;
 	return route;

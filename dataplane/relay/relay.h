@@ -31,6 +31,11 @@ struct relay_wire {
 enum relay_unnamed { RELAY_UNNAMED_DROP, RELAY_UNNAMED_PASS };
 enum relay_midstream { RELAY_MIDSTREAM_RESET, RELAY_MIDSTREAM_DROP };
 
+/* IP in IP and GRE. Nothing is passed that leads to a guarded target, or comes from one, whatever this says. */
+enum relay_tunnels { RELAY_TUNNELS_PASS, RELAY_TUNNELS_DROP };
+/* QinQ towards or from a guarded target: read by its inner tag, or dropped. */
+enum relay_double_tags { RELAY_DOUBLE_TAGS_INSPECT, RELAY_DOUBLE_TAGS_DROP };
+
 struct relay_config {
 	unsigned worker;
 	uint32_t flows_max, sessions_max;
@@ -41,6 +46,8 @@ struct relay_config {
 	uint32_t window_bytes;         /* receive and send limit of a half */
 	enum relay_unnamed unnamed;    /* a guarded target, a port that no service names */
 	enum relay_midstream midstream;
+	enum relay_tunnels tunnels;
+	enum relay_double_tags double_tags;
 	uint8_t boot[16];
 	struct hash_key hash_key;      /* secret, random */
 	uint64_t wall_offset_us;       /* wall clock minus `now_us`, for rules with times */

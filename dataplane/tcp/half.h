@@ -48,6 +48,10 @@ unsigned tcp_half_timer(struct tcp_half *half, uint64_t now_us);
 /* acknowledge.c: the ACK field, SACK blocks and window of an acceptable segment. */
 unsigned tcp_half_acknowledged(struct tcp_half *half, const struct tcp_segment *segment, uint64_t now_us);
 
+/* path.c: the same segment timed out again; and: long enough ago that a larger size may be tried. */
+void tcp_half_suspect_path(struct tcp_half *half, uint64_t now_us);
+void tcp_half_try_path(struct tcp_half *half, uint64_t now_us);
+
 /* The time for reordered segments is over: what has not arrived is lost (RFC 8985 6.3). */
 void tcp_half_look_for_loss(struct tcp_half *half, uint64_t now_us);
 

@@ -25,7 +25,9 @@
  * or unacknowledged, plus one for a scoreboard during recovery.
  * Ownership: config, pool and pair belong to the caller and outlive the flow; a pair must not move in memory.
  * Threading: a pair, and its pool, belong to one worker. Times are microseconds of one monotonic clock, never 0.
- * Urgent data is read in line, ECN is not negotiated, SYN data and TCP Fast Open are stripped.
+ * Policy: urgent data is read in line and the pointer is not passed on, so that both ends and the inspector see the same
+ * bytes in the same order; ECN is offered to neither side, and marks are not passed on, since each half has its own path; SYN
+ * data and TCP Fast Open are stripped: the client sends them again once the server has answered.
  */
 #ifndef DATAPLANE_TCP_TCP_H
 #define DATAPLANE_TCP_TCP_H
@@ -95,6 +97,8 @@ struct tcp_send {
 	uint32_t wl1, wl2;
 	uint32_t limit_bytes;
 	uint16_t mss;             /* of the payload before options */
+	uint16_t mss_agreed;      /* 0: it is `mss`; else the path takes less since mss_lowered_s */
+	uint32_t mss_lowered_s;
 	uint8_t shift;            /* the peer's */
 	bool fin_queued, fin_sent;
 	struct tcp_queue queue;   /* from base: unacknowledged, then unsent */
@@ -194,6 +198,10 @@ void tcp_pair_abort(struct tcp_pair *pair, enum tcp_side side);
  * TCP_ABORT_WAIT_US. No more writes. May be called again. */
 void tcp_pair_abort_behind(struct tcp_pair *pair, enum tcp_side side, uint64_t now_us);
 #define TCP_ABORT_WAIT_US 10000000ull
+
+/* A router says that segments to the peer of `side` may hold `mss` bytes at most; `seq` is of the one that it dropped. False:
+ * it is about nothing that is in flight, or no news. The caller takes care that `mss` is not absurdly small. */
+bool tcp_pair_path_mtu(struct tcp_pair *pair, enum tcp_side side, uint32_t seq, size_t mss, uint64_t now_us);
 
 /* Gives all chunks back. The pair is then CLOSED on both sides. May be called at any time. */
 void tcp_pair_release(struct tcp_pair *pair);

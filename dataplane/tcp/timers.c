@@ -117,7 +117,8 @@ static unsigned timeout_due(struct tcp_half *half, uint64_t now_us)
 	half->retries += half->retries < UINT8_MAX;
 	if (half->retries == 1) /* RFC 5681 3.1: once for the same segment */
 		tcp_congestion_timeout(&half->congestion, f.mss, f.next - f.una);
-	half->congestion.window_bytes = f.mss;
+	tcp_half_suspect_path(half, now_us);
+	half->congestion.window_bytes = half->send.mss;
 	/* A peer that SACKed the very next byte and does not acknowledge it has reneged (RFC 2018 8). */
 	tcp_recovery_lose_all(r, &f, half->retries > 1 || tcp_recovery_reneged(r, &f));
 	tcp_recovery_begin(r, &f, TCP_RECOVERY_TIMEOUT);
@@ -170,6 +171,7 @@ static unsigned linger_due(struct tcp_half *half, uint64_t now_us)
 		tcp_half_abort(half);
 		return 0;
 	}
+	tcp_half_try_path(half, now_us);
 	if (config->keepalive_idle_us == 0 || !tcp_state_synchronized(half->state))
 		return 0;
 	if (now_us < idle_until || half->send.next != half->send.una) {

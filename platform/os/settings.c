@@ -86,6 +86,7 @@ static void upstream_read(struct reading *r)
 static void dataplane_read(struct reading *r)
 {
 	static const char *const idle[] = { "adaptive", "poll", NULL }, *const unnamed[] = { "drop", "pass", NULL };
+	static const char *const tunnels[] = { "pass", "drop", NULL }, *const double_tags[] = { "inspect", "drop", NULL };
 	const struct config_item *group = config_group(r->c, r->root, "dataplane", CONFIG_OPTIONAL), *ports, *eal;
 
 	r->s->dataplane.flows = 16384;
@@ -107,6 +108,8 @@ static void dataplane_read(struct reading *r)
 	r->s->dataplane.flows = config_count(r->c, group, "flows", CONFIG_OPTIONAL, 64, 1000000, 16384);
 	r->s->dataplane.memory_bytes = config_bytes(r->c, group, "memory", CONFIG_OPTIONAL, 16u << 20, 1ULL << 40, 512u << 20);
 	r->s->dataplane.unnamed_port = config_word(r->c, group, "unnamed_port", CONFIG_OPTIONAL, unnamed, SETTINGS_UNNAMED_DROP);
+	r->s->dataplane.tunnels = config_word(r->c, group, "tunnels", CONFIG_OPTIONAL, tunnels, SETTINGS_TUNNELS_PASS);
+	r->s->dataplane.double_tags = config_word(r->c, group, "double_tags", CONFIG_OPTIONAL, double_tags, SETTINGS_DOUBLE_TAGS_INSPECT);
 }
 
 static void report_write(struct config_report *report, char *why, size_t why_size)

@@ -19,7 +19,7 @@
  *	               certificate = "/etc/sluice/billing.pem"; key = "/etc/sluice/billing.key"; } );  # both or neither; default: minted
  *	dataplane : { ports = [ "0000:03:00.0", "0000:03:00.1" ];  # PCI addresses, or "net_af_packet0,iface=eth1"
  *	              eal = [ "--no-huge" ]; lcores = "2-3"; idle = "adaptive"; flows = "16k"; memory = "512Mi";
- *	              unnamed_port = "drop"; };
+ *	              unnamed_port = "drop"; tunnels = "pass"; double_tags = "inspect"; };
  */
 #ifndef PLATFORM_OS_SETTINGS_H
 #define PLATFORM_OS_SETTINGS_H
@@ -34,6 +34,8 @@
 #define SETTINGS_PORTS 2
 
 enum settings_idle { SETTINGS_IDLE_ADAPTIVE, SETTINGS_IDLE_POLL };
+enum settings_tunnels { SETTINGS_TUNNELS_PASS, SETTINGS_TUNNELS_DROP };
+enum settings_double_tags { SETTINGS_DOUBLE_TAGS_INSPECT, SETTINGS_DOUBLE_TAGS_DROP };
 enum settings_unnamed { SETTINGS_UNNAMED_DROP, SETTINGS_UNNAMED_PASS };
 
 struct settings_upstream {
@@ -57,6 +59,8 @@ struct settings {
 		enum settings_idle idle;
 		uint64_t flows, memory_bytes;
 		enum settings_unnamed unnamed_port; /* guarded target, port that no service names */
+		enum settings_tunnels tunnels; /* IP in IP and GRE; what leads to a guarded target is never passed */
+		enum settings_double_tags double_tags; /* QinQ in front of a guarded target */
 	} dataplane;
 	char origin_default[LIMIT_NAME_BYTES], classes_default[LIMIT_NAME_BYTES];
 	struct config *file;

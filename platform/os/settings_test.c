@@ -45,7 +45,8 @@ static void everything_is_read(void **state)
 				       "users : { group = \"g\"; control = \"a\"; dataplane = \"b\"; signer = \"c\"; egress = \"d\"; sqlparse = \"e\"; };\n"
 				       "upstream = ( { service = \"db\"; roots = \"/ca.pem\"; } );\n"
 				       "dataplane : { ports = [ \"net_null0\", \"net_null1\" ]; eal = [ \"--no-huge\", \"-m\", \"64\" ]; idle = \"poll\";\n"
-				       "  lcores = \"1\"; flows = \"64k\"; memory = \"1Gi\"; unnamed_port = \"pass\"; };\n");
+				       "  lcores = \"1\"; flows = \"64k\"; memory = \"1Gi\"; unnamed_port = \"pass\"; tunnels = \"drop\";\n"
+				       "  double_tags = \"drop\"; };\n");
 
 	assert_non_null(s);
 	assert_string_equal(s->node, "edge-7");
@@ -58,6 +59,8 @@ static void everything_is_read(void **state)
 	assert_int_equal(s->dataplane.idle, SETTINGS_IDLE_POLL);
 	assert_int_equal(s->dataplane.flows, 64000);
 	assert_int_equal(s->dataplane.memory_bytes, 1u << 30);
+	assert_int_equal(s->dataplane.tunnels, SETTINGS_TUNNELS_DROP);
+	assert_int_equal(s->dataplane.double_tags, SETTINGS_DOUBLE_TAGS_DROP);
 	settings_close(s);
 }
 
