@@ -41,6 +41,8 @@ enum pg_step pg_adopt(struct pg_session *s, struct pg_io *io)
 		s->hidden = (struct class_bits){ 0 };
 		for (unsigned i = 0; i < LIMIT_CLASSES; i++)
 			class_bits_add(&s->hidden, i); /* cursors made before may yield anything */
+		for (unsigned i = 0; i < s->held_taints; i++)
+			s->held_taint[i].classes = s->hidden;
 		for (int i = 0; i < PG_COMMANDS; i++)
 			s->commands.command[i].outdated = s->commands.command[i].used;
 	}

@@ -109,6 +109,7 @@ static void bound(struct pg_session *s, const struct pg_frame *f, struct bytes p
 	struct pg_command *c = &s->commands.command[command];
 	int slot = pg_name_add(&s->names, PG_PORTAL, portal, s->group, (struct bytes){ 0 });
 
+	pg_taint_hold(s, c);
 	c->text_slot = (int16_t)statement;
 	c->text_serial = s->names.slot[statement].serial;
 	c->effects = *pg_effects_prepared(s, statement);

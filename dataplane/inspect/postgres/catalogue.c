@@ -238,6 +238,14 @@ bool pg_catalogue_row(struct pg_catalogue *c, uint32_t build, const struct inspe
 	return true;
 }
 
+/* Classes may have other numbers now. */
+static void taints_of_any_class(struct pg_catalogue *c)
+{
+	for (unsigned i = 0; i < PG_TAINTS; i++)
+		for (unsigned k = 0; c->taint[i].used && k < LIMIT_CLASSES; k++)
+			class_bits_add(class_bits_any(&c->taint[i].classes) ? &c->taint[i].classes : &c->taint[i].held, k);
+}
+
 void pg_catalogue_end(struct pg_catalogue *c, uint32_t build, bool good, uint64_t now_us)
 {
 	if (build != c->build)
@@ -250,8 +258,8 @@ void pg_catalogue_end(struct pg_catalogue *c, uint32_t build, bool good, uint64_
 			c->due_us = now_us + PG_CATALOGUE_RETRY_US;
 		return;
 	}
-	if (c->policy != c->build_policy)
-		c->taints = 0; /* classes have other numbers now */
+	if (c->loaded && c->policy != c->build_policy)
+		taints_of_any_class(c);
 	c->active = !c->active;
 	c->policy = c->build_policy;
 	c->loaded = true;

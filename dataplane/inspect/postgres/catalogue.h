@@ -7,7 +7,8 @@
  *
  * A policy that tags the same columns is the same policy here, so that reloads do not make the catalogue be read again.
  * Tags are sticky: a refresh under the same policy adds and never removes, so that renaming a column or a table does not
- * wash it. What a statement copies out of tagged relations into another one taints that one by name (pg_catalogue_taint).
+ * wash it. What a statement copies out of tagged relations into another one taints that one by name: for everybody from the moment that
+ * the statement is sent, for good when its transaction committed, and no longer when it did not (pg_catalogue_taint_*).
  *
  * One struct per service and worker (inspect_env.shared), shared by its sessions, one database each of PG_DATABASES.
  * Loading is additive and any number of sessions may do it at once: the first to finish publishes. Fixed memory; what does
@@ -23,10 +24,11 @@
 #define PG_TAGGED_COLUMNS 2048
 #define PG_COLUMN_SLOTS 4096 /* open addressing: twice the columns */
 #define PG_TAG_SETS 64       /* distinct sets of classes */
-#define PG_TAINTS 64
+#define PG_TAINTS 128
 #define PG_CATALOGUE_AGE_US (300ull * 1000000)  /* refreshed after this */
 #define PG_CATALOGUE_RETRY_US (10ull * 1000000) /* … when that failed */
 
+_Static_assert(PG_TAINTS <= 256, "a session keeps the number of a taint in a byte");
 _Static_assert(PG_COLUMN_SLOTS >= 2 * PG_TAGGED_COLUMNS, "probing stays short");
 
 struct pg_tagged_column {
@@ -59,7 +61,10 @@ struct pg_tags {
 
 struct pg_taint {
 	uint64_t schema, name; /* 0: any */
-	struct class_bits classes;
+	struct class_bits classes; /* for good */
+	struct class_bits held;    /* as long as there are holders */
+	uint16_t holders;          /* transactions that wrote it and are not at their end */
+	bool used;
 };
 
 struct pg_catalogue {
@@ -72,7 +77,6 @@ struct pg_catalogue {
 	uint64_t build_policy;
 	bool building;
 	unsigned active;                /* index of the tags in force */
-	unsigned taints;
 	struct pg_taint taint[PG_TAINTS];
 	struct pg_tags tags[2];
 };
@@ -127,7 +131,16 @@ const struct pg_tagged_column *pg_catalogue_position(const struct pg_catalogue *
 const struct pg_tagged_column *pg_catalogue_column_named(const struct pg_catalogue *c, int relation, struct bytes column,
 							 struct class_bits *classes);
 
-/* `relation` now holds what came out of columns of these classes. */
-void pg_catalogue_taint(struct pg_catalogue *c, const struct access *relation, const struct class_bits *classes);
+/* The hashes of a relation's name; `schema` 0 when it is not given. False: it names no relation. */
+bool pg_catalogue_names(const struct access *relation, uint64_t *schema, uint64_t *name);
+
+/* A relation may now hold what came out of columns of these classes: one holder more. Returns what the other two take. Without room
+ * every relation does: see pg_catalogue_taint_room. */
+unsigned pg_catalogue_taint_hold(struct pg_catalogue *c, uint64_t schema, uint64_t name, const struct class_bits *classes);
+void pg_catalogue_taint_keep(struct pg_catalogue *c, unsigned taint, const struct class_bits *classes);
+void pg_catalogue_taint_drop(struct pg_catalogue *c, unsigned taint);
+
+/* Whether a taint more would find room. */
+bool pg_catalogue_taint_room(const struct pg_catalogue *c, uint64_t schema, uint64_t name);
 
 #endif

@@ -20,9 +20,12 @@ static struct class_bits tainted(const struct pg_catalogue *c, uint64_t schema, 
 {
 	struct class_bits all = { 0 };
 
-	for (unsigned i = 0; i < c->taints; i++)
-		if ((!c->taint[i].name || c->taint[i].name == name) && (!schema || !c->taint[i].schema || c->taint[i].schema == schema))
-			all = class_bits_or(all, c->taint[i].classes);
+	for (unsigned i = 0; i < PG_TAINTS; i++) {
+		const struct pg_taint *t = &c->taint[i];
+
+		if (t->used && (!t->name || t->name == name) && (!schema || !t->schema || t->schema == schema))
+			all = class_bits_or(all, class_bits_or(t->classes, t->held));
+	}
 	return all;
 }
 
@@ -48,7 +51,7 @@ struct class_bits pg_catalogue_column(const struct pg_catalogue *c, uint32_t rel
 	return all;
 }
 
-static bool names(const struct access *a, uint64_t *schema, uint64_t *name)
+bool pg_catalogue_names(const struct access *a, uint64_t *schema, uint64_t *name)
 {
 	if (a->kind != OBJECT_RELATION || !a->levels || a->levels > 4)
 		return false;
@@ -68,7 +71,7 @@ unsigned pg_catalogue_find(const struct pg_catalogue *c, const struct access *re
 	uint64_t schema, name;
 	unsigned count = 0;
 
-	if (!names(relation, &schema, &name))
+	if (!pg_catalogue_names(relation, &schema, &name))
 		return 0;
 	for (unsigned i = 0; i < t->relations; i++) {
 		if (!is(&t->relation[i], schema, name))
@@ -84,7 +87,7 @@ struct class_bits pg_catalogue_tainted(const struct pg_catalogue *c, const struc
 {
 	uint64_t schema, name;
 
-	return names(relation, &schema, &name) ? tainted(c, schema, name) : (struct class_bits){ 0 };
+	return pg_catalogue_names(relation, &schema, &name) ? tainted(c, schema, name) : (struct class_bits){ 0 };
 }
 
 const struct pg_tagged_relation *pg_catalogue_relation(const struct pg_catalogue *c, int relation)
@@ -130,21 +133,54 @@ const struct pg_tagged_column *pg_catalogue_column_named(const struct pg_catalog
 	return column_where(c, relation, 0, pg_name_hash(name), classes);
 }
 
-void pg_catalogue_taint(struct pg_catalogue *c, const struct access *relation, const struct class_bits *classes)
+/* The slot of a relation's taint, or a free one; PG_TAINTS: none. */
+static unsigned taint_of(const struct pg_catalogue *c, uint64_t schema, uint64_t name)
 {
-	uint64_t schema, name;
-	unsigned i = 0;
+	unsigned free = PG_TAINTS;
 
-	if (!names(relation, &schema, &name))
-		return;
-	while (i < c->taints && (c->taint[i].name != name || c->taint[i].schema != schema))
-		i++;
-	if (i == PG_TAINTS) {
-		/* No room: every name is tainted from now on. */
-		i = PG_TAINTS - 1;
-		c->taint[i] = (struct pg_taint){ .classes = c->taint[i].classes };
+	for (unsigned i = 0; i < PG_TAINTS; i++) {
+		if (c->taint[i].used && c->taint[i].name == name && c->taint[i].schema == schema)
+			return i;
+		if (!c->taint[i].used && free == PG_TAINTS)
+			free = i;
 	}
-	if (i == c->taints)
-		c->taint[c->taints++] = (struct pg_taint){ .schema = schema, .name = name };
-	c->taint[i].classes = class_bits_or(c->taint[i].classes, *classes);
+	return free;
+}
+
+bool pg_catalogue_taint_room(const struct pg_catalogue *c, uint64_t schema, uint64_t name)
+{
+	return taint_of(c, schema, name) < PG_TAINTS;
+}
+
+unsigned pg_catalogue_taint_hold(struct pg_catalogue *c, uint64_t schema, uint64_t name, const struct class_bits *classes)
+{
+	unsigned i = taint_of(c, schema, name);
+	struct pg_taint *t;
+
+	if (i == PG_TAINTS) {
+		i = PG_TAINTS - 1; /* any relation, from now on */
+		c->taint[i].schema = c->taint[i].name = 0;
+	}
+	t = &c->taint[i];
+	if (!t->used)
+		*t = (struct pg_taint){ .used = true, .schema = schema, .name = name };
+	t->held = class_bits_or(t->held, *classes);
+	t->holders++;
+	return i;
+}
+
+void pg_catalogue_taint_keep(struct pg_catalogue *c, unsigned taint, const struct class_bits *classes)
+{
+	c->taint[taint].classes = class_bits_or(c->taint[taint].classes, *classes);
+	pg_catalogue_taint_drop(c, taint);
+}
+
+void pg_catalogue_taint_drop(struct pg_catalogue *c, unsigned taint)
+{
+	struct pg_taint *t = &c->taint[taint];
+
+	if (!t->holders || --t->holders)
+		return;
+	t->held = (struct class_bits){ 0 };
+	t->used = class_bits_any(&t->classes);
 }

@@ -49,6 +49,7 @@ void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects
 	if (c->sent)
 		return;
 	c->sent = true;
+	pg_taint_sent(s, c, c->calls || e->routine);
 	pg_state_sets(s, e);
 	if (c->unknown || c->drops_names)
 		s->epoch++;
@@ -96,14 +97,15 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 	writer_put(to_server(io), f->whole);
 	e = pg_reply_push(&s->replies, REPLY_QUERY, s->group);
 	e->command = (int16_t)command;
-	s->group++;
 	s->described = -1;
 	/* The server drops the unnamed statement and portal (exec_simple_query). */
 	for (int i = pg_name_slot(&s->names, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(&s->names, i + 1))
 		if (s->names.slot[i].used && !s->names.slot[i].len)
 			pg_drop_name(s, i);
+	pg_taint_hold(s, &s->commands.command[command]);
 	pg_sent(s, &s->commands.command[command], &effects);
 	pg_makes_name(s, &effects, e);
+	s->group++;
 	if (s->commands.command[command].may_copy_in)
 		s->copy_in = COPY_IN_POSSIBLE;
 	return STEP_DONE;

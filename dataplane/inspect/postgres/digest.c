@@ -26,7 +26,12 @@ static void add_relation(struct reading *r, const struct access *a)
 	int found[RELATIONS];
 	unsigned count = pg_catalogue_find(c, a, found, RELATIONS);
 	struct class_bits washed = pg_catalogue_tainted(c, a);
+	uint64_t schema, name;
 
+	/* An earlier statement of this text may have written it. */
+	for (unsigned i = 0; i < r->command->writes; i++)
+		if (!pg_catalogue_names(a, &schema, &name) || r->command->write[i].name == name)
+			washed = class_bits_or(washed, r->command->written);
 	r->washed = class_bits_or(r->washed, washed);
 	r->many |= count > RELATIONS;
 	for (unsigned i = 0; i < count && i < RELATIONS; i++) {
@@ -87,11 +92,14 @@ static bool writes(enum verb v)
 	return v == VERB_ddl || v == VERB_insert || v == VERB_update;
 }
 
-/* What a statement that reads tagged relations writes into others carries their classes from now on. */
+/* What a statement that reads tagged relations writes into others will carry their classes (taint.c). More of them than are followed,
+ * and the command is refused. */
 static void wash(struct reading *r, const struct classified_statement *st)
 {
 	struct class_bits all = class_bits_or(r->found, r->washed);
 	struct reader at = st->access_bytes;
+	struct pg_command *c = r->command;
+	uint64_t schema, name;
 	bool reads = false;
 	struct access a;
 
@@ -103,8 +111,15 @@ static void wash(struct reading *r, const struct classified_statement *st)
 	while (reads && access_next(&at, &a)) {
 		int one[1];
 
-		if (writes(a.verb) && a.kind == OBJECT_RELATION && !pg_catalogue_find(r->s->catalogue, &a, one, 1))
-			pg_catalogue_taint(r->s->catalogue, &a, &all);
+		if (!writes(a.verb) || a.kind != OBJECT_RELATION || pg_catalogue_find(r->s->catalogue, &a, one, 1))
+			continue;
+		if (c->writes == PG_WRITES || !pg_catalogue_names(&a, &schema, &name) || !pg_catalogue_taint_room(r->s->catalogue, schema, name)) {
+			c->carries = true;
+			return;
+		}
+		c->write[c->writes].schema = schema;
+		c->write[c->writes++].name = name;
+		c->written = class_bits_or(c->written, all);
 	}
 }
 

@@ -9,6 +9,7 @@ struct pg_effects {
 	bool pins;     /* changes a setting that Sluice relies on */
 	bool denied;   /* prepares a name that refusals rely on */
 	bool settings; /* may change any setting */
+	bool routine;  /* runs code that may commit by itself: DO, CALL */
 	bool path;     /* … search_path */
 	bool local;    /* … until the transaction's end */
 	bool drops[2]; /* drops, or may replace, prepared statements or cursors, by enum pg_name_space */

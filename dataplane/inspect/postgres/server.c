@@ -57,6 +57,8 @@ static void relay(struct pg_session *s, const struct pg_expect *e, const struct 
 void pg_lost(struct pg_session *s)
 {
 	pg_verdict_drop(s);
+	if (s->catalogue)
+		pg_taint_lost(s);
 	while (s->replies.count) {
 		struct pg_expect *e = pg_reply_first(&s->replies);
 
@@ -124,7 +126,8 @@ static enum pg_step on_error(struct pg_session *s, const struct pg_frame *f, str
 	bool shown = !s->mute && !(e && e->swallow);
 	char code[6];
 
-	pg_state_failed(s);
+	if (!e || !e->catalogue)
+		pg_state_failed(s);
 	if (e && e->refusal >= 0) {
 		memcpy(code, s->refusal[e->refusal].code, 6);
 		if (shown)
@@ -223,6 +226,8 @@ static enum pg_step on_ready(struct pg_session *s, const struct pg_frame *f, str
 	}
 	relay(s, e, f, io);
 	done(s);
+	if (status == 'I')
+		pg_taint_ended(s, group, !s->failed && !s->rolled_back);
 	pg_state_ready(s, status);
 	if (status == 'I') {
 		s->tagged_transaction = false;
@@ -263,6 +268,8 @@ static enum pg_step on_complete(struct pg_session *s, const struct pg_frame *f, 
 		else
 			drop_pending(s, e);
 	}
+	if (bytes_equal(tag, bytes_str("COMMIT")) || bytes_equal(tag, bytes_str("PREPARE TRANSACTION")))
+		pg_taint_committed(s, e->group);
 	pg_state_completed(s, bytes_equal(tag, bytes_str("ROLLBACK")));
 	s->copy_out.running = s->copy_out.active = false;
 	pg_plan_none(s);

@@ -83,6 +83,16 @@ struct pg_copy_out {
 	uint8_t carry[PG_CARRY_BYTES];
 };
 
+/* A relation that this session's transaction may have copied tagged values into. */
+struct pg_held_taint {
+	uint32_t n;     /* of the command */
+	uint32_t group; /* in which it was sent */
+	uint8_t taint;  /* of the catalogue */
+	bool sent;
+	struct class_bits classes;
+};
+
+#define PG_HELD_TAINTS 32
 #define PG_READINGS 8
 
 /* What the lexer says of a prepared statement, so that a text that is bound again and again is read once. */
@@ -159,6 +169,8 @@ struct pg_session {
 	struct pg_commands commands;
 	struct pg_names names;
 	struct pg_reading reading[PG_READINGS];
+	uint8_t held_taints;
+	struct pg_held_taint held_taint[PG_HELD_TAINTS];
 	struct pg_refusal refusal[PG_REFUSALS];
 	struct pg_plan plan;
 };
@@ -222,6 +234,13 @@ void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects
 
 /* The name that a PREPARE or DECLARE makes when `reply` comes, for protocol messages that use it. */
 void pg_makes_name(struct pg_session *s, const struct pg_effects *e, struct pg_expect *reply);
+
+/* taint.c: relations that tagged values are copied into, until the transaction's end. */
+void pg_taint_hold(struct pg_session *s, struct pg_command *c);
+void pg_taint_sent(struct pg_session *s, const struct pg_command *c, bool at_once);
+void pg_taint_committed(struct pg_session *s, uint32_t group);
+void pg_taint_ended(struct pg_session *s, uint32_t group, bool committed);
+void pg_taint_lost(struct pg_session *s);
 
 /* digest.c: keeps of a judgement's classification what replies will need. */
 void pg_digest(struct pg_session *s, struct pg_command *command, const struct judgement *j);

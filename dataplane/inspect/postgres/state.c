@@ -95,6 +95,7 @@ static void first_word(struct walk *w, const struct pg_token *t, struct pg_effec
 	e->drops[PG_STATEMENT] |= w->prepare || deallocate || discard;
 	e->drops[PG_PORTAL] |= w->declare || close || discard;
 	e->settings |= w->set || w->changes || pg_lex_is(t, "reset") || discard;
+	e->routine |= pg_lex_is(t, "do") || pg_lex_is(t, "call") || pg_lex_is(t, "execute");
 	e->path |= discard || pg_lex_is(t, "do") || pg_lex_is(t, "call");
 	w->reset = pg_lex_is(t, "reset");
 	w->expect = w->set ? 1 : 0;

@@ -2,6 +2,7 @@
 import asyncio
 import datetime
 import decimal
+import time
 
 import asyncpg
 
@@ -226,3 +227,51 @@ def deferred_constraint_at_commit(r):
         clean(w)
     finally:
         r.cluster.sql("drop table made.child")
+
+
+@check
+def taint_follows_the_transaction(r):
+    """What was copied out of tagged columns taints its table for everybody at once, for good only when it was committed."""
+    copy = "insert into {} select id, reverse(name) from customers where id = 1"
+    fail = "insert into {} select id / 0, reverse(name) from customers"
+    cases = [("kept", [copy], True), ("failed", [fail], False), ("rolled back", ["begin", copy, "rollback"], False), ("committed", ["begin", copy, "commit"], True),
+             ("error later", ["begin", copy, "select 1/0", "commit"], False), ("commit inside", [copy + "; commit; select nosuch"], True),
+             ("failed together", [copy + "; select nosuch"], False), ("savepoint", ["begin", "savepoint a", fail, "rollback to a", copy, "commit"], True),
+             ("refused", [copy + "; drop table orders"], False), ("in a block", ["do $$ begin " + copy + "; commit; perform 1/0; end $$"], True)]
+    other = Wire(r.proxy.port)
+    try:
+        for number, (name, texts, stays) in enumerate(cases):
+            table = f"made.taint{number}"
+            r.cluster.sql(f"drop table if exists {table}; create table {table} (id int, t text); insert into {table} values (7, 'clear text')")
+            w = Wire(r.proxy.port)
+            for text in texts:
+                w.ask(Q(text.format(table)))
+            for x in (w, other):
+                for parts in (Q(f"select t || '' from {table} where id = 7"), P(f"select t || '' from {table} where id = 7") + B(results=[1]) + E() + S):
+                    got = rows(x.ask(parts))[0][0]
+                    need(got.startswith(b"***") == stays, f"{name}: {got}")
+            w.close()
+        table = "made.taint_open"
+        r.cluster.sql(f"drop table if exists {table}; create table {table} (id int, t text); insert into {table} values (7, 'clear text')")
+        look = Q(f"select t || '' from {table} where id = 7")
+        w = Wire(r.proxy.port)
+        w.ask(Q("begin"))
+        w.ask(Q(copy.format(table)))
+        need(rows(other.ask(look))[0][0].startswith(b"***"))
+        w.close()
+        for _ in range(100):
+            got = rows(other.ask(look))
+            if got == [[b"clear text"]]:
+                break
+            time.sleep(0.1)
+        need(got == [[b"clear text"]], got)
+        w = Wire(r.proxy.port)
+        w.ask(P(copy.format(table)) + B() + S)
+        need(rows(other.ask(look)) == [[b"clear text"]])
+        for _ in range(200):
+            w.ask(Q(fail.format(table)))
+        need(rows(other.ask(look)) == [[b"clear text"]])
+        w.ask(P(copy.format(table)) + B() + E() + S)
+        need(rows(other.ask(look))[0][0].startswith(b"***"))
+    finally:
+        r.cluster.sql("".join(f"drop table if exists made.taint{i};" for i in [*range(len(cases)), "_open"]))
