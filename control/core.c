@@ -20,7 +20,7 @@
 #include "platform/os/sandbox.h"
 #include "platform/os/shm.h"
 
-#define NAP_BUSY_US 50u     /* while flows are open: what a command waits on average is half of it */
+#define NAP_BUSY_US 50u     /* while somebody waits for records: what a command waits on average is half of it */
 #define NAP_IDLE_US 1000u
 #define NAP_DOUBLE_AFTER 64u /* idle turns before a nap gets longer */
 #define TICK_US 1000000u

@@ -235,11 +235,14 @@ static unsigned rules_read(const struct policy_image *image, struct bytes list, 
 	return count;
 }
 
-static enum policy_record record_level(const struct policy_image *image, const char *service)
+/* What the policy wants recorded of a service; all of it, and first, when it is not known. */
+static void levels(const struct policy_image *image, const char *service, bool *full, bool *strict)
 {
 	int number = image ? policy_service_by_name(image, bytes_str(service)) : -1;
+	struct policy_service s = number >= 0 ? policy_service(image, (unsigned)number) : (struct policy_service){ 0 };
 
-	return number >= 0 ? policy_service(image, (unsigned)number).record : POLICY_RECORD_FULL;
+	*full = number < 0 || s.record == POLICY_RECORD_FULL;
+	*strict = number < 0 || s.audit != POLICY_AUDIT_PROMPT;
 }
 
 static void on_command(struct inbox *in, struct session *s, const struct event_command *e)
@@ -250,6 +253,7 @@ static void on_command(struct inbox *in, struct session *s, const struct event_c
 	struct bytes rules[256];
 	struct entry record = { .session = s, .has_n = true, .n = e->n, .op = { describe_op, &d }, .out = { describe_command_out, e },
 				.rules = rules, .has_rules = true, .chunks = list };
+	bool full, strict;
 
 	if (e->action >= COMMAND_actions || e->kind >= COMMAND_kinds) {
 		break_session(in, s, "command with an unknown kind or action");
@@ -273,7 +277,9 @@ static void on_command(struct inbox *in, struct session *s, const struct event_c
 	d.norm_is_chunk = d.known && d.classified.normalised.len > DESCRIBE_NORM_BYTES;
 	if (d.norm_is_chunk)
 		in->stopped |= !inbox_chunks(in, s, "n", d.classified.normalised, list, &record.chunks_count);
-	if (record_level(image, s->service) == POLICY_RECORD_FULL) {
+	levels(image, s->service, &full, &strict);
+	in->patient = !strict && e->action != COMMAND_HOLD;
+	if (full) {
 		in->stopped |= !inbox_chunks(in, s, "i", e->raw, list, &record.chunks_count);
 		in->stopped |= !inbox_chunks(in, s, "p", e->params, list, &record.chunks_count);
 	}
@@ -296,6 +302,7 @@ static void on_response(struct inbox *in, struct session *s, const struct event_
 		break_session(in, s, "response to a later command, or with an unknown outcome");
 		return;
 	}
+	in->patient = true;
 	s->n = e->n + 1;
 	s->rows += e->rows;
 	session_touch(in->sessions, s);
@@ -508,6 +515,7 @@ static void dispatch_payload(struct inbox *in, unsigned worker, struct bytes pay
 	struct session *s;
 	DECODE(payload);
 	s = allowed(in, worker, e.flow, WHEN_LOGGED_IN, NULL);
+	in->patient = s != NULL;
 	if (s && e.data.len)
 		inbox_payload_add(in, s, e.direction ? "o" : "i", e.data);
 }
@@ -545,6 +553,7 @@ static void dispatch_tick(struct inbox *in, unsigned worker, struct bytes payloa
 	in->lane[worker].state.tick_wall_us = in->node.now.wall_us;
 	e.worker = (uint16_t)worker;
 	record.data = (struct entry_part){ describe_tick, &e };
+	in->patient = true;
 	(void)inbox_append(in, &record, false, NULL);
 }
 

@@ -124,6 +124,7 @@ bool inbox_append(struct inbox *in, const struct entry *e, bool vital, uint64_t 
 	}
 	in->counters.records++;
 	in->appended++;
+	in->urgent |= !in->patient;
 	if (index)
 		*index = at;
 	return true;
@@ -151,6 +152,7 @@ bool inbox_chunks(struct inbox *in, struct session *s, const char *dir, struct b
 
 bool inbox_order(struct inbox *in, unsigned worker, unsigned number, struct bytes encoded, enum orders_when when)
 {
+	in->urgent |= when == ORDERS_COMMITTED;
 	if (orders_put(in->orders, worker, number, encoded, when))
 		return true;
 	log_error("order %s for worker %u: does not fit or no memory: report this", order_name(number, NULL), worker);
@@ -195,19 +197,27 @@ void inbox_alarm(struct inbox *in, unsigned worker, const char *what, const char
 
 /* --- the turn ------------------------------------------------------------------------------------------------------------ */
 
-/* Reads one worker's events into the batch. True when something was read. */
+static void begin_batch(struct inbox *in)
+{
+	if (!in->due_us)
+		in->due_us = in->node.now.mono_us + INBOX_GROUP_US;
+}
+
+/* Reads one worker's events into the batch. True when it may have left some. */
 static bool lane_read(struct inbox *in, unsigned worker)
 {
 	struct lane *l = &in->lane[worker];
-	bool any = false;
+	unsigned i;
 
-	for (unsigned i = 0; i < TURN_EVENTS && !in->paused && !l->state.broken && !in->stopped && !orders_full(in->orders, worker); i++) {
+	for (i = 0; i < TURN_EVENTS && !in->paused && !l->state.broken && !in->stopped && !orders_full(in->orders, worker); i++) {
 		struct bytes payload;
 		uint16_t type;
 		uint64_t end;
 
-		if (!journal_has_room(in->journal, EVENT_RECORDS + in->pendings, EVENT_BYTES))
+		if (!journal_has_room(in->journal, EVENT_RECORDS + in->pendings, EVENT_BYTES)) {
+			in->urgent = true;
 			break;
+		}
 		if (!ring_read(&l->ring, in->message, sizeof(in->message), &type, &payload, &end)) {
 			if (l->ring.broken) {
 				l->state.broken = true;
@@ -215,8 +225,10 @@ static bool lane_read(struct inbox *in, unsigned worker)
 			}
 			break;
 		}
-		in->again = false;
+		in->again = in->patient = false;
 		inbox_event(in, worker, type, payload);
+		in->urgent |= !in->patient;
+		in->patient = false;
 		if (in->again) {
 			/* More records than a batch holds: the rest of it is the next turn's. */
 			l->state.broken = !ring_seek(&l->ring, l->position);
@@ -230,9 +242,9 @@ static bool lane_read(struct inbox *in, unsigned worker)
 		}
 		l->position = end;
 		journal_cursor_set(in->journal, INBOX_CURSOR_RING + worker, end);
-		any = true;
+		begin_batch(in);
 	}
-	return any;
+	return i == TURN_EVENTS;
 }
 
 static void lane_acknowledge(struct inbox *in, unsigned worker)
@@ -253,6 +265,7 @@ static void lane_acknowledge(struct inbox *in, unsigned worker)
 
 static bool commit(struct inbox *in)
 {
+	inbox_payload_flush(in, NULL);
 	sessions_save(in->sessions, in->version + 1);
 	journal_cursor_set(in->journal, INBOX_CURSOR_VERSION, in->version + 1);
 	if (in->stopped || journal_commit(in->journal, in->node.now.wall_us) != JOURNAL_OK)
@@ -268,21 +281,31 @@ static bool commit(struct inbox *in)
 
 enum inbox_result inbox_turn(struct inbox *in, struct entry_clock now)
 {
-	bool busy = in->appended > 0, wrote;
+	bool more = false, urgent, wrote;
 
 	in->node.now = now;
+	if (in->appended)
+		begin_batch(in);
 	for (unsigned w = 0; w < in->workers; w++)
-		busy |= lane_read(in, w);
-	inbox_payload_flush(in, NULL);
-	if ((busy || in->appended) && !commit(in)) {
-		in->stopped = true;
-		return INBOX_STOPPED;
+		more |= lane_read(in, w);
+	urgent = in->urgent;
+	if (in->due_us && (urgent || now.mono_us >= in->due_us)) {
+		if (!commit(in)) {
+			in->stopped = true;
+			return INBOX_STOPPED;
+		}
+		in->due_us = 0;
+		wrote = orders_flush(in->orders);
+		more |= urgent;
+	} else {
+		/* A host may have put orders to be committed with nothing to commit. */
+		if (!in->due_us)
+			orders_committed(in->orders);
+		wrote = orders_flush(in->orders);
+		more |= wrote;
 	}
-	/* A host may have put orders to be committed with nothing to commit. */
-	if (!busy)
-		orders_committed(in->orders);
-	wrote = orders_flush(in->orders);
-	return in->stopped ? INBOX_STOPPED : busy || wrote ? INBOX_BUSY : INBOX_IDLE;
+	in->urgent = false;
+	return in->stopped ? INBOX_STOPPED : more ? INBOX_BUSY : in->due_us ? INBOX_OPEN : INBOX_IDLE;
 }
 
 void inbox_pause(struct inbox *in, bool pause)

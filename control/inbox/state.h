@@ -39,6 +39,9 @@ struct inbox {
 	uint8_t record[RECORD_BYTES_MAX + 1024];
 	bool stopped;
 	bool again; /* the event could not be finished in this batch: read it again */
+	bool patient;    /* nobody waits for the record of the event that is being read */
+	bool urgent;     /* somebody waits for this batch */
+	uint64_t due_us; /* when the batch is committed at the latest; 0: it is empty */
 	bool paused;
 };
 
