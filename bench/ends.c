@@ -151,6 +151,8 @@ void ends_open(const struct policy_spec *given, struct spec_service *service)
 	image = aligned_alloc(64, (len + 63) & ~(size_t)63);
 	if (!up || !down || !image)
 		exit(1);
+	memset(up, 0, ring_bytes(LIMIT_RING_UP_BYTES)); /* there from the start, as the product maps it (shm.c) */
+	memset(down, 0, ring_bytes(LIMIT_RING_DOWN_BYTES));
 	ring_init(up, LIMIT_RING_UP_BYTES, config.boot);
 	ring_init(down, LIMIT_RING_DOWN_BYTES, config.boot);
 	ends.snapshot.inspect.image = policy_image_open(image, policy_image_write(&spec, image, len).len, err, sizeof err);
