@@ -21,7 +21,7 @@ struct report {
 	uint64_t events, refused;
 };
 
-static inline bool report_has_room(const struct report *r)
+static inline bool report_has_room(struct report *r)
 {
 	return ring_space(&r->ring) > REPORT_RESERVE_BYTES;
 }

@@ -99,23 +99,38 @@ static inline struct reader reader_sub(struct reader *r, size_t len)
 	return (struct reader){ .at = b.base, .left = b.len, .ok = r->ok };
 }
 
+/* The width is a constant where these are inlined: the loops become one load. */
 static inline uint64_t reader_be(struct reader *r, size_t width)
 {
-	struct bytes b = reader_bytes(r, width);
+	const uint8_t *at = r->at;
 	uint64_t value = 0;
 
-	for (size_t i = 0; i < b.len; i++)
-		value = value << 8 | b.base[i];
+	if (!r->ok || width > r->left) {
+		r->ok = false;
+		r->left = 0;
+		return 0;
+	}
+	r->at += width;
+	r->left -= width;
+	for (size_t i = 0; i < width; i++)
+		value = value << 8 | at[i];
 	return value;
 }
 
 static inline uint64_t reader_le(struct reader *r, size_t width)
 {
-	struct bytes b = reader_bytes(r, width);
+	const uint8_t *at = r->at;
 	uint64_t value = 0;
 
-	for (size_t i = b.len; i > 0; i--)
-		value = value << 8 | b.base[i - 1];
+	if (!r->ok || width > r->left) {
+		r->ok = false;
+		r->left = 0;
+		return 0;
+	}
+	r->at += width;
+	r->left -= width;
+	for (size_t i = width; i > 0; i--)
+		value = value << 8 | at[i - 1];
 	return value;
 }
 

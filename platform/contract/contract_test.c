@@ -104,6 +104,8 @@ static void hostile_header_breaks_the_reader_only(void **state)
 	assert_false(ring_read(&c, in, sizeof in, &type, &got, &end));
 	assert_true(c.broken);
 	atomic_store(&h->tail, 1u << 30);
+	for (size_t used = 0; used <= CAPACITY / 2; used += 16) /* what the tail allowed before */
+		(void)!ring_write(&p, 1, bytes_of(in, 8), NULL);
 	assert_false(ring_write(&p, 1, bytes_of(in, 8), NULL));
 	h->capacity = 1u << 20;
 	assert_false(ring_attach_consumer(&c, memory, CAPACITY));

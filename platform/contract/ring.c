@@ -46,6 +46,7 @@ bool ring_attach_producer(struct ring_producer *p, void *memory, uint64_t capaci
 	p->data = (uint8_t *)memory + RING_HEADER_BYTES;
 	p->capacity = capacity;
 	p->head = atomic_load(&h->head);
+	p->tail = atomic_load(&h->tail);
 	return (p->head & 7) == 0;
 }
 
@@ -63,15 +64,19 @@ bool ring_attach_consumer(struct ring_consumer *c, void *memory, uint64_t capaci
 	return (c->next & 7) == 0;
 }
 
-static uint64_t room(const struct ring_producer *p)
+/* The consumer's line is only fetched when what was free at the last look is down to a half. */
+static uint64_t room(struct ring_producer *p)
 {
-	uint64_t tail = atomic_load_explicit(&p->header->tail, memory_order_acquire);
-	uint64_t used = p->head - tail;
+	uint64_t used = p->head - p->tail;
 
+	if (used > p->capacity / 2) {
+		p->tail = atomic_load_explicit(&p->header->tail, memory_order_acquire);
+		used = p->head - p->tail;
+	}
 	return used > p->capacity ? 0 : p->capacity - used;
 }
 
-size_t ring_space(const struct ring_producer *p)
+size_t ring_space(struct ring_producer *p)
 {
 	uint64_t free_bytes = room(p);
 

@@ -37,6 +37,7 @@ struct ring_producer {
 	struct ring_header *header;
 	uint8_t *data;
 	uint64_t capacity, head;
+	uint64_t tail; /* as last seen: looked up again when there is little room */
 };
 
 struct ring_consumer {
@@ -56,8 +57,8 @@ void ring_init(void *memory, uint64_t capacity, const uint8_t id[16]);
 [[gnu::warn_unused_result]] bool ring_attach_producer(struct ring_producer *p, void *memory, uint64_t capacity);
 [[gnu::warn_unused_result]] bool ring_attach_consumer(struct ring_consumer *c, void *memory, uint64_t capacity);
 
-/* Free payload bytes for one message; 0 when not even an empty one fits. */
-size_t ring_space(const struct ring_producer *p);
+/* Free payload bytes for one message, at least; 0 when not even an empty one fits. */
+size_t ring_space(struct ring_producer *p);
 
 /* Appends one message. False, and nothing written, when it does not fit now. `*end` (may be NULL) is the position
  * after it: when the consumer has released `*end`, it has dealt with the message. */
