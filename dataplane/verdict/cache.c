@@ -1,4 +1,6 @@
-/* Sets of four slots; the set is chosen by the key, which is a keyed hash, so nobody can crowd a set on purpose. A slot keeps
+/* Tags of all sets lie together and small, so that a miss, which every first look-up of a text with a new literal is, costs one line
+ * and not one of each slot.
+ * Sets of four slots; the set is chosen by the key, which is a keyed hash, so nobody can crowd a set on purpose. A slot keeps
  * the bytes, the opened classification with its views into them, and one verdict with the hash of what it rests on. */
 #include "dataplane/verdict/cache.h"
 
@@ -6,6 +8,8 @@
 
 #define WAYS 4
 #define NAMES_MAX (2 * LIMIT_NAME_BYTES)
+#define BASIS_BYTES (sizeof(struct group_bits) + sizeof(struct pattern_bits) + NAMES_MAX + 128)
+#define BASIS_MEMOS 16u
 
 struct slot {
 	struct hash128 key;
@@ -18,17 +22,26 @@ struct slot {
 	_Alignas(64) uint8_t bytes[CACHE_SLOT_BYTES];
 };
 
+/* The last texts that were hashed to a verdict's basis: a session's is the same with every command. */
+struct basis_memo {
+	size_t len; /* 0: empty */
+	struct hash128 hash;
+	uint8_t text[BASIS_BYTES];
+};
+
 struct cache {
 	struct hash_key hash_key;
 	uint64_t tick;
 	unsigned sets;
 	struct cache_counts counts;
+	struct basis_memo memo[BASIS_MEMOS];
+	uint32_t *tag; /* of each slot: a part of its key, 0 when it is empty; behind the slots */
 	_Alignas(64) struct slot slots[];
 };
 
 size_t cache_bytes(unsigned slots)
 {
-	return sizeof(struct cache) + (size_t)slots * sizeof(struct slot);
+	return sizeof(struct cache) + (size_t)slots * (sizeof(struct slot) + sizeof(uint32_t));
 }
 
 struct cache *cache_init(void *memory, unsigned slots, struct hash_key key)
@@ -40,21 +53,30 @@ struct cache *cache_init(void *memory, unsigned slots, struct hash_key key)
 	memset(memory, 0, cache_bytes(slots));
 	c->hash_key = key;
 	c->sets = slots / WAYS;
+	c->tag = (uint32_t *)(c->slots + slots);
 	return c;
 }
 
-static struct slot *set_of(struct cache *c, struct hash128 key)
+static size_t set_of(const struct cache *c, struct hash128 key)
 {
-	return c->slots + (size_t)(key.lo & (c->sets - 1)) * WAYS;
+	return (size_t)(key.lo & (c->sets - 1)) * WAYS;
+}
+
+static uint32_t tag_of(struct hash128 key)
+{
+	return (uint32_t)(key.hi >> 32) | 1;
 }
 
 static struct slot *find(struct cache *c, struct hash128 key)
 {
-	struct slot *set = set_of(c, key);
+	size_t first = set_of(c, key);
 
-	for (unsigned i = 0; i < WAYS; i++)
-		if (set[i].used && set[i].key.hi == key.hi && set[i].key.lo == key.lo)
-			return &set[i];
+	for (size_t i = first; i < first + WAYS; i++) {
+		struct slot *s = &c->slots[i];
+
+		if (c->tag[i] == tag_of(key) && s->used && s->key.hi == key.hi && s->key.lo == key.lo)
+			return s;
+	}
 	return NULL;
 }
 
@@ -77,7 +99,7 @@ bool cache_find(struct cache *c, struct hash128 key, bool generic, struct classi
 
 bool cache_put(struct cache *c, struct hash128 key, struct bytes encoded)
 {
-	struct slot *set = set_of(c, key), *s = find(c, key);
+	struct slot *set = c->slots + set_of(c, key), *s = find(c, key);
 
 	if (encoded.len > CACHE_SLOT_BYTES) {
 		c->counts.too_large++;
@@ -90,7 +112,7 @@ bool cache_put(struct cache *c, struct hash128 key, struct bytes encoded)
 				s = &set[i];
 		c->counts.evicted += s->used != 0;
 	}
-	s->used = 0;
+	s->used = c->tag[s - c->slots] = 0;
 	s->has_verdict = false;
 	if (encoded.len)
 		memmove(s->bytes, encoded.base, encoded.len);
@@ -99,13 +121,31 @@ bool cache_put(struct cache *c, struct hash128 key, struct bytes encoded)
 		return false;
 	s->key = key;
 	s->used = ++c->tick;
+	c->tag[s - c->slots] = tag_of(key);
 	return true;
 }
 
-/* All that verdict_evaluate reads beside the classification. False: not to be remembered. */
-static bool basis_of(const struct cache *c, const struct policy_image *image, const struct verdict_request *r, struct hash128 *out)
+/* The hash of a basis; the memo is chosen by the session's groups. */
+static struct hash128 basis_hash(struct cache *c, const struct group_bits *groups, struct bytes text)
 {
-	uint8_t text[sizeof(struct group_bits) + sizeof(struct pattern_bits) + NAMES_MAX + 128];
+	uint64_t mixed = text.len;
+	struct basis_memo *m;
+
+	for (size_t i = 0; i < sizeof groups->w / sizeof groups->w[0]; i++)
+		mixed = (mixed ^ groups->w[i]) * 0x9e3779b97f4a7c15ULL;
+	m = &c->memo[mixed >> 60];
+	if (m->len == text.len && !memcmp(m->text, text.base, text.len))
+		return m->hash;
+	m->len = text.len;
+	memcpy(m->text, text.base, text.len);
+	m->hash = hash128(c->hash_key, text.base, text.len);
+	return m->hash;
+}
+
+/* All that verdict_evaluate reads beside the classification. False: not to be remembered. */
+static bool basis_of(struct cache *c, const struct policy_image *image, const struct verdict_request *r, struct hash128 *out)
+{
+	uint8_t text[BASIS_BYTES];
 	struct writer w = writer_of(text, sizeof text);
 
 	writer_be64(&w, (uintptr_t)image);
@@ -129,7 +169,7 @@ static bool basis_of(const struct cache *c, const struct policy_image *image, co
 	writer_put(&w, r->default_schema);
 	if (!w.ok)
 		return false;
-	*out = hash128(c->hash_key, text, w.len);
+	*out = basis_hash(c, &r->groups, writer_done(&w));
 	return true;
 }
 
