@@ -54,7 +54,8 @@ static bool clear_has_mask(const uint8_t *key, struct bytes v)
 {
 	size_t end = 0;
 
-	if (memmem(v.base, v.len, TOKEN_MAIL_DOMAIN, strlen(TOKEN_MAIL_DOMAIN)) || memmem(v.base, v.len, "***@", 4))
+	if (memchr(v.base, '@', v.len) &&
+	    (memmem(v.base, v.len, TOKEN_MAIL_DOMAIN, strlen(TOKEN_MAIL_DOMAIN)) || memmem(v.base, v.len, "***@", 4)))
 		return true;
 	for (size_t i = 0; i < v.len; i++) {
 		size_t len;
@@ -68,6 +69,7 @@ static bool clear_has_mask(const uint8_t *key, struct bytes v)
 			len = letters_at(v, i);
 			if (len == TOKEN_HASH_LETTERS && token_is_right(key, bytes_of(v.base + i, len), TOKEN_HASH_CHECK_LETTERS))
 				return true;
+			i += len - 1;
 		} else if (is_digit(v.base[i]) && i >= end && zeros_at(v, i, &end)) {
 			return true;
 		}

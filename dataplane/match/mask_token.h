@@ -28,6 +28,10 @@ void token_write(const uint8_t *key, const char *class, struct bytes value, unsi
 /* Whether these are letters of a token whose check is right. */
 bool token_is_right(const uint8_t *key, struct bytes letters, unsigned check);
 
-bool token_is_letter(uint8_t c);
+/* One of bcdfghjkmnpqrstv. */
+static inline bool token_is_letter(uint8_t c)
+{
+	return c >= 'b' && c <= 'v' && (0x17db77u >> (c - 'b') & 1);
+}
 
 #endif
