@@ -22,6 +22,7 @@
 #define RELAY_TIMERS_PER_TURN 512
 #define RELAY_FLOWS_PER_TURN 256
 #define RELAY_SEGMENTS_PER_TURN 64   /* per flow and side */
+#define RELAY_CALLS_PER_TURN 32      /* into the inspector per flow and side, each for several messages */
 #define RELAY_IN_BYTES (64u << 10)   /* taken from TCP per flow, side and turn */
 #define RELAY_OUT_BYTES (256u << 10) /* unsent towards a side above which its other side is not read */
 #define RELAY_CAPTURE_BYTES (256u << 10) /* of one answer, kept as payload */

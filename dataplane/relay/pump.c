@@ -187,7 +187,7 @@ static bool feed(struct relay *r, struct flow *f, enum side from)
 		return false;
 	if (stream_bytes(&f->out[other(from)]) > RELAY_OUT_BYTES || !report_has_room(&r->report))
 		return false;
-	for (int i = 0; i < 64 && stream_bytes(&f->in[from]) > 0 && f->phase == FLOW_RUNNING; i++) {
+	for (int i = 0; i < RELAY_CALLS_PER_TURN && stream_bytes(&f->in[from]) > 0 && f->phase == FLOW_RUNNING; i++) {
 		size_t room[2] = { 16384, 16384 };
 		struct inspect_result result;
 		struct call c;
@@ -480,8 +480,20 @@ static uint64_t deadline(const struct relay *r, const struct flow *f)
 	return at < mine ? at : mine;
 }
 
+/* Nothing lies between the ends: another round would find nothing. TLS keeps bytes of its own. */
+static bool is_drained(struct flow *f)
+{
+	for (int side = 0; side < 2; side++)
+		if (stream_bytes(&f->in[side]) > 0 || stream_bytes(&f->out[side]) > 0 || tls_engine_active(&f->tls[side]) || f->tls_wanted[side] ||
+		    tcp_readable(tcp_half_of(&f->pair, (enum tcp_side)side)).len > 0)
+			return false;
+	return true;
+}
+
 void pump(struct relay *r, struct flow *f)
 {
+	uint64_t at;
+
 	if (f->phase == FLOW_OPENING && tcp_established(&f->pair.half[0]) && tcp_established(&f->pair.half[1]))
 		session_begin(r, f);
 	resets(r, f);
@@ -504,7 +516,7 @@ void pump(struct relay *r, struct flow *f)
 			progress |= egress(r, f, (enum side)side);
 		if (f->phase != FLOW_CLOSED)
 			endings(r, f);
-		if (!progress)
+		if (!progress || is_drained(f))
 			break;
 		if (round == 3)
 			relay_ready(r, f);
@@ -515,8 +527,9 @@ void pump(struct relay *r, struct flow *f)
 		relay_flow_free(r, f);
 		return;
 	}
-	if (deadline(r, f) == TCP_NEVER_US)
+	at = deadline(r, f);
+	if (at == TCP_NEVER_US)
 		wheel_clear(&f->timer);
 	else
-		wheel_set(&r->wheel, &f->timer, deadline(r, f));
+		wheel_set(&r->wheel, &f->timer, at);
 }

@@ -53,8 +53,7 @@ enum pg_step pg_parse(struct pg_session *s, const struct pg_frame *f, struct pg_
 	fits = pg_name_fits(&s->names, PG_STATEMENT, text.len);
 	if (fits == PG_NAME_WAIT)
 		return STEP_STALL;
-	st = pg_statement(s, COMMAND_PREPARE, text);
-	effects = pg_effects(text);
+	st = pg_statement_effects(s, COMMAND_PREPARE, text, &effects);
 	if (name.len > PG_NAME_BYTES || (name.len >= 8 && !memcmp(name.base, "__denied", 8)) || effects.denied)
 		st.reason = REASON_PROTOCOL;
 	else if (effects.pins)

@@ -72,8 +72,7 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 	/* A query inside an unfinished group: what it meets depends on replies that are still to come. */
 	if (s->group_open && s->replies.count)
 		return STEP_STALL;
-	st = pg_statement(s, COMMAND_SIMPLE, text);
-	effects = pg_effects(text);
+	st = pg_statement_effects(s, COMMAND_SIMPLE, text, &effects);
 	if (effects.path) /* SET search_path = x; SELECT … from t: the names after it mean something else */
 		st.search_path = bytes_str("?");
 	if (malformed || effects.denied)

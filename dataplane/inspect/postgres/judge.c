@@ -43,6 +43,15 @@ struct statement pg_statement(struct pg_session *s, enum command_kind kind, stru
 	return statement_of(s, kind, raw, good, &lex);
 }
 
+struct statement pg_statement_effects(struct pg_session *s, enum command_kind kind, struct bytes raw, struct pg_effects *effects)
+{
+	struct pg_lex_summary lex = { 0 };
+	bool good = raw.len <= LIMIT_STATEMENT_BYTES && pg_lex_scan(raw, s->env->hash_key, &lex);
+
+	*effects = lex.plain ? (struct pg_effects){ 0 } : pg_effects(raw);
+	return statement_of(s, kind, raw, good, &lex);
+}
+
 static const struct pg_reading *reading(struct pg_session *s, int slot)
 {
 	struct pg_reading *r = &s->reading[slot % PG_READINGS];
@@ -53,7 +62,7 @@ static const struct pg_reading *reading(struct pg_session *s, int slot)
 	r->slot = slot;
 	r->serial = s->names.slot[slot].serial;
 	r->good = pg_lex_scan(text, s->env->hash_key, &r->lex);
-	r->effects = pg_effects(text);
+	r->effects = r->lex.plain ? (struct pg_effects){ 0 } : pg_effects(text);
 	r->effects.path_value = (struct bytes){ 0 };
 	r->effects.inner.base = NULL; /* its length says that there is one */
 	return r;

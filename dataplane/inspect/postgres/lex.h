@@ -97,6 +97,8 @@ struct pg_lex_summary {
 	bool over_tokens;       /* LIMIT_TERMS: counting stopped there */
 	bool over_nesting;      /* LIMIT_NESTING */
 	bool error;             /* the lexer refuses the text */
+	bool plain;             /* every statement begins with a word that changes nothing of the session, and set_config is called
+	                           by none: pg_effects (state.c) would find nothing. Only when all limits are kept. */
 };
 
 /* One pass. True when the text is within all limits and free of lexical errors; otherwise it is unknown, and

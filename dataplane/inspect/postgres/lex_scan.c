@@ -55,6 +55,33 @@ static bool replaceable(const struct pg_token *t)
 	return t->kind == PG_TOKEN_NUMBER || (t->kind == PG_TOKEN_STRING && !t->backslash && !t->national);
 }
 
+/* First words of statements that by themselves change no setting and no name. Others are looked at (pg_effects). */
+static bool is_plain_verb(const struct pg_token *t)
+{
+	static const char *const words[] = { "select", "insert", "delete", "with", "values", "begin", "commit", "end", "start", "rollback", "savepoint", "fetch" };
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (pg_lex_is(t, words[i]))
+			return true;
+	return false;
+}
+
+/* No token's value is longer than its text, and only a continued or an escaped one's is shorter than what stands in its quotes. */
+static bool may_be_set_config(const struct pg_token *t)
+{
+	static const size_t len = sizeof "set_config" - 1;
+
+	if (t->text.len < len || t->kind == PG_TOKEN_NUMBER || t->kind == PG_TOKEN_PARAMETER || t->kind == PG_TOKEN_OPERATOR || t->kind == PG_TOKEN_MARK)
+		return false;
+	if (t->kind == PG_TOKEN_WORD)
+		return t->text.len == len && pg_lex_is(t, "set_config");
+	if (t->kind == PG_TOKEN_IDENTIFIER)
+		return t->inside.len == len;
+	if (t->kind == PG_TOKEN_STRING && !memchr(t->inside.base, '\n', t->inside.len) && !memchr(t->inside.base, '\r', t->inside.len))
+		return t->inside.len == len;
+	return true;
+}
+
 static bool within_limits(const struct pg_lex_summary *s)
 {
 	return !s->over_bytes && !s->over_tokens && !s->over_nesting && !s->error;
@@ -72,6 +99,7 @@ bool pg_lex_scan(struct bytes text, struct hash_key key, struct pg_lex_summary *
 	out->over_bytes = text.len > LIMIT_STATEMENT_BYTES;
 	if (out->over_bytes)
 		return false;
+	out->plain = true;
 	b.key = key;
 	b.len = 0;
 	while (pg_lex_next(&l, &t)) {
@@ -80,6 +108,7 @@ bool pg_lex_scan(struct bytes text, struct hash_key key, struct pg_lex_summary *
 
 		if (++out->tokens > LIMIT_TERMS) {
 			out->over_tokens = true;
+			out->plain = false;
 			return false;
 		}
 		if (c == '(' || c == '[')
@@ -93,12 +122,16 @@ bool pg_lex_scan(struct bytes text, struct hash_key key, struct pg_lex_summary *
 		} else if (fresh) {
 			out->statements++;
 			fresh = false;
+			out->plain &= is_plain_verb(&t);
+		} else {
+			out->plain &= c != ';' && !may_be_set_config(&t); /* a ';' in parentheses is read in two ways */
 		}
 		out->literals += replaced;
 		block_token(&b, &t, replaced);
 	}
 	out->over_nesting = out->nesting > LIMIT_NESTING;
 	out->error = t.kind == PG_TOKEN_ERROR;
+	out->plain &= !out->error && !out->over_nesting;
 	out->generic = hash128(key, b.data, b.len);
 	return within_limits(out);
 }

@@ -11,6 +11,7 @@ extern const struct inspector inspector_postgres;
 #define STARTUP_MAX 10000 /* MAX_STARTUP_PACKET_LENGTH */
 #define ROOM_MAX (LIMIT_STREAM_BYTES + LIMIT_STREAM_BYTES / 2)
 #define TLS_HANDSHAKE 0x16
+#define MESSAGES_A_CALL 16
 
 static struct inspect_result more(size_t consumed, size_t needed)
 {
@@ -296,16 +297,11 @@ static void flush_notice(struct pg_session *s, struct inspect_io *io)
 	s->notice_len = 0;
 }
 
-static struct inspect_result feed(void *session, enum side from, struct bytes in, struct inspect_io *io)
+static struct inspect_result feed_message(struct pg_session *s, enum side from, struct bytes in, struct inspect_io *io)
 {
-	struct pg_session *s = session;
 	struct pg_io p = { .io = io };
 	struct inspect_result r;
 
-	if (s->phase == PHASE_DONE)
-		return (struct inspect_result){ .status = INSPECT_CLOSE, .cause = CLOSE_PROTOCOL };
-	if (!in.len)
-		return more(0, 1);
 	if (rest_of_message(s, from, in, io, &r))
 		return r;
 	if (writer_space(io->out[SIDE_CLIENT]) < PG_ROOM)
@@ -314,6 +310,31 @@ static struct inspect_result feed(void *session, enum side from, struct bytes in
 		return closing(s, 0, p.cause);
 	flush_notice(s, io);
 	return from == SIDE_CLIENT ? feed_client(s, in, io) : feed_server(s, in, io);
+}
+
+/* A call costs the conductor more than a short message costs here. At login it is one message a call: the conductor wipes them, and
+ * TLS may begin behind any. */
+static struct inspect_result feed(void *session, enum side from, struct bytes in, struct inspect_io *io)
+{
+	struct pg_session *s = session;
+	struct inspect_result r;
+	size_t consumed = 0;
+
+	if (s->phase == PHASE_DONE)
+		return (struct inspect_result){ .status = INSPECT_CLOSE, .cause = CLOSE_PROTOCOL };
+	if (!in.len)
+		return more(0, 1);
+	for (unsigned i = 0; i < MESSAGES_A_CALL; i++) {
+		r = feed_message(s, from, bytes_of(in.base + consumed, in.len - consumed), io);
+		consumed += r.consumed;
+		if (r.status != INSPECT_OK || !r.consumed || consumed == in.len || s->phase != PHASE_READY)
+			break;
+	}
+	/* Room is asked for by the message that lacks it, when it is the first. */
+	if (r.status == INSPECT_FULL && consumed)
+		r.status = INSPECT_OK;
+	r.consumed = consumed;
+	return r;
 }
 
 static struct inspect_result answer(void *session, const struct inspect_answer *a, struct inspect_io *io)

@@ -8,6 +8,8 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include "dataplane/inspect/postgres/effects.h"
+#include "dataplane/inspect/postgres/lex.h"
 #include "dataplane/inspect/postgres/postgres_kit.h"
 
 static const size_t segments[] = { 1, 7, 0 };
@@ -102,6 +104,44 @@ static void lineage_masks_whatever_the_label(void **state)
 			assert_client("SELECT 1");
 			kit_end(&k);
 		}
+	}
+}
+
+/* A text that the lexer's one pass calls plain does nothing to its session; what does something is never called plain. */
+static void a_plain_text_has_no_effects(void **state)
+{
+	static const struct { const char *text; bool plain; } cases[] = {
+		{ "select a from t where b = 'x'", true },
+		{ "  /* c */ SELECT 1 ; select 'a longer literal', \"set_configs\"", true },
+		{ "insert into t values ('search_path', 'client_encoding')", true },
+		{ "begin; delete from t; commit", true },
+		{ "select set_config('search_path', 'x', false)", false },
+		{ "select pg_catalog.SET_CONFIG ('a', 'b', true)", false },
+		{ "select \"set_config\"('a', 'b', true)", false },
+		{ "select U&\"\\0073et_config\"('a', 'b', true)", false },
+		{ "select 1 from set_config('a', 'b', true)", false },
+		{ "select 'set_con'\n'fig'", false },
+		{ "select 'set_config'", false },
+		{ "select E'set_con\\x66ig'", false },
+		{ "select 1; set search_path = x", false },
+		{ "select (1; set search_path = x)", false },
+		{ "update pg_settings set setting = 'x'", false },
+		{ "prepare a as select 1", false },
+		{ "discard all", false },
+		{ "(select 1)", false },
+		{ "select 'open", false },
+	};
+	static const struct pg_effects nothing;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes text = bytes_str(cases[i].text);
+		struct pg_lex_summary lex;
+		struct pg_effects e = pg_effects(text);
+
+		(void)pg_lex_scan(text, (struct hash_key){ 1, 2 }, &lex);
+		assert_int_equal(lex.plain, cases[i].plain);
+		if (lex.plain)
+			assert_memory_equal(&e, &nothing, sizeof(e));
 	}
 }
 
@@ -523,6 +563,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_query_goes_and_its_rows_come),
 		cmocka_unit_test(lineage_masks_whatever_the_label),
+		cmocka_unit_test(a_plain_text_has_no_effects),
 		cmocka_unit_test(refusal_puts_an_error_in_the_servers_mouth),
 		cmocka_unit_test(a_refused_group_is_dropped_up_to_sync),
 		cmocka_unit_test(hold_release_and_cancel),

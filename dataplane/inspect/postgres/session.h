@@ -158,7 +158,9 @@ struct pg_session {
 	char schema[64];        /* of unqualified names, for the statement at hand */
 	uint16_t path_len, path_saved_len;
 	char path[256], path_saved[256]; /* search_path as last set; empty: the default */
-	uint16_t state_len;
+	uint16_t state_len;     /* 0: to be written anew, as when one of the next two is not what it was */
+	uint8_t state_status;
+	uint32_t state_epoch;
 	char state[1024];
 
 	bool dates_iso;         /* DateStyle, as reported */
@@ -225,6 +227,8 @@ enum pg_step pg_judge(struct pg_session *s, const struct statement *st, bool nev
 void pg_verdict(struct pg_session *s, bool allowed, const struct judgement *j, int *command, int *refusal);
 void pg_verdict_drop(struct pg_session *s);
 struct statement pg_statement(struct pg_session *s, enum command_kind kind, struct bytes raw);
+/* … and what the text does to the session. */
+struct statement pg_statement_effects(struct pg_session *s, enum command_kind kind, struct bytes raw, struct pg_effects *effects);
 /* The same of the prepared statement in `slot`, and what it does to the session. Read once, as long as it stays in use. */
 struct statement pg_statement_prepared(struct pg_session *s, int slot);
 const struct pg_effects *pg_effects_prepared(struct pg_session *s, int slot);

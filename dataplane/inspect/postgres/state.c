@@ -237,6 +237,7 @@ static void path_set(struct pg_session *s, struct bytes value)
 	if (len)
 		memcpy(s->path, value.base, len);
 	s->path_len = (uint16_t)len;
+	s->state_len = 0;
 }
 
 void pg_state_sets(struct pg_session *s, const struct pg_effects *e)
@@ -327,6 +328,10 @@ void pg_state_build(struct pg_session *s)
 {
 	struct writer w = writer_of(s->state, sizeof(s->state));
 
+	if (s->state_len && s->state_epoch == s->epoch && s->state_status == s->status)
+		return;
+	s->state_epoch = s->epoch;
+	s->state_status = s->status;
 	writer_str(&w, "database=");
 	writer_bytes(&w, s->database, s->database_len);
 	writer_str(&w, " role=");
