@@ -58,20 +58,23 @@ static bool clear_has_mask(const uint8_t *key, struct bytes v)
 	    (memmem(v.base, v.len, TOKEN_MAIL_DOMAIN, strlen(TOKEN_MAIL_DOMAIN)) || memmem(v.base, v.len, "***@", 4)))
 		return true;
 	for (size_t i = 0; i < v.len; i++) {
-		size_t len;
+		uint8_t c = v.base[i];
+		size_t len = 1;
 
-		if (v.base[i] == '*' && i + 3 <= v.len && memcmp(v.base + i, "***", 3) == 0) {
+		if (token_is_letter(c)) { /* the first of a run */
+			while (i + len < v.len && token_is_letter(v.base[i + len]))
+				len++;
+			if (len == TOKEN_HASH_LETTERS && token_is_right(key, bytes_of(v.base + i, len), TOKEN_HASH_CHECK_LETTERS))
+				return true;
+			i += len - 1;
+		} else if (is_digit(c)) {
+			if (i >= end && zeros_at(v, i, &end))
+				return true;
+		} else if (c == '*' && i + 3 <= v.len && memcmp(v.base + i, "***", 3) == 0) {
 			len = letters_at(v, i + 3);
 			if ((len == TOKEN_FULL_LETTERS || len == TOKEN_VALUE_LETTERS) &&
 			    token_is_right(key, bytes_of(v.base + i + 3, len), TOKEN_CHECK_LETTERS))
 				return true;
-		} else if (token_is_letter(v.base[i]) && (i == 0 || !token_is_letter(v.base[i - 1]))) {
-			len = letters_at(v, i);
-			if (len == TOKEN_HASH_LETTERS && token_is_right(key, bytes_of(v.base + i, len), TOKEN_HASH_CHECK_LETTERS))
-				return true;
-			i += len - 1;
-		} else if (is_digit(v.base[i]) && i >= end && zeros_at(v, i, &end)) {
-			return true;
 		}
 	}
 	return false;
