@@ -33,6 +33,7 @@ static void begin(struct pg_session *s, const struct pg_command *command, unsign
 {
 	struct pg_plan *p = &s->plan;
 
+	p->source.len = 0;
 	p->valid = true;
 	p->whole = p->slow = false;
 	p->n = command->n;
@@ -119,11 +120,50 @@ static int class_by_flow(struct pg_session *s, const struct pg_command *c, unsig
 	return pg_class_of(s, &any, &c->mask);
 }
 
+static bool same_bits(const struct class_bits *a, const struct class_bits *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+/* All that columns' masks depend on. A command with a digest has flows of its own, and is never the same. */
+static bool same_source(const struct pg_session *s, const struct pg_command *c, struct bytes description)
+{
+	const struct pg_plan_source *from = &s->plan.source;
+	struct class_bits any = pg_command_any(c);
+
+	return from->len && c->digest < 0 && from->len == description.len && from->blind == c->blind &&
+	       from->policy_generation == s->policy_generation && (!s->catalogue || from->catalogue_build == s->catalogue->build) &&
+	       same_bits(&from->mask, &c->mask) && same_bits(&from->any, &any) && same_bits(&from->washed, &c->washed) &&
+	       !memcmp(from->description, description.base, description.len);
+}
+
+static void keep_source(struct pg_session *s, const struct pg_command *c, struct bytes description)
+{
+	struct pg_plan_source *to = &s->plan.source;
+
+	if (!s->plan.valid || c->digest >= 0 || description.len > sizeof(to->description))
+		return;
+	to->len = (uint16_t)description.len;
+	to->blind = c->blind;
+	to->catalogue_build = s->catalogue ? s->catalogue->build : 0;
+	to->policy_generation = s->policy_generation;
+	to->mask = c->mask;
+	to->any = pg_command_any(c);
+	to->washed = c->washed;
+	memcpy(to->description, description.base, description.len);
+}
+
 void pg_plan_rows(struct pg_session *s, const struct pg_command *command, struct bytes description)
 {
 	struct reader r = reader_of_bytes(description);
 	unsigned columns = reader_be16(&r);
 
+	if (same_source(s, command, description)) {
+		s->plan.valid = true;
+		s->plan.n = command->n;
+		s->run_skip = 0;
+		return;
+	}
 	if (columns > LIMIT_COLUMNS) {
 		pg_plan_none(s);
 		return;
@@ -145,6 +185,7 @@ void pg_plan_rows(struct pg_session *s, const struct pg_command *command, struct
 		finish(s, c);
 	}
 	s->plan.valid = r.ok && !r.left;
+	keep_source(s, command, description);
 }
 
 /* COPY relation: by position or by the names of the column list. COPY (query): by flow only. */
@@ -180,6 +221,7 @@ bool pg_plan_copy(struct pg_session *s, const struct pg_command *command)
 	const struct pg_digest *d = command->digest >= 0 ? &s->commands.digest[command->digest] : NULL;
 	unsigned columns = s->plan.columns;
 
+	s->plan.source.len = 0; /* its number of columns is overwritten already */
 	if (!d || d->copies != 1 || d->copy_format == COPY_NONE || columns > LIMIT_COLUMNS)
 		return false;
 	begin(s, command, columns);

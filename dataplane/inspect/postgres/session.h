@@ -63,6 +63,16 @@ struct pg_column {
 	uint8_t context; /* index of pg_plan.context */
 };
 
+/* What a plan was made of: the same again, as with every run of a statement, gives the same plan. */
+struct pg_plan_source {
+	uint16_t len; /* of the description; 0: none is kept */
+	bool blind;
+	uint32_t catalogue_build;
+	uint64_t policy_generation;
+	struct class_bits mask, any, washed;
+	uint8_t description[1024];
+};
+
 struct pg_plan {
 	bool valid, active; /* active: something may have to be masked */
 	bool whole;         /* some column is masked as a whole */
@@ -72,6 +82,7 @@ struct pg_plan {
 	uint32_t n;         /* of the command that it was built for */
 	struct class_bits context[PG_CONTEXTS];
 	struct pg_column column[LIMIT_COLUMNS];
+	struct pg_plan_source source;
 };
 
 /* A COPY TO that runs. */
