@@ -24,7 +24,7 @@
 struct tx_queue {
 	struct rte_mbuf *frame[TX_QUEUE];
 	unsigned count;
-	unsigned kicks, idle; /* see settle */
+	unsigned idle; /* turns without a frame; see settle */
 };
 
 struct ports {
@@ -182,20 +182,17 @@ enum packet_checksum port_checksum(const struct port_frame *frame)
 }
 
 /* net_af_xdp only hands frames to the kernel; sending them is a system call within a burst, which may end before all of
- * them are out (ENOBUFS). What is left goes with the next burst, so an empty one is due for a while after the last frame, and
- * now and then later. To other drivers an empty burst is nothing. */
-#define KICKS_AFTER_SEND 256
+ * them are out (ENOBUFS). What is left goes with the next burst, so an empty one is due 1, 2, 4, 8 … turns after the last frame, and
+ * every so many later. To other drivers an empty burst is nothing. */
 #define KICK_EVERY_IDLE 1024
 
 static void settle(struct ports *p, unsigned port)
 {
 	struct tx_queue *q = &p->tx[port];
 
-	if (q->kicks > 0)
-		q->kicks--;
-	else if (++q->idle % KICK_EVERY_IDLE != 0)
-		return;
-	(void)rte_eth_tx_burst(p->id[port], 0, q->frame, 0);
+	q->idle++;
+	if ((q->idle & (q->idle - 1)) == 0 || q->idle % KICK_EVERY_IDLE == 0)
+		(void)rte_eth_tx_burst(p->id[port], 0, q->frame, 0);
 }
 
 static void flush_one(struct ports *p, unsigned port)
@@ -207,7 +204,7 @@ static void flush_one(struct ports *p, unsigned port)
 		settle(p, port);
 		return;
 	}
-	q->kicks = KICKS_AFTER_SEND;
+	q->idle = 0;
 	sent = rte_eth_tx_burst(p->id[port], 0, q->frame, (uint16_t)q->count);
 	p->counters[port].sent += sent;
 	q->count -= sent;
