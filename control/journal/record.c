@@ -8,6 +8,7 @@
 
 enum codec { CODEC_RAW = 0, CODEC_ZSTD = 1 };
 
+#define RAW_FRAME_BYTES_MAX 255u
 #define LEVEL 1 /* zstd's fastest plain level; the writer's thread pays for it */
 
 struct record_codec {
@@ -101,12 +102,26 @@ const char *record_decode(struct record_codec *c, struct bytes stored, uint8_t *
 	return wrong;
 }
 
+/* RFC 8878 3.1.1: a frame of one segment with its size in a byte, and one raw block, the last. What a compressor saves of so few
+ * bytes is not worth its time: they are most of what databases are asked and answer. */
+static bool frame_raw(struct bytes payload, struct writer *out)
+{
+	writer_le32(out, 0xfd2fb528u);
+	writer_u8(out, 1u << 5);
+	writer_u8(out, (uint8_t)payload.len);
+	writer_le(out, payload.len << 3 | 1, 3);
+	writer_put(out, payload);
+	return out->ok;
+}
+
 bool record_chunk_encode(struct record_codec *c, struct bytes payload, struct writer *out)
 {
 	size_t size;
 
 	if (payload.len > RECORD_CHUNK_BYTES_MAX)
 		return false;
+	if (payload.len <= RAW_FRAME_BYTES_MAX)
+		return frame_raw(payload, out);
 	size = ZSTD_compressCCtx(c->compress, c->scratch, sizeof c->scratch, payload.base, payload.len, LEVEL);
 	if (ZSTD_isError(size))
 		return false;
