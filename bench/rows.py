@@ -203,6 +203,18 @@ def row_s1(arguments, results):
     results.add('S1', 'bridged 64-byte UDP, parse and classify, no port', cycles, 'cycles', ('goal', 100), config='in memory')
 
 
+    lookups = repeat(arguments, lambda: lines_of('bench/table_bench'))
+    for flows in (1, 1000, 1000000):
+        results.add('S1', f'finding a guarded flow among {flows:,}', [r['cycles_per_lookup'] for run in lookups for r in run if r['flows'] == flows],
+                    'cycles', ('goal', 100), better='less', config='random keys: with many flows each misses the caches')
+
+
+def lines_of(program):
+    """What one of our bench programs printed: a JSON object a line."""
+    done = world.run('taskset', '-c', BETWEEN, BUILD.parent / program)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 def row_s3(arguments, results):
     rates = {kind: median_of(arguments, kind, False, bulk(arguments.seconds)) for kind in ('bridge', 'sluice', 'haproxy', 'direct')}
     m = {k: statistics.median(v) for k, v in rates.items()}
@@ -235,6 +247,13 @@ def conductor_queries(arguments, results):
     for key, what in (('simple', 'simple'), ('extended', 'extended'), ('simple_masked', 'simple, an e-mail masked')):
         results.add('S4', f'worker CPU a query, {what}, no port', [r[f'us_{key}'] for r in runs], 'us', ('goal', 1.5),
                     {'cycles': statistics.median(r[f'cycles_{key}'] for r in runs)}, 'less', 'in memory, no TLS, verdict cached, audit prompt, record full')
+
+
+    verdicts = repeat(arguments, lambda: [r for r in lines_of('dataplane/verdict/verdict_bench') if r['services'] == 1])
+    for rules in (1, 100, 10000):
+        found = [r for run in verdicts for r in run if r['rules'] == rules]
+        results.add('S4', f'one verdict, {rules:,} rules that all may match', [r['verdict_ns'] for r in found], 'ns', ('goal', 2000),
+                    {'cached': statistics.median(r['cached_ns'] for r in found)}, 'less', 'one service, verb and group in all rules')
 
 
 def row_s11(arguments, results):
