@@ -190,6 +190,13 @@ static void payload_comes_back_by_number_and_hash(void **state)
 	assert_true(bytes_equal(back, bytes_str("short")));
 	assert_non_null(archive_chunk(journal_archive(j), 1, chunk[0].hash, &back));
 	assert_non_null(archive_chunk(journal_archive(j), 3, NULL, &back));
+	/* Around the length up to which a payload is one raw block. */
+	for (size_t len = 254; len < 258; len++) {
+		assert_int_equal(journal_chunk(j, bytes_of(payload, len), &chunk[0]), JOURNAL_OK);
+		assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
+		assert_null(archive_chunk(journal_archive(j), chunk[0].key, chunk[0].hash, &back));
+		assert_true(bytes_equal(back, bytes_of(payload, len)));
+	}
 	free(payload);
 	journal_close(j);
 }
