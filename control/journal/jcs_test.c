@@ -191,6 +191,20 @@ static void reader_finds_members_and_walks(void **state)
 	assert_text(writer_done(&t), "a\x01\n");
 }
 
+/* Strings are read eight bytes at a time where they can be: one odd byte at each place of a longer one. */
+static void every_byte_at_every_place_of_a_string(void **state)
+{
+	for (unsigned byte = 0; byte < 256; byte++) {
+		for (unsigned place = 0; place < 19; place++) {
+			char text[] = "{\"a\":\"aaaaaaaaaaaaaaaaaaa\"}";
+			bool good = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+
+			text[6 + place] = (char)byte;
+			assert_int_equal(jcs_check(bytes_of(text, sizeof(text) - 1), NULL) == NULL, good);
+		}
+	}
+}
+
 static void base64_is_strict(void **state)
 {
 	static const char *const bad[] = { "Zg=", "Zg", "Zh==", "Zg===", "Z===", "Zg==Zg==", "Zm9=", "Zm 9", "Zm9v\n", "====" };
@@ -234,6 +248,7 @@ int main(void)
 		cmocka_unit_test(checker_refuses_every_other_spelling),
 		cmocka_unit_test(checker_accepts_what_is_canonical),
 		cmocka_unit_test(reader_finds_members_and_walks),
+		cmocka_unit_test(every_byte_at_every_place_of_a_string),
 		cmocka_unit_test(base64_is_strict),
 	};
 
