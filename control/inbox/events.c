@@ -278,7 +278,8 @@ static void on_command(struct inbox *in, struct session *s, const struct event_c
 	if (d.norm_is_chunk)
 		in->stopped |= !inbox_chunks(in, s, "n", d.classified.normalised, list, &record.chunks_count);
 	levels(image, s->service, &full, &strict);
-	in->patient = !strict && e->action != COMMAND_HOLD;
+	in->patient = e->action != COMMAND_HOLD;
+	in->waiters += strict;
 	if (full) {
 		in->stopped |= !inbox_chunks(in, s, "i", e->raw, list, &record.chunks_count);
 		in->stopped |= !inbox_chunks(in, s, "p", e->params, list, &record.chunks_count);

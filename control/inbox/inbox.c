@@ -279,8 +279,25 @@ static bool commit(struct inbox *in)
 	return true;
 }
 
+/* Whether the commands in the batch are all that can be waited for; `before` of them came with earlier turns. */
+static bool is_filled(const struct inbox *in, unsigned before)
+{
+	uint64_t now = in->node.now.mono_us, began = in->due_us - INBOX_GROUP_US;
+
+	if (now - in->committed_us > INBOX_FORGET_US || in->waiters >= in->waiters_before)
+		return true;
+	return in->waiters == before || now - began >= INBOX_FILL_US;
+}
+
+/* Somebody waits, and no longer for company. */
+static bool is_wanted(const struct inbox *in, unsigned before)
+{
+	return in->urgent || (in->waiters && is_filled(in, before));
+}
+
 enum inbox_result inbox_turn(struct inbox *in, struct entry_clock now)
 {
+	unsigned before = in->waiters;
 	bool more = false, urgent, wrote;
 
 	in->node.now = now;
@@ -288,13 +305,17 @@ enum inbox_result inbox_turn(struct inbox *in, struct entry_clock now)
 		begin_batch(in);
 	for (unsigned w = 0; w < in->workers; w++)
 		more |= lane_read(in, w);
-	urgent = in->urgent;
+	urgent = is_wanted(in, before);
 	if (in->due_us && (urgent || now.mono_us >= in->due_us)) {
 		if (!commit(in)) {
 			in->stopped = true;
 			return INBOX_STOPPED;
 		}
-		in->due_us = 0;
+		if (in->waiters) {
+			in->waiters_before = in->waiters;
+			in->committed_us = now.mono_us;
+		}
+		in->due_us = in->waiters = 0;
 		wrote = orders_flush(in->orders);
 		more |= urgent;
 	} else {

@@ -6,7 +6,9 @@
  *
  * Group commit: a batch in which somebody waits for a record (a command of a service with audit "strict", a hold, a login, anything
  * that the host appended or ordered) is committed in the turn that read it. What nobody waits for (answers, payload, commands of a
- * service with audit "prompt", ticks) stays in the batch until then, but no longer than INBOX_GROUP_US.
+ * service with audit "prompt", ticks) stays in the batch until then, but no longer than INBOX_GROUP_US. Commands that come in a
+ * stream share a commit: one waits for others as long as each turn brings some, they are fewer than in the batch before, and
+ * INBOX_FILL_US is not over. So one client alone never waits for company.
  *
  * A worker is not trusted. A message that does not decode, or is not allowed in the state of its flow, is counted and journaled,
  * and its flow is killed; a ring that makes no sense is read no more, with an alarm. `n` is checked: a session's records have no gap.
@@ -30,6 +32,8 @@
 
 /* With a nap of at most 1 ms between turns and the commit itself this stays below the 5 ms that audit "prompt" promises. */
 #define INBOX_GROUP_US 3000u
+#define INBOX_FILL_US 1000u
+#define INBOX_FORGET_US 10000u /* after so long the size of the batch before says nothing */
 
 /* Cursors of the journal: the position of each worker's ring, which ring that was, and two counters. */
 #define INBOX_CURSOR_RING 0u                       /* + worker */

@@ -416,6 +416,53 @@ static void what_nobody_waits_for_is_committed_with_the_group(void **state)
 	verify_all();
 }
 
+/* A turn `us` after the last one; whether it committed all that was said. */
+static bool turn_commits_after(uint64_t us)
+{
+	b.now.wall_us += us;
+	b.now.mono_us += us;
+	assert_int_not_equal(inbox_turn(b.inbox, b.now), INBOX_STOPPED);
+	worker_script_orders(&b.worker);
+	return b.worker.durable == b.worker.position;
+}
+
+static void commands_that_come_in_a_stream_share_a_commit(void **state)
+{
+	control_start();
+	use_policy(POLICY_AUDIT_STRICT);
+	assert_true(worker_script_hello(&b.worker));
+	for (unsigned i = 0; i < 4; i++) {
+		assert_true(worker_script_open_flow(&b.worker, &b.worker.flow[i], 9 + i));
+		assert_true(worker_script_login(&b.worker, &b.worker.flow[i], bytes_str("t")));
+	}
+	settle();
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(worker_script_command(&b.worker, &b.worker.flow[i], bytes_str("select 1"), COMMAND_ALLOW));
+	assert_true(turn_commits_after(50));
+	/* Fewer than four: each brings the next one, and the last of four closes the batch. */
+	for (unsigned i = 0; i < 4; i++) {
+		assert_true(worker_script_command(&b.worker, &b.worker.flow[i], bytes_str("select 2"), COMMAND_ALLOW));
+		assert_int_equal(turn_commits_after(50), i == 3);
+	}
+	/* A turn without one: there is nobody to wait for. */
+	assert_true(worker_script_command(&b.worker, &b.worker.flow[0], bytes_str("select 3"), COMMAND_ALLOW));
+	assert_false(turn_commits_after(50));
+	assert_true(turn_commits_after(50));
+	/* One alone after that does not wait. */
+	assert_true(worker_script_command(&b.worker, &b.worker.flow[0], bytes_str("select 4"), COMMAND_ALLOW));
+	assert_true(turn_commits_after(50));
+	/* Nor does a stream keep anybody waiting for long. */
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(worker_script_command(&b.worker, &b.worker.flow[i], bytes_str("select 5"), COMMAND_ALLOW));
+	assert_true(turn_commits_after(50));
+	assert_true(worker_script_command(&b.worker, &b.worker.flow[0], bytes_str("select 6"), COMMAND_ALLOW));
+	assert_false(turn_commits_after(50));
+	assert_true(worker_script_command(&b.worker, &b.worker.flow[1], bytes_str("select 6"), COMMAND_ALLOW));
+	assert_true(turn_commits_after(INBOX_FILL_US));
+	control_stop();
+	verify_all();
+}
+
 static void a_new_boot_closes_the_sessions_of_the_old_one(void **state)
 {
 	struct book book;
@@ -625,6 +672,7 @@ int main(void)
 		CASE(the_token_is_nowhere_in_the_journal_nor_left_in_the_ring),
 		CASE(nothing_is_acknowledged_before_its_commit),
 		CASE(what_nobody_waits_for_is_committed_with_the_group),
+		CASE(commands_that_come_in_a_stream_share_a_commit),
 		CASE(a_new_boot_closes_the_sessions_of_the_old_one),
 		CASE(bad_messages_are_told_and_end_their_flow_alone),
 		CASE(a_ring_that_makes_no_sense_is_read_no_more),
