@@ -204,9 +204,10 @@ def row_s1(arguments, results):
 
 
     lookups = repeat(arguments, lambda: lines_of('bench/table_bench'))
-    for flows in (1, 1000, 1000000):
-        results.add('S1', f'finding a guarded flow among {flows:,}', [r['cycles_per_lookup'] for run in lookups for r in run if r['flows'] == flows],
-                    'cycles', ('goal', 100), better='less', config='random keys: with many flows each misses the caches')
+    cycles = {flows: [r['cycles_per_lookup'] for run in lookups for r in run if r['flows'] == flows] for flows in (1, 1000, 1000000)}
+    for flows, found in cycles.items():
+        results.add('S1', f'finding a guarded flow among {flows:,}', found, 'cycles', ('one flow', statistics.median(cycles[1])), better='less',
+                    config='random keys: with many flows each misses the caches')
 
 
 def lines_of(program):
