@@ -2,11 +2,13 @@
 #include "dataplane/inspect/postgres/lex.h"
 #include "dataplane/inspect/postgres/session.h"
 
-/* What a name without a schema means depends on search_path: it is part of the key. */
+/* What a name without a schema means depends on search_path: it is part of the key once it was set. */
 static struct hash128 with_path(const struct pg_session *s, struct hash128 h)
 {
 	uint8_t buffer[sizeof(h) + sizeof(s->path)];
 
+	if (!s->path_len)
+		return h;
 	memcpy(buffer, &h, sizeof(h));
 	memcpy(buffer + sizeof(h), s->path, s->path_len);
 	return hash128(s->env->hash_key, buffer, sizeof(h) + s->path_len);
