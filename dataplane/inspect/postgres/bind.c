@@ -60,7 +60,7 @@ enum pg_step pg_parse(struct pg_session *s, const struct pg_frame *f, struct pg_
 		st.reason = REASON_PINNED_SETTING;
 	else if (fits != PG_NAME_FOUND)
 		st.reason = REASON_TOO_LONG;
-	else if (mask_present(s->env->snapshot->mask_key, text))
+	else if (pg_mask_present(s, text))
 		st.reason = REASON_MASK_TOKEN;
 	step = pg_judge(s, &st, st.reason != REASON_NONE && st.reason != REASON_UNKNOWN, &command, &refusal);
 	if (step != STEP_DONE)
@@ -142,7 +142,7 @@ enum pg_step pg_bind(struct pg_session *s, const struct pg_frame *f, struct pg_i
 		st.reason = REASON_PROTOCOL;
 	else if (params.len > LIMIT_PARAMETERS_BYTES || fits != PG_NAME_FOUND)
 		st.reason = REASON_TOO_LONG;
-	else if (mask_present(s->env->snapshot->mask_key, params))
+	else if (pg_mask_present(s, params))
 		st.reason = REASON_MASK_TOKEN;
 	step = pg_judge(s, &st, st.reason != REASON_NONE && st.reason != REASON_UNKNOWN, &command, &refusal);
 	if (step != STEP_DONE)

@@ -79,7 +79,7 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 		st.reason = REASON_PROTOCOL;
 	else if (effects.pins)
 		st.reason = REASON_PINNED_SETTING;
-	else if (mask_present(s->env->snapshot->mask_key, text))
+	else if (pg_mask_present(s, text))
 		st.reason = REASON_MASK_TOKEN;
 	step = pg_judge(s, &st, st.reason != REASON_NONE && st.reason != REASON_UNKNOWN, &command, &refusal);
 	if (step != STEP_DONE)

@@ -12,11 +12,11 @@ static bool guard(struct pg_session *s, struct bytes data)
 	uint8_t joined[2 * PG_GUARD_BYTES];
 	size_t head = data.len < PG_GUARD_BYTES ? data.len : PG_GUARD_BYTES, all = s->guard_len + head, keep;
 
-	if (mask_present(s->env->snapshot->mask_key, data))
+	if (pg_mask_present(s, data))
 		return true;
 	memcpy(joined, s->guard, s->guard_len);
 	memcpy(joined + s->guard_len, data.base ? data.base : joined, head);
-	if (mask_present(s->env->snapshot->mask_key, bytes_of(joined, all)))
+	if (pg_mask_present(s, bytes_of(joined, all)))
 		return true;
 	if (data.len >= PG_GUARD_BYTES) {
 		memcpy(s->guard, data.base + data.len - PG_GUARD_BYTES, PG_GUARD_BYTES);

@@ -39,14 +39,14 @@ static struct pg_command nobody(const struct pg_session *s)
 	return (struct pg_command){ .mask = every_class(s), .digest = -1, .text_slot = -1 };
 }
 
-/* `text` with what is found in it masked; at most FIELD_BYTES of it are looked at, and no more is passed. */
+/* `text` with what is found in it masked; where anything is looked for, at most FIELD_BYTES of it, and no more is passed. */
 static void put_value(struct pg_session *s, struct pg_command *c, struct bytes text, struct writer *w)
 {
 	struct pg_masker m = { .s = s, .command = c };
 
-	if (text.len > FIELD_BYTES)
-		text.len = FIELD_BYTES;
 	m.want.classes = policy_detectors(s->env->snapshot->image, &c->mask);
+	if (text.len > FIELD_BYTES && class_bits_any(&m.want.classes))
+		text.len = FIELD_BYTES;
 	/* Words before a number speak for it; names are not known here, so none speaks against. */
 	if (!pg_text(&m, text, w))
 		writer_put(w, text);

@@ -99,6 +99,19 @@ static struct inspect_result client_first(struct pg_session *s, struct bytes in,
 	return conclude(s, pg_startup(s, bytes_of(in.base, length), &p), length, &p);
 }
 
+static struct inspect_result long_row(struct pg_session *s, struct bytes in, struct writer *out)
+{
+	struct pg_long_step step = pg_long_row(s, in, out);
+
+	if (step.bad) /* in the middle of a message: nothing more can be said */
+		return closing(s, step.consumed, CLOSE_PROTOCOL);
+	if (step.consumed || !s->long_row.active)
+		return (struct inspect_result){ .status = INSPECT_OK, .consumed = step.consumed };
+	if (step.room)
+		return (struct inspect_result){ .status = INSPECT_FULL, .full = SIDE_CLIENT, .needed = step.room };
+	return more(0, step.needed);
+}
+
 /* Bytes of a message whose fate is sealed. */
 static bool rest_of_message(struct pg_session *s, enum side from, struct bytes in, struct inspect_io *io, struct inspect_result *result)
 {
@@ -113,6 +126,10 @@ static bool rest_of_message(struct pg_session *s, enum side from, struct bytes i
 	}
 	if (!s->pass[from])
 		return false;
+	if (s->long_row.active && from == SIDE_SERVER) {
+		*result = long_row(s, in, out);
+		return true;
+	}
 	if (!writer_space(out)) {
 		*result = (struct inspect_result){ .status = INSPECT_FULL, .full = from == SIDE_CLIENT ? SIDE_SERVER : SIDE_CLIENT, .needed = PG_ROOM };
 		return true;
@@ -221,13 +238,16 @@ static struct inspect_result server_long(struct pg_session *s, const struct pg_f
 	switch (pg_server_long(s, f, &p)) {
 	case STEP_DONE:
 		s->skip[SIDE_SERVER] = f->total;
-		return (struct inspect_result){ .status = INSPECT_OK };
+		break;
 	case STEP_STALL:
 		s->pass[SIDE_SERVER] = f->total;
-		return (struct inspect_result){ .status = INSPECT_OK };
+		break;
 	default:
 		return closing(s, 0, p.cause);
 	}
+	/* What is there of it goes now: nothing else may come before there is room again. */
+	(void)rest_of_message(s, SIDE_SERVER, in, io, &full);
+	return full;
 }
 
 static enum pg_step server_phase(struct pg_session *s, const struct pg_frame *f, struct pg_io *p)

@@ -486,7 +486,7 @@ enum pg_step pg_server_message(struct pg_session *s, const struct pg_frame *f, s
 	}
 }
 
-/* A row that is longer than is read whole: passed when nothing can be masked in it, else its answer ends. STEP_DONE: the rest is
+/* A row that is longer than is read whole: passed when nothing can be masked in it, or masked while it goes by, else its answer ends. STEP_DONE: the rest is
  * to be dropped; STEP_STALL: passed on. */
 enum pg_step pg_server_long(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
 {
@@ -499,8 +499,8 @@ enum pg_step pg_server_long(struct pg_session *s, const struct pg_frame *f, stru
 	c->octets += f->total;
 	if (s->mute)
 		return STEP_DONE;
-	if (!class_bits_any(&c->mask))
+	if (!class_bits_any(&c->mask) || (f->type == 'D' && pg_long_begin(s, c)))
 		return STEP_STALL;
-	pg_end_answer(s, c, "a row of the result is longer than can be masked", io);
+	pg_end_answer(s, c, f->type == 'D' ? "a row of more than 1 MiB with such columns cannot be masked" : "a row of this COPY is longer than 1 MiB and cannot be masked", io);
 	return STEP_DONE;
 }

@@ -103,6 +103,15 @@ struct pg_held_taint {
 	struct class_bits classes;
 };
 
+/* A DataRow that is masked while it goes by (long_row.c). */
+struct pg_long_row {
+	bool active;
+	uint8_t at;
+	uint16_t column;
+	uint32_t left; /* of the cell, from the first byte not consumed */
+	uint32_t done; /* of these: went by already */
+};
+
 #define PG_HELD_TAINTS 32
 #define PG_READINGS 8
 
@@ -178,6 +187,7 @@ struct pg_session {
 	struct class_bits hidden; /* what cursors and statements made by SQL may yield */
 	uint16_t run_skip;      /* rows that were found to need a look each */
 	struct pg_copy_out copy_out;
+	struct pg_long_row long_row;
 	struct pg_replies replies;
 	struct pg_commands commands;
 	struct pg_names names;
@@ -208,6 +218,12 @@ static inline struct writer *to_server(struct pg_io *io) { return io->io->out[SI
 
 static inline struct pg_shared *pg_shared(const struct pg_session *s) { return s->env->shared; }
 static inline struct bytes pg_database(const struct pg_session *s) { return bytes_of(s->database, s->database_len); }
+
+/* Whether a text would write one of our masks back; a policy that masks nothing has none. */
+static inline bool pg_mask_present(const struct pg_session *s, struct bytes text)
+{
+	return s->env->snapshot->classes_count && mask_present(s->env->snapshot->mask_key, text);
+}
 
 /* startup.c */
 enum pg_step pg_startup(struct pg_session *s, struct bytes request, struct pg_io *io);
@@ -324,6 +340,16 @@ size_t pg_rows_run(struct pg_session *s, const struct pg_command *command, struc
 
 /* The run of whole DataRow or CopyData messages at the start of `in`, for commands without masks. */
 size_t pg_rows_relayed(struct bytes in, size_t max);
+
+/* long_row.c: whether a row that is too long to be read whole can be masked while it goes by; and then its next bytes, at most
+ * s->pass[SIDE_SERVER] of them. */
+struct pg_long_step {
+	size_t consumed, needed, room; /* what is dealt with; what is wanted first, bytes of input or room */
+	bool bad; /* it is no row of its description, or cannot go on: the session ends */
+};
+
+bool pg_long_begin(struct pg_session *s, const struct pg_command *command);
+struct pg_long_step pg_long_row(struct pg_session *s, struct bytes in, struct writer *w);
 
 /* One DataRow. `w` is not ok when there was no room. False: the row cannot be masked. */
 bool pg_row(struct pg_session *s, struct pg_command *command, struct bytes body, struct writer *w);

@@ -1,10 +1,11 @@
 """hold_checks.py: held commands, cancel, pipelines."""
+import re
 import struct
 import subprocess
 import time
 
 import rig
-from checks import DENY, FAIL, cancel, check, clean, need
+from checks import DENY, FAIL, cancel, check, clean, need, rebuild
 from wire import B, C, D, E, P, Q, S, X, Wire, c, d, f, fields, rows, shape
 
 
@@ -20,6 +21,44 @@ def hold_and_release(r):
     got = w.ask(Q("delete from orders where what = 'deny'"))
     need(shape(got) == "E42501 ZI", shape(got))
     r.cluster.sql("insert into orders select g, 1 + g % 2, 'thing ' || g from generate_series(49, 50) g")
+
+
+@check
+def hold_in_every_state(r):
+    """Released: the course of a command that nobody held. Refused or cancelled: the course of an error of the server in the same place."""
+    held, base = Wire(r.proxy.port), Wire(r.proxy.port)
+    ins = "insert into plain values (-3, 'x')"
+    bound = B(name="h") + E() + S
+    places = [
+        [Q("{}")], [Q("begin"), Q("{}"), Q("select 1"), Q("rollback")], [Q("begin"), Q(FAIL), Q("{}"), Q("rollback")],
+        [P("{}") + B() + E() + P(ins) + B() + E() + S], [P(ins) + B() + E() + P("{}") + B() + D() + E() + P(ins) + B() + E() + S],
+        [P(ins) + B() + E() + P("{}") + B() + E() + S], [Q("begin"), P("{}", "h") + S, bound, Q("rollback"), C("S", "h") + S],
+        [Q("begin"), Q(FAIL), P("{}") + B() + E() + S, Q("rollback")],
+    ]
+    def course(session, place, sql, cancels):
+        out = []
+        for part in place:
+            session.send(rebuild(part, sql))
+            waits = cancels and (b"{}" in part or part == bound) and not (part != bound and bound in place)
+            before = session.until("N") if waits else []
+            if waits:
+                cancel(r, session)
+            out.append(re.sub("E[0-9A-Z]{5}", "E", shape(before + session.until(count=max(1, part.count(S))))))
+        return out
+
+    try:
+        for text, like in (("delete from orders where id = -5", "delete from plain where id = -5"), ("delete from orders where what = 'deny'", FAIL),
+                           ("delete from orders where what = 'forever'", FAIL)):
+            for place in places:
+                if bound in place and like == FAIL:
+                    continue  # the server fails at Parse, the policy at Bind: not the same place
+                one, other = course(held, place, text, "forever" in text), course(base, place, like, False)
+                # Parse is answered before the hold, where the server's own error would be at Parse.
+                one, other = [[x.replace("1 E", "E") for x in c] for c in (one, other)]
+                need(one == other, f"{text} in {place}: {one} is not {other}")
+        need(r.cluster.sql("select count(*) from orders").strip() == "50")
+    finally:
+        r.cluster.sql("delete from plain where id = -3")
 
 
 @check

@@ -26,7 +26,7 @@ import driver_checks  # noqa: F401
 
 # What is too slow byte by byte, and what no segmentation changes.
 WHOLE_ONLY = ("a_large_copy_is_byte_exact",)
-NOT_BY_BYTE = ("psql_and_pgbench", "long_rows", "long_messages_are_refused_by_name")
+NOT_BY_BYTE = ("psql_and_pgbench", "long_rows", "rows_longer_than_are_read_whole", "long_messages_are_refused_by_name")
 ONCE = ("driver_",)
 
 

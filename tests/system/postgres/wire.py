@@ -40,7 +40,7 @@ class Wire:
         self.sock = socket.create_connection(("127.0.0.1", port), 20)
         self.sock.settimeout(20)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = self.all = b""
+        self.buffer, self.all = bytearray(), bytearray()
         body = struct.pack("!I", 196608) + cstr("user") + cstr(user) + cstr("database") + cstr(database)
         for k, v in parameters:
             body += cstr(k) + cstr(v)
@@ -75,8 +75,8 @@ class Wire:
             self.buffer += got
             self.all += got
         n = 1 + struct.unpack("!I", self.buffer[1:5])[0]
-        out = chr(self.buffer[0]), self.buffer[5:n]
-        self.buffer = self.buffer[n:]
+        out = chr(self.buffer[0]), bytes(self.buffer[5:n])
+        del self.buffer[:n]
         return out
 
     def until(self, kind="Z", count=1):
