@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "dataplane/relay/relay.h"
 #include "platform/os/log.h"
 #include "platform/os/shm.h"
 
@@ -61,38 +60,13 @@ void operation_workers(struct operation *o)
 {
 	json_t *list = json_array();
 
-	for (unsigned w = 0; w < o->node->settings->workers; w++)
-		json_array_append_new(list, worker_json(o->node, w));
-	o->result = json_pack("{s:o}", "workers", list);
-}
-
-/* The pages that the workers publish: read as they are, without stopping anybody. */
-void operation_drops(struct operation *o)
-{
-	json_t *drops = json_object(), *totals = json_object();
-
 	for (unsigned w = 0; w < o->node->settings->workers; w++) {
-		char name[32], err[OS_ERROR_BYTES];
-		struct bytes page;
-		const struct relay_counters *c;
+		json_t *row = worker_json(o->node, w);
 
-		snprintf(name, sizeof(name), "worker-%u", w);
-		page = shm_map(o->node->settings->run_dir, name, 1u << 20, err);
-		c = page.len >= sizeof(*c) ? (const void *)page.base : NULL;
-		for (unsigned i = 1; c && i < ERROR_count; i++) {
-			json_int_t before = json_integer_value(json_object_get(drops, error_name(i)));
-
-			json_object_set_new(drops, error_name(i), json_integer(before + (json_int_t)c->drop[i]));
-		}
-		if (c) {
-			json_object_set_new(totals, "frames", json_integer((json_int_t)c->frames));
-			json_object_set_new(totals, "bridged", json_integer((json_int_t)c->bridged));
-			json_object_set_new(totals, "flows_opened", json_integer((json_int_t)c->flows_opened));
-			json_object_set_new(totals, "masked_cells", json_integer((json_int_t)c->masked_cells));
-		}
-		shm_unmap((void *)page.base, page.len);
+		operation_worker_page(o->node, w, row);
+		json_array_append_new(list, row);
 	}
-	o->result = json_pack("{s:o, s:o}", "drops", drops, "totals", totals);
+	o->result = json_pack("{s:o}", "workers", list);
 }
 
 static json_t *policy_json(const struct node *n)
@@ -126,16 +100,18 @@ void operation_health(struct operation *o)
 {
 	struct node *n = o->node;
 	struct journal_state j;
-	json_t *reasons = json_array(), *workers = json_array();
-	bool blocking, worker_missing = false;
+	json_t *reasons = json_array(), *workers = json_array(), *standby;
+	bool blocking, worker_missing = false, worker_still = false;
 
 	journal_state(n->journal, &j);
 	blocking = j.stopped || n->paused || !n->current;
 	for (unsigned w = 0; w < n->settings->workers; w++) {
 		struct inbox_worker state;
+		bool known;
 
 		inbox_worker_state(n->inbox, w, &state);
 		worker_missing |= state.broken;
+		worker_still |= !operation_worker_alive(n, w, &known) && known;
 		json_array_append_new(workers, worker_json(n, w));
 	}
 	reason_add(reasons, j.stopped != NULL, "the journal is stopped");
@@ -144,13 +120,16 @@ void operation_health(struct operation *o)
 	reason_add(reasons, n->signer_fd < 0 || j.signer, "checkpoints are not signed");
 	reason_add(reasons, egress_client_fd(n->egress) < 0, "sluice-egress is not running");
 	reason_add(reasons, sqlparse_fd(n->sqlparse) < 0, "sluice-sqlparse is not running");
+	reason_add(reasons, worker_still, "a worker does not turn: see sluice show workers");
 	reason_add(reasons, worker_missing, "a worker's ring is broken");
 	reason_add(reasons, !strcmp(n->now.clk, "free"), "the clock is not synchronised");
-	o->result = json_pack("{s:s, s:o, s:o, s:o, s:{s:I, s:I, s:i, s:I, s:b, s:s?}, s:s, s:o, s:o, s:{s:b, s:b, s:b}, s:I, s:I}", "state",
+	standby = operation_standby(n);
+	reason_add(reasons, !strcmp(json_string_value(json_object_get(standby, "state")), "bridging"), "the data plane is down: the standby bridges");
+	o->result = json_pack("{s:s, s:o, s:o, s:o, s:{s:I, s:I, s:i, s:I, s:b, s:s?}, s:s, s:o, s:o, s:o, s:{s:b, s:b, s:b}, s:I, s:I}", "state",
 			      blocking ? "blocking" : json_array_size(reasons) ? "degraded" : "inspecting", "since", time_json(n->started_us), "reasons", reasons,
 			      "workers", workers, "journal", "size", (json_int_t)j.size, "checkpoint_size", (json_int_t)j.checkpoint_size, "used_pct",
 			      (int)j.used_percent, "commits", (json_int_t)j.commits, "stopped", j.stopped != NULL, "signer", j.signer, "clock", n->now.clk,
-			      "policy", policy_json(n), "idp", issuers_json(n), "helpers", "signer", n->signer_fd >= 0, "egress",
+			      "policy", policy_json(n), "idp", issuers_json(n), "standby", standby, "helpers", "signer", n->signer_fd >= 0, "egress",
 			      egress_client_fd(n->egress) >= 0, "sqlparse", sqlparse_fd(n->sqlparse) >= 0, "sessions",
 			      (json_int_t)sessions_count(n->sessions), "approvals_open", (json_int_t)approvals_counters(n->approvals).open);
 }
@@ -221,6 +200,9 @@ static const struct {
 	{ "show version", false, operation_version },
 	{ "show workers", false, operation_workers },
 	{ "show drops", false, operation_drops },
+	{ "show ports", false, operation_ports },
+	{ "show flows", false, operation_flows },
+	{ "show flow", false, operation_flow },
 	{ "show policy", false, operation_policy_show },
 	{ "policy reload", true, operation_policy_reload },
 	{ "session list", false, operation_sessions },

@@ -37,6 +37,15 @@ void operation_health(struct operation *o);
 void operation_version(struct operation *o);
 void operation_workers(struct operation *o);
 void operation_drops(struct operation *o);
+void operation_ports(struct operation *o);
+void operation_flows(struct operation *o);
+void operation_flow(struct operation *o);
+/* Adds what the worker's page says. */
+void operation_worker_page(const struct node *n, unsigned worker, json_t *row);
+/* The standby forwarder. */
+json_t *operation_standby(const struct node *n);
+/* Whether the worker was seen to turn within two seconds; `*known`: it has a page at all. */
+bool operation_worker_alive(const struct node *n, unsigned worker, bool *known);
 void operation_policy_show(struct operation *o);
 void operation_policy_reload(struct operation *o);
 void operation_key_fingerprints(struct operation *o);

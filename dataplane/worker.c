@@ -2,21 +2,21 @@
 
 #define IDLE_TURNS_BEFORE_NAP 2000
 #define NAP_US 50
-#define PUBLISH_EVERY_TURNS 4096
+#define PUBLISH_EVERY_US 100000u
 
 static uint8_t *wire_room(void *context, unsigned port, size_t *cap)
 {
-	return port_room(context, port, cap);
+	return port_room(((struct worker *)context)->ports, port, cap);
 }
 
 static void wire_send(void *context, unsigned port, size_t bytes)
 {
-	port_send(context, port, bytes);
+	port_send(((struct worker *)context)->ports, port, bytes);
 }
 
-struct relay_wire worker_wire(struct ports *ports)
+struct relay_wire worker_wire(struct worker *w)
 {
-	return (struct relay_wire){ .context = ports, .room = wire_room, .send = wire_send };
+	return (struct relay_wire){ .context = w, .room = wire_room, .send = wire_send };
 }
 
 static unsigned receive(struct worker *w, unsigned port, uint64_t now_us)
@@ -54,25 +54,52 @@ static void take_mail(struct worker *w)
 	}
 }
 
+static void publish(struct worker *w, uint64_t turns, uint64_t naps, uint64_t now_us)
+{
+	struct page_worker *page = w->page;
+
+	relay_publish(w->relay, page, now_us);
+	for (unsigned i = 0; i < PORT_COUNT; i++) {
+		struct port_counters c = port_counters(w->ports, i);
+
+		page->port[i].received = c.received;
+		page->port[i].sent = c.sent;
+		page->port[i].dropped_full = c.dropped_full;
+		page->port[i].dropped_split = c.dropped_split;
+		page->counters.drop[ERROR_tx_full] += c.dropped_full;
+		page->counters.drop[ERROR_rx_split] += c.dropped_split;
+	}
+	page->turns = turns;
+	page->naps = naps;
+	page->now_us = now_us;
+}
+
 int worker_run(void *argument)
 {
 	struct worker *w = argument;
 	unsigned idle = 0;
-	uint64_t turns = 0;
+	uint64_t turns = 0, naps = 0, publish_at_us = 0;
 
 	while (!atomic_load_explicit(&w->mailbox.stop, memory_order_relaxed)) {
 		uint64_t now_us = port_now_us();
-		unsigned frames = receive(w, 0, now_us) + receive(w, 1, now_us);
-		bool worked = relay_turn(w->relay, now_us) || frames > 0;
+		unsigned frames;
+		bool worked;
 
+		take_mail(w); /* first: the policy that was in force before a restart holds from the first frame on */
+		frames = receive(w, 0, now_us) + receive(w, 1, now_us);
+		worked = relay_turn(w->relay, now_us) || frames > 0;
 		port_flush(w->ports);
-		take_mail(w);
-		if (++turns % PUBLISH_EVERY_TURNS == 0 && w->published)
-			*w->published = *relay_counters(w->relay);
+		turns++;
+		if (w->page && now_us >= publish_at_us) {
+			publish(w, turns, naps, now_us);
+			publish_at_us = now_us + PUBLISH_EVERY_US;
+		}
 		atomic_store_explicit(&w->mailbox.turns, turns, memory_order_relaxed);
 		idle = worked ? 0 : idle + 1;
-		if (w->adaptive && idle > IDLE_TURNS_BEFORE_NAP)
+		if (w->adaptive && idle > IDLE_TURNS_BEFORE_NAP) {
 			port_nap(NAP_US);
+			naps++;
+		}
 	}
 	return 0;
 }

@@ -22,13 +22,13 @@ struct worker {
 	struct ports *ports;
 	struct worker_mailbox mailbox;
 	bool adaptive; /* naps when idle */
-	struct relay_counters *published; /* a page that `sluice show` reads; may be NULL */
+	struct page_worker *page; /* what `sluice show` reads; may be NULL */
 };
 
 /* Runs until the mailbox says stop. `argument` is a struct worker. */
 int worker_run(void *argument);
 
-/* The relay's way to the ports. */
-struct relay_wire worker_wire(struct ports *ports);
+/* The relay's way to the worker's ports, which may be opened after the relay was made. */
+struct relay_wire worker_wire(struct worker *w);
 
 #endif

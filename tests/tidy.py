@@ -16,7 +16,7 @@ ORDER = [
     'platform/base', 'platform/contract', 'platform/os',
     'hyperscan-rules/validate', 'hyperscan-rules',
     'dataplane/packet', 'dataplane/flow', 'dataplane/tcp', 'dataplane/tls', 'dataplane/match',
-    'dataplane/inspect', 'dataplane/verdict', 'dataplane/report', 'dataplane/relay', 'dataplane/port', 'dataplane',
+    'dataplane/inspect', 'dataplane/verdict', 'dataplane/report', 'dataplane/relay', 'dataplane/standby', 'dataplane/port', 'dataplane',
     'control/journal', 'control/signer', 'control/sqlparse', 'control/egress', 'control/identity', 'control/policy',
     'control/approval', 'control/keys', 'control/credential', 'control/inbox', 'control/export', 'control/cli', 'control',
     'tests', 'bench',

@@ -77,15 +77,70 @@ int cli_show_version(struct cli *c)
 	return ask_and_print(c, "show version", NULL, version_text);
 }
 
+static void drops_text(json_t *result)
+{
+	static const struct print_column columns[] = { { "drop", "drop", 22 }, { "frames", "frames", 14 }, { "reason", "reason", 80 } };
+
+	print_table(json_object_get(result, "drops"), columns, sizeof(columns) / sizeof(*columns));
+}
+
 int cli_show_drops(struct cli *c)
 {
-	return ask_and_print(c, "show drops", NULL, members_text);
+	return ask_and_print(c, "show drops", NULL, drops_text);
+}
+
+static void ports_text(json_t *result)
+{
+	static const struct print_column columns[] = {
+		{ "port", "port", 4 }, { "faces", "faces", 8 }, { "device", "device", 32 }, { "driver", "driver", 15 }, { "link", "link", 4 }, { "received", "received", 12 },
+		{ "sent", "sent", 12 }, { "full", "dropped_full", 8 }, { "missed", "device_missed", 8 }, { "errors", "device_errors_in", 8 },
+	};
+
+	print_table(json_object_get(result, "ports"), columns, sizeof(columns) / sizeof(*columns));
+}
+
+int cli_show_ports(struct cli *c)
+{
+	return ask_and_print(c, "show ports", NULL, ports_text);
+}
+
+static void flows_text(json_t *result)
+{
+	static const struct print_column columns[] = {
+		{ "flow", "flow", 16 }, { "service", "service", 12 }, { "client", "client", 24 }, { "target", "target", 24 }, { "up", "octets_up", 12 },
+		{ "down", "octets_down", 12 }, { "commands", "commands", 8 }, { "ended", "ended", 8 }, { "state", "state", 80 },
+	};
+
+	print_table(json_object_get(result, "flows"), columns, sizeof(columns) / sizeof(*columns));
+}
+
+int cli_show_flows(struct cli *c)
+{
+	return ask_and_print(c, "show flows", json_pack("{s:b}", "abnormal", cli_option(c, "abnormal") != NULL), flows_text);
+}
+
+static void flow_text(json_t *result)
+{
+	static const struct print_column columns[] = { { "ms", "ms", 14 }, { "what", "what", 200 } };
+	json_t *trace = json_incref(json_object_get(result, "trace"));
+
+	json_object_del(result, "trace");
+	print_members(result, 0);
+	putchar('\n');
+	print_table(trace, columns, sizeof(columns) / sizeof(*columns));
+	json_decref(trace);
+}
+
+int cli_show_flow(struct cli *c)
+{
+	return ask_and_print(c, "show flow", json_pack("{s:s}", "id", c->positional[0]), flow_text);
 }
 
 static void workers_text(json_t *result)
 {
 	static const struct print_column columns[] = {
-		{ "worker", "worker", 6 }, { "flows", "flows_open", 8 }, { "commands", "commands", 10 }, { "blocked", "blocked", 8 }, { "held", "held", 6 },
+		{ "worker", "worker", 6 }, { "alive", "alive", 5 }, { "age ms", "heartbeat_age_ms", 7 }, { "flows", "flows_open", 8 }, { "of", "flows_max", 8 },
+		{ "probe", "probe_longest", 5 }, { "commands", "commands", 10 }, { "blocked", "blocked", 8 }, { "held", "held", 6 },
 		{ "backlog", "backlog_bytes", 10 }, { "bad", "bad_messages", 5 }, { "broken", "ring_broken", 6 }, { "last tick", "last_tick", 27 },
 	};
 

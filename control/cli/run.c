@@ -1,7 +1,8 @@
 /* run.c: sluice run: control and data plane in the foreground.
  *
  * Both write their own lines, each with its name in front. Control is started again when it dies: the rings and the journal carry
- * everything over. When the data plane dies its connections are gone whatever happens, so it is started again too. SIGINT and
+ * everything over. When the data plane dies its connections are gone whatever happens, so it is started again too; until then
+ * sluice-standby bridges what no service names. SIGINT and
  * SIGTERM end the data plane first, so that its last events are still recorded, then control. SIGHUP goes to control. */
 #include <errno.h>
 #include <libgen.h>
@@ -20,7 +21,7 @@
 
 #define END_MS 15000
 
-enum part { PART_CONTROL, PART_DATAPLANE, PART_count };
+enum part { PART_CONTROL, PART_STANDBY, PART_DATAPLANE, PART_count };
 
 struct running {
 	struct child child[PART_count];
@@ -29,7 +30,7 @@ struct running {
 	bool ending;
 };
 
-static const char *const names[PART_count] = { "sluice-control", "sluice-dataplane" };
+static const char *const names[PART_count] = { "sluice-control", "sluice-standby", "sluice-dataplane" };
 
 static uint64_t mono_ms(void)
 {
@@ -42,7 +43,9 @@ static uint64_t mono_ms(void)
 /* Beside this program, in ../sbin, in ../dataplane or .. of a build directory, or in /usr/sbin. */
 static bool program_find(enum part part, char *out, size_t size)
 {
-	static const char *const places[PART_count][4] = { { "/../sbin/", "/../", "/", NULL }, { "/../sbin/", "/../../dataplane/", "/", NULL } };
+	static const char *const places[PART_count][4] = {
+		{ "/../sbin/", "/../", "/", NULL }, { "/../sbin/", "/../../dataplane/standby/", "/", NULL }, { "/../sbin/", "/../../dataplane/", "/", NULL },
+	};
 	char self[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	const char *dir;
@@ -122,6 +125,17 @@ static bool signals_take(struct running *r)
 	return r->signals >= 0;
 }
 
+/* A process that bridges while the data plane is down can only read ports that the kernel drives. */
+static bool can_stand_by(const struct settings *s)
+{
+	char interface[64];
+
+	for (unsigned i = 0; i < SETTINGS_PORTS; i++)
+		if (!s->dataplane.port[i] || !settings_interface(s->dataplane.port[i], interface, sizeof(interface)))
+			return false;
+	return s->dataplane.standby;
+}
+
 int cli_run(struct cli *c)
 {
 	struct running r = { 0 };
@@ -132,7 +146,9 @@ int cli_run(struct cli *c)
 	for (unsigned i = 0; i < PART_count; i++) {
 		r.child[i] = (struct child){ .pidfd = -1, .due_ms = UINT64_MAX };
 		/* A node without wire ports in its file is control alone. */
-		if (i == PART_DATAPLANE && !c->settings->dataplane.port[0])
+		if (i != PART_CONTROL && !c->settings->dataplane.port[0])
+			continue;
+		if (i == PART_STANDBY && !can_stand_by(c->settings))
 			continue;
 		if (!program_find((enum part)i, r.program[i], sizeof(r.program[i])))
 			return cli_fail(c, FRAME_REFUSED, "%s: not found beside this program or in /usr/sbin: install it", names[i]);
@@ -149,5 +165,6 @@ int cli_run(struct cli *c)
 	log_info("ending");
 	end_one(&r, PART_DATAPLANE);
 	end_one(&r, PART_CONTROL);
+	end_one(&r, PART_STANDBY);
 	return FRAME_DONE;
 }

@@ -3,15 +3,20 @@
 
 const struct cli_verb cli_verbs[] = {
 	{ "run", "", "", "", "start everything in the foreground",
-	  "Starts sluice-control and sluice-dataplane with the same configuration, passes their log lines on, each with its name, starts control again when it "
-	  "dies, and ends both in order on SIGINT or SIGTERM. In the field the systemd units do this.", cli_run },
+	  "Starts sluice-control, sluice-standby and sluice-dataplane with the same configuration, passes their log lines on, each with its name, starts again "
+	  "what dies, and ends all in order on SIGINT or SIGTERM. In the field the systemd units do this.", cli_run },
 	{ "show", "health", "", "", "state of the node, and why it is not better",
 	  "State is inspecting, degraded or blocking. Exit status 1 unless it is inspecting or degraded.", cli_show_health },
 	{ "show", "sessions", "", "", "as session list --open", "", cli_show_sessions },
 	{ "show", "approvals", "", "", "as approval list", "", cli_show_approvals },
 	{ "show", "policy", "", "", "the policy in force", "", cli_show_policy },
-	{ "show", "workers", "", "", "what each worker said last", "", cli_show_workers },
-	{ "show", "drops", "", "", "dropped frames by cause", "Read from the workers' own pages; nobody is stopped for it.", cli_show_drops },
+	{ "show", "workers", "", "", "heartbeat and memory of each worker",
+	  "Read from the workers' own pages; nobody is stopped for it. --json has every number, the worst look-up of the flow table among them.", cli_show_workers },
+	{ "show", "ports", "", "", "the wire ports: link, frames, losses", "", cli_show_ports },
+	{ "show", "drops", "", "", "dropped frames, with the reason for each", "", cli_show_drops },
+	{ "show", "flows", "", "abnormal", "guarded flows, as a worker sees them",
+	  "--abnormal lists the last ones that ended by a reset, a time-out, broken protocol, TLS or the worker's death.", cli_show_flows },
+	{ "show", "flow", "ID", "", "one flow with its flight recorder", "ID is the beginning of its number or of its session's.", cli_show_flow },
 	{ "show", "version", "", "", "version of control and of this command", "", cli_show_version },
 	{ "session", "list", "", "open", "sessions, those that ended first", "--open leaves out what has ended.", cli_session_list },
 	{ "session", "show", "ID", "", "every record of one session", "Journaled as read.session. ID may be a unique beginning.", cli_session_show },

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "platform/contract/page.h"
+
 #define MASKED_MAX 256
 
 const char *describe_reason(unsigned reason)
@@ -15,11 +17,7 @@ const char *describe_reason(unsigned reason)
 
 const char *describe_close_cause(unsigned cause)
 {
-	static const char *const words[CLOSE_causes] = {
-		"client", "server", "reset", "timeout", "refused_login", "protocol", "killed", "tls", "expired", "restart",
-	};
-
-	return cause < CLOSE_causes ? words[cause] : "unknown";
+	return cause < CLOSE_causes ? page_cause_name(cause) : "unknown";
 }
 
 const char *describe_withdraw(unsigned cause)

@@ -10,7 +10,7 @@ struct slot {
 
 struct flow_table {
 	struct hash_key key;
-	uint32_t mask, count, max;
+	uint32_t mask, count, max, worst;
 	struct slot slot[];
 };
 
@@ -26,7 +26,7 @@ struct flow_table *flow_table_create(uint32_t flows_max, struct hash_key key)
 		return NULL;
 	t->key = key;
 	t->mask = slots - 1;
-	t->count = 0;
+	t->count = t->worst = 0;
 	t->max = flows_max;
 	for (uint32_t i = 0; i < slots; i++)
 		t->slot[i].number = FLOW_NONE;
@@ -76,6 +76,8 @@ bool flow_table_add(struct flow_table *t, const struct flow_key *key, uint32_t n
 
 	if (t->count >= t->max || t->slot[at].number != FLOW_NONE || number == FLOW_NONE)
 		return false;
+	if (((at - (uint32_t)hash) & t->mask) >= t->worst)
+		t->worst = ((at - (uint32_t)hash) & t->mask) + 1;
 	t->slot[at] = (struct slot){ .hash = hash, .key = *key, .number = number };
 	t->count++;
 	return true;
@@ -106,6 +108,11 @@ void flow_table_remove(struct flow_table *t, const struct flow_key *key)
 uint32_t flow_table_count(const struct flow_table *t)
 {
 	return t->count;
+}
+
+uint32_t flow_table_worst_probe(const struct flow_table *t)
+{
+	return t->worst;
 }
 
 uint32_t flow_table_longest_probe(const struct flow_table *t)

@@ -29,6 +29,10 @@ void flow_table_remove(struct flow_table *t, const struct flow_key *key);
 
 uint32_t flow_table_count(const struct flow_table *t);
 
+/* The most slots that any add had to look at since the table was made: no look-up, of a present key or of an absent one, was worse
+ * at that moment. */
+uint32_t flow_table_worst_probe(const struct flow_table *t);
+
 /* The most slots that one lookup of a present key has to look at now; walks the whole table: for diagnosis. */
 uint32_t flow_table_longest_probe(const struct flow_table *t);
 

@@ -1,7 +1,6 @@
 #include "dataplane/port/port.h"
 
 #include <rte_cycles.h>
-#include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -12,7 +11,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define EAL_ARGS_MAX 48
+#include "dataplane/port/environment.h"
+
 #define RX_DESCRIPTORS 1024
 #define TX_DESCRIPTORS 1024
 #define TX_QUEUE 512
@@ -41,58 +41,30 @@ static struct rte_mbuf *mbuf_of(struct port_frame *frame)
 	return (struct rte_mbuf *)frame;
 }
 
-bool port_start_environment(const char *program, const char *lcores, const char *const *args, char *err, size_t err_len)
-{
-	static char *argv[EAL_ARGS_MAX];
-	int argc = 0;
-
-	argv[argc++] = strdup(program);
-	if (lcores) {
-		argv[argc++] = strdup("-l");
-		argv[argc++] = strdup(lcores);
-	}
-	argv[argc++] = strdup("--no-telemetry");
-	argv[argc++] = strdup("--log-level=lib.eal:error");
-	while (*args && argc < EAL_ARGS_MAX - 1)
-		argv[argc++] = strdup(*args++);
-	argv[argc] = NULL;
-	if (rte_eal_init(argc, argv) >= 0)
-		return true;
-	snprintf(err, err_len, "DPDK's environment: %s: check huge pages, lcores and the eal arguments", rte_strerror(rte_errno));
-	return false;
-}
-
-/* The device's name is what stands before its arguments. */
-static bool attach(const char *device, uint16_t *id, char *err, size_t err_len)
-{
-	char name[RTE_ETH_NAME_MAX_LEN];
-
-	snprintf(name, sizeof name, "%.*s", (int)strcspn(device, ","), device);
-	if (rte_eth_dev_get_port_by_name(name, id) == 0)
-		return true;
-	if (rte_dev_probe(device) != 0 || rte_eth_dev_get_port_by_name(name, id) != 0) {
-		snprintf(err, err_len, "port %s: cannot be attached: is the device bound, does the interface exist?", device);
-		return false;
-	}
-	return true;
-}
-
 static bool start_device(struct ports *p, uint16_t id, const char *device, size_t mtu_bytes, char *err, size_t err_len)
 {
 	struct rte_eth_conf conf = { 0 };
 	uint16_t rx = RX_DESCRIPTORS, tx = TX_DESCRIPTORS;
+	unsigned socket = (unsigned)rte_eth_dev_socket_id(id);
+	const char *step = "be configured";
 	int rc = rte_eth_dev_configure(id, 1, 1, &conf);
 
 	if (rc == 0)
 		rc = rte_eth_dev_adjust_nb_rx_tx_desc(id, &rx, &tx);
-	if (rc == 0)
-		rc = rte_eth_rx_queue_setup(id, 0, rx, (unsigned)rte_eth_dev_socket_id(id), NULL, p->pool);
-	if (rc == 0)
-		rc = rte_eth_tx_queue_setup(id, 0, tx, (unsigned)rte_eth_dev_socket_id(id), NULL);
-	if (rc == 0)
+	if (rc == 0) {
+		step = "receive";
+		rc = rte_eth_rx_queue_setup(id, 0, rx, socket, NULL, p->pool);
+	}
+	if (rc == 0) {
+		step = "send";
+		rc = rte_eth_tx_queue_setup(id, 0, tx, socket, NULL);
+	}
+	if (rc == 0) {
+		step = "start";
 		rc = rte_eth_dev_start(id);
+	}
 	if (rc != 0) {
-		snprintf(err, err_len, "port %s: %s", device, rte_strerror(-rc));
+		snprintf(err, err_len, "port %s: it cannot %s: %s: the driver's own message stands above", device, step, rte_strerror(-rc));
 		return false;
 	}
 	(void)rte_eth_promiscuous_enable(id); /* the bridge has to see every frame; a veth has no other mode */
@@ -107,15 +79,21 @@ struct ports *port_start(const char *const device[PORT_COUNT], size_t mtu_bytes,
 
 	if (!p)
 		return NULL;
+	if (environment_same(device[0], device[1])) {
+		snprintf(err, err_len, "ports %s and %s: the same device twice: name two", device[0], device[1]);
+		free(p);
+		return NULL;
+	}
 	p->frame_bytes = mtu_bytes + 14 + 8;
 	p->pool = rte_pktmbuf_pool_create("frames", POOL_FRAMES, POOL_CACHE, 0, (uint16_t)(room + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
 	if (!p->pool) {
-		snprintf(err, err_len, "no memory for %d frames: %s: more huge pages, or --no-huge with -m", POOL_FRAMES, rte_strerror(rte_errno));
+		snprintf(err, err_len, "no memory for %d frames of %u bytes: %s: reserve more huge pages, or with --no-huge give a larger -m", POOL_FRAMES,
+			 room + RTE_PKTMBUF_HEADROOM, rte_strerror(rte_errno));
 		free(p);
 		return NULL;
 	}
 	for (unsigned i = 0; i < PORT_COUNT; i++) {
-		if (!attach(device[i], &p->id[i], err, err_len) || !start_device(p, p->id[i], device[i], mtu_bytes, err, err_len)) {
+		if (!environment_attach(device[i], &p->id[i], err, err_len) || !start_device(p, p->id[i], device[i], mtu_bytes, err, err_len)) {
 			free(p);
 			return NULL;
 		}
@@ -144,6 +122,25 @@ int port_run_worker(int (*worker)(void *), void *argument, int (*housekeeping)(v
 	return rte_eal_wait_lcore(lcore);
 }
 
+#define DRAIN_BURSTS 1024
+
+void port_drain(struct ports *p)
+{
+	for (unsigned i = 0; i < PORT_COUNT; i++) {
+		struct port_frame *frame[PORT_BURST];
+		struct rte_eth_dev_info info;
+		unsigned count = PORT_BURST;
+
+		if (rte_eth_dev_info_get(p->id[i], &info) != 0 || strcmp(info.driver_name, "net_af_packet") != 0)
+			continue;
+		for (unsigned n = 0; n < DRAIN_BURSTS && count > 0; n++) {
+			count = port_receive(p, i, frame, PORT_BURST);
+			for (unsigned k = 0; k < count; k++)
+				port_drop(frame[k]);
+		}
+	}
+}
+
 unsigned port_receive(struct ports *p, unsigned port, struct port_frame **frames, unsigned max)
 {
 	unsigned count = rte_eth_rx_burst(p->id[port], 0, (struct rte_mbuf **)frames, (uint16_t)max), kept = 0;
@@ -153,7 +150,7 @@ unsigned port_receive(struct ports *p, unsigned port, struct port_frame **frames
 
 		if (m->nb_segs > 1 && rte_pktmbuf_linearize(m) != 0) {
 			rte_pktmbuf_free(m);
-			p->counters[port].dropped_full++;
+			p->counters[port].dropped_split++;
 			continue;
 		}
 		frames[kept++] = frames[i];
@@ -284,6 +281,29 @@ void port_flush(struct ports *p)
 struct port_counters port_counters(const struct ports *p, unsigned port)
 {
 	return p->counters[port];
+}
+
+void port_describe(const struct ports *p, unsigned port, struct page_port *out)
+{
+	struct rte_eth_dev_info info;
+	struct rte_eth_stats stats;
+	struct rte_eth_link link;
+	struct rte_ether_addr mac;
+
+	if (rte_eth_dev_info_get(p->id[port], &info) == 0)
+		snprintf(out->driver, sizeof out->driver, "%s", info.driver_name);
+	if (rte_eth_macaddr_get(p->id[port], &mac) == 0)
+		memcpy(out->mac, mac.addr_bytes, sizeof out->mac);
+	if (rte_eth_link_get_nowait(p->id[port], &link) == 0) {
+		out->link_up = link.link_status == RTE_ETH_LINK_UP;
+		out->link_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
+	}
+	if (rte_eth_stats_get(p->id[port], &stats) == 0) {
+		out->device_missed = stats.imissed;
+		out->device_errors_in = stats.ierrors;
+		out->device_errors_out = stats.oerrors;
+		out->device_no_buffer = stats.rx_nombuf;
+	}
 }
 
 uint64_t port_now_us(void)

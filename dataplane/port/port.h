@@ -11,6 +11,7 @@
 #define DATAPLANE_PORT_PORT_H
 
 #include "dataplane/packet/packet.h"
+#include "platform/contract/page.h"
 
 #define PORT_COUNT 2
 #define PORT_BURST 64
@@ -19,11 +20,15 @@ struct ports;
 struct port_frame; /* an mbuf */
 
 struct port_counters {
-	uint64_t received, sent, dropped_full;
+	uint64_t received, sent;
+	uint64_t dropped_full;  /* the other side of the port takes no more */
+	uint64_t dropped_split; /* in several buffers that no one could hold */
 };
 
-/* Starts DPDK's environment. `args` are further EAL arguments, NULL-terminated; `lcores` may be NULL. False with a text in `err`. */
-bool port_start_environment(const char *program, const char *lcores, const char *const *args, char *err, size_t err_len);
+/* Starts DPDK's environment for these devices. `args` are further EAL arguments, NULL-terminated: without any about memory it
+ * takes huge pages and leaves no file behind; without any about PCI it touches no NIC but the named ones. `lcores` may be NULL.
+ * False with a text in `err`: what is wrong, where, and what to do. */
+bool port_start_environment(const char *program, const char *lcores, const char *const device[PORT_COUNT], const char *const *args, char *err, size_t err_len);
 
 /* Opens and starts both devices. NULL with a text in `err`. */
 struct ports *port_start(const char *const device[PORT_COUNT], size_t mtu_bytes, char *err, size_t err_len);
@@ -33,6 +38,9 @@ void port_stop(struct ports *p);
 
 /* Runs `main` on the first worker core, or on the calling one when there is no other; returns when it did. */
 int port_run_worker(int (*main)(void *), void *argument, int (*housekeeping)(void *), void *housekeeping_argument);
+
+/* Drops what came before this moment, where the device only gets copies of what others on the same interface see too. Bounded. */
+void port_drain(struct ports *p);
 
 unsigned port_receive(struct ports *p, unsigned port, struct port_frame **frames, unsigned max);
 struct bytes port_bytes(const struct port_frame *frame);
@@ -46,6 +54,9 @@ void port_send(struct ports *p, unsigned port, size_t bytes);
 void port_flush(struct ports *p);
 
 struct port_counters port_counters(const struct ports *p, unsigned port);
+
+/* What the device and its driver say: name, link, and their own counts. From any thread; may call the system. */
+void port_describe(const struct ports *p, unsigned port, struct page_port *out);
 
 /* Microseconds of a monotonic clock, never 0; no system call. */
 uint64_t port_now_us(void);

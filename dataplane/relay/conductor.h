@@ -1,5 +1,6 @@
 /* conductor.h: what the files of this folder share: the worker's state, and the steps of the conductor. Private.
  *
+ * flight.c  flight recorders
  * relay.c   set-up, frames to flows, the turn
  * pump.c    one flow: bytes through its stages
  * special.c ICMP errors, tunnels, fragments
@@ -11,8 +12,10 @@
 #define DATAPLANE_RELAY_CONDUCTOR_H
 
 #include "dataplane/packet/fragment.h"
+#include "dataplane/relay/flight.h"
 #include "dataplane/relay/flow.h"
 #include "dataplane/relay/guard.h"
+#include "dataplane/relay/passing.h"
 #include "dataplane/relay/relay.h"
 #include "dataplane/report/report.h"
 #include "platform/contract/ring.h"
@@ -26,6 +29,9 @@
 #define RELAY_IN_BYTES (64u << 10)   /* taken from TCP per flow, side and turn */
 #define RELAY_OUT_BYTES (256u << 10) /* unsent towards a side above which its other side is not read */
 #define RELAY_CAPTURE_BYTES (256u << 10) /* of one answer, kept as payload */
+#define RELAY_SWEEP_FLOWS 512       /* summaries for people, per publication */
+#define RELAY_SYNS_PER_TURN 16      /* while more flows than the mark are half open */
+#define RELAY_OPENING_SHARE 8       /* the mark: this part of all flows */
 #define RELAY_LINGER_US 10000000u    /* a session that is ending may take this long to be rid of its bytes */
 #define RELAY_DURABLE_QUEUE (1u << 16)
 
@@ -46,7 +52,9 @@ struct durable_wait {
 struct relay {
 	struct relay_config config;
 	struct relay_wire wire;
-	struct relay_counters counters;
+	struct page_counters counters;
+	struct flight flight;
+	uint16_t order_type; /* of the order that is being taken */
 	struct report report;
 	struct ring_consumer orders;
 	uint8_t *order_bytes;
@@ -72,7 +80,11 @@ struct relay {
 	struct guard guard; /* of the snapshot, and of flows that outlived theirs */
 	uint64_t wanted_generation;
 	char wanted_file[128];
+	uint8_t wanted_hash[POLICY_HASH_BYTES];
 	struct flow *ready_first, *ready_last;
+	struct flow *opening_first, *opening_last; /* half-open flows, oldest first: the first to be shed */
+	uint32_t opening_count, opening_mark; /* over the mark, and only then, new SYNs are rationed */
+	unsigned syns_this_turn;
 	struct flow *classify_first; /* flows that may wait for a classification */
 	struct durable_wait *durable;
 	uint64_t durable_head, durable_tail; /* positions in the queue, never wrap in practice */
@@ -87,6 +99,7 @@ void relay_ready(struct relay *r, struct flow *f);
 void relay_classify_list(struct relay *r, struct flow *f);
 struct relay_service *relay_service_of(struct relay *r, const char *name, bool make);
 void relay_flow_free(struct relay *r, struct flow *f);
+struct passing_rules relay_passing(const struct relay *r);
 
 enum relay_route relay_drop(struct relay *r, enum error why);
 enum relay_route relay_classify(struct relay *r, unsigned port, const struct packet *p, enum packet_checksum checksum);
@@ -105,6 +118,7 @@ enum relay_route special_fragment(struct relay *r, unsigned port, const struct p
 struct flow *session_create(struct relay *r, unsigned port, const struct packet *p, const struct tcp_segment *syn, unsigned service);
 void session_begin(struct relay *r, struct flow *f);
 void session_end(struct relay *r, struct flow *f, enum close_cause cause);
+void session_opening_leave(struct relay *r, struct flow *f);
 void session_refresh_snapshot(struct relay *r, struct flow *f);
 void session_abort(struct relay *r, struct flow *f, enum close_cause cause);
 

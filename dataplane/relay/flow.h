@@ -62,6 +62,10 @@ struct flow {
 	uint16_t client_tcp_port, server_tcp_port; /* network order */
 	uint8_t family, client_mac[6];
 
+	struct flow *opening_before, *opening_after; /* list of half-open flows, oldest first; only while FLOW_OPENING */
+	bool opening_listed;
+	uint32_t flight_state;      /* as last noted by the flight recorder */
+
 	struct tcp_pair pair;
 	struct packet_template wire[2]; /* frames towards that side */
 	struct tls_engine tls[2];

@@ -131,6 +131,8 @@ static bool record(struct relay *r, struct flow *f, const struct statement *s, c
 	*ref = f->n++;
 	f->commands++;
 	r->counters.commands++;
+	if (v->action == COMMAND_BLOCK || v->action == COMMAND_HOLD)
+		flight_note(&r->flight, f, PAGE_FLIGHT_command, SIDE_CLIENT, *ref, (uint32_t)f->commands, r->now_us);
 	r->counters.blocked += v->action == COMMAND_BLOCK;
 	r->counters.held += v->action == COMMAND_HOLD;
 	if (v->action != COMMAND_HOLD && !f->prompt && r->journal_writes)

@@ -11,6 +11,7 @@ static struct flow *flow_of(struct relay *r, uint64_t id)
 
 	if (number >= r->config.flows_max || r->flows[number].id != id || r->flows[number].phase != FLOW_RUNNING)
 		return NULL;
+	flight_note(&r->flight, &r->flows[number], PAGE_FLIGHT_order, SIDE_CLIENT, r->order_type, 0, r->now_us);
 	return &r->flows[number];
 }
 
@@ -212,6 +213,7 @@ static bool dispatch(struct relay *r, uint16_t type, struct bytes payload)
 		struct order_control control;
 	} m;
 
+	r->order_type = type;
 	switch (type) {
 #define TAKE(name) \
 	case ORDER_##name: \
@@ -233,6 +235,8 @@ static bool dispatch(struct relay *r, uint16_t type, struct bytes payload)
 		if (!order_snapshot_decode(payload, &m.snapshot) || !name_of(m.snapshot.file, r->wanted_file, sizeof r->wanted_file))
 			return false;
 		r->wanted_generation = m.snapshot.generation;
+		memset(r->wanted_hash, 0, sizeof r->wanted_hash);
+		memcpy(r->wanted_hash, m.snapshot.hash.base, m.snapshot.hash.len < sizeof r->wanted_hash ? m.snapshot.hash.len : sizeof r->wanted_hash);
 		return true;
 	default:
 		return false;

@@ -369,8 +369,10 @@ static void resets(struct relay *r, struct flow *f)
 				(void)egress(r, f, to);
 		}
 		tcp_pair_abort_behind(&f->pair, (enum tcp_side)to, r->now_us);
-		if (f->phase == FLOW_OPENING)
+		if (f->phase == FLOW_OPENING) {
 			f->phase = FLOW_CLOSED;
+			session_opening_leave(r, f);
+		}
 		session_end(r, f, tcp_timed_out(half) ? CLOSE_TIMEOUT : CLOSE_RESET);
 	}
 }
@@ -442,6 +444,8 @@ static bool emit(void *context, const struct tcp_segment *segment)
 
 	if (!room)
 		return false;
+	if (segment->flags & (TCP_SYN | TCP_FIN | TCP_RST))
+		flight_note(&r->flight, e->flow, PAGE_FLIGHT_segment_out, e->side, flight_segment(segment, segment->payload_bytes), segment->seq, r->now_us);
 	built = packet_build(&e->flow->wire[e->side], segment, room, cap, PACKET_BUILD_FULL);
 	r->wire.send(r->wire.context, port, built.bytes);
 	return true;
@@ -522,6 +526,7 @@ void pump(struct relay *r, struct flow *f)
 			relay_ready(r, f);
 	}
 	pump_transmit(r, f);
+	flight_look(&r->flight, f, r->now_us);
 	if (tcp_pair_done(&f->pair)) {
 		session_end(r, f, CLOSE_RESET);
 		relay_flow_free(r, f);

@@ -22,10 +22,14 @@ static size_t largest_session(void)
 
 static void *memory_of(size_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
+	/* Large pages where there are some: fewer misses, and a process that ends is taken down in a moment. */
+	(void)madvise(p, bytes, MADV_HUGEPAGE);
+	if (madvise(p, bytes, MADV_POPULATE_WRITE) != 0)
+		memset(p, 0, bytes);
 	(void)madvise(p, bytes, MADV_DONTDUMP);
 	return p;
 }
@@ -78,6 +82,8 @@ struct relay *relay_create(const struct relay_config *config, const struct relay
 	}
 	r->config = *config;
 	r->wire = *wire;
+	r->opening_mark = config->flows_max / RELAY_OPENING_SHARE;
+	r->flight = (struct flight){ .file = config->flights, .flows = config->flight_flows < config->flows_max ? config->flight_flows : config->flows_max };
 	if (!take_memory(r)) {
 		snprintf(err, err_len, "worker %u: not enough memory for %u flows: lower flows_max or chunk_memory", config->worker, config->flows_max);
 		relay_destroy(r);
@@ -183,9 +189,11 @@ static struct flow *next_ready(struct relay *r)
 
 void relay_flow_free(struct relay *r, struct flow *f)
 {
+	session_opening_leave(r, f);
 	tcp_pair_release(&f->pair);
 	flow_table_remove(r->table, &f->key);
 	wheel_clear(&f->timer);
+	flight_free(&r->flight, f);
 	if (r->recent == f)
 		r->recent = NULL;
 	f->phase = FLOW_FREE;
@@ -219,21 +227,6 @@ static enum relay_route midstream(struct relay *r, unsigned port, const struct p
 	return relay_drop(r, ERROR_midstream_guarded);
 }
 
-static int service_at(struct relay *r, const struct packet *p, bool source)
-{
-	const struct packet_address *a = source ? &p->source : &p->destination;
-	uint16_t port = be16toh(source ? p->source_port : p->destination_port);
-	uint16_t vlan = p->vlan_count ? p->vlan_tci[p->vlan_count - 1] & 0xfff : 0;
-
-	return policy_service_find(r->snapshot->inspect.image, p->ip_version, a->byte, port,
-				   p->protocol == PACKET_UDP ? POLICY_UDP : POLICY_TCP, vlan);
-}
-
-static bool inspected(struct relay *r, int service)
-{
-	return service >= 0 && policy_service(r->snapshot->inspect.image, (unsigned)service).protocol != POLICY_PROTOCOL_PASS;
-}
-
 /* TCP of no flow, from or to an inspected service: `service` is -1 when it comes from there. */
 static enum relay_route stranger(struct relay *r, unsigned port, const struct packet *p, enum packet_checksum checksum, int service)
 {
@@ -245,6 +238,12 @@ static enum relay_route stranger(struct relay *r, unsigned port, const struct pa
 		return relay_drop(r, bad);
 	if ((segment.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN || service < 0)
 		return midstream(r, port, p, &segment);
+	/* Many half-open flows: a flood, or a server that does not answer. Each SYN costs more than any other packet, so what is left of
+	 * a turn is for the flows that are open. */
+	if (r->opening_count > r->opening_mark && ++r->syns_this_turn > RELAY_SYNS_PER_TURN)
+		return relay_drop(r, ERROR_syn_shed);
+	if (tcp_pool_low(&r->pool))
+		return relay_drop(r, ERROR_memory_shed);
 	f = session_create(r, port, p, &segment, (unsigned)service);
 	if (!f)
 		return relay_drop(r, r->free_count ? ERROR_memory_shed : ERROR_flow_table_full);
@@ -260,8 +259,12 @@ static enum relay_route known(struct relay *r, unsigned port, const struct packe
 	enum side side = port == f->client_port ? SIDE_CLIENT : SIDE_SERVER;
 	unsigned events;
 
-	if (bad != ERROR_none)
+	if (bad != ERROR_none) {
+		flight_note(&r->flight, f, PAGE_FLIGHT_segment_bad, side, bad, 0, r->now_us);
 		return relay_drop(r, bad);
+	}
+	if (segment.flags & (TCP_SYN | TCP_FIN | TCP_RST))
+		flight_note(&r->flight, f, PAGE_FLIGHT_segment_in, side, flight_segment(&segment, segment.payload_bytes), segment.seq, r->now_us);
 	events = tcp_pair_input(&f->pair, (enum tcp_side)side, &segment, r->now_us);
 	if (events & TCP_EVENT_REOPEN) {
 		session_end(r, f, CLOSE_RESET);
@@ -288,6 +291,14 @@ static struct flow *flow_of(struct relay *r, const struct packet *p)
 	return r->recent;
 }
 
+struct passing_rules relay_passing(const struct relay *r)
+{
+	return (struct passing_rules){
+		.image = r->snapshot ? r->snapshot->inspect.image : NULL, .guard = &r->guard, .unnamed_pass = r->config.unnamed == RELAY_UNNAMED_PASS,
+		.tunnels_pass = r->config.tunnels == RELAY_TUNNELS_PASS, .double_tags_drop = r->config.double_tags == RELAY_DOUBLE_TAGS_DROP,
+	};
+}
+
 static bool is_special(const struct packet *p)
 {
 	return (p->protocol != PACKET_TCP && p->protocol != PACKET_UDP) || p->fragment || p->extensions || p->vlan_count > 1;
@@ -296,10 +307,9 @@ static bool is_special(const struct packet *p)
 /* A segment of a flow is that flow's, whatever the policy says by now; everything else is as the policy says. */
 enum relay_route relay_classify(struct relay *r, unsigned port, const struct packet *p, enum packet_checksum checksum)
 {
-	const struct policy_image *image = r->snapshot->inspect.image;
+	struct passing_rules rules;
+	struct passing answer;
 	enum error why;
-	bool to, from;
-	int service;
 
 	if (is_special(p)) {
 		switch (special_look(r, port, p, &why)) {
@@ -322,40 +332,19 @@ enum relay_route relay_classify(struct relay *r, unsigned port, const struct pac
 		if (route != RELAY_BRIDGE)
 			return route;
 	}
-	to = policy_target_guarded(image, p->ip_version, p->destination.byte);
-	from = policy_target_guarded(image, p->ip_version, p->source.byte);
-	if (!to && !from)
-		return RELAY_BRIDGE;
-	if (p->vlan_deep)
-		return relay_drop(r, ERROR_vlan_deep);
-	if (p->protocol == PACKET_ICMP || p->protocol == PACKET_ICMP6)
-		return p->fragment ? relay_drop(r, ERROR_fragment_guarded) : RELAY_BRIDGE;
-	/* What comes from a guarded target may be an answer that nobody read, unless it is surely neither TCP nor hides it. */
-	if (p->fragment || (p->extensions && p->protocol != PACKET_TCP))
-		return to || p->protocol != PACKET_UDP ? relay_drop(r, ERROR_fragment_guarded) : RELAY_BRIDGE;
-	if (p->protocol != PACKET_TCP && p->protocol != PACKET_UDP)
-		return to ? relay_drop(r, ERROR_tunnel_guarded) : RELAY_BRIDGE;
-	service = to ? service_at(r, p, false) : -1;
-	if (p->protocol == PACKET_TCP && inspected(r, service))
-		return stranger(r, port, p, checksum, service);
-	if (p->protocol == PACKET_TCP && from && inspected(r, service_at(r, p, true)))
-		return stranger(r, port, p, checksum, -1);
-	if (service >= 0 || !to || r->config.unnamed == RELAY_UNNAMED_PASS)
-		return RELAY_BRIDGE;
-	/* What a guarded target's own connections get back has no SYN alone; only new connections to it are refused. */
-	if (p->protocol == PACKET_TCP && p->frame.len > p->l4_offset + 13u && (p->frame.base[p->l4_offset + 13] & (TCP_SYN | TCP_ACK)) != TCP_SYN)
-		return RELAY_BRIDGE;
-	return relay_drop(r, ERROR_unnamed_port_guarded);
+	rules = relay_passing(r);
+	answer = passing_of(&rules, p);
+	if (answer.what == PASSING_STRANGER)
+		return stranger(r, port, p, checksum, answer.service);
+	return answer.what == PASSING_BRIDGE ? RELAY_BRIDGE : relay_drop(r, answer.why);
 }
 
-/* What could not be read, but a host behind us may read it more generously. Nobody is guarded by an address that was cut off. */
 static enum relay_route malformed(struct relay *r, const struct packet *p, enum error bad)
 {
-	bool guarded = !r->snapshot || guard_maybe(&r->guard, &p->destination) || guard_maybe(&r->guard, &p->source);
+	struct passing_rules rules = relay_passing(r);
+	struct passing answer = passing_malformed(&rules, p, bad);
 
-	if (bad == ERROR_vlan_deep || (bad == ERROR_bad_ip_header && guarded))
-		return relay_drop(r, bad);
-	return RELAY_BRIDGE;
+	return answer.what == PASSING_BRIDGE ? RELAY_BRIDGE : relay_drop(r, answer.why);
 }
 
 enum relay_route relay_frame(struct relay *r, unsigned port, struct bytes frame, enum packet_checksum checksum, uint64_t now_us)
@@ -402,6 +391,7 @@ bool relay_turn(struct relay *r, uint64_t now_us)
 	r->now_us = now_us;
 	if (r->wheel.now_ms == 0)
 		wheel_init(&r->wheel, now_us);
+	r->syns_this_turn = 0;
 	did |= orders_take(r);
 	while ((entry = wheel_next(&r->wheel, now_us, &budget))) {
 		struct flow *f = (struct flow *)((uint8_t *)entry - offsetof(struct flow, timer));
@@ -447,16 +437,39 @@ const struct relay_snapshot *relay_swap_snapshot(struct relay *r, const struct r
 
 bool relay_wants_snapshot(struct relay *r, uint64_t *generation, char *file, size_t cap)
 {
-	if (r->wanted_generation == 0 || (r->snapshot && r->snapshot->inspect.generation == r->wanted_generation))
+	if (r->wanted_generation == 0)
+		return false;
+	/* The hash too: a worker may start with the image of an earlier installation's run directory. */
+	if (r->snapshot && r->snapshot->inspect.generation == r->wanted_generation &&
+	    memcmp(policy_hash(r->snapshot->inspect.image), r->wanted_hash, sizeof r->wanted_hash) == 0)
 		return false;
 	*generation = r->wanted_generation;
 	snprintf(file, cap, "%s", r->wanted_file);
 	return true;
 }
 
-const struct relay_counters *relay_counters(const struct relay *r)
+const struct page_counters *relay_counters(const struct relay *r)
 {
 	return &r->counters;
+}
+
+void relay_publish(struct relay *r, struct page_worker *page, uint64_t now_us)
+{
+	page->counters = r->counters;
+	page->flows_open = relay_flows_open(r);
+	page->flows_max = r->config.flows_max;
+	page->flows_opening = r->opening_count;
+	page->probe_longest = flow_table_worst_probe(r->table);
+	page->sessions_free = r->sessions_free;
+	page->sessions_max = r->config.sessions_max;
+	page->chunks_free = r->pool.free_count;
+	page->chunks_max = r->pool.chunk_count;
+	for (int i = 0; i < BUFFER_SIZES; i++) {
+		page->buffers_free[i] = r->buffers.free_count[i];
+		page->buffers_max[i] = r->buffers.total[i];
+	}
+	page->policy_generation = r->snapshot ? r->snapshot->inspect.generation : 0;
+	flight_sweep(&r->flight, r->flows, RELAY_SWEEP_FLOWS, now_us);
 }
 
 uint32_t relay_flows_open(const struct relay *r)

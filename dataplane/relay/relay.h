@@ -16,6 +16,7 @@
 #include "dataplane/packet/packet.h"
 #include "dataplane/tls/engine.h"
 #include "dataplane/verdict/cache.h"
+#include "platform/contract/page.h"
 
 struct relay;
 
@@ -51,12 +52,9 @@ struct relay_config {
 	uint8_t boot[16];
 	struct hash_key hash_key;      /* secret, random */
 	uint64_t wall_offset_us;       /* wall clock minus `now_us`, for rules with times */
+	struct page_flights *flights;  /* flight recorders for `flight_flows` flows; NULL: none. Outlives the relay */
+	uint32_t flight_flows;
 	uint64_t lost_after_us;        /* how long a command waits for control before it is refused: 30 s */
-};
-
-struct relay_counters {
-	uint64_t frames, bridged, taken, flows_opened, commands, blocked, held, released, masked_cells, durable;
-	uint64_t drop[ERROR_count];
 };
 
 /* NULL with a text in `err` when memory is short. `up` and `down` are the worker's rings, as shm_ring_open gave them. */
@@ -85,7 +83,11 @@ const struct relay_snapshot *relay_swap_snapshot(struct relay *relay, const stru
 /* The policy image that control asked for and that is not loaded yet; false when there is none. `file` gets the name. */
 bool relay_wants_snapshot(struct relay *relay, uint64_t *generation, char *file, size_t cap);
 
-const struct relay_counters *relay_counters(const struct relay *relay);
+const struct page_counters *relay_counters(const struct relay *relay);
+
+/* What is to be shown of this worker: the relay's part of `page`, and the next flows of the flight file. Bounded. */
+void relay_publish(struct relay *relay, struct page_worker *page, uint64_t now_us);
+
 uint32_t relay_flows_open(const struct relay *relay);
 
 #endif

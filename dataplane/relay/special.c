@@ -4,55 +4,6 @@
 
 #include "dataplane/packet/inner.h"
 
-static bool guarded(const struct relay *r, uint8_t ip_version, const struct packet_address *a)
-{
-	return guard_maybe(&r->guard, a) && policy_target_guarded(r->snapshot->inspect.image, ip_version, a->byte);
-}
-
-static bool either_guarded(const struct relay *r, const struct packet *p)
-{
-	return guarded(r, p->ip_version, &p->destination) || guarded(r, p->ip_version, &p->source);
-}
-
-/* A source route or routing header leads to, or over, a guarded target. */
-static bool routed_to_guarded(const struct relay *r, const struct packet *p)
-{
-	size_t size = p->ip_version == 6 ? 16 : 4;
-
-	for (size_t at = 0; at + size <= p->route_bytes; at += size) {
-		struct packet_address a = { { 0 } };
-
-		memcpy(a.byte, p->frame.base + p->route_offset + at, size);
-		if (guarded(r, p->ip_version, &a))
-			return true;
-	}
-	return either_guarded(r, p);
-}
-
-/* A tunnel inside a tunnel is followed; what cannot be read might lead anywhere, and is for the configuration to say. */
-static enum relay_special tunnel(struct relay *r, const struct packet *p, enum error *why)
-{
-	struct packet outer = *p, inner;
-
-	*why = ERROR_tunnel_guarded;
-	for (unsigned depth = 0;; depth++) {
-		enum packet_inner kind = packet_inner_of(&outer, &inner);
-
-		if (kind == PACKET_INNER_NONE)
-			return depth == 0 ? RELAY_SPECIAL_NOT : r->config.tunnels == RELAY_TUNNELS_PASS ? RELAY_SPECIAL_PASS : RELAY_SPECIAL_DROP;
-		if (depth == PACKET_TUNNELS_MAX || r->config.tunnels == RELAY_TUNNELS_DROP || either_guarded(r, &outer))
-			return RELAY_SPECIAL_DROP;
-		/* A later fragment that could write over the inner header is not passed either (RFC 1858 3). */
-		if (kind == PACKET_INNER_UNKNOWN && !(outer.fragment && !outer.fragment_first && packet_fragment_is_far(&outer)))
-			return RELAY_SPECIAL_DROP;
-		if (kind != PACKET_INNER_IP)
-			return RELAY_SPECIAL_PASS;
-		if (either_guarded(r, &inner) || (inner.routed && routed_to_guarded(r, &inner)))
-			return RELAY_SPECIAL_DROP;
-		outer = inner;
-	}
-}
-
 /* The flow hears of it, and the end for whom it is meant as well. */
 static void too_big(struct relay *r, unsigned port, const struct packet *p)
 {
@@ -113,21 +64,20 @@ enum relay_route special_fragment(struct relay *r, unsigned port, const struct p
 
 enum relay_special special_look(struct relay *r, unsigned port, const struct packet *p, enum error *why)
 {
-	*why = ERROR_fragment_guarded;
-	if (p->routed && routed_to_guarded(r, p))
-		return RELAY_SPECIAL_DROP;
+	struct passing_rules rules = relay_passing(r);
+	struct passing answer = passing_look(&rules, p);
+	bool to;
+
+	*why = answer.why;
+	if (answer.what != PASSING_GO_ON)
+		return answer.what == PASSING_BRIDGE ? RELAY_SPECIAL_PASS : RELAY_SPECIAL_DROP;
 	if (p->protocol == PACKET_ICMP || p->protocol == PACKET_ICMP6) {
 		too_big(r, port, p);
 		return RELAY_SPECIAL_NOT;
 	}
-	if (p->vlan_count > 1 && r->config.double_tags == RELAY_DOUBLE_TAGS_DROP && either_guarded(r, p))
-		return RELAY_SPECIAL_DROP;
-	if (p->protocol != PACKET_TCP && p->protocol != PACKET_UDP)
-		return tunnel(r, p, why);
-	if (!p->fragment || p->vlan_deep)
+	if ((p->protocol != PACKET_TCP && p->protocol != PACKET_UDP) || !p->fragment || p->vlan_deep)
 		return RELAY_SPECIAL_NOT;
 	/* A guarded target's own datagrams are nobody's to read. */
-	if (p->protocol == PACKET_UDP)
-		return guarded(r, p->ip_version, &p->destination) ? RELAY_SPECIAL_FRAGMENT : RELAY_SPECIAL_NOT;
-	return either_guarded(r, p) ? RELAY_SPECIAL_FRAGMENT : RELAY_SPECIAL_NOT;
+	to = passing_guarded(&rules, p->ip_version, &p->destination);
+	return to || (p->protocol == PACKET_TCP && passing_guarded(&rules, p->ip_version, &p->source)) ? RELAY_SPECIAL_FRAGMENT : RELAY_SPECIAL_NOT;
 }

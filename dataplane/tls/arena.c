@@ -128,10 +128,13 @@ bool tls_arena_install(void)
 
 bool tls_arena_enter(size_t bytes)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return false;
+	(void)madvise(memory, bytes, MADV_HUGEPAGE);
+	if (madvise(memory, bytes, MADV_POPULATE_WRITE) != 0)
+		memset(memory, 0, bytes);
 	(void)madvise(memory, bytes, MADV_DONTDUMP);
 	arena.at = memory;
 	arena.end = arena.at + bytes;

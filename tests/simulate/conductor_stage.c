@@ -1,5 +1,7 @@
 #include "tests/simulate/conductor_stage.h"
 
+#include "dataplane/relay/flight.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -62,6 +64,8 @@ static void arrive(struct stage *s, unsigned at, struct bytes frame)
 
 	assert_int_equal(packet_parse(frame, &p), ERROR_none);
 	assert_int_equal(packet_segment(&p, PACKET_CHECKSUM_UNKNOWN, &segment), ERROR_none);
+	if (memcmp(at == 1 ? &p.source_port : &p.destination_port, stage_frame_head + 34, 2) != 0)
+		return; /* of no client that the ends play */
 	if (segment.flags & TCP_RST) {
 		e->reset = true;
 		return;
@@ -308,6 +312,10 @@ int stage_open(void **state)
 
 	stage = calloc(1, sizeof *stage);
 	wire = (struct relay_wire){ .context = stage, .room = room, .send = send_frame };
+	stage->flights = calloc(1, page_flights_bytes(config.flows_max));
+	config.flights = stage->flights;
+	config.flight_flows = config.flows_max;
+	flight_adopt(stage->flights, config.flows_max);
 	stage->up = aligned_alloc(4096, ring_bytes(LIMIT_RING_UP_BYTES));
 	stage->down = aligned_alloc(4096, ring_bytes(LIMIT_RING_DOWN_BYTES));
 	ring_init(stage->up, LIMIT_RING_UP_BYTES, config.boot);
@@ -333,6 +341,7 @@ int stage_open(void **state)
 int stage_close(void **state)
 {
 	relay_destroy(stage->relay);
+	free(stage->flights);
 	free(stage->image);
 	free(stage->up);
 	free(stage->down);

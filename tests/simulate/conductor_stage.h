@@ -30,6 +30,7 @@ struct end {
 
 struct stage {
 	struct relay *relay;
+	struct page_flights *flights;
 	void *up, *down;
 	struct ring_consumer events;
 	struct ring_producer orders;

@@ -1,4 +1,5 @@
 /* The conductor from frame to frame: what leaves for the server, and when. Each test breaks, or waits in, one place. */
+#include "dataplane/relay/flight.h"
 #include "tests/simulate/conductor_stage.h"
 
 #include <stdlib.h>
@@ -290,6 +291,80 @@ static void reset_passes_through(void **state)
 	assert_int_equal(relay_flows_open(stage->relay), 0);
 }
 
+/* The newest recorder that was kept, and whether it has an entry with this text. */
+static bool kept_says(const char *text)
+{
+	struct page_flow kept;
+	char line[PAGE_TEXT_BYTES];
+
+	assert_int_equal(stage->flights->abnormals, 1);
+	assert_true(page_flow_copy(&stage->flights->abnormal[0], &kept));
+	for (uint64_t i = 0; i < kept.records && i < PAGE_RECORDS; i++) {
+		page_record_text(&kept.record[i], line);
+		if (strstr(line, text))
+			return true;
+	}
+	return false;
+}
+
+static void an_abnormal_end_keeps_the_recorder(void **state)
+{
+	struct page_worker page = { 0 };
+	struct page_flow flow;
+
+	stage_log_in(stage);
+	relay_publish(stage->relay, &page, stage->now_us);
+	assert_int_equal(page.flows_open, 1);
+	assert_int_equal(page.probe_longest, 1);
+	assert_true(page_flow_copy(&stage->flights->flow[0], &flow));
+	assert_int_equal(flow.id, stage->flow);
+	assert_string_equal(page_phase_name(flow.state), "running");
+	assert_string_equal(page_tcp_name(flow.half[0].state), "established");
+	assert_int_equal(stage->flights->abnormals, 0);
+	stage_transmit(stage, 1, TCP_RST | TCP_ACK, NULL);
+	stage_settle(stage);
+	assert_true(kept_says("opened client: "));
+	assert_true(kept_says("segment_in client: SYN 0 bytes"));
+	assert_true(kept_says("segment_in server: SYN+ACK 0 bytes"));
+	assert_true(kept_says("segment_out client: SYN+ACK 0 bytes"));
+	assert_true(kept_says("state client: running, logged in; running"));
+	assert_true(kept_says("segment_in server: RST+ACK 0 bytes"));
+	assert_true(kept_says("ended client: reset"));
+	assert_false(page_flow_copy(&stage->flights->flow[0], &flow)); /* the flow itself is gone */
+}
+
+static void a_normal_end_keeps_nothing(void **state)
+{
+	stage_log_in(stage);
+	stage_client_says(stage, "select 1\n");
+	stage_transmit(stage, 0, TCP_FIN | TCP_ACK, NULL);
+	stage_settle(stage);
+	stage_transmit(stage, 1, TCP_FIN | TCP_ACK, NULL);
+	stage_settle(stage);
+	assert_int_equal(stage->closes, 1);
+	assert_int_equal(stage->flights->abnormals, 0);
+}
+
+/* What a dead worker last wrote is kept by the next; a file that is none is emptied. */
+static void a_new_worker_keeps_the_flows_of_the_old(void **state)
+{
+	struct page_flow kept;
+	struct page_worker page = { 0 };
+
+	stage_log_in(stage);
+	relay_publish(stage->relay, &page, stage->now_us);
+	flight_adopt(stage->flights, 64);
+	assert_int_equal(stage->flights->abnormals, 1);
+	assert_true(page_flow_copy(&stage->flights->abnormal[0], &kept));
+	assert_int_equal(kept.id, stage->flow);
+	assert_string_equal(page_cause_name(kept.cause), "restart");
+	assert_false(page_flow_copy(&stage->flights->flow[0], &kept));
+	stage->flights->bytes++;
+	flight_adopt(stage->flights, 64);
+	assert_int_equal(stage->flights->abnormals, 0);
+	assert_non_null(page_flights_open(stage->flights, page_flights_bytes(64)));
+}
+
 static void last_words_before_a_reset_arrive(void **state)
 {
 	stage_log_in(stage);
@@ -299,6 +374,68 @@ static void last_words_before_a_reset_arrive(void **state)
 	stage_settle(stage);
 	assert_true(stage_got(stage, 0, "going down\n"));
 	assert_true(stage->end[0].reset);
+}
+
+/* A SYN of another client's port. */
+static enum relay_route flood_one(uint32_t number)
+{
+	uint8_t head[sizeof stage_frame_head], frame[128];
+	struct tcp_segment syn = { .seq = number * 7919, .window = 1000, .flags = TCP_SYN };
+	struct packet_template t;
+	struct packet p;
+
+	memcpy(head, stage_frame_head, sizeof head);
+	head[34] = (uint8_t)(number >> 8 & 0x7f); /* below the session's own */
+	head[35] = (uint8_t)number;
+	assert_int_equal(packet_parse(bytes_of(head, sizeof head), &p), ERROR_none);
+	packet_template_from(&t, &p);
+	return relay_frame(stage->relay, 0, bytes_of(frame, packet_build(&t, &syn, frame, sizeof frame, PACKET_BUILD_FULL).bytes), PACKET_CHECKSUM_UNKNOWN, stage->now_us);
+}
+
+/* Many times more SYNs than there is room for, none of which is ever completed. */
+static void a_flood_of_syns_costs_the_open_flow_nothing(void **state)
+{
+	struct page_worker page = { 0 };
+	const struct page_counters *c = relay_counters(stage->relay);
+
+	stage_log_in(stage);
+	for (uint32_t i = 0; i < 20000; i++) {
+		(void)flood_one(i);
+		if (i % 32 == 0)
+			(void)relay_turn(stage->relay, ++stage->now_us);
+		if (i % 1000 == 0) {
+			stage_client_says(stage, "select 1\n");
+			assert_true(stage_got(stage, 1, "select 1\n"));
+			stage_transmit(stage, 1, TCP_ACK | TCP_PSH, "row\n");
+			stage_settle(stage);
+			assert_true(stage_got(stage, 0, "row\n"));
+		}
+		assert_true(relay_flows_open(stage->relay) <= 64);
+	}
+	relay_publish(stage->relay, &page, stage->now_us);
+	assert_true(page.flows_opening <= 32); /* half of the table is for those that are open */
+	assert_true(c->drop[ERROR_opening_shed] > 1000);
+	assert_true(c->drop[ERROR_syn_shed] > 1000);
+	assert_int_equal(c->drop[ERROR_flow_table_full], 0);
+	assert_int_equal(stage->closes, 0);
+	/* The flood ends: what it left goes away by itself, the session is the only flow. */
+	stage_pass(stage, 200000000);
+	relay_publish(stage->relay, &page, stage->now_us);
+	assert_int_equal(page.flows_opening, 0);
+	assert_true(page.flows_open <= 1);
+}
+
+/* In the midst of a flood a real client gets through: its SYN displaces the oldest of the flood. */
+static void a_real_client_gets_through_a_flood(void **state)
+{
+	for (uint32_t i = 0; i < 5000; i++) {
+		(void)flood_one(i);
+		if (i % 8 == 0)
+			(void)relay_turn(stage->relay, ++stage->now_us);
+	}
+	stage_log_in(stage);
+	stage_client_says(stage, "select 1\n");
+	assert_true(stage_got(stage, 1, "select 1\n"));
 }
 
 static void midstream_is_answered_with_a_reset(void **state)
@@ -407,7 +544,10 @@ int main(void)
 		STAGED(held_command_is_released_once), STAGED(denied_command_never_arrives), STAGED(client_that_goes_withdraws),
 		STAGED(wrong_identity_ends), STAGED(lost_control_refuses), STAGED(lost_journal_ends_the_session_unsent),
 		STAGED(stopped_journal_refuses_at_once), STAGED(restarted_control_is_asked_again), STAGED(kill_order_ends_in_the_protocols_words),
-		STAGED(new_policy_waits_for_new_grants), STAGED(a_session_that_outlives_its_service_is_ended), STAGED(half_close_passes_through), STAGED(reset_passes_through), STAGED(last_words_before_a_reset_arrive),
+		STAGED(new_policy_waits_for_new_grants), STAGED(a_session_that_outlives_its_service_is_ended), STAGED(half_close_passes_through),
+		STAGED(reset_passes_through), STAGED(an_abnormal_end_keeps_the_recorder), STAGED(a_normal_end_keeps_nothing),
+		STAGED(a_new_worker_keeps_the_flows_of_the_old), STAGED(last_words_before_a_reset_arrive),
+		STAGED(a_flood_of_syns_costs_the_open_flow_nothing), STAGED(a_real_client_gets_through_a_flood),
 		STAGED(midstream_is_answered_with_a_reset), STAGED(bridge_and_drop), STAGED(nothing_hides_from_the_parser), STAGED(bad_checksum_is_dropped),
 		STAGED(hostile_orders_have_no_effect),
 	};

@@ -63,7 +63,7 @@ class Scene:
         self.sluice.start(90)
 
     def cable(self, namespace, one, other, *options):
-        """cable.c between two devices of a namespace."""
+        """cable.c between two devices of a namespace (None: where this runs)."""
         program = self.lab.dir / 'cable'
         if not program.exists():
             world.run('cc', '-O2', '-o', program, tap.ROOT / 'tests/system/cable.c')
