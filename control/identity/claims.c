@@ -47,6 +47,25 @@ static enum identity_reason check_kind(const json_t *payload, const char **at_fa
 	return IDENTITY_none;
 }
 
+/* SPIFFE-ID 2.2: segments of letters, digits, dots, dashes and underscores; none empty, `.` or `..`; no slash at the end. */
+static bool path_ok(struct reader r)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+	size_t len = 0, dots = 0;
+
+	while (r.left) {
+		uint8_t c = reader_u8(&r);
+
+		if (c == '/' && (len == 0 || (dots == len && len <= 2)))
+			return false;
+		if (c != '/' && (!c || !strchr(letters, c)))
+			return false;
+		len = c == '/' ? 0 : len + 1;
+		dots = c == '/' ? 0 : dots + (c == '.');
+	}
+	return len > 0 && !(dots == len && len <= 2);
+}
+
 static enum identity_reason check_sub(const json_t *payload, const struct identity_issuer *issuer, const char **at_fault)
 {
 	struct bytes sub = json_bytes(json_object_get(payload, "sub"));
@@ -62,7 +81,7 @@ static enum identity_reason check_sub(const json_t *payload, const struct identi
 		return IDENTITY_none;
 	/* SPIFFE-ID 2: spiffe://trust domain/path. */
 	if (!bytes_equal(reader_bytes(&r, 9), bytes_str("spiffe://")) ||
-	    !bytes_equal(reader_bytes(&r, domain_len), bytes_of(issuer->trust_domain, domain_len)) || reader_u8(&r) != '/' || r.left == 0)
+	    !bytes_equal(reader_bytes(&r, domain_len), bytes_of(issuer->trust_domain, domain_len)) || reader_u8(&r) != '/' || !path_ok(r))
 		return IDENTITY_sub_not_spiffe;
 	return IDENTITY_none;
 }
@@ -195,6 +214,9 @@ enum identity_reason claims_check_typ(struct bytes typ, const struct identity_is
 	static const char prefix[] = "application/";
 	struct reader r = reader_of_bytes(typ);
 
+	/* JWT-SVID 2.3: JWT or JOSE, or left out. */
+	if (issuer->spiffe)
+		return !typ.base || bytes_equal(typ, bytes_str("JWT")) || bytes_equal(typ, bytes_str("JOSE")) ? IDENTITY_none : IDENTITY_typ_wrong;
 	if (!typ.base)
 		return IDENTITY_typ_missing;
 	if (typ.len > strlen(prefix) && strncasecmp((const char *)typ.base, prefix, strlen(prefix)) == 0)

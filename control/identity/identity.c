@@ -49,11 +49,29 @@ static void put_shown(char *out, size_t size, struct bytes text)
 		writer_u8(&w, text.base[i] >= 0x20 && text.base[i] < 0x7f ? text.base[i] : '?');
 }
 
+/* JWT-SVID 3 asks for no `iss`: without one the trust domain of `sub` says who is to vouch, if that issuer writes none. */
+static struct issuer *issuer_of_domain(const struct identity *id, struct bytes sub)
+{
+	for (unsigned i = 0; i < id->count; i++) {
+		const struct identity_issuer *e = &id->issuers[i].entry;
+		struct reader r = reader_of_bytes(sub);
+		size_t len = strlen(e->issuer);
+
+		if (e->spiffe && strncmp(e->issuer, "spiffe://", 9) == 0 && bytes_equal(reader_bytes(&r, len), bytes_str(e->issuer)) && reader_u8(&r) == '/')
+			return &id->issuers[i];
+	}
+	return NULL;
+}
+
 static enum identity_reason attempt_issuer(struct attempt *a)
 {
 	const json_t *iss = json_object_get(a->jwt.payload, "iss");
 
 	a->at_fault = "iss";
+	if (!iss) {
+		a->issuer = issuer_of_domain(a->id, json_bytes(json_object_get(a->jwt.payload, "sub")));
+		return a->issuer ? IDENTITY_none : IDENTITY_iss_missing;
+	}
 	if (!json_is_string(iss) || json_string_length(iss) == 0)
 		return IDENTITY_iss_missing;
 	for (unsigned i = 0; i < a->id->count && !a->issuer; i++)
@@ -232,7 +250,7 @@ static const char *open_one(struct identity *id, const struct identity_issuer *e
 	if (problem)
 		return problem;
 	for (unsigned j = 0; j < i; j++)
-		if (strcmp(entries[i].issuer, entries[j].issuer) == 0 || strcmp(entries[i].name, entries[j].name) == 0)
+		if (strcmp(id->issuers[i].entry.issuer, id->issuers[j].entry.issuer) == 0 || strcmp(entries[i].name, entries[j].name) == 0)
 			return "name or issuer is there twice";
 	if (!entries[i].single_use || id->replay)
 		return NULL;

@@ -24,7 +24,11 @@
 #include "control/identity/reasons.h"
 #include "platform/base/bytes.h"
 
-/* An issuer entry of the policy. Strings are borrowed during identity_create and copied. NULL: absent. */
+/* An issuer entry of the policy. Strings are borrowed during identity_create and copied. NULL: absent.
+ *
+ * With `spiffe` the tokens are JWT-SVIDs of `trust_domain` (SPIFFE JWT-SVID 2 and 3): `jwks_uri` is its bundle endpoint, the agent
+ * is `sub` unless the map says otherwise, and a token without `iss` is chosen by the trust domain of its `sub`. `issuer` may name the
+ * `iss` that this domain's server writes; then tokens have to carry it. */
 struct identity_issuer {
 	const char *name;     /* as groups refer to it */
 	const char *issuer;   /* exact `iss`, an https URL */
@@ -37,6 +41,7 @@ struct identity_issuer {
 	unsigned stale_s_max;    /* age of the last good key set; 0: 86,400 */
 	bool bound;              /* tokens without cnf are refused */
 	bool single_use;         /* each jti is accepted once */
+	bool spiffe;
 	const char *trust_domain; /* set: sub has to be a SPIFFE id of this domain */
 	struct {                  /* dotted paths into the payload; NULL: the field stays empty */
 		const char *person, *agent, *run, *groups, *purpose;
@@ -94,7 +99,7 @@ struct identity_fetch_report {
 	bool changed;        /* the set is not the one before: look again at the sessions (identity_still_valid) */
 	const char *issuer;
 	const char *problem; /* static text when not good, else "" */
-	unsigned keys, keys_dropped;
+	unsigned keys, keys_dropped; /* a bundle's X.509 keys count as neither */
 	const char *dropped_why; /* why the last dropped key was; static text or "" */
 };
 

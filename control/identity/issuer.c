@@ -41,6 +41,29 @@ static const char *check_algs(const struct identity_issuer *e)
 	return NULL;
 }
 
+/* SPIFFE-ID 2.1. */
+static bool trust_domain_ok(const char *text)
+{
+	return text_ok(text, 255 - sizeof("spiffe://a")) && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == strlen(text);
+}
+
+/* What is written in a token without `iss`, and in the records: the trust domain as an id. */
+static bool is_domain_id(const char *issuer, const char *trust_domain)
+{
+	return strncmp(issuer, "spiffe://", 9) == 0 && strcmp(issuer + 9, trust_domain) == 0;
+}
+
+static const char *check_spiffe(const struct identity_issuer *e)
+{
+	if (!trust_domain_ok(e->trust_domain))
+		return "trust_domain: lower-case letters, digits, dots, dashes and underscores";
+	if (!e->jwks_uri)
+		return "bundle: an https URL";
+	if (e->issuer && !is_domain_id(e->issuer, e->trust_domain) && !url_ok(e->issuer))
+		return "issuer: an https URL without query";
+	return NULL;
+}
+
 static const char *check_entry(const struct identity_issuer *e)
 {
 	const char *paths[] = { e->map.person, e->map.agent, e->map.run, e->map.groups, e->map.purpose };
@@ -48,7 +71,11 @@ static const char *check_entry(const struct identity_issuer *e)
 	if (!text_ok(e->name, ISSUER_NAME_BYTES - 1))
 		return "name: 1 to 63 bytes";
 	/* RFC 8414 2: no query, no fragment; 40 bytes are kept for the path of the discovery document. */
-	if (!url_ok(e->issuer) || strchr(e->issuer, '?') || strlen(e->issuer) > EGRESS_URL_BYTES - 40)
+	if (e->spiffe && check_spiffe(e))
+		return check_spiffe(e);
+	if (!e->spiffe && !url_ok(e->issuer))
+		return "issuer: an https URL without query";
+	if (e->issuer && (strchr(e->issuer, '?') || strlen(e->issuer) > EGRESS_URL_BYTES - 40))
 		return "issuer: an https URL without query";
 	if (!text_ok(e->audience, LIMIT_CLAIM_BYTES))
 		return "audience: 1 to 255 bytes";
@@ -62,8 +89,8 @@ static const char *check_entry(const struct identity_issuer *e)
 		return "jwks_uri: an https URL";
 	if (e->ca && !egress_ca_name_ok(bytes_str(e->ca)))
 		return "ca: a plain file name";
-	if (e->trust_domain && !text_ok(e->trust_domain, 255))
-		return "trust_domain: 1 to 255 bytes";
+	if (e->trust_domain && !trust_domain_ok(e->trust_domain))
+		return "trust_domain: lower-case letters, digits, dots, dashes and underscores";
 	for (size_t i = 0; i < COUNT(e->clients) && e->clients[i]; i++)
 		if (!text_ok(e->clients[i], LIMIT_CLAIM_BYTES))
 			return "clients: 1 to 255 bytes each";
@@ -91,14 +118,31 @@ static void fields_of(struct identity_issuer *e, const char **field[FIELDS])
 		field[n++] = &e->clients[i];
 }
 
+/* JWT-SVID 2.1, 2.3 and 3: RS, PS or ES; the workload is the agent. An RSA key that names no algorithm is an RS256 one, as SPIRE's. */
+static void fill_spiffe(struct identity_issuer *e, const char *domain_id)
+{
+	static const char *const algs[4] = { "ES256", "ES384", "RS256", "PS256" };
+
+	if (!e->issuer)
+		e->issuer = domain_id;
+	if (!e->algs[0])
+		memcpy(e->algs, algs, sizeof(algs));
+	if (!e->map.agent)
+		e->map.agent = "sub";
+}
+
 static bool copy_entry(const struct identity_issuer *entry, struct issuer *out)
 {
 	const char **field[FIELDS];
+	char domain_id[300];
 	size_t size = 0;
 	struct writer w;
 
 	out->entry = *entry;
 	out->entry.jwks_uri = out->entry.ca = NULL; /* kept in the key state */
+	snprintf(domain_id, sizeof(domain_id), "spiffe://%s", entry->trust_domain ? entry->trust_domain : "");
+	if (entry->spiffe)
+		fill_spiffe(&out->entry, domain_id);
 	if (!out->entry.algs[0])
 		out->entry.algs[0] = "ES256";
 	if (!out->entry.typ[0])
@@ -145,12 +189,13 @@ static bool open_keys(const struct identity_issuer *entry, struct issuer *out)
 	if (!k)
 		return false;
 	put_text(k->name, sizeof(k->name), entry->name);
-	put_text(k->issuer, sizeof(k->issuer), entry->issuer);
+	put_text(k->issuer, sizeof(k->issuer), out->entry.issuer);
 	put_text(k->ca, sizeof(k->ca), entry->ca);
 	put_text(k->url_keys, sizeof(k->url_keys), entry->jwks_uri);
 	k->url_configured = entry->jwks_uri != NULL;
 	w = writer_of(k->url_discovery, sizeof(k->url_discovery));
-	put_discovery(entry->issuer, &w);
+	put_discovery(out->entry.issuer, &w); /* never fetched of a SPIFFE issuer: its bundle's URL is configured */
+	k->pins.spiffe = entry->spiffe;
 	for (size_t i = 0; i < COUNT(k->pins.alg) && out->entry.algs[i]; i++)
 		k->pins.alg[i] = jwt_alg_of(bytes_str(out->entry.algs[i]));
 	random_secret(&key, sizeof(key));
@@ -253,6 +298,7 @@ static const char *take_keys(struct issuer_keys *k, struct bytes body, struct id
 		k->version += report->changed;
 		keyset_clear(&k->set);
 		k->set = *fresh;
+		refresh_pace(&k->refresh, fresh->refresh_hint_s);
 	}
 	report->keys = k->set.count;
 	report->keys_dropped = fresh->dropped;

@@ -54,20 +54,31 @@ static bool is_text(const json_t *value, const char *text)
 	return bytes_equal(json_bytes(value), bytes_str(text));
 }
 
+/* RFC 7517 4.2; SPIFFE JWT-SVID 6.2.1: jwt-svid, and whatever else is there is not for tokens. */
+static enum jwk_reason check_use(const json_t *use, const struct jwk_pins *pins)
+{
+	if (!pins->spiffe)
+		return use && !is_text(use, "sig") ? JWK_use_wrong : JWK_none;
+	if (is_text(use, "x509-svid"))
+		return JWK_use_x509;
+	return is_text(use, "jwt-svid") ? JWK_none : JWK_use_not_svid;
+}
+
 /* RFC 7517 4.2, 4.3. */
-static enum jwk_reason check_purpose(const json_t *key)
+static enum jwk_reason check_purpose(const json_t *key, const struct jwk_pins *pins)
 {
 	/* RFC 7518 6.2.2, 6.3.2, 6.4.1: a key set that shows these is compromised. */
 	static const char *const private_members[] = { "d", "p", "q", "dp", "dq", "qi", "oth", "k" };
-	const json_t *use = json_object_get(key, "use"), *ops = json_object_get(key, "key_ops"), *op;
+	const json_t *ops = json_object_get(key, "key_ops"), *op;
+	enum jwk_reason use = check_use(json_object_get(key, "use"), pins);
 	bool verify = false;
 	size_t i;
 
 	for (i = 0; i < sizeof(private_members) / sizeof(private_members[0]); i++)
 		if (json_object_get(key, private_members[i]))
 			return JWK_private_member;
-	if (use && !is_text(use, "sig"))
-		return JWK_use_wrong;
+	if (use)
+		return use;
 	if (!ops)
 		return JWK_none;
 	if (!json_is_array(ops))
@@ -80,13 +91,13 @@ static enum jwk_reason check_purpose(const json_t *key)
 	return verify ? JWK_none : JWK_key_ops_wrong;
 }
 
-static enum jwk_reason read_kid(const json_t *key, struct jwk *out)
+static enum jwk_reason read_kid(const json_t *key, const struct jwk_pins *pins, struct jwk *out)
 {
 	const json_t *value = json_object_get(key, "kid");
 	struct bytes kid = json_bytes(value);
 
 	if (!value)
-		return JWK_none;
+		return pins->spiffe ? JWK_kid_missing : JWK_none;
 	if (kid.len == 0 || kid.len > LIMIT_KID_BYTES)
 		return JWK_kid_wrong;
 	memcpy(out->kid, kid.base, kid.len);
@@ -285,9 +296,9 @@ static enum jwk_reason import_any(const json_t *key, const struct jwk_pins *pins
 		return JWK_kty_symmetric;
 	if (is_text(kty, "OKP"))
 		return JWK_kty_okp;
-	reason = check_purpose(key);
+	reason = check_purpose(key, pins);
 	if (!reason)
-		reason = read_kid(key, out);
+		reason = read_kid(key, pins, out);
 	if (reason)
 		return reason;
 	if (is_text(kty, "EC"))

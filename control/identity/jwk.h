@@ -26,9 +26,11 @@ enum jwk_reason {
 	JWK_reason_count
 };
 
-/* The issuer's pinned algorithms, in order, JWT_ALG_NONE after the last. */
+/* The issuer's pinned algorithms, in order, JWT_ALG_NONE after the last. `spiffe`: keys are of a SPIFFE bundle, which says
+ * by `use` what each is for, and names each by `kid` (SPIFFE JWT-SVID 6.2). */
 struct jwk_pins {
 	enum jwt_alg alg[4];
+	bool spiffe;
 };
 
 struct jwk {

@@ -37,11 +37,13 @@ static const char *read_keys(const json_t *document, const struct jwk_pins *pins
 
 		if (reason == JWK_none) {
 			out->count++;
-		} else {
+		} else if (reason != JWK_use_x509) {
 			out->dropped++;
 			out->dropped_why = reason;
 		}
 	}
+	if (pins->spiffe && json_is_integer(json_object_get(document, "spiffe_refresh_hint")))
+		out->refresh_hint_s = json_integer_value(json_object_get(document, "spiffe_refresh_hint"));
 	if (out->count == 0)
 		return "key set has no usable key";
 	return digest(out) ? NULL : "libcrypto failed";

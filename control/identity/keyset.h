@@ -12,8 +12,9 @@
 struct keyset {
 	struct jwk keys[LIMIT_KEYS];
 	unsigned count;
-	unsigned dropped;
+	unsigned dropped; /* without those of a bundle that are for X.509-SVIDs */
 	enum jwk_reason dropped_why; /* of the last one */
+	int64_t refresh_hint_s;      /* spiffe_refresh_hint of a bundle; 0: none */
 	uint8_t sha256[32];          /* over the thumbprints, kids and algorithms, in order: two equal sets are the same set */
 };
 

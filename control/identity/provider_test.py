@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""provider_test.py: tokens of a provider on loopback HTTPS: discovery, key set, rotation, flood and outage, end to end.
+"""provider_test.py: tokens of a provider on loopback HTTPS: discovery, key set, SPIFFE bundle, rotation, flood and outage, end to end.
 
 usage: provider_test.py PROVIDER_TOOL SLUICE_EGRESS
 
@@ -20,14 +20,17 @@ from jwcrypto import jwk, jwt
 
 
 class Provider(BaseHTTPRequestHandler):
-    counts = {"discovery": 0, "keys": 0}
+    counts = {"discovery": 0, "keys": 0, "bundle": 0}
+    bundle = {}
     keys = []
     mode = "good"
     issuer = None
 
     def do_GET(self):
-        kind = "keys" if self.path == "/keys" else "discovery"
+        kind = {"/keys": "keys", "/bundle": "bundle"}.get(self.path, "discovery")
         self.counts[kind] += 1
+        if kind == "bundle":
+            return self.reply(200, {"Content-Type": "application/json"}, json.dumps(self.bundle).encode())
         body = json.dumps({"keys": self.keys} if kind == "keys" else {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys"}).encode()
         status, headers = 200, {}
         if kind == "keys" and self.mode == "redirect":
@@ -38,10 +41,27 @@ class Provider(BaseHTTPRequestHandler):
             body = b'{"keys":[]}'
         elif kind == "keys" and self.mode == "huge":
             body += b" " * (300 << 10)
+        elif kind == "keys" and self.mode == "200mb":
+            return self.flood()
+        elif kind == "keys" and self.mode == "wrong type":
+            headers = {"Content-Type": "image/png"}
         elif kind == "keys" and self.mode == "stall":
             time.sleep(7)
         elif self.mode == "error":
             status, body = 500, b"{}"
+        self.reply(status, headers, body)
+
+    def flood(self):
+        try:
+            self.send_response(200)
+            self.send_header("Content-Length", str(200 << 20))
+            self.end_headers()
+            for _ in range(200):
+                self.wfile.write(b" " * (1 << 20))
+        except OSError:
+            pass
+
+    def reply(self, status, headers, body):
         try:
             self.send_response(status)
             for name, value in headers.items():
@@ -67,12 +87,19 @@ def openssl(*args):
     subprocess.run(["openssl", *args], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def listen(folder):
+def certificate(key, out):
     openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-            "-addext", "subjectAltName=DNS:localhost", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/ca/provider.pem")
+            "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", out)
+
+
+def listen(folder):
+    certificate(f"{folder}/key.pem", f"{folder}/ca/provider.pem")
+    certificate(f"{folder}/foreign-key.pem", f"{folder}/foreign.pem")
     server = Quiet(("127.0.0.1", 0), Provider)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(f"{folder}/ca/provider.pem", f"{folder}/key.pem")
+    Provider.certify = lambda foreign: context.load_cert_chain(*((f"{folder}/foreign.pem", f"{folder}/foreign-key.pem") if foreign else
+                                                                 (f"{folder}/ca/provider.pem", f"{folder}/key.pem")))
+    Provider.certify(False)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"https://localhost:{server.server_address[1]}"
@@ -115,7 +142,7 @@ def run(s):
     counts = Provider.counts
     Provider.keys = [public(first)]
     s.verify(token(first, "k1"), "accepted none u-17", "first token loads discovery and keys")
-    s.check(counts == {"discovery": 1, "keys": 1}, f"by one request each: {counts}")
+    s.check((counts["discovery"], counts["keys"]) == (1, 1), f"by one request each: {counts}")
     s.verify(token(first, "k1", aud="other"), "refused aud_wrong", "wrong audience")
     s.verify(token(first, "k1", exp=int(time.time()) - 40, iat=int(time.time()) - 100), "refused exp_passed", "expired")
     s.verify(token(second, "k1"), "refused signature_bad", "signed by another key")
@@ -127,18 +154,36 @@ def run(s):
         s.say("token " + token(first, f"random-{i}").encode().hex())
     refused = [s.tool.stdout.readline().strip() for _ in range(300)]
     s.check(all(r.startswith("refused kid_unknown") for r in refused), "300 unknown kids are refused")
-    s.check(counts == {"discovery": 1, "keys": 2}, f"and cause no request: {counts}")
+    s.check((counts["discovery"], counts["keys"]) == (1, 2), f"and cause no request: {counts}")
+    before = counts["keys"]
+    for i in range(121):
+        s.say("clock 1")
+        s.say("token " + token(first, f"flood-{i}").encode().hex())
+        s.tool.stdout.readline()
+    s.check(2 <= counts["keys"] - before <= 4, f"a flood of unknown kids over two minutes makes {counts['keys'] - before} requests")
     Provider.keys = [public(second)]
     s.say("clock 31")
     s.verify(token(second, "k3"), "refused kid_unknown", "an unknown kid refreshes the set")
     s.verify(token(first, "k1"), "refused kid_unknown", "a key that was taken out is revoked")
-    for mode in ("redirect", "html", "empty", "huge", "stall", "error"):
+    for mode in ("redirect", "html", "empty", "huge", "200mb", "stall", "error"):
         Provider.mode = mode
         s.say("clock 40")
         before = counts["keys"]
         s.verify(token(second, f"absent-{mode}"), "refused kid_unknown", f"key set is {mode}: unknown stays unknown")
         s.check(counts["keys"] == before + 1, "after one request")
         s.verify(token(second, "k2"), "accepted none", "and the last good set stays in use")
+    Provider.mode = "good"
+    Provider.certify(True)
+    s.say("clock 40")
+    before = counts["keys"]
+    s.verify(token(second, "absent-tls"), "refused kid_unknown", "a certificate of somebody else: unknown stays unknown")
+    s.check(counts["keys"] == before, "and nothing was asked of it")
+    s.verify(token(second, "k2"), "accepted none", "and the last good set stays in use")
+    Provider.certify(False)
+    Provider.mode = "wrong type"
+    Provider.keys = [public(first), public(second)]
+    s.say("clock 40")
+    s.verify(token(first, "k1"), "accepted none", "the content of a key set counts, not the type it is sent as")
     Provider.mode = "stall"
     s.say("clock 40")
     s.say("kill")
@@ -155,6 +200,55 @@ def run(s):
     s.verify(token(first, "k1"), "accepted none", "until the provider is back")
 
 
+SPIFFE = "spiffe://example.org/agent/billing-1"
+
+
+def svid(key, kid, **changes):
+    now = int(time.time())
+    claims = {"aud": ["sluice"], "sub": SPIFFE, "iat": now, "exp": now + 300, **changes}
+    t = jwt.JWT(header={"alg": key["kty"] == "EC" and "ES256" or "RS256", "kid": kid}, claims={k: v for k, v in claims.items() if v is not None})
+    t.make_signed_token(key)
+    return t.serialize()
+
+
+def svid_key(key, use="jwt-svid"):
+    return {**public(key), "use": use}
+
+
+def run_spiffe(s):
+    first, second, x509 = (jwk.JWK.generate(kty="EC", crv="P-256", kid=kid) for kid in ("a", "b", "c"))
+    rsa = jwk.JWK.generate(kty="RSA", size=2048, kid="r")
+    counts = Provider.counts
+    Provider.bundle = {"keys": [svid_key(first), svid_key(x509, "x509-svid"), svid_key(rsa)], "spiffe_sequence": 1, "spiffe_refresh_hint": 60}
+    s.verify(svid(first, "a"), f"accepted none {SPIFFE} {SPIFFE}", "an SVID is its workload's, and the workload is the agent")
+    s.check(counts["bundle"] == 1 and counts["discovery"] == 0, f"by one request for the bundle: {counts}")
+    s.verify(svid(rsa, "r"), "accepted none", "by an RSA key too")
+    s.verify(svid(x509, "c"), "refused kid_unknown", "a key for X.509-SVIDs signs no token")
+    s.verify(svid(first, "a", aud=None), "refused aud_missing", "no aud")
+    s.verify(svid(first, "a", aud=["other"]), "refused aud_wrong", "an aud of another")
+    s.verify(svid(first, "a", sub="spiffe://evil.example/agent"), "refused iss_missing", "another trust domain")
+    s.verify(svid(first, "a", sub="spiffe://example.org/../x"), "refused sub_not_spiffe", "no SPIFFE id")
+    s.verify(svid(second, "a"), "refused signature_bad", "signed by another key")
+    Provider.bundle = {"keys": [svid_key(second)], "spiffe_sequence": 2}
+    s.say("clock 61")
+    s.verify(svid(second, "b"), "accepted none", "rotation: the new key after the bundle's own pace")
+    s.verify(svid(first, "a"), "refused kid_unknown", "and the old one is gone")
+    Provider.bundle = {"keys": [{k: v for k, v in svid_key(first).items() if k != "use"}]}
+    s.say("clock 601")
+    s.verify(svid(first, "a"), "refused kid_unknown", "a bundle whose keys are for nothing is no bundle")
+    s.verify(svid(second, "b"), "accepted none", "and the last good one stays in use")
+
+
+def with_tool(command, steps, count, failed):
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        s = Steps(process)
+        s.count, s.failed = count, failed
+        steps(s)
+        process.stdin.close()
+        s.check(process.wait(15) == 0, "the tool ends well")
+    return s.count, s.failed
+
+
 def main():
     tool, egress = sys.argv[1:3]
     with tempfile.TemporaryDirectory(prefix="sluice-provider-") as folder:
@@ -162,13 +256,11 @@ def main():
         os.chmod(folder, 0o755)
         Provider.issuer = listen(folder)
         command = [tool, egress, f"{folder}/ca", Provider.issuer, "sluice", "provider.pem"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            s = Steps(process)
-            run(s)
-            process.stdin.close()
-            s.check(process.wait(15) == 0, "the tool ends well")
-    print(f"1..{s.count}")
-    return 1 if s.failed else 0
+        mesh = [tool, egress, f"{folder}/ca", f"{Provider.issuer}/bundle", "sluice", "provider.pem", "example.org"]
+        count, failed = with_tool(mesh, run_spiffe, 0, 0)
+        count, failed = with_tool(command, run, count, failed)
+    print(f"1..{count}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

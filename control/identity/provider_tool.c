@@ -1,6 +1,6 @@
 /* provider_tool.c: for provider_test.py: verifier, egress client and the real sluice-egress, joined as control joins them.
  *
- * provider_tool SLUICE-EGRESS CA-DIR ISSUER AUDIENCE CA-NAME; each input line is `token HEX`, `clock SECONDS` (the
+ * provider_tool SLUICE-EGRESS CA-DIR ISSUER AUDIENCE CA-NAME [TRUST-DOMAIN]; with a trust domain ISSUER is its bundle's URL. Each input line is `token HEX`, `clock SECONDS` (the
  * monotonic clock moves on by that much) or `kill` (the egress child dies); each output line is the result and the reason. */
 #include <poll.h>
 #include <signal.h>
@@ -103,7 +103,7 @@ static void verify(struct join *j, const char *hex)
 			break;
 		turn(j);
 	}
-	printf("%s %s %s\n", results[result], identity_reason_name(why.reason), p ? p->sub : "-");
+	printf("%s %s %s %s\n", results[result], identity_reason_name(why.reason), p ? p->sub : "-", p && p->agent[0] ? p->agent : "-");
 	fflush(stdout);
 	principal_put(p);
 }
@@ -115,9 +115,15 @@ int main(int argc, char **argv)
 	struct join j = { 0 };
 	char why[256];
 
-	if (argc != 6)
+	if (argc != 6 && argc != 7)
 		return 2;
 	entry.ca = argv[5];
+	if (argc == 7) {
+		entry.spiffe = true;
+		entry.trust_domain = argv[6];
+		entry.jwks_uri = argv[3];
+		entry.issuer = NULL;
+	}
 	j.child = (struct child){ .program = argv[1], .argv = { "sluice-egress", "--ca-dir", argv[2] }, .socket = CHILD_STREAM, .pidfd = -1, .keep_environment = true };
 	j.id = identity_create(&entry, 1, NULL, why, sizeof(why));
 	j.client = egress_client_create(on_answer, &j);

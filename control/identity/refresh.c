@@ -13,7 +13,13 @@ void refresh_init(struct refresh *r, bool discovers, struct hash_key hash)
 {
 	memset(r, 0, sizeof(*r));
 	r->discovers = discovers;
+	r->every_s = REFRESH_EVERY_S;
 	r->hash = hash;
+}
+
+void refresh_pace(struct refresh *r, int64_t hint_s)
+{
+	r->every_s = hint_s <= 0 || hint_s > REFRESH_EVERY_S ? REFRESH_EVERY_S : hint_s < REFRESH_APART_S ? REFRESH_APART_S : hint_s;
 }
 
 static bool under_way(const struct refresh *r)
@@ -51,7 +57,7 @@ enum refresh_step refresh_next(struct refresh *r, int64_t now_s)
 	}
 	if (r->state != REFRESH_IDLE || !may_start(r, now_s))
 		return REFRESH_NOTHING;
-	if (!r->wanted && since(r->loaded_s, now_s) < REFRESH_EVERY_S)
+	if (!r->wanted && since(r->loaded_s, now_s) < r->every_s)
 		return REFRESH_NOTHING;
 	r->started_s = r->sent_s = now_s;
 	r->state = discovery_due(r, now_s) ? REFRESH_DISCOVERING : REFRESH_LOADING;

@@ -2,6 +2,8 @@
  *
  *   idle --due or wanted, 30 s after the last--> discovering --answer--> keys due --at once--> loading --answer--> idle
  *
+ * A SPIFFE bundle may ask for another pace (refresh_pace): never slower than REFRESH_EVERY_S, because a key that was taken out has to
+ * be noticed, and never faster than REFRESH_APART_S.
  * Discovery is skipped when the key set's URL is known: configured, or found less than one hour ago and good at the
  * last load; a refresh that an unknown kid asks for never repeats it. So a flood of unknown kids costs one request in 30 s.
  * A fetch that is never answered (egress died with it) ends by itself after 15 s.
@@ -48,6 +50,7 @@ struct refresh {
 	bool discovers;       /* the URL of the key set comes from discovery */
 	bool wanted;          /* somebody needs a key that is not here */
 	bool load_failed;     /* the last load: its URL may have moved */
+	int64_t every_s;      /* from one good load to the next */
 	int64_t started_s;    /* last refresh began; 0: never */
 	int64_t sent_s;       /* the request under way was sent */
 	int64_t loaded_s;     /* last good set; 0: never */
@@ -57,6 +60,9 @@ struct refresh {
 };
 
 void refresh_init(struct refresh *r, bool discovers, struct hash_key hash);
+
+/* `hint_s` <= 0: no wish. */
+void refresh_pace(struct refresh *r, int64_t hint_s);
 
 /* What to send now; the state says it is under way. */
 enum refresh_step refresh_next(struct refresh *r, int64_t now_s);

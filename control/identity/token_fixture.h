@@ -92,7 +92,7 @@ static inline struct identity *fixture_identity(void)
 }
 
 /* The good token's payload with `name` set to the JSON text `value`, or without it when NULL. `more` is appended. */
-static const char *fixture_payload(unsigned issuer, const char *name, const char *value, const char *more)
+static inline const char *fixture_payload(unsigned issuer, const char *name, const char *value, const char *more)
 {
 	static char text[KIT_TEXT_BYTES];
 	char iss[128], aud[64];

@@ -60,7 +60,7 @@ static bool known_person(const struct policy_tree *t, const struct policy_tree_g
 {
 	for (unsigned i = 0; i < t->issuers_count; i++)
 		if (g->issuer && strcmp(t->issuers[i].as.name, g->issuer) == 0)
-			return !t->issuers[i].spiffe && t->issuers[i].as.map.person;
+			return t->issuers[i].as.map.person;
 	return false;
 }
 

@@ -38,6 +38,7 @@ struct row {
 #define RULE(rest) "{ id = \"read\"; who = [ \"agents\" ]; service = [ \"db\" ]; " rest " },"
 #define ALLOW(rest) RULE("verbs = [ \"select\" ]; action = \"allow\"; mask = [ \"email\" ]; " rest)
 #define APPROVAL(rest) "approvals = ( { name = \"one\"; " rest " } );"
+#define MESH(rest) ISSUER("issuer = \"https://i\"; audience = \"a\"; }, { name = \"mesh\"; kind = \"spiffe\"; " rest)
 #define ISSUER(rest) "issuers = ( { name = \"corp\"; map : { person = \"p\"; agent = \"a\"; groups = \"g\"; }; " rest " } );"
 #define GROUP(rest) "{ name = \"agents\"; " rest " },"
 
@@ -62,6 +63,14 @@ static const struct row errors[] = {
 	{ 3, ISSUER("issuer = \"https://idp.example\"; audience = \"a\"; skew = 61;"), "out-of-range" },
 	{ 3, ISSUER("issuer = \"https://idp.example\"; audience = \"a\"; clients = [ \"a\", \"a\" ];"), "duplicate" },
 	{ 3, ISSUER("issuer = \"https://idp.example\"; audience = \"a\"; }, { name = \"corp\"; issuer = \"https://b\"; audience = \"a\";"), "duplicate-name" },
+	{ 3, MESH("bundle = \"https://b\";"), "missing" },
+	{ 3, MESH("trust_domain = \"example.org\";"), "missing" },
+	{ 3, MESH("trust_domain = \"Example.org\"; bundle = \"https://b\";"), "bad-trust-domain" },
+	{ 3, MESH("trust_domain = \"example.org/a\"; bundle = \"https://b\";"), "bad-trust-domain" },
+	{ 3, MESH("trust_domain = \"example.org\"; bundle = \"http://b\";"), "not-https" },
+	{ 3, MESH("trust_domain = \"example.org\"; bundle = \"https://b\"; algs = [ \"EdDSA\" ];"), "unknown-word" },
+	{ 3, MESH("trust_domain = \"example.org\"; bundle = \"https://b\"; typ = [ \"JWT\" ];"), "unknown-name" },
+	{ 5, GROUP("issuer = \"corp\"; group = [ \"x\" ]; }, { name = \"mesh-people\"; issuer = \"mesh\"; person = [ \"p\" ];"), "unknown-issuer" },
 	{ 5, GROUP("group = [ \"x\" ];"), "group-without-issuer" },
 	{ 5, GROUP("issuer = \"other\"; group = [ \"x\" ];"), "unknown-issuer" },
 	{ 5, GROUP("issuer = \"corp\";"), "empty-group" },
@@ -148,7 +157,6 @@ static const struct row errors[] = {
 };
 
 static const struct row warnings[] = {
-	{ 3, "issuers = ( { name = \"m\"; kind = \"spiffe\"; trust_domain = \"d\"; bundle = \"https://b\"; }, { name = \"corp\"; issuer = \"https://i\"; audience = \"a\"; map : { person = \"p\"; groups = \"g\"; }; } );", "issuer-not-verified" },
 	{ 5, GROUP("agent = [ \"*\" ];"), "wide-agent" },
 	{ 5, GROUP("agent = [ \"a\" ]; }, { name = \"idle\"; agent = [ \"b\" ];"), "unused" },
 	{ 8, SERVICE("listen = [ \"192.0.2.10:5432\" ]; tls = \"optional\";"), "tls-not-required" },

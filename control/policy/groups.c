@@ -91,8 +91,7 @@ unsigned policy_issuers(const struct policy_tree *t, struct identity_issuer out[
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < t->issuers_count; i++)
-		if (!t->issuers[i].spiffe)
-			out[count++] = t->issuers[i].as;
+		out[count++] = t->issuers[i].as;
 	return count;
 }
 

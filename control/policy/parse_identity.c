@@ -1,4 +1,5 @@
 /* Sections issuers, groups and admin. */
+#include <stdio.h>
 #include <string.h>
 
 #include "control/policy/parse.h"
@@ -45,14 +46,66 @@ static void parse_map(struct policy_parse *p, const struct config_item *g, struc
 	as->map.purpose = config_string(p->c, map, "purpose", CONFIG_OPTIONAL, NULL);
 }
 
+static void parse_algs(struct policy_parse *p, const struct config_item *g, struct identity_issuer *as)
+{
+	static const char *const algs[] = { "RS256", "PS256", "ES256", "ES384", NULL };
+
+	copy_list(p, g, "algs", as->algs, 4);
+	one_of(p, g, "algs", as->algs, 4, algs);
+}
+
+/* What both kinds have. */
+static void parse_limits(struct policy_parse *p, const struct config_item *g, struct identity_issuer *as)
+{
+	as->skew_s = (unsigned)config_int(p->c, g, "skew", CONFIG_OPTIONAL, 0, 60, 30);
+	as->life_s_max = (unsigned)config_int(p->c, g, "max_life", CONFIG_OPTIONAL, 1, 86400, 3600);
+	as->stale_s_max = (unsigned)(config_duration_ms(p->c, g, "max_stale", CONFIG_OPTIONAL, 60000, 7 * 86400000ULL, 86400000) / 1000);
+	as->single_use = config_bool(p->c, g, "single_use", CONFIG_OPTIONAL, false);
+	as->ca = config_string(p->c, g, "ca", CONFIG_OPTIONAL, NULL);
+	parse_map(p, g, as);
+}
+
+/* Whoever names no audience means this policy's: "sluice:prod" of policy "prod". */
+static const char *default_audience(struct policy_parse *p)
+{
+	const char *name = p->tree->name ? p->tree->name : "";
+	size_t size = sizeof("sluice:") + strlen(name);
+	char *audience = policy_alloc(p->tree, size, 1);
+
+	snprintf(audience, size, "sluice:%s", name);
+	return audience;
+}
+
+static void parse_spiffe(struct policy_parse *p, const struct config_item *g, struct policy_tree_issuer *n)
+{
+	static const char *const algs[4] = { "ES256", "ES384", "RS256", "PS256" };
+	struct identity_issuer *as = &n->as;
+
+	as->spiffe = true;
+	as->trust_domain = config_string(p->c, g, "trust_domain", CONFIG_REQUIRED, NULL);
+	if (as->trust_domain && (!as->trust_domain[0] || strspn(as->trust_domain, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != strlen(as->trust_domain)))
+		config_item_error(p->c, g, "bad-trust-domain", "trust_domain is \"%.80s\": write lower-case letters, digits, dots, dashes and underscores",
+				  as->trust_domain);
+	n->bundle = as->jwks_uri = https(p, g, "bundle", CONFIG_REQUIRED);
+	as->issuer = https(p, g, "issuer", CONFIG_OPTIONAL);
+	as->audience = config_string(p->c, g, "audience", CONFIG_OPTIONAL, NULL);
+	if (!as->audience)
+		as->audience = default_audience(p);
+	parse_algs(p, g, as);
+	if (!as->algs[0])
+		memcpy(as->algs, algs, sizeof(algs));
+	parse_limits(p, g, as);
+	if (!as->map.agent)
+		as->map.agent = "sub";
+}
+
 static void parse_oidc(struct policy_parse *p, const struct config_item *g, struct identity_issuer *as)
 {
-	static const char *const algs[] = { "RS256", "PS256", "ES256", "ES384", NULL }, *const typs[] = { "at+jwt", "JWT", NULL };
+	static const char *const typs[] = { "at+jwt", "JWT", NULL };
 
 	as->issuer = https(p, g, "issuer", CONFIG_REQUIRED);
 	as->audience = config_string(p->c, g, "audience", CONFIG_REQUIRED, NULL);
-	copy_list(p, g, "algs", as->algs, 4);
-	one_of(p, g, "algs", as->algs, 4, algs);
+	parse_algs(p, g, as);
 	copy_list(p, g, "typ", as->typ, 4);
 	one_of(p, g, "typ", as->typ, 4, typs);
 	copy_list(p, g, "clients", as->clients, 16);
@@ -60,15 +113,10 @@ static void parse_oidc(struct policy_parse *p, const struct config_item *g, stru
 		as->algs[0] = "ES256";
 	if (!as->typ[0])
 		as->typ[0] = "at+jwt";
-	as->skew_s = (unsigned)config_int(p->c, g, "skew", CONFIG_OPTIONAL, 0, 60, 30);
-	as->life_s_max = (unsigned)config_int(p->c, g, "max_life", CONFIG_OPTIONAL, 1, 86400, 3600);
-	as->stale_s_max = (unsigned)(config_duration_ms(p->c, g, "max_stale", CONFIG_OPTIONAL, 60000, 7 * 86400000ULL, 86400000) / 1000);
 	as->bound = config_bool(p->c, g, "bound", CONFIG_OPTIONAL, false);
-	as->single_use = config_bool(p->c, g, "single_use", CONFIG_OPTIONAL, false);
 	as->trust_domain = config_string(p->c, g, "trust_domain", CONFIG_OPTIONAL, NULL);
 	as->jwks_uri = https(p, g, "jwks_uri", CONFIG_OPTIONAL);
-	as->ca = config_string(p->c, g, "ca", CONFIG_OPTIONAL, NULL);
-	parse_map(p, g, as);
+	parse_limits(p, g, as);
 }
 
 void policy_parse_issuers(struct policy_parse *p, const struct config_item *root)
@@ -93,14 +141,10 @@ void policy_parse_issuers(struct policy_parse *p, const struct config_item *root
 			policy_refuse_duplicate(p, g, n->as.name, t->issuers[k].as.name, t->issuers[k].line);
 		n->spiffe = config_word(p->c, g, "kind", CONFIG_OPTIONAL, kinds, 0) == 1;
 		t->issuers_count++;
-		if (!n->spiffe) {
+		if (n->spiffe)
+			parse_spiffe(p, g, n);
+		else
 			parse_oidc(p, g, &n->as);
-			continue;
-		}
-		n->as.trust_domain = config_string(p->c, g, "trust_domain", CONFIG_REQUIRED, NULL);
-		n->bundle = https(p, g, "bundle", CONFIG_REQUIRED);
-		config_warning(p->report, n->line, "issuer-not-verified",
-			       "issuers[%u]: kind \"spiffe\" is not verified by this build: nobody can log in through \"%s\"", i, n->as.name);
 	}
 }
 
@@ -129,7 +173,7 @@ static void parse_group(struct policy_parse *p, const struct config_item *g, str
 	issuer = n->issuer ? find_issuer(p->tree, n->issuer) : NULL;
 	if (n->issuer && !issuer)
 		config_item_error(p->c, g, "unknown-issuer", "names the issuer \"%.80s\", which is not there: correct it or add the issuer", n->issuer);
-	if (issuer && !issuer->spiffe && ((n->group.count && !issuer->as.map.groups) || (n->person.count && !issuer->as.map.person) ||
+	if (issuer && ((n->group.count && !issuer->as.map.groups) || (n->person.count && !issuer->as.map.person) ||
 					  (n->agent.count && !issuer->as.map.agent)))
 		config_item_error(p->c, g, "not-mapped", "asks for what issuer \"%s\" does not map: add it to that issuer's map", n->issuer);
 	if (strncmp(n->name, "purpose:", 8) == 0)

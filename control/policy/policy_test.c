@@ -90,6 +90,33 @@ static void test_complete_example(void **state)
 	free(text);
 }
 
+/* Its issuers, as the verifier gets them: the mesh vouches for agents of its trust domain, and its audience is this policy's. */
+static void test_spiffe_issuer(void **state)
+{
+	struct policy_tree *t = parse_sample();
+	struct identity_issuer issuers[LIMIT_ISSUERS];
+	char why[256];
+	struct identity *id;
+	struct group_bits none = { 0 }, groups;
+
+	assert_int_equal(policy_issuers(t, issuers), 2);
+	assert_true(issuers[1].spiffe);
+	assert_string_equal(issuers[1].trust_domain, "example.org");
+	assert_string_equal(issuers[1].jwks_uri, "https://spire.example/bundle");
+	assert_string_equal(issuers[1].audience, "sluice:prod");
+	assert_string_equal(issuers[1].map.agent, "sub");
+	id = identity_create(issuers, 2, NULL, why, sizeof why);
+	assert_non_null(id);
+	identity_destroy(id);
+	groups = policy_groups_of(t, &(struct principal){ .issuer = "mesh", .agent = "spiffe://example.org/agent/billing-7" });
+	assert_true(group_bits_has(&groups, 0));
+	groups = policy_groups_of(t, &(struct principal){ .issuer = "mesh", .agent = "spiffe://example.org/agent/billing-7/x" });
+	assert_memory_equal(&groups, &none, sizeof none);
+	groups = policy_groups_of(t, &(struct principal){ .issuer = "mesh", .agent = "spiffe://example.org/agent/shipping-7" });
+	assert_memory_equal(&groups, &none, sizeof none);
+	policy_close(t);
+}
+
 static void test_hash(void **state)
 {
 	struct policy_tree *t = parse_sample(), *other;
@@ -473,7 +500,7 @@ static int done(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_complete_example), cmocka_unit_test(test_hash), cmocka_unit_test(test_verdicts_of_example),
+		cmocka_unit_test(test_complete_example), cmocka_unit_test(test_spiffe_issuer), cmocka_unit_test(test_hash), cmocka_unit_test(test_verdicts_of_example),
 		cmocka_unit_test(test_data_of_example), cmocka_unit_test(test_order_of_the_file), cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_explain_equals_verdict), cmocka_unit_test(test_explain_names_what_failed), cmocka_unit_test(test_no_class_database),
 	};

@@ -22,8 +22,8 @@ struct policy_numbers {
 
 struct policy_tree_issuer {
 	struct identity_issuer as; /* what identity_create wants */
-	bool spiffe;               /* kind = "spiffe": named, not verified by this build */
-	const char *bundle;
+	bool spiffe;               /* kind = "spiffe" */
+	const char *bundle;        /* as.jwks_uri of such a one */
 	unsigned line;
 };
 
