@@ -259,7 +259,7 @@ static bool start_inbox(struct node *n, char err[OS_ERROR_BYTES])
 	struct inbox_config config = { .node = n->settings->node, .workers = n->settings->workers, .up = n->up, .down = n->down,
 				       .journal = n->journal, .sessions = n->sessions, .commitment_key = n->commitment_key,
 				       .host = { n, node_image, node_hello, node_login, node_scram, node_classify, node_held, node_withdrawn,
-						 node_responded, node_closed } };
+						 node_responded, node_closed, node_rechecked } };
 	const struct approval_host host = node_approval_host(n);
 
 	if (!boot_id_read(config.machine_boot))

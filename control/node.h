@@ -183,6 +183,7 @@ void node_held(void *ctx, struct session *s, const struct event_command *e, cons
 void node_withdrawn(void *ctx, struct session *s, uint32_t ref, enum withdraw_cause cause);
 void node_responded(void *ctx, struct session *s, const struct event_response *e);
 void node_closed(void *ctx, struct session *s, const char *cause);
+void node_rechecked(void *ctx, struct session *s, const struct event_rechecked *e, const struct policy_image *image);
 bool node_approvals_rebuild(struct node *n, char err[OS_ERROR_BYTES]);
 void node_approvals_tick(struct node *n);
 

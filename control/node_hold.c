@@ -57,6 +57,17 @@ static void answer(void *ctx, const struct approval *a, enum approval_answer wha
 	inbox_order(n->inbox, a->worker, ORDER_approval, order_approval_encode(&m, room, sizeof(room)), ORDERS_COMMITTED);
 }
 
+static void recheck(void *ctx, const struct approval *a)
+{
+	struct node *n = ctx;
+	const struct order_approval m = { .flow = a->flow, .ref = a->n, .answer = APPROVAL_RECHECK, .id = bytes_str(a->id_text) };
+	const struct session *s = session_find(n->sessions, a->worker, a->flow);
+	uint8_t room[128];
+
+	if (s && !memcmp(s->id, a->session, 16))
+		inbox_order(n->inbox, a->worker, ORDER_approval, order_approval_encode(&m, room, sizeof(room)), ORDERS_NOW);
+}
+
 static bool in_group(void *ctx, const struct principal *p, const char *group)
 {
 	struct node *n = ctx;
@@ -78,7 +89,7 @@ static bool still_valid(void *ctx, const struct principal *p)
 
 struct approval_host node_approval_host(struct node *n)
 {
-	return (struct approval_host){ .ctx = n, .record = record, .answer = answer, .in_group = in_group, .still_valid = still_valid };
+	return (struct approval_host){ .ctx = n, .record = record, .answer = answer, .recheck = recheck, .in_group = in_group, .still_valid = still_valid };
 }
 
 static void text_of(char *out, size_t size, struct bytes from)
@@ -86,23 +97,34 @@ static void text_of(char *out, size_t size, struct bytes from)
 	snprintf(out, size, "%.*s", (int)from.len, (const char *)from.base);
 }
 
-/* What the policy asks for: groups by name, times. */
-static void needs_of(const struct policy_image *image, unsigned number, struct approval_command *c)
+/* The groups by name; how many there are, 0 when nobody is named. */
+static unsigned needs_of(const struct policy_image *image, unsigned number, struct approval_need out[APPROVAL_NEEDS_MAX])
 {
 	struct policy_approval p;
 
 	if (!image || number >= policy_counts(image).approvals)
-		return;
+		return 0;
 	p = policy_approval(image, number);
 	if (p.needs > APPROVAL_NEEDS_MAX)
-		return;
+		return 0;
 	for (unsigned i = 0; i < p.needs; i++) {
 		struct policy_need need = policy_approval_need(image, number, i);
 
-		text_of(c->need[i].group, sizeof(c->need[i].group), policy_group_name(image, need.group));
-		c->need[i].count = need.count;
+		text_of(out[i].group, sizeof(out[i].group), policy_group_name(image, need.group));
+		out[i].count = need.count;
 	}
-	c->needs = p.needs;
+	return p.needs;
+}
+
+/* What the policy asks for: groups by name, times. */
+static void asks_for(const struct policy_image *image, unsigned number, struct approval_command *c)
+{
+	struct policy_approval p;
+
+	c->needs = needs_of(image, number, c->need);
+	if (!c->needs)
+		return;
+	p = policy_approval(image, number);
 	c->deny_quorum = p.deny_quorum;
 	c->expires_s = p.expires_s;
 	c->use_by_s = p.use_by_s;
@@ -137,22 +159,30 @@ void node_held(void *ctx, struct session *s, const struct event_command *e, cons
 	memcpy(c.session, s->id, 16);
 	snprintf(server, sizeof(server), "%s:%u", entry_address(s->target, s->address_len, address), s->target_port);
 	c.rules_count = rules_of(image, e->rules, rules);
-	needs_of(image, e->approval, &c);
+	asks_for(image, e->approval, &c);
 	s->asked_approval = true;
 	session_touch(n->sessions, s);
-	/* Judged under another policy than the one in force: asked anew at once. */
-	if (image != n->current) {
-		const struct order_approval m = { .flow = s->flow, .ref = e->n, .answer = APPROVAL_REFUSE,
-						  .say = bytes_str("the policy changed meanwhile; send the command again") };
-		uint8_t room[256];
-
-		inbox_order(n->inbox, s->worker, ORDER_approval, order_approval_encode(&m, room, sizeof(room)), ORDERS_COMMITTED);
-	} else if (!approvals_request(n->approvals, &c, node_approval_clock(n), say)) {
+	if (!approvals_request(n->approvals, &c, node_approval_clock(n), say)) {
 		const struct order_approval m = { .flow = s->flow, .ref = e->n, .answer = APPROVAL_REFUSE, .say = bytes_str(say) };
 		uint8_t room[LIMIT_SAY_BYTES + 128];
 
 		inbox_order(n->inbox, s->worker, ORDER_approval, order_approval_encode(&m, room, sizeof(room)), ORDERS_COMMITTED);
 	}
+}
+
+void node_rechecked(void *ctx, struct session *s, const struct event_rechecked *e, const struct policy_image *image)
+{
+	struct node *n = ctx;
+	struct approval_recheck r = { .action = (enum command_action)e->action, .current = image && image == n->current, .raw = e->raw, .params = e->params,
+				      .state = e->state };
+
+	if (r.action == COMMAND_HOLD && (r.needs = needs_of(image, e->approval, r.need))) {
+		struct policy_approval p = policy_approval(image, e->approval);
+
+		r.deny_quorum = p.deny_quorum;
+		r.params_free = p.params_free;
+	}
+	approvals_rechecked(n->approvals, s->worker, s->flow, e->ref, &r, node_approval_clock(n));
 }
 
 void node_withdrawn(void *ctx, struct session *s, uint32_t ref, enum withdraw_cause cause)

@@ -178,6 +178,7 @@ static bool try_login(struct node *n, struct session *s, struct bytes token, boo
 	}
 	switch (identity_verify(n->identity, &login, &p, &why)) {
 	case IDENTITY_ACCEPTED:
+		approvals_seen(n->approvals, p);
 		accepted(n, s, p);
 		return true;
 	case IDENTITY_REFUSED:
@@ -200,6 +201,8 @@ static bool try_question(struct node *n, uint64_t question, struct bytes token, 
 
 	if (result == IDENTITY_NEEDS_KEYS && !last)
 		return false;
+	if (result == IDENTITY_ACCEPTED)
+		approvals_seen(n->approvals, p);
 	operators_identified(n->operators, question, result == IDENTITY_ACCEPTED ? p : NULL, &why);
 	principal_put(p);
 	return true;

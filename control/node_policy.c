@@ -195,7 +195,7 @@ static void tell(struct node *n)
 		node_orders_services(n, w);
 		node_orders_snapshot(n, w);
 	}
-	approvals_policy_changed(n->approvals, policy_hash(n->current));
+	approvals_policy_changed(n->approvals);
 	node_regrant_all(n);
 	node_check_sessions(n, true); /* an issuer that the new policy does not name vouches for nobody */
 	node_fetch(n);

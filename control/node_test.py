@@ -168,6 +168,13 @@ class Worker:
                 return lines + [None]
             lines.append(line.strip())
 
+    def decided(self, ms=8000):
+        """The next order approval that is not the question to judge again."""
+        while True:
+            line = self.wait('approval', ms)[-1] or ''
+            if 'answer=3' not in line:
+                return line
+
     def ask(self, line, order, ms=8000):
         n = self.say(line)
         return n, self.wait(order, ms)[-1] or ''
@@ -219,7 +226,7 @@ def approves(w, worker):
     done = w.cli('approval', 'approve', number, '--reason', 'x', '--token-file', w.token_file('bob', ['dba'], aud='other'))
     w.check(done.returncode == 3, 'nor a token for another audience', done.stderr)
     done = w.cli('approval', 'approve', number[:6].upper(), '--reason', 'ticket 7', '--token-file', w.token_file('bob', ['dba']))
-    answer = worker.wait('approval')[-1] or ''
+    answer = worker.decided()
     w.check(done.returncode == 0 and f'ref={n} answer=1' in answer, 'another person releases it', done.stderr + answer)
     worker.say(f'respond 1 {n}')
     worker.wait('durable')
@@ -256,10 +263,29 @@ def reloads(w, worker):
     done = w.cli('policy', 'reload')
     orders = worker.wait('identity')
     w.check(done.returncode == 0 and any(o and o.startswith('snapshot') for o in orders), 'a new one is published', done.stderr)
-    w.check(any(o and o.startswith('approval') and 'policy_changed' in o for o in orders), 'what waited under the old one is superseded', orders)
     w.check('flow=1 accepted=1' in (orders[-1] or '') and 'groups=05' in orders[-1], 'open sessions get their groups under it', orders)
+    asked = worker.wait('approval')[-1] or ''
+    w.check(f'ref={n} answer=3' in asked, 'what waited under the old one is judged again', asked)
+    number = re.search(r'id=(\w+)', answer + ' id=none').group(1)
+    w.check(w.json('approval', 'show', number)['state'] == 'pending', 'and goes on waiting, because the verdict is the same')
+    done = w.cli('approval', 'approve', number, '--reason', 'x', '--token-file', w.token_file('bob', ['dba']))
+    answer = worker.decided()
+    w.check(f'ref={n} answer=1' in answer, 'until it is released', done.stderr + answer)
+    worker.say(f'respond 1 {n}')
+    for what, says, why in (('blocks', 'recheck 2 0 search_path=public', 'policy_now_blocks'), ('needs another approval for', 'recheck 3 9 search_path=public', 'another_approval'),
+                            ('would run in another session state', 'recheck 3 0 search_path=evil', 'state_of_the_session')):
+        n, answer = worker.ask('hold 1 0 DELETE FROM orders WHERE id = 41', 'approval')
+        number = re.search(r'id=(\w+)', answer + ' id=none').group(1)
+        worker.say(says)
+        w.cli('approval', 'approve', number, '--reason', 'x', '--token-file', w.token_file('bob', ['dba']))
+        answer = worker.decided()
+        w.check(f'ref={n} answer=2' in answer and why in answer, f'what the worker now {what} is superseded', answer)
+        w.check(w.json('approval', 'show', number)['state'] == 'superseded', 'and is shown as such')
+    worker.say('recheck 3 0 search_path=public')
     n, answer = worker.ask('hold 1 0 DELETE FROM orders WHERE id = 5', 'approval')
-    answer = worker.wait('approval', 8000)[-1] or ''
+    m, again = worker.ask('hold 1 0 DELETE FROM orders WHERE id = 5', 'approval')
+    w.check(f'ref={m} answer=2' in again and 'waits_already' in again, 'the same command of the same run is joined', again)
+    answer = worker.decided()
     w.check(f'ref={n} answer=2' in answer and 'expired' in answer, 'a held command runs out of time', answer)
 
 

@@ -2,7 +2,7 @@
  *
  * usage: worker_tool RUN_DIR
  *	hello | open FLOW | login FLOW TOKEN | allow FLOW TEXT | block FLOW TEXT | hold FLOW APPROVAL TEXT | respond FLOW REF
- *	withdraw FLOW REF | close FLOW | classify KEY TEXT | junk TYPE | wait ORDER MS
+ *	recheck ACTION+1 APPROVAL STATE (how orders to judge again are answered; 0: not at all) | withdraw FLOW REF | close FLOW | classify KEY TEXT | junk TYPE | wait ORDER MS
  * `wait` prints each order as one line until one of that name came ("." when none did), the others print "n" of the event.
  * Counters are kept here, so a test may stop control in between. The generation is that of the last order snapshot. */
 #include <inttypes.h>
@@ -24,6 +24,10 @@ static struct {
 	struct ring_consumer down;
 	uint32_t n[FLOWS];
 	uint64_t generation, position;
+	struct event_command held[FLOWS]; /* the last one of each flow; its text is held_text */
+	char held_text[FLOWS][512], recheck_state[256];
+	int recheck_action;               /* -1: rechecks are not answered */
+	unsigned recheck_approval;
 	uint8_t boot[16], room[LIMIT_MESSAGE_BYTES], order[LIMIT_MESSAGE_BYTES], classification[LIMIT_CLASSIFICATION_BYTES];
 	size_t classification_len;
 } t;
@@ -43,12 +47,31 @@ static void on_command(uint64_t flow, enum command_action action, unsigned appro
 					 .raw = bytes_str(text), .classification = bytes_of(t.classification, t.classification_len),
 					 .state = bytes_str("search_path=public") };
 
+	snprintf(t.held_text[flow], sizeof(t.held_text[flow]), "%s", text);
+	t.held[flow] = e;
 	send(EVENT_command, event_command_encode(&e, t.room, sizeof(t.room)), e.n);
+}
+
+/* As the data plane does: the command that waits, under the newest policy. */
+static void on_recheck(uint64_t flow)
+{
+	const struct event_command *held = &t.held[flow % FLOWS];
+	const struct event_rechecked e = { .flow = flow, .ref = held->n, .generation = t.generation, .action = (uint8_t)t.recheck_action,
+					   .approval = (uint16_t)t.recheck_approval, .raw = bytes_str(t.held_text[flow % FLOWS]),
+					   .state = bytes_str(t.recheck_state) };
+
+	if (t.recheck_action >= 0 && !ring_write(&t.up, EVENT_rechecked, event_rechecked_encode(&e, t.room, sizeof(t.room)), &t.position))
+		exit(1);
 }
 
 static void event(const char *verb, uint64_t flow, char *rest)
 {
-	if (!strcmp(verb, "hello")) {
+	if (!strcmp(verb, "recheck")) {
+		t.recheck_action = (int)flow - 1;
+		t.recheck_approval = (unsigned)strtoul(rest, &rest, 10);
+		snprintf(t.recheck_state, sizeof(t.recheck_state), "%s", rest + (*rest == ' '));
+		puts("0");
+	} else if (!strcmp(verb, "hello")) {
 		const struct event_hello e = { .boot = bytes_of(t.boot, 16) };
 
 		send(EVENT_hello, event_hello_encode(&e, t.room, sizeof(t.room)), 0);
@@ -132,6 +155,8 @@ static void print_order(uint16_t type, struct bytes payload)
 		printf(" flow=%" PRIu64 " ref=%u answer=%u", approval.flow, approval.ref, approval.answer);
 		text("id", approval.id);
 		text("say", approval.say);
+		if (approval.answer == APPROVAL_RECHECK)
+			on_recheck(approval.flow);
 	} else if (type == ORDER_certificate && order_certificate_decode(payload, &certificate)) {
 		text("service", certificate.service);
 	} else if (type == ORDER_trust && order_trust_decode(payload, &trust)) {
@@ -188,6 +213,8 @@ int main(int argc, char **argv)
 	if (!down || !ring_attach_producer(&t.up, up, LIMIT_RING_UP_BYTES) || !ring_attach_consumer(&t.down, down, LIMIT_RING_DOWN_BYTES))
 		return 1;
 	random_secret(t.boot, sizeof(t.boot));
+	t.recheck_action = COMMAND_HOLD;
+	snprintf(t.recheck_state, sizeof(t.recheck_state), "search_path=public");
 	while (fgets(line, sizeof(line), stdin)) {
 		char *save = NULL, *verb, *number, *rest;
 

@@ -9,6 +9,10 @@
  * shares a token with one of them, agents, and who has no `person`. A person fills one of the slots ("dba:1, security:1").
  * Eligibility counts at the vote and again at the release.
  *
+ * A release has two steps. When the quorum is there the worker is asked to judge the held command again, under the policy in force
+ * and with the session as it is now (host->recheck); approvals_rechecked compares what it says with the statement, looks at the
+ * requester and the voters again, and only then spends the nonce. So a policy that changed supersedes only what it judges otherwise.
+ *
  * Time is an argument: wall clock for what people read, monotonic for what runs out. While the wall clock stands more than a
  * second behind what it was, nothing is released (approvals.md 8).
  * Ownership: objects belong to the struct approvals; a pointer is valid until the next call. Threading: one thread.
@@ -32,6 +36,8 @@
 #define APPROVAL_PENDING_PER_RUN 5    /* against fatigue (approvals.md 7) */
 #define APPROVAL_PENDING_PER_AGENT 20
 #define APPROVAL_DENIALS_MAX 3        /* of one command in one run; then it is blocked */
+#define APPROVAL_TEXT_BYTES (64u << 10) /* what people can be shown whole; above it no approval is possible */
+#define APPROVAL_RECHECK_US 1000000u  /* a worker that does not say is asked again */
 #define APPROVAL_KEPT 1000            /* terminal objects that can still be shown */
 #define APPROVAL_SAY_BYTES LIMIT_SAY_BYTES
 
@@ -47,6 +53,7 @@ struct approval_need {
 
 struct approval_vote {
 	struct principal *voter; /* one reference; NULL in an object that was rebuilt */
+	struct principal *newer; /* the same person by a later token that names none of the groups; NULL: none was seen */
 	char person[LIMIT_CLAIM_BYTES + 1];
 	char credential[65];     /* SHA-256 of the token, hexadecimal */
 	char reason[APPROVAL_REASON_BYTES];
@@ -66,6 +73,8 @@ struct approval {
 	uint64_t created_us, expires_us, use_by_us;     /* wall clock */
 	uint64_t expires_mono_us, use_by_mono_us;       /* use_by counts from the grant */
 	uint32_t use_by_s;
+	uint64_t asked_mono_us;                         /* the worker, to judge again; 0: not asked */
+	bool look_again;                                /* the policy changed since it was judged */
 	unsigned votes;
 	struct approval_vote *vote;                     /* APPROVAL_VOTES_MAX of them, from the first vote on */
 	unsigned history;
@@ -79,7 +88,10 @@ struct approval {
 	uint8_t *who;                /* the requester's `who`, canonical */
 	size_t who_len;
 	char service[LIMIT_NAME_BYTES];
-	uint8_t command_sha256[32], policy_sha256[32];
+	char run[LIMIT_CLAIM_BYTES + 1], agent[LIMIT_CLAIM_BYTES + 1]; /* of the requester; "" when unknown */
+	uint8_t command_sha256[32], params_sha256[32], state_sha256[32], policy_sha256[32];
+	uint8_t same_sha256[32];     /* who asks for what of whom: equal for identical requests */
+	bool params_free;
 	/* How it ended. */
 	char result[64];             /* protocol's status of the response, or the cause */
 	bool cancel_wanted;          /* withdrawn before it was durable */
@@ -94,6 +106,8 @@ struct approval_host {
 		       uint64_t *index);
 	/* Tells the worker, after the turn's commit. */
 	void (*answer)(void *ctx, const struct approval *a, enum approval_answer answer, const char *say);
+	/* Has the worker judge the held command again; approvals_rechecked follows, or nothing. */
+	void (*recheck)(void *ctx, const struct approval *a);
 	/* Whether `p` is in the policy's group of that name, by the policy in force. */
 	bool (*in_group)(void *ctx, const struct principal *p, const char *group);
 	/* Whether `p` is still good: token not over, key not withdrawn. */
@@ -101,7 +115,7 @@ struct approval_host {
 };
 
 struct approval_counters {
-	uint64_t requested, granted, denied, expired, cancelled, superseded, executed, unknown, refused_events, refused_votes;
+	uint64_t requested, joined, granted, denied, expired, cancelled, superseded, executed, unknown, refused_events, refused_votes;
 	unsigned open; /* not terminal */
 };
 
@@ -131,7 +145,8 @@ struct approval_command {
 	uint32_t expires_s, use_by_s;
 };
 
-/* Makes the object, writes approval.request and answers WAITING. NULL: refused, answered with APPROVAL_REFUSE as `say` tells. */
+/* Makes the object, writes approval.request and answers WAITING. NULL: refused, answered with APPROVAL_REFUSE as `say` tells; a
+ * request that waits already is refused with that one's number (approval.join). */
 struct approval *approvals_request(struct approvals *as, const struct approval_command *command, struct approval_clock now,
 				   char say[APPROVAL_SAY_BYTES]);
 
@@ -148,12 +163,27 @@ enum approval_vote_result {
 enum approval_vote_result approvals_vote(struct approvals *as, struct approval *a, struct principal *voter, struct bytes voter_who,
 					 bool approve, const char *reason, struct approval_clock now, char text[APPROVAL_SAY_BYTES]);
 
+/* What the worker says of a held command when it is asked again. Views are borrowed. */
+struct approval_recheck {
+	enum command_action action;
+	bool current;                 /* judged under the policy in force */
+	struct bytes raw, params, state;
+	bool params_free;             /* of the approval that it asks for now; only with COMMAND_HOLD */
+	unsigned needs, deny_quorum;
+	struct approval_need need[APPROVAL_NEEDS_MAX];
+};
+void approvals_rechecked(struct approvals *as, unsigned worker, uint64_t flow, uint32_t n, const struct approval_recheck *r,
+			 struct approval_clock now);
+
+/* A token of a person was accepted: one that names none of an approver's groups any more takes that vote's weight. */
+void approvals_seen(struct approvals *as, struct principal *p);
+
 /* What happens to held commands from outside. */
 void approvals_withdrawn(struct approvals *as, unsigned worker, uint64_t flow, uint32_t n, const char *cause);
 void approvals_responded(struct approvals *as, unsigned worker, uint64_t flow, uint32_t n, bool lost, const char *status);
 void approvals_session_closed(struct approvals *as, unsigned worker, uint64_t flow, const char *cause);
-/* Everything that waits was asked under another policy. */
-void approvals_policy_changed(struct approvals *as, const uint8_t policy_sha256[32]);
+/* Everything that waits is to be judged again. */
+void approvals_policy_changed(struct approvals *as);
 
 /* Runs the clocks. Once a second or so, and before approvals_vote. */
 void approvals_tick(struct approvals *as, struct approval_clock now);

@@ -109,6 +109,10 @@ static bool read_request(struct approval *a, struct jcs_value record, struct jcs
 	SHA256(statement.base, statement.len, hash);
 	if (memcmp(hash, said, 32) || !read_text(data, "service", a->service, sizeof(a->service)))
 		return false;
+	(void)read_text(who, "run", a->run, sizeof(a->run));
+	(void)read_text(who, "agent", a->agent, sizeof(a->agent));
+	a->run[strcmp(a->run, "unknown") ? strlen(a->run) : 0] = 0;
+	a->agent[strcmp(a->agent, "unknown") ? strlen(a->agent) : 0] = 0;
 	a->worker = (unsigned)worker;
 	a->n = (uint32_t)n;
 	a->quorum = (unsigned)quorum;
@@ -181,6 +185,8 @@ static bool replay_step(struct approvals *as, struct approval *a, struct bytes t
 			return replay_vote(a, data);
 		read_text(data, "cause", cause, sizeof(cause));
 		store_enter(as, a, step.to, cause);
+		if (step.to == APPROVAL_DENIED)
+			store_denied(as, a);
 		return true;
 	}
 	return false;
@@ -199,7 +205,7 @@ bool approvals_replay(struct approvals *as, uint64_t index, struct bytes record,
 		return false;
 	if (a->history < APPROVAL_HISTORY_MAX)
 		a->record[a->history++] = index;
-	return bytes_equal(type, bytes_str("approval.refused")) || replay_step(as, a, type, data);
+	return bytes_equal(type, bytes_str("approval.refused")) || bytes_equal(type, bytes_str("approval.join")) || replay_step(as, a, type, data);
 }
 
 void approvals_restarted(struct approvals *as, struct approval_clock now)

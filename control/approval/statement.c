@@ -123,7 +123,7 @@ static uint64_t put_verbs(struct jcs *j, const struct known *k)
 }
 
 /* What people read: the canonical form of the very bytes that are held, made here. What a worker says of them is not shown. */
-static struct bytes norm_of(struct bytes raw)
+struct bytes statement_norm(struct bytes raw)
 {
 	static uint8_t room[2 * LIMIT_STATEMENT_BYTES];
 	struct writer w = writer_of(room, sizeof(room));
@@ -138,7 +138,7 @@ static uint64_t put_command(struct jcs *j, const struct event_command *e)
 	uint64_t verbs;
 
 	k.good = e->classification.len && classification_open(e->classification, &k.c);
-	norm = norm_of(e->raw);
+	norm = statement_norm(e->raw);
 	jcs_key(j, "cmd");
 	jcs_open(j);
 	put_flags(j, &k);

@@ -11,6 +11,9 @@
 /* The command's text at six bytes a character, and the rest. */
 #define STATEMENT_BYTES_MAX (6u * LIMIT_STATEMENT_BYTES + (64u << 10))
 
+/* The text that people read: the canonical form of `raw`, or `raw` where that has none. Valid until the next call of this folder. */
+struct bytes statement_norm(struct bytes raw);
+
 /* Writes the statement of `a` (id, needs, times are set) for `c`. Empty when it cannot be written. */
 struct bytes statement_write(const struct approval *a, const struct approval_command *c, const uint8_t nonce[16], const char *node,
 			     const char *origin, struct writer *out);

@@ -25,8 +25,10 @@ struct bytes store_who(const struct approval *a)
 
 static void approval_free(struct approval *a)
 {
-	for (unsigned i = 0; a->vote && i < a->votes; i++)
+	for (unsigned i = 0; a->vote && i < a->votes; i++) {
 		principal_put(a->vote[i].voter);
+		principal_put(a->vote[i].newer);
+	}
 	free(a->vote);
 	principal_put(a->requester);
 	free(a->statement);
@@ -159,7 +161,7 @@ bool store_step(struct approvals *as, struct approval *a, enum approval_event ev
 
 void store_denied(struct approvals *as, const struct approval *a)
 {
-	const char *run = a->requester ? a->requester->run : "";
+	const char *run = a->run;
 	struct store_denial *d = NULL;
 
 	if (!run[0])

@@ -49,8 +49,19 @@ struct bytes store_who(const struct approval *a);
  * eligible now count. */
 unsigned store_slots_filled(struct approvals *as, const struct approval *a, bool check_again);
 
-/* Tries the release of an approved object. */
+/* Tries the release of an approved object: asks the worker, unless it was asked just now. */
 void store_release(struct approvals *as, struct approval *a);
+
+/* Ends an object and tells the worker why. */
+void store_end(struct approvals *as, struct approval *a, enum approval_event event, const char *cause);
+
+void store_tell(struct approvals *as, const struct approval *a, enum approval_answer answer, const char *say);
+
+/* Takes the time, and sees whether the wall clock went back. */
+void store_clock(struct approvals *as, struct approval_clock now);
+
+/* "dba, security": who can approve, by group and never by name. */
+const char *store_groups(const struct approval *a, char *out, size_t size);
 
 void store_denied(struct approvals *as, const struct approval *a);
 

@@ -67,12 +67,18 @@ struct matching {
 	bool seen[APPROVAL_QUORUM_MAX];
 };
 
+/* By the token of the vote, and by every later one of that person that was seen. */
+static bool in_group(struct approvals *as, const struct approval_vote *v, const char *group)
+{
+	return as->host.in_group(as->host.ctx, v->voter, group) && (!v->newer || as->host.in_group(as->host.ctx, v->newer, group));
+}
+
 static bool place(struct matching *m, unsigned v)
 {
 	unsigned slot = 0;
 
 	for (unsigned need = 0; need < m->a->needs; need++) {
-		bool fits = m->as->host.in_group(m->as->host.ctx, m->a->vote[v].voter, m->a->need[need].group);
+		bool fits = in_group(m->as, &m->a->vote[v], m->a->need[need].group);
 
 		for (unsigned i = 0; i < m->a->need[need].count && slot < APPROVAL_QUORUM_MAX; i++, slot++) {
 			if (!fits || m->seen[slot])
@@ -102,6 +108,36 @@ unsigned store_slots_filled(struct approvals *as, const struct approval *a, bool
 		filled += place(&m, v);
 	}
 	return filled;
+}
+
+/* Whether the voter fills one of the slots by `voter`'s token that this token does not name. */
+static bool lost_a_group(struct approvals *as, const struct approval *a, const struct approval_vote *v, const struct principal *p)
+{
+	for (unsigned i = 0; i < a->needs; i++) {
+		if (as->host.in_group(as->host.ctx, v->voter, a->need[i].group) && !as->host.in_group(as->host.ctx, p, a->need[i].group))
+			return true;
+	}
+	return false;
+}
+
+void approvals_seen(struct approvals *as, struct principal *p)
+{
+	/* What an agent's token names says nothing about its person's own groups. */
+	if (!p->person[0] || p->agent[0] || p->act_count)
+		return;
+	for (unsigned i = 0; as->counters.open && i < as->count; i++) {
+		struct approval *a = as->all[i];
+
+		for (unsigned k = 0; !approval_is_terminal(a->state) && k < a->votes; k++) {
+			struct approval_vote *v = &a->vote[k];
+
+			if (!v->voter || strcmp(v->person, p->person) || strcmp(v->voter->iss, p->iss) || p->exp_s < v->voter->exp_s ||
+			    !lost_a_group(as, a, v, p))
+				continue;
+			principal_put(v->newer);
+			v->newer = principal_get(p);
+		}
+	}
 }
 
 /* Reasons are shown on terminals and pages: one line of text without markup or control characters. */
@@ -192,7 +228,7 @@ enum approval_vote_result approvals_vote(struct approvals *as, struct approval *
 	struct approval_vote *v;
 	const char *why;
 
-	as->now = now;
+	store_clock(as, now);
 	if (a->state != APPROVAL_PENDING) {
 		(void)refuse(as, a, voter, who, "not open for votes", text);
 		snprintf(text, APPROVAL_SAY_BYTES, "approval %s is %s", a->id_text, approval_state_name(a->state));

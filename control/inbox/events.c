@@ -530,6 +530,17 @@ static void dispatch_withdraw(struct inbox *in, unsigned worker, struct bytes pa
 		in->host.withdrawn(in->host.ctx, s, e.ref, e.cause);
 }
 
+static void dispatch_rechecked(struct inbox *in, unsigned worker, struct bytes payload)
+{
+	struct session *s;
+	DECODE(rechecked);
+	s = allowed(in, worker, e.flow, WHEN_LOGGED_IN, NULL);
+	if (s && e.action >= COMMAND_actions)
+		break_session(in, s, "a held command judged again, with an unknown action");
+	else if (s && s->asked_approval)
+		in->host.rechecked(in->host.ctx, s, &e, in->host.image(in->host.ctx, e.generation));
+}
+
 static void dispatch_close(struct inbox *in, unsigned worker, struct bytes payload)
 {
 	struct session *s;
@@ -570,7 +581,7 @@ void inbox_event(struct inbox *in, unsigned worker, uint16_t type, struct bytes 
 		[EVENT_hello] = dispatch_hello, [EVENT_flow_open] = dispatch_open, [EVENT_login] = dispatch_login,
 		[EVENT_scram] = dispatch_scram, [EVENT_classify] = dispatch_classify, [EVENT_command] = dispatch_command,
 		[EVENT_response] = dispatch_response, [EVENT_payload] = dispatch_payload, [EVENT_withdraw] = dispatch_withdraw,
-		[EVENT_flow_close] = dispatch_close, [EVENT_tick] = dispatch_tick,
+		[EVENT_flow_close] = dispatch_close, [EVENT_tick] = dispatch_tick, [EVENT_rechecked] = dispatch_rechecked,
 	};
 
 	if (type >= sizeof(handlers) / sizeof(*handlers) || !handlers[type])

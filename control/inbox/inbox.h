@@ -57,6 +57,8 @@ struct inbox_host {
 	void (*withdrawn)(void *ctx, struct session *s, uint32_t ref, enum withdraw_cause cause);
 	void (*responded)(void *ctx, struct session *s, const struct event_response *e);
 	void (*closed)(void *ctx, struct session *s, const char *cause);
+	/* A held command, judged again. `image`: of its generation, NULL when it is not known. */
+	void (*rechecked)(void *ctx, struct session *s, const struct event_rechecked *e, const struct policy_image *image);
 };
 
 struct inbox_counters {

@@ -31,6 +31,7 @@ static void host_hello(void *ctx, unsigned worker) { }
 static void host_scram(void *ctx, struct session *s, const struct event_scram *e) { }
 static void host_classify(void *ctx, unsigned worker, const struct event_classify *e) { }
 static void host_held(void *ctx, struct session *s, const struct event_command *e, const struct policy_image *image) { s->asked_approval = true; }
+static void host_rechecked(void *ctx, struct session *s, const struct event_rechecked *e, const struct policy_image *image) { }
 static void host_withdrawn(void *ctx, struct session *s, uint32_t ref, enum withdraw_cause cause) { }
 static void host_responded(void *ctx, struct session *s, const struct event_response *e) { }
 static void host_closed(void *ctx, struct session *s, const char *cause) { }
@@ -61,7 +62,7 @@ static void control_start(void)
 	const struct journal_config journal = { .dir = f.journal_dir, .origin = "fuzz.example/journal" };
 	struct inbox_config config = { .node = "f", .workers = 1, .up = &f.up, .down = &f.down, .commitment_key = key,
 				       .host = { &f, host_image, host_hello, host_login, host_scram, host_classify, host_held, host_withdrawn, host_responded,
-						 host_closed } };
+						 host_closed, host_rechecked } };
 
 	f.journal = journal_open(&journal, f.now.wall_us, err);
 	f.sessions = f.journal ? sessions_open(f.dir, journal_cursor_get(f.journal, INBOX_CURSOR_VERSION), err) : NULL;

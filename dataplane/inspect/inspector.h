@@ -178,6 +178,9 @@ struct inspector {
 	/* Reads what `from` sent: all bytes not consumed so far. Called again while it says INSPECT_OK and bytes are left. */
 	struct inspect_result (*feed)(void *session, enum side from, struct bytes in, struct inspect_io *io);
 
+	/* The session's state as in struct statement, as it is now. NULL: a session whose state is what it was. Valid until the next call. */
+	struct bytes (*state)(void *session, bool *in_transaction);
+
 	/* News from the host. The conductor feeds both sides again afterwards. INSPECT_FULL: it is given again after room was made. */
 	struct inspect_result (*answer)(void *session, const struct inspect_answer *a, struct inspect_io *io);
 

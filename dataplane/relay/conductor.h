@@ -130,6 +130,7 @@ void pump_answer(struct relay *r, struct flow *f, const struct inspect_answer *a
 /* host.c */
 extern const struct inspect_host host_calls;
 void host_judge_pending(struct relay *r, struct flow *f, struct bytes classification, bool known);
+void host_recheck(struct relay *r, struct flow *f);
 void host_release_approved(struct relay *r, struct flow *f);
 void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool cancelled);
 void host_retry(struct relay *r, struct flow *f);

@@ -350,10 +350,53 @@ void host_retry(struct relay *r, struct flow *f)
 	ask_classify(r, f);
 }
 
-/* A person said yes. The verdict is made once more: a policy that now blocks it wins. */
-void host_release_approved(struct relay *r, struct flow *f)
+/* The kept statement with the session's state as it is now. */
+static struct statement kept_now(struct flow *f)
 {
 	struct statement s = kept(f);
+
+	if (f->inspector->state)
+		s.state = f->inspector->state(f->session, &s.in_transaction);
+	return s;
+}
+
+/* Control wants to know what it would release. Nothing is said while that cannot be told: it asks again. */
+void host_recheck(struct relay *r, struct flow *f)
+{
+	struct statement s = kept_now(f);
+	uint8_t rules[2 * LIMIT_VERDICT_RULES];
+	struct writer w = writer_of(rules, sizeof rules);
+	struct classification c;
+	struct bytes encoded = { 0 };
+	struct hash128 key;
+	struct verdict v;
+	bool known;
+
+	session_refresh_snapshot(r, f);
+	if (f->kill_asked || f->groups_generation != f->env.snapshot->generation || !report_has_room(&r->report))
+		return;
+	known = s.reason == REASON_NONE && classified(r, &s, &c, &encoded, &key);
+	if (!known && s.reason == REASON_NONE) {
+		ask_classify(r, f);
+		return;
+	}
+	evaluate(r, f, &s, known ? &c : NULL, NULL, &v);
+	for (unsigned i = 0; i < v.rules_count; i++)
+		writer_be16(&w, v.rules[i]);
+	struct event_rechecked e = { .flow = f->id, .ref = f->pending.ref, .generation = f->env.snapshot->generation, .action = (uint8_t)v.action,
+				     .transaction = s.in_transaction, .reason = (uint16_t)v.reason, .approval = (uint16_t)v.approval,
+				     .rules = writer_done(&w), .state = s.state, .raw = s.raw, .params = s.params };
+
+	if (!report_rechecked(&r->report, &e, NULL))
+		r->counters.drop[ERROR_ring_message_bad]++;
+}
+
+/* A person said yes. The verdict is made once more: a policy that now blocks it wins, and so does a session that moved on. */
+void host_release_approved(struct relay *r, struct flow *f)
+{
+	static const char moved[] = "the state of the session changed after the approval: send the command again";
+	struct statement s = kept_now(f);
+	bool same = bytes_equal(s.state, kept(f).state);
 	struct classification c;
 	struct bytes encoded = { 0 };
 	struct hash128 key;
@@ -366,8 +409,11 @@ void host_release_approved(struct relay *r, struct flow *f)
 		s.reason = REASON_UNKNOWN;
 	evaluate(r, f, &s, known ? &c : NULL, NULL, &v);
 	fill(f, &v, f->pending.ref, encoded, &j);
-	r->counters.released += v.action != COMMAND_BLOCK;
-	give(r, f, v.action != COMMAND_BLOCK && f->groups_generation == f->env.snapshot->generation, &j);
+	if (!same)
+		j.say = bytes_str(moved);
+	same &= v.action != COMMAND_BLOCK && f->groups_generation == f->env.snapshot->generation;
+	r->counters.released += same;
+	give(r, f, same, &j);
 }
 
 void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool cancelled)

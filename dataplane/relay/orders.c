@@ -110,6 +110,9 @@ static void take_approval(struct relay *r, const struct order_approval *m)
 	case APPROVAL_RELEASE:
 		host_release_approved(r, f);
 		break;
+	case APPROVAL_RECHECK:
+		host_recheck(r, f);
+		break;
 	case APPROVAL_REFUSE:
 		host_refuse_pending(r, f, m->say, false);
 		break;

@@ -57,8 +57,9 @@ enum close_cause {
 	CLOSE_TLS, CLOSE_EXPIRED, CLOSE_RESTART, CLOSE_causes
 };
 
-/* APPROVAL_WAITING tells the number; the others end the wait. Only APPROVAL_RELEASE lets the command go. */
-enum approval_answer { APPROVAL_WAITING, APPROVAL_RELEASE, APPROVAL_REFUSE, APPROVAL_answers };
+/* APPROVAL_WAITING tells the number; APPROVAL_RECHECK wants event rechecked; the others end the wait. Only APPROVAL_RELEASE lets the
+ * command go. */
+enum approval_answer { APPROVAL_WAITING, APPROVAL_RELEASE, APPROVAL_REFUSE, APPROVAL_RECHECK, APPROVAL_answers };
 
 enum event_number {
 #define MESSAGE(name, number, when) EVENT_##name = number,

@@ -137,6 +137,14 @@ static void see_command(struct stage *s, struct bytes payload, uint64_t end)
 	snprintf(s->last_raw, sizeof s->last_raw, "%.*s", (int)m.raw.len, (const char *)m.raw.base);
 }
 
+static void see_rechecked(struct stage *s, struct bytes payload)
+{
+	assert_true(event_rechecked_decode(payload, &s->recheck));
+	s->rechecks++;
+	snprintf(s->recheck_state, sizeof s->recheck_state, "%.*s", (int)s->recheck.state.len, (const char *)s->recheck.state.base);
+	snprintf(s->recheck_raw, sizeof s->recheck_raw, "%.*s", (int)s->recheck.raw.len, (const char *)s->recheck.raw.base);
+}
+
 static void see(struct stage *s, uint16_t type, struct bytes payload, uint64_t end)
 {
 	union {
@@ -196,6 +204,9 @@ static void see(struct stage *s, uint16_t type, struct bytes payload, uint64_t e
 	case EVENT_withdraw:
 		assert_true(event_withdraw_decode(payload, &m.withdraw));
 		s->withdrawals++;
+		break;
+	case EVENT_rechecked:
+		see_rechecked(s, payload);
 		break;
 	case EVENT_flow_close:
 		assert_true(event_flow_close_decode(payload, &m.close));

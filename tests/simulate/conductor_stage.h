@@ -48,6 +48,9 @@ struct stage {
 	unsigned commands, logins, responses, opens, closes, withdrawals, classifies, hellos;
 	unsigned last_action, last_reason, close_cause, last_outcome;
 	uint32_t held_ref;
+	unsigned rechecks;       /* answers to APPROVAL_RECHECK, and the last one */
+	struct event_rechecked recheck;
+	char recheck_state[64], recheck_raw[256];
 	char last_raw[256], payload[4096];
 	size_t payload_bytes;
 	bool answer_login, answer_classify, answer_durable;

@@ -101,6 +101,80 @@ static void held_command_is_released_once(void **state)
 	assert_int_equal(stage->end[1].got_bytes, 19);
 }
 
+/* Before it releases, control asks what it would release (approvals.md 4). */
+static void held_command_is_judged_again_when_asked(void **state)
+{
+	stage_log_in(stage);
+	stage_client_says(stage, "delete it\n");
+	STAGE_ORDER(stage, approval, .flow = stage->flow, .ref = stage->held_ref + 1, .answer = APPROVAL_RECHECK); /* no such command */
+	stage_settle(stage);
+	assert_int_equal(stage->rechecks, 0);
+	STAGE_ORDER(stage, approval, .flow = stage->flow, .ref = stage->held_ref, .answer = APPROVAL_RECHECK);
+	stage_settle(stage);
+	assert_int_equal(stage->rechecks, 1);
+	assert_int_equal(stage->recheck.ref, stage->held_ref);
+	assert_int_equal(stage->recheck.action, COMMAND_HOLD);
+	assert_int_equal(stage->recheck.generation, stage->snapshot.inspect.generation);
+	assert_string_equal(stage->recheck_raw, "delete it");
+	assert_string_equal(stage->recheck_state, "answers=0");
+	assert_int_equal(stage->commands, 1); /* no second record */
+	assert_int_equal(stage->end[1].got_bytes, 0);
+	STAGE_ORDER(stage, approval, .flow = stage->flow, .ref = stage->held_ref, .answer = APPROVAL_RELEASE);
+	stage_settle(stage);
+	assert_true(stage_got(stage, 1, "delete it\n"));
+}
+
+/* 10.7: the session moved on between the approval and the release. */
+static void release_into_another_session_state_is_refused(void **state)
+{
+	stage_log_in(stage);
+	stage_client_says(stage, "delete it\n");
+	stage_transmit(stage, 1, TCP_ACK | TCP_PSH, "by the way\n");
+	stage_settle(stage);
+	STAGE_ORDER(stage, approval, .flow = stage->flow, .ref = stage->held_ref, .answer = APPROVAL_RECHECK);
+	stage_settle(stage);
+	assert_string_equal(stage->recheck_state, "answers=1");
+	STAGE_ORDER(stage, approval, .flow = stage->flow, .ref = stage->held_ref, .answer = APPROVAL_RELEASE);
+	stage_settle(stage);
+	assert_true(stage_got(stage, 0, "refused: the state of the session changed"));
+	assert_int_equal(stage->end[1].got_bytes, 0);
+}
+
+/* Under a new policy nothing is said before the groups under it are known. */
+static void held_command_is_judged_again_under_the_new_policy(void **state)
+{
+	struct stage *s = stage;
+	struct relay_snapshot before, *next = calloc(1, sizeof *next);
+	uint8_t *image;
+
+	stage_log_in(s);
+	stage_client_says(s, "delete it\n");
+	before = s->snapshot;
+	image = s->image;
+	s->image = NULL;
+	stage_write_image(s);
+	*next = s->snapshot;
+	s->snapshot = before;
+	assert_ptr_equal(relay_swap_snapshot(s->relay, next), &s->snapshot);
+	STAGE_ORDER(s, approval, .flow = s->flow, .ref = s->held_ref, .answer = APPROVAL_RECHECK);
+	stage_settle(s);
+	assert_int_equal(s->rechecks, 0);
+	s->snapshot.inspect.generation = next->inspect.generation;
+	stage_identify(s, true);
+	STAGE_ORDER(s, approval, .flow = s->flow, .ref = s->held_ref, .answer = APPROVAL_RECHECK);
+	stage_settle(s);
+	assert_int_equal(s->rechecks, 1);
+	assert_int_equal(s->recheck.generation, next->inspect.generation);
+	assert_int_equal(s->recheck.action, COMMAND_HOLD);
+	STAGE_ORDER(s, approval, .flow = s->flow, .ref = s->held_ref, .answer = APPROVAL_RELEASE);
+	stage_settle(s);
+	assert_true(stage_got(s, 1, "delete it\n"));
+	free(image);
+	relay_destroy(s->relay);
+	s->relay = NULL;
+	free(next);
+}
+
 static void denied_command_never_arrives(void **state)
 {
 	stage_log_in(stage);
@@ -541,7 +615,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STAGED(allowed_command_and_its_answer), STAGED(nothing_before_the_record_is_durable),
 		STAGED(pipelined_commands_wait_each_for_its_own), STAGED(refused_command_never_arrives), STAGED(unknown_is_refused),
-		STAGED(held_command_is_released_once), STAGED(denied_command_never_arrives), STAGED(client_that_goes_withdraws),
+		STAGED(held_command_is_released_once), STAGED(held_command_is_judged_again_when_asked),
+		STAGED(release_into_another_session_state_is_refused), STAGED(held_command_is_judged_again_under_the_new_policy), STAGED(denied_command_never_arrives), STAGED(client_that_goes_withdraws),
 		STAGED(wrong_identity_ends), STAGED(lost_control_refuses), STAGED(lost_journal_ends_the_session_unsent),
 		STAGED(stopped_journal_refuses_at_once), STAGED(restarted_control_is_asked_again), STAGED(kill_order_ends_in_the_protocols_words),
 		STAGED(new_policy_waits_for_new_grants), STAGED(a_session_that_outlives_its_service_is_ended), STAGED(half_close_passes_through),

@@ -11,6 +11,8 @@ struct line_session {
 	bool asked, in;
 	uint32_t ref;
 	char held[256];
+	unsigned answers; /* lines of the server: what a command means here depends on it */
+	char state[32];
 };
 
 static const struct inspector inspector_line;
@@ -19,6 +21,14 @@ const struct inspector *const inspectors[] = { &inspector_line, NULL };
 const struct inspector *inspector_find(const char *name)
 {
 	return strcmp(name, "line") == 0 ? &inspector_line : NULL;
+}
+
+static struct bytes line_state(void *session, bool *in_transaction)
+{
+	struct line_session *s = session;
+
+	snprintf(s->state, sizeof s->state, "answers=%u", s->answers);
+	return bytes_str(s->state);
 }
 
 static void line_open(void *session, const struct inspect_env *env, const struct inspect_host *host, void *context)
@@ -57,6 +67,7 @@ static struct inspect_result line_client(struct line_session *s, struct bytes li
 		return result;
 	}
 	snprintf(s->held, sizeof s->held, "%.*s", (int)line.len, (const char *)line.base);
+	st.state = line_state(s, &st.in_transaction);
 	st.exact = st.generic = hash128(s->env->hash_key, line.base, line.len);
 	switch (s->host->judge(s->context, &st, &j)) {
 	case JUDGED_WAIT:
@@ -84,6 +95,7 @@ static struct inspect_result line_feed(void *session, enum side from, struct byt
 	if (from == SIDE_CLIENT)
 		return line_client(s, bytes_of(in.base, len), len + 1, io);
 	writer_bytes(io->out[SIDE_CLIENT], in.base, len + 1);
+	s->answers++;
 	struct inspect_response r = { .ref = s->ref, .outcome = RESPONSE_OK, .status = bytes_str("ok"), .rows = 1 };
 
 	s->host->responded(s->context, &r);
@@ -146,5 +158,5 @@ static void line_close(void *session)
 
 static const struct inspector inspector_line = {
 	.name = "line", .session_bytes = sizeof(struct line_session), .open = line_open, .feed = line_feed_again,
-	.answer = line_answer, .ended = line_ended, .close = line_close,
+	.state = line_state, .answer = line_answer, .ended = line_ended, .close = line_close,
 };

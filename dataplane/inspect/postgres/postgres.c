@@ -455,6 +455,7 @@ const struct inspector inspector_postgres = {
 	.guess = guess,
 	.open = open_session,
 	.feed = feed,
+	.state = pg_state_now,
 	.answer = answer,
 	.ended = ended,
 	.close = close_session,

@@ -298,6 +298,7 @@ enum pg_step pg_copy_in_message(struct pg_session *s, const struct pg_frame *f, 
 
 /* state.c */
 void pg_state_build(struct pg_session *s);
+struct bytes pg_state_now(void *session, bool *in_transaction);
 
 void pg_state_sets(struct pg_session *s, const struct pg_effects *e);
 void pg_state_failed(struct pg_session *s);

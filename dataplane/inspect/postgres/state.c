@@ -344,3 +344,12 @@ void pg_state_build(struct pg_session *s)
 	writer_u8(&w, s->status ? s->status : 'I');
 	s->state_len = (uint16_t)w.len;
 }
+
+struct bytes pg_state_now(void *session, bool *in_transaction)
+{
+	struct pg_session *s = session;
+
+	pg_state_build(s);
+	*in_transaction = s->status == 'T' || s->status == 'E';
+	return bytes_of(s->state, s->state_len);
+}
