@@ -275,12 +275,15 @@ static bool start_inbox(struct node *n, char err[OS_ERROR_BYTES])
 static bool start_clients(struct node *n, char err[OS_ERROR_BYTES])
 {
 	const struct sqlparse_sink sink = { .answered = node_classified, .context = n };
+	char journal[320];
 
 	n->egress = egress_client_create(node_egress_answer, n);
 	n->sqlparse = sqlparse_client_create(sink, 0);
 	n->question = calloc(NODE_QUESTIONS, sizeof(*n->question));
 	n->closed = calloc(NODE_CLOSED, sizeof(*n->closed));
-	n->operators = operators_create(n, err);
+	snprintf(journal, sizeof(journal), "%s/journal", n->settings->state_dir);
+	n->readings = readings_create(journal, err);
+	n->operators = n->readings ? operators_create(n, err) : NULL;
 	return n->egress && n->sqlparse && n->question && n->closed && n->operators;
 }
 
@@ -485,6 +488,7 @@ static void end(struct node *n)
 static void close_all(struct node *n)
 {
 	operators_destroy(n->operators);
+	readings_destroy(n->readings);
 	approvals_destroy(n->approvals);
 	inbox_destroy(n->inbox);
 	sessions_close(n->sessions);

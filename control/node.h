@@ -20,6 +20,7 @@
 #include "control/journal/journal.h"
 #include "control/keys/ca.h"
 #include "control/policy/policy.h"
+#include "control/reading.h"
 #include "control/signer/signer_client.h"
 #include "control/sqlparse/sqlparse_client.h"
 #include "platform/os/settings.h"
@@ -123,6 +124,7 @@ struct node {
 	uint64_t questions_asked;
 	/* The operator's socket, and the monitor's channel. */
 	struct operators *operators;
+	struct readings *readings;
 	int channel;
 	unsigned helper_starts[HELPER_count];
 	bool helper_asked[HELPER_count]; /* to be started again */

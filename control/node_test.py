@@ -23,11 +23,13 @@ POLICY = '''policy : {{ format = 1; name = "test"; version = {version}; }};
 defaults : {{ unmatched = "block"; unknown = "block"; run_id = "optional"; audit = "strict"; record = "full"; }};
 issuers = ( {{ name = "corp"; issuer = "{issuer}"; audience = "sluice"; ca = "provider.pem"; algs = [ "ES256" ]; typ = [ "at+jwt" ]; skew = 1;
   map : {{ person = "employee"; agent = "act.sub"; run = "run"; groups = "groups"; }}; }} );
-groups = ( {{ name = "agents"; issuer = "corp"; group = [ "agents" ]; }}, {{ name = "dba"; issuer = "corp"; group = [ "dba" ]; }}{groups} );
+groups = ( {{ name = "agents"; issuer = "corp"; group = [ "agents" ]; }}, {{ name = "dba"; issuer = "corp"; group = [ "dba" ]; }},
+  {{ name = "auditors"; issuer = "corp"; group = [ "audit" ]; }}{groups} );
 services = ( {{ name = "db"; protocol = "postgres"; listen = [ "10.1.0.200:5432" ]; tls = "required"; upstream_name = "db.example"; login = "app"; fail = "closed"; }} );
 approvals = ( {{ name = "one-dba"; need = [ "dba:1" ]; expires = "{expires}"; use_by = "5m"; mode = "hold"; }} );
 rules = ( {{ id = "read"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "select" ]; objects = [ "**" ]; action = "allow"; }},
   {{ id = "delete"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "delete" ]; objects = [ "**" ]; action = "hold"; approval = "one-dba"; }} );
+admin : {{ roles : {{ administrator = [ "dba" ]; auditor = [ "auditors" ]; operator = [ "dba" ]; }}; }};
 '''
 
 
@@ -263,7 +265,7 @@ def reloads(w, worker):
     done = w.cli('policy', 'reload')
     orders = worker.wait('identity')
     w.check(done.returncode == 0 and any(o and o.startswith('snapshot') for o in orders), 'a new one is published', done.stderr)
-    w.check('flow=1 accepted=1' in (orders[-1] or '') and 'groups=05' in orders[-1], 'open sessions get their groups under it', orders)
+    w.check('flow=1 accepted=1' in (orders[-1] or '') and 'groups=09' in orders[-1], 'open sessions get their groups under it', orders)
     asked = worker.wait('approval')[-1] or ''
     w.check(f'ref={n} answer=3' in asked, 'what waited under the old one is judged again', asked)
     number = re.search(r'id=(\w+)', answer + ' id=none').group(1)
@@ -310,6 +312,46 @@ def survives(w, worker):
     worker.say('allow 1 SELECT 2')
     size = w.json('show', 'health')['journal']['size']
     w.check(w.until(lambda: w.json('show', 'health')['journal']['checkpoint_size'] >= size), 'and checkpoints go on')
+
+
+def audits(w):
+    """Who may read is policy: somebody else than root, with and without an auditor's token."""
+    session = w.json('session', 'list')['sessions'][0]['id']
+    reading = (('journal', 'search', '--type', 'auth.'), ('journal', 'tail'), ('journal', 'show', '0'), ('journal', 'proof', '0'), ('session', 'show', session),
+               ('session', 'replay', session))
+    as_other = ['setpriv', '--reuid=65534', f'--regid={os.getegid()}', '--clear-groups'] if os.geteuid() == 0 else []
+    (w.dir / 'run').chmod(0o755)
+
+    def other(*argv):
+        return subprocess.run([*as_other, w.sluice, '-c', w.dir / 'sluice.conf', *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+
+    def token(*groups, **changes):
+        path = w.token_file('olga', list(groups), **changes)
+        path.chmod(0o644)
+        return '--token-file', path
+
+    if as_other:
+        refused = [other(*r) for r in reading]
+        w.check(all(d.returncode == 3 and not d.stdout and 'give --token-file of an auditor' in d.stderr for d in refused), 'without a token nobody but root reads the journal',
+                [(d.returncode, d.stderr, d.stdout[:80]) for d in refused])
+    refused = [other(*r, *token('agents')) for r in reading]
+    w.check(all(d.returncode == 3 and not d.stdout and "no auditor's" in d.stderr for d in refused), 'nor with a token of somebody who is no auditor',
+            [(d.returncode, d.stderr, d.stdout[:80]) for d in refused])
+    done = other('journal', 'tail', *token('audit', 'dba'))
+    w.check(done.returncode == 3 and 'administrator' in done.stderr, 'nor who is an administrator too', done.stderr)
+    done = other('journal', 'tail', *token('audit', aud='other'))
+    w.check(done.returncode == 3 and 'aud_wrong' in done.stderr, 'nor with a token for another audience', done.stderr)
+    read = [other(*r, *token('audit')) for r in reading]
+    w.check(all(d.returncode == 0 and d.stdout for d in read), 'an auditor reads by token', [(d.returncode, d.stderr, d.stdout[:80]) for d in read])
+    w.check('auth.ok' in read[0].stdout and 'node.boot' in read[2].stdout and 'c2sp.org/tlog-proof' in read[3].stdout and 'session.open' in read[4].stdout, 'and gets what was asked for',
+            [d.stdout[:200] for d in read])
+    records = w.json('journal', 'search', '--person', 'olga')['records']
+    types = [r['t'] for r in records]
+    w.check(types.count('admin.refused') == len(reading) + 1, 'each refusal is a record with the name', types)
+    w.check({'read.search', 'read.tail', 'read.record', 'read.proof', 'read.session', 'read.replay'} <= set(types), 'and so is each reading', types)
+    w.check(all('token' not in r['data'].get('detail', '') for r in records), 'without the token')
+    done = other('journal', 'show', '999999', *token('audit'))
+    w.check(done.returncode == 1 and re.fullmatch(r'sluice: record 999999: there is no such record: [^\n]+\n', done.stderr), 'a record that is none', done.stderr)
 
 
 def ends_sessions(w, worker):
@@ -376,6 +418,7 @@ def main():
             for step in (logs_in, classifies, approves, denies, reloads, survives, ends_sessions, breaks):
                 step(w, worker)
             proves(w)
+            audits(w)
             ends(w)
         finally:
             if w.process.poll() is None:

@@ -164,8 +164,11 @@ void operation_approval_show(struct operation *o)
 	json_object_set_new(o->result, "statement_jcs", json_stringn((const char *)a->statement, a->statement_len));
 }
 
-static void refused_token(struct operation *o, const struct identity_failure *why)
+void operation_token_refused(struct operation *o, const struct identity_failure *why)
 {
+	const char *pairs[] = { "reason", identity_reason_name(why->reason), NULL };
+
+	node_record(o->node, "auth.fail", o->who, pairs);
 	operation_fail(o, FRAME_NOT_PERMITTED, "token: %s (%s): get a fresh one from the provider", identity_reason_text(why->reason),
 		       identity_reason_name(why->reason));
 }
@@ -182,13 +185,8 @@ static void vote_identified(struct operation *o, struct principal *p, const stru
 	char text[APPROVAL_SAY_BYTES] = "";
 	enum approval_vote_result result;
 
-	if (!p) {
-		const char *pairs[] = { "reason", identity_reason_name(why->reason), NULL };
-
-		node_record(o->node, "auth.fail", o->who, pairs);
-		refused_token(o, why);
-		return;
-	}
+	if (!p)
+		operation_token_refused(o, why);
 	if (!a)
 		return;
 	approvals_tick(o->node->approvals, node_approval_clock(o->node));
@@ -200,7 +198,7 @@ static void vote_identified(struct operation *o, struct principal *p, const stru
 		o->result = json_pack("{s:s, s:s, s:s}", "id", a->id_text, "state", approval_state_name(a->state), "text", text);
 }
 
-static void identify(struct operation *o, void (*then)(struct operation *, struct principal *, const struct identity_failure *))
+void operation_identify(struct operation *o, void (*then)(struct operation *, struct principal *, const struct identity_failure *))
 {
 	json_t *token = json_object_get(o->args, "token");
 
@@ -220,7 +218,7 @@ void operation_approval_vote(struct operation *o)
 	if (!reason || !reason[0] || strlen(reason) >= APPROVAL_REASON_BYTES)
 		operation_fail(o, FRAME_USAGE, "approval: no reason: give --reason in at most 255 characters");
 	else if (named(o))
-		identify(o, vote_identified);
+		operation_identify(o, vote_identified);
 }
 
 /* --- identities ---------------------------------------------------------------------------------------------------------- */
@@ -249,5 +247,5 @@ static void test_identified(struct operation *o, struct principal *p, const stru
 
 void operation_identity_test(struct operation *o)
 {
-	identify(o, test_identified);
+	operation_identify(o, test_identified);
 }

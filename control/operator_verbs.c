@@ -213,6 +213,7 @@ static const struct {
 	{ "identity test", false, operation_identity_test },
 	{ "key show-fingerprints", false, operation_key_fingerprints },
 	{ "journal read", true, operation_journal_read },
+	{ "read", false, operation_read },
 };
 
 void operation_run(struct operation *o, const char *verb)

@@ -20,6 +20,7 @@ struct operation {
 	void (*identified)(struct operation *o, struct principal *p, const struct identity_failure *why);
 	enum frame_status status;
 	json_t *result;
+	json_t *stream;          /* not NULL: a reading of the journal follows on the connection (reading.h) */
 	char error[1024];
 };
 
@@ -31,6 +32,11 @@ void operation_identified(struct operation *o, struct principal *p, const struct
 [[gnu::format(printf, 3, 4)]] void operation_fail(struct operation *o, enum frame_status status, const char *format, ...);
 /* A text argument, NULL when it is not there. */
 const char *operation_text(const struct operation *o, const char *name);
+
+/* Has the token of the arguments verified; `then` follows. Afterwards waiting, or failed. */
+void operation_identify(struct operation *o, void (*then)(struct operation *, struct principal *, const struct identity_failure *));
+/* Records and answers that the token was not accepted. */
+void operation_token_refused(struct operation *o, const struct identity_failure *why);
 
 /* The verbs, by file. */
 void operation_health(struct operation *o);
@@ -50,6 +56,7 @@ void operation_policy_show(struct operation *o);
 void operation_policy_reload(struct operation *o);
 void operation_key_fingerprints(struct operation *o);
 void operation_journal_read(struct operation *o);
+void operation_read(struct operation *o);
 void operation_sessions(struct operation *o);
 void operation_session_kill(struct operation *o);
 void operation_approvals(struct operation *o);

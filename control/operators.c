@@ -17,7 +17,7 @@
 
 #define DEADLINE_US 10000000u
 
-enum connection_state { CONNECTION_FREE, CONNECTION_READING, CONNECTION_WAITING, CONNECTION_ANSWERING };
+enum connection_state { CONNECTION_FREE, CONNECTION_READING, CONNECTION_WAITING, CONNECTION_ANSWERING, CONNECTION_STREAMING };
 
 struct connection {
 	enum connection_state state;
@@ -72,6 +72,7 @@ static void connection_close(struct connection *c)
 	secret_wipe(c->in, c->in_len);
 	free(c->out);
 	json_decref(c->operation.args);
+	json_decref(c->operation.stream);
 	*c = (struct connection){ 0 };
 }
 
@@ -124,7 +125,9 @@ static void answer_operation(struct connection *c)
 {
 	struct operation *o = &c->operation;
 
-	if (o->status == FRAME_DONE)
+	if (o->status == FRAME_DONE && o->stream)
+		c->state = CONNECTION_STREAMING;
+	else if (o->status == FRAME_DONE)
 		answer(c, json_pack("{s:b, s:o}", "ok", 1, "result", o->result ? o->result : json_object()));
 	else
 		answer(c, json_pack("{s:b, s:i, s:s}", "ok", 0, "status", (int)o->status, "error", o->error));
@@ -238,11 +241,26 @@ void operators_ready(struct operators *os)
 	}
 }
 
+/* The record of the reading is on disk: the connection is the reader's from here on. */
+static void hand_over(struct operators *os, struct connection *c)
+{
+	if (readings_take(os->node->readings, c->fd, c->operation.stream)) {
+		secret_wipe(c->in, c->in_len);
+		json_decref(c->operation.args);
+		*c = (struct connection){ 0 };
+		return;
+	}
+	operation_fail(&c->operation, FRAME_REFUSED, "read: %u readings are under way: try again later", READINGS_MAX);
+	answer_operation(c);
+}
+
 void operators_flush(struct operators *os)
 {
 	for (unsigned i = 0; i < OPERATORS_MAX; i++) {
 		struct connection *c = &os->connection[i];
 
+		if (c->state == CONNECTION_STREAMING)
+			hand_over(os, c);
 		while (c->state == CONNECTION_ANSWERING && c->out_sent < c->out_len) {
 			ssize_t sent = send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 

@@ -256,6 +256,17 @@ static bool token_read(struct cli *c, char *token, size_t size)
 	return true;
 }
 
+bool cli_token(struct cli *c, json_t *args)
+{
+	char token[LIMIT_TOKEN_BYTES + 8];
+	bool good = !cli_option(c, "token-file") || token_read(c, token, sizeof(token));
+
+	if (good && cli_option(c, "token-file"))
+		json_object_set_new(args, "token", json_string(token));
+	secret_wipe(token, sizeof(token));
+	return good;
+}
+
 static json_t *with_token(struct cli *c)
 {
 	char token[LIMIT_TOKEN_BYTES + 8];

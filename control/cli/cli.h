@@ -68,6 +68,11 @@ void cli_completion(FILE *out);
 
 /* Sends {verb, args}; `args` is taken. The result, to be decref'ed, or NULL after an error line with `*status`. */
 json_t *cli_ask(struct cli *c, const char *verb, json_t *args, int *status);
+/* The same for verb `read`: `take` gets each frame of the stream (control/reading.h), until it says false. The exit status. */
+int cli_stream(struct cli *c, json_t *args, bool (*take)(void *ctx, json_t *frame), void *ctx);
+
+/* ask.c: adds the token of --token-file as "token". False after an error line. */
+bool cli_token(struct cli *c, json_t *args);
 
 /* --- print.c ------------------------------------------------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include "platform/os/settings.h"
 
 #define PATIENCE_S 15
+#define PATIENCE_STREAM_S 120 /* a search through ten million records may find nothing for a while */
 
 static int connect_control(struct cli *c, const char *run_dir, int *status)
 {
@@ -98,7 +99,8 @@ static json_t *receive_response(int fd)
 	return response;
 }
 
-json_t *cli_ask(struct cli *c, const char *verb, json_t *args, int *status)
+/* The result of the first answer on a connection that stays open in `*open_fd`. */
+static json_t *ask(struct cli *c, const char *verb, json_t *args, int *open_fd, int *status)
 {
 	struct settings *settings = cli_settings(c);
 	json_t *request = json_pack("{s:s, s:o}", "verb", verb, "args", args ? args : json_object()), *response = NULL, *result = NULL;
@@ -109,10 +111,10 @@ json_t *cli_ask(struct cli *c, const char *verb, json_t *args, int *status)
 		fd = connect_control(c, settings->run_dir, status);
 	if (fd >= 0) {
 		response = send_request(fd, request) ? receive_response(fd) : NULL;
-		close(fd);
 		if (!response)
 			*status = cli_fail(c, FRAME_UNREACHABLE, "%s: no answer: see the log of sluice-control", verb);
 	}
+	*open_fd = fd;
 	json_decref(request);
 	if (response && json_is_true(json_object_get(response, "ok"))) {
 		*status = FRAME_DONE;
@@ -124,4 +126,45 @@ json_t *cli_ask(struct cli *c, const char *verb, json_t *args, int *status)
 	}
 	json_decref(response);
 	return result;
+}
+
+json_t *cli_ask(struct cli *c, const char *verb, json_t *args, int *status)
+{
+	int fd;
+	json_t *result = ask(c, verb, args, &fd, status);
+
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
+static int stream_end(struct cli *c, json_t *frame)
+{
+	const char *error = json_string_value(json_object_get(frame, "error"));
+
+	return error ? cli_fail(c, (enum frame_status)json_integer_value(json_object_get(frame, "status")), "%s", error) : FRAME_DONE;
+}
+
+int cli_stream(struct cli *c, json_t *args, bool (*take)(void *ctx, json_t *frame), void *ctx)
+{
+	const struct timeval patience = { .tv_sec = PATIENCE_STREAM_S };
+	int fd, status;
+	json_t *result = ask(c, "read", args, &fd, &status), *frame;
+	bool going = result != NULL;
+
+	if (going)
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	while (going) {
+		frame = receive_response(fd);
+		if (!frame)
+			status = cli_fail(c, FRAME_UNREACHABLE, "read: cut off: see the log of sluice-control");
+		else if (json_object_get(frame, "end"))
+			status = stream_end(c, frame);
+		going = frame && !json_object_get(frame, "end") && take(ctx, frame);
+		json_decref(frame);
+	}
+	json_decref(result);
+	if (fd >= 0)
+		close(fd);
+	return status;
 }

@@ -1,26 +1,16 @@
 /* evidence.c: the verbs that hand a journal's content out: session replay and export bundle. */
 #include "control/cli/read.h"
 #include "control/export/export.h"
-#include "control/export/replay.h"
 
 /* A transcript is safe for a terminal as it comes (replay.h). */
-static bool write_out(void *ctx, struct bytes text)
-{
-	return fwrite(text.base, 1, text.len, stdout) == text.len;
-}
-
 int cli_session_replay(struct cli *c)
 {
-	char id[33], dir[320], err[EXPORT_ERROR_BYTES];
-	struct archive *a;
+	char id[33];
 	int status;
 
-	if (!read_session_id(c, id, &status) || !(a = read_open(c, "replay", id, dir, &status)))
+	if (!read_session_id(c, id, &status))
 		return status;
-	if (!replay_write(a, id, cli_option(c, "asciicast") ? REPLAY_ASCIICAST : REPLAY_PLAIN, write_out, NULL, err))
-		status = cli_fail(c, FRAME_REFUSED, "session %s: %s: run sluice journal verify", id, err);
-	archive_close(a);
-	return status;
+	return read_from_control(c, json_pack("{s:s, s:s, s:b}", "what", "replay", "session", id, "asciicast", cli_option(c, "asciicast") != NULL));
 }
 
 int cli_export_bundle(struct cli *c)

@@ -1,7 +1,7 @@
 /* read.c: the verbs that read a journal.
  *
- * They open the directory themselves, with the reader that also serves auditors; sluice-control, when it runs, is told first and
- * records it. A journal named by --dir is somebody's copy, and nobody is told. */
+ * sluice-control reads for them, when the policy lets who asks, and records it first. A journal named by --dir is somebody's copy: it
+ * is opened here, with the reader that also serves auditors, and nobody is told. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,11 +73,6 @@ static void record_line(uint64_t index, json_t *r)
 	putchar('\n');
 }
 
-static void records_heading(void)
-{
-	printf("%8s %-27s %-16s %4s %-10s %-16s %s\n", "index", "time", "type", "n", "verdict", "person", "what");
-}
-
 static bool number_read(const char *text, uint64_t *out)
 {
 	char *end;
@@ -86,47 +81,131 @@ static bool number_read(const char *text, uint64_t *out)
 	return text[0] >= '0' && text[0] <= '9' && !*end;
 }
 
-/* Prints or collects what the filter finds. `limit` 0: all. */
-static int search(struct cli *c, struct archive *a, const struct archive_filter *filter, uint64_t limit, json_t *collected)
+/* --- where records come from ---------------------------------------------------------------------------------------------- */
+
+/* What is done with them: printed as lines, or collected for one document. */
+struct taking {
+	struct cli *c;
+	json_t *collected;
+	bool whole;      /* one record, all of it */
+	bool headed;
+};
+
+static void heading_once(struct taking *t)
 {
+	if (!t->headed && !t->collected && !t->whole)
+		printf("%8s %-27s %-16s %4s %-10s %-16s %s\n", "index", "time", "type", "n", "verdict", "person", "what");
+	t->headed = true;
+}
+
+static void take_record(struct taking *t, uint64_t index, const char *text, size_t len)
+{
+	json_t *r = json_loadb(text, len, 0, NULL);
+
+	heading_once(t);
+	if (t->whole && t->c->json) {
+		fwrite(text, 1, len, stdout);
+		putchar('\n');
+	} else if (t->whole) {
+		print_members(r, 0);
+	} else if (t->collected) {
+		json_object_set_new(r, "idx", json_integer((json_int_t)index));
+		json_array_append(t->collected, r);
+	} else {
+		record_line(index, r);
+	}
+	json_decref(r);
+}
+
+static bool take_frame(void *ctx, json_t *frame)
+{
+	json_t *record = json_object_get(frame, "r"), *text = json_object_get(frame, "t");
+
+	if (record)
+		take_record(ctx, (uint64_t)json_integer_value(json_object_get(frame, "i")), json_string_value(record), json_string_length(record));
+	if (text)
+		fwrite(json_string_value(text), 1, json_string_length(text), stdout);
+	return !ferror(stdout);
+}
+
+/* A journal of --dir. */
+static int take_copy(struct taking *t, const char *dir, const struct archive_filter *filter, uint64_t limit)
+{
+	char err[ARCHIVE_ERROR_BYTES];
+	struct archive *a = archive_open(dir, err);
 	uint64_t index = filter->from, found = 0;
 	struct bytes record;
 	const char *why = "";
 	enum archive_next next;
 
+	if (!a)
+		return cli_fail(t->c, FRAME_REFUSED, "%s: %s: name a journal's directory, readable by you", dir, err);
 	while ((!limit || found < limit) && (next = archive_search(a, filter, &index, 65536, &record, &why)) != ARCHIVE_END) {
-		json_t *r;
-
 		if (next == ARCHIVE_MORE)
 			continue;
-		if (next == ARCHIVE_BROKEN)
-			return cli_fail(c, FRAME_REFUSED, "record %llu: %s: run sluice journal verify", (unsigned long long)index, why);
-		r = json_loadb((const char *)record.base, record.len, 0, NULL);
-		found++;
-		if (collected) {
-			json_object_set_new(r, "idx", json_integer((json_int_t)index));
-			json_array_append(collected, r);
-		} else {
-			record_line(index, r);
+		if (next == ARCHIVE_BROKEN) {
+			archive_close(a);
+			return cli_fail(t->c, FRAME_REFUSED, "record %llu: %s: run sluice journal verify", (unsigned long long)index, why);
 		}
-		json_decref(r);
-		index++;
+		take_record(t, index++, (const char *)record.base, record.len);
+		found++;
 	}
+	archive_close(a);
 	return FRAME_DONE;
 }
 
-static int search_and_print(struct cli *c, struct archive *a, const struct archive_filter *filter, uint64_t limit, const char *session)
+static void put_text(json_t *args, const char *name, const char *text)
 {
-	json_t *collected = c->json ? json_array() : NULL;
-	int status;
+	if (text)
+		json_object_set_new(args, name, json_string(text));
+}
 
-	if (!collected)
-		records_heading();
-	status = search(c, a, filter, limit, collected);
-	if (collected && session)
-		print_json(json_pack("{s:s, s:o}", "session", session, "records", collected));
-	else if (collected)
-		print_json(json_pack("{s:o}", "records", collected));
+/* The arguments of a reading by sluice-control. */
+static json_t *reading(const char *what, const struct archive_filter *f, uint64_t limit)
+{
+	json_t *args = json_pack("{s:s, s:I, s:I, s:I}", "what", what, "from", (json_int_t)f->from, "to", (json_int_t)f->to, "limit", (json_int_t)limit);
+
+	put_text(args, "session", f->session);
+	put_text(args, "type", f->type);
+	put_text(args, "person", f->person);
+	put_text(args, "agent", f->agent);
+	put_text(args, "service", f->service);
+	put_text(args, "verdict", f->verdict);
+	put_text(args, "since", f->since);
+	put_text(args, "until", f->until);
+	put_text(args, "text", f->text);
+	return args;
+}
+
+int read_from_control(struct cli *c, json_t *args)
+{
+	struct taking t = { .c = c, .whole = true };
+
+	if (cli_token(c, args))
+		return cli_stream(c, args, take_frame, &t);
+	json_decref(args);
+	return FRAME_USAGE;
+}
+
+static int records_print(struct cli *c, const char *what, const struct archive_filter *filter, uint64_t limit, const char *session)
+{
+	struct taking t = { .c = c, .collected = c->json ? json_array() : NULL };
+	json_t *args = NULL;
+	int status = FRAME_USAGE;
+
+	if (cli_option(c, "dir"))
+		status = take_copy(&t, cli_option(c, "dir"), filter, limit);
+	else if (cli_token(c, args = reading(what, filter, limit)))
+		status = cli_stream(c, json_incref(args), take_frame, &t);
+	json_decref(args);
+	if (status == FRAME_DONE)
+		heading_once(&t);
+	if (status != FRAME_DONE)
+		json_decref(t.collected);
+	else if (t.collected && session)
+		print_json(json_pack("{s:s, s:o}", "session", session, "records", t.collected));
+	else if (t.collected)
+		print_json(json_pack("{s:o}", "records", t.collected));
 	return status;
 }
 
@@ -165,16 +244,13 @@ bool read_session_id(struct cli *c, char out[33], int *status)
 int cli_session_show(struct cli *c)
 {
 	struct archive_filter filter = { 0 };
-	char id[33], dir[320];
-	struct archive *a;
+	char id[33];
 	int status;
 
-	if (!read_session_id(c, id, &status) || !(a = read_open(c, "session", id, dir, &status)))
+	if (!read_session_id(c, id, &status))
 		return status;
 	filter.session = id;
-	status = search_and_print(c, a, &filter, 0, id);
-	archive_close(a);
-	return status;
+	return records_print(c, "session", &filter, 0, id);
 }
 
 /* --- journal ------------------------------------------------------------------------------------------------------------- */
@@ -273,59 +349,54 @@ int cli_journal_verify(struct cli *c)
 	return good ? FRAME_DONE : FRAME_REFUSED;
 }
 
-int cli_journal_proof(struct cli *c)
+/* One record of a copy, or its proof. */
+static int copy_one(struct cli *c, uint64_t index, bool proof)
 {
 	static uint8_t room[PROOF_BYTES_MAX];
 	struct writer w = writer_of(room, sizeof(room));
-	char dir[320];
-	struct archive *a;
-	struct bytes note;
-	uint64_t index, size;
-	const char *why = "no checkpoint covers it yet";
-	int status;
+	struct taking t = { .c = c, .whole = true };
+	char err[ARCHIVE_ERROR_BYTES];
+	struct archive *a = archive_open(cli_option(c, "dir"), err);
+	struct bytes record, note;
+	uint64_t size;
+	const char *why;
+
+	if (!a)
+		return cli_fail(c, FRAME_REFUSED, "%s: %s: name a journal's directory, readable by you", cli_option(c, "dir"), err);
+	if (proof)
+		why = archive_checkpoint_after(a, index, &size, &note) ? archive_proof(a, index, note, &w) : "no checkpoint covers it yet";
+	else
+		why = index < archive_size(a) ? archive_read(a, index, &record) : "there is no such record";
+	if (why)
+		cli_fail(c, FRAME_REFUSED, "record %llu: %s: the journal holds %llu to %llu", (unsigned long long)index, why,
+			 (unsigned long long)archive_first(a), (unsigned long long)archive_size(a));
+	else if (proof)
+		fwrite(room, 1, w.len, stdout);
+	else
+		take_record(&t, index, (const char *)record.base, record.len);
+	archive_close(a);
+	return why ? FRAME_REFUSED : FRAME_DONE;
+}
+
+static int read_one(struct cli *c, const char *what)
+{
+	uint64_t index;
 
 	if (!number_read(c->positional[0], &index))
 		return cli_fail(c, FRAME_USAGE, "%s: not a number: give a record's index", c->positional[0]);
-	if (!(a = read_open(c, "proof", c->positional[0], dir, &status)))
-		return status;
-	if (archive_checkpoint_after(a, index, &size, &note))
-		why = archive_proof(a, index, note, &w);
-	if (why)
-		status = cli_fail(c, FRAME_REFUSED, "record %llu: %s: wait a second and ask again", (unsigned long long)index, why);
-	else
-		fwrite(room, 1, w.len, stdout);
-	archive_close(a);
-	return status;
+	if (cli_option(c, "dir"))
+		return copy_one(c, index, !strcmp(what, "proof"));
+	return read_from_control(c, json_pack("{s:s, s:I}", "what", what, "index", (json_int_t)index));
+}
+
+int cli_journal_proof(struct cli *c)
+{
+	return read_one(c, "proof");
 }
 
 int cli_journal_show(struct cli *c)
 {
-	char dir[320];
-	struct archive *a;
-	struct bytes record;
-	uint64_t index;
-	const char *why;
-	int status;
-
-	if (!number_read(c->positional[0], &index))
-		return cli_fail(c, FRAME_USAGE, "%s: not a number: give a record's index", c->positional[0]);
-	if (!(a = read_open(c, "record", c->positional[0], dir, &status)))
-		return status;
-	why = index < archive_size(a) ? archive_read(a, index, &record) : "there is no such record";
-	if (why)
-		status = cli_fail(c, FRAME_REFUSED, "record %llu: %s: the journal holds %llu to %llu", (unsigned long long)index, why,
-				  (unsigned long long)archive_first(a), (unsigned long long)archive_size(a));
-	else if (c->json) {
-		fwrite(record.base, 1, record.len, stdout);
-		putchar('\n');
-	} else {
-		json_t *r = json_loadb((const char *)record.base, record.len, 0, NULL);
-
-		print_members(r, 0);
-		json_decref(r);
-	}
-	archive_close(a);
-	return status;
+	return read_one(c, "record");
 }
 
 bool read_filter(struct cli *c, struct archive_filter *f, uint64_t *limit)
@@ -362,35 +433,35 @@ const char *read_filter_text(const struct cli *c, char *out, size_t size)
 int cli_journal_search(struct cli *c)
 {
 	struct archive_filter filter = { 0 };
-	char dir[320], detail[480];
-	struct archive *a;
 	uint64_t limit;
-	int status;
 
-	if (!read_filter(c, &filter, &limit))
-		return FRAME_USAGE;
-	if (!(a = read_open(c, "search", read_filter_text(c, detail, sizeof(detail)), dir, &status)))
-		return status;
-	status = search_and_print(c, a, &filter, limit, NULL);
+	return read_filter(c, &filter, &limit) ? records_print(c, "search", &filter, limit, NULL) : FRAME_USAGE;
+}
+
+/* Where the newest `limit` records of a copy begin. */
+static bool tail_of_copy(struct cli *c, uint64_t limit, uint64_t *from)
+{
+	char err[ARCHIVE_ERROR_BYTES];
+	struct archive *a = archive_open(cli_option(c, "dir"), err);
+
+	if (!a) {
+		cli_fail(c, FRAME_REFUSED, "%s: %s: name a journal's directory, readable by you", cli_option(c, "dir"), err);
+		return false;
+	}
+	*from = archive_size(a) > archive_first(a) + limit ? archive_size(a) - limit : archive_first(a);
 	archive_close(a);
-	return status;
+	return true;
 }
 
 int cli_journal_tail(struct cli *c)
 {
 	struct archive_filter filter = { 0 };
-	char dir[320];
-	struct archive *a;
 	uint64_t limit;
-	int status;
 
 	if (!read_filter(c, &filter, &limit))
 		return FRAME_USAGE;
 	limit = limit ? limit : LIMIT_DEFAULT;
-	if (!(a = read_open(c, "tail", "", dir, &status)))
-		return status;
-	filter.from = archive_size(a) > archive_first(a) + limit ? archive_size(a) - limit : archive_first(a);
-	status = search_and_print(c, a, &filter, limit, NULL);
-	archive_close(a);
-	return status;
+	if (cli_option(c, "dir") && !tail_of_copy(c, limit, &filter.from))
+		return FRAME_REFUSED;
+	return records_print(c, "tail", &filter, limit, NULL);
 }

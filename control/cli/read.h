@@ -1,4 +1,4 @@
-/* read.h: opening a journal for a verb that reads it. */
+/* read.h: verbs that read a journal: through sluice-control, or from a directory. */
 #ifndef CONTROL_CLI_READ_H
 #define CONTROL_CLI_READ_H
 
@@ -6,8 +6,12 @@
 #include "control/journal/archive.h"
 #include "control/journal/checkpoint.h"
 
-/* Announces the reading to sluice-control (unless --dir names a copy) and opens. NULL after an error line, with the status. */
+/* For administrators of the machine: announces an export to sluice-control (unless --dir names a copy) and opens the directory. NULL
+ * after an error line, with the status. */
 struct archive *read_open(struct cli *c, const char *what, const char *detail, char dir[320], int *status);
+
+/* One reading by sluice-control, with the token of --token-file: prints what comes. Takes `args`. The exit status. */
+int read_from_control(struct cli *c, json_t *args);
 
 /* The full id of a session: as given, or the one that sluice-control knows by this beginning. */
 bool read_session_id(struct cli *c, char out[33], int *status);

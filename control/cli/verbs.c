@@ -1,6 +1,8 @@
 /* verbs.c: every verb, once: help, manual page, completion and dispatch come from here. */
 #include "control/cli/cli.h"
 
+#define AUDITOR "Root reads by itself; whoever else may open the control socket gives --token-file with an auditor's token (admin.roles.auditor of the policy)."
+
 const struct cli_verb cli_verbs[] = {
 	{ "run", "", "", "", "start everything in the foreground",
 	  "Starts sluice-control, sluice-standby and sluice-dataplane with the same configuration, passes their log lines on, each with its name, starts again "
@@ -19,9 +21,9 @@ const struct cli_verb cli_verbs[] = {
 	{ "show", "flow", "ID", "", "one flow with its flight recorder", "ID is the beginning of its number or of its session's.", cli_show_flow },
 	{ "show", "version", "", "", "version of control and of this command", "", cli_show_version },
 	{ "session", "list", "", "open", "sessions, those that ended first", "--open leaves out what has ended.", cli_session_list },
-	{ "session", "show", "ID", "", "every record of one session", "Journaled as read.session. ID may be a unique beginning.", cli_session_show },
-	{ "session", "replay", "ID", "asciicast", "what went over the wire, in order",
-	  "As a transcript, or with --asciicast as asciicast v2. Journaled as read.replay.", cli_session_replay },
+	{ "session", "show", "ID", "token-file=", "every record of one session", "Journaled as read.session. ID may be a unique beginning. " AUDITOR, cli_session_show },
+	{ "session", "replay", "ID", "asciicast token-file=", "what went over the wire, in order",
+	  "As a transcript, or with --asciicast as asciicast v2. Journaled as read.replay. " AUDITOR, cli_session_replay },
 	{ "session", "kill", "ID", "reason=", "end a session now", "The record follows the act. Needs --reason.", cli_session_kill },
 	{ "approval", "list", "", "all", "held commands", "--all adds those that are decided.", cli_approval_list },
 	{ "approval", "show", "ID", "", "one held command: the statement in full", "Journaled as read.approval.", cli_approval_show },
@@ -38,11 +40,11 @@ const struct cli_verb cli_verbs[] = {
 	{ "journal", "verify", "[DIR]", "key=", "check a journal: records, tree, signatures, counters",
 	  "DIR is a journal's directory or a copy of one; left out, the node's own. --key names a file with the log's vkey or PEM from elsewhere; without it "
 	  "the vkey beside the journal is used. Reads only. Exit status 1 when something is wrong, and the record is named.", cli_journal_verify },
-	{ "journal", "proof", "N", "dir=", "the .tlog-proof of record N", "", cli_journal_proof },
-	{ "journal", "show", "N", "dir=", "record N", "Journaled as read.record.", cli_journal_show },
-	{ "journal", "search", "", "session= type= person= agent= service= verdict= since= until= text= from= limit= dir=", "records that match all that is given",
-	  "Times are RFC 3339 UTC. --type approval. matches every approval record. Journaled as read.search.", cli_journal_search },
-	{ "journal", "tail", "", "limit= dir=", "the newest records", "Journaled as read.tail.", cli_journal_tail },
+	{ "journal", "proof", "N", "dir= token-file=", "the .tlog-proof of record N", AUDITOR, cli_journal_proof },
+	{ "journal", "show", "N", "dir= token-file=", "record N", "Journaled as read.record. " AUDITOR, cli_journal_show },
+	{ "journal", "search", "", "session= type= person= agent= service= verdict= since= until= text= from= limit= dir= token-file=", "records that match all that is given",
+	  "Times are RFC 3339 UTC. --type approval. matches every approval record. Journaled as read.search. " AUDITOR, cli_journal_search },
+	{ "journal", "tail", "", "limit= dir= token-file=", "the newest records", "Journaled as read.tail. " AUDITOR, cli_journal_tail },
 	{ "export", "bundle", "", "out= session= from= to= since= until= dir=", "a directory that proves itself with openssl and sha256sum",
 	  "--out must not exist. Journaled as export before the first byte.", cli_export_bundle },
 	{ "export", "events", "", "format= schema= session= type= person= agent= service= verdict= since= until= text= from= to= dir=",

@@ -1,0 +1,73 @@
+/* operator_read.c: who may read the journal, and the record that is older than the reading (journal.md P8; export.md, roles).
+ *
+ * Root and the user that control runs as are the machine's administrators: they could read the files. Anybody else shows a token whose
+ * principal is in a group of admin.roles.auditor, and in none of admin.roles.administrator: one person is not both. Each reading, and
+ * each refusal, is a record with that principal; it is on disk before the first byte is given out. */
+#include <stdio.h>
+
+#include "control/inbox/who.h"
+#include "control/operator_verbs.h"
+
+static const char *const kinds[] = { "search", "session", "tail", "record", "proof", "replay", NULL };
+
+/* What is read, as the record says it: the arguments without the token. */
+static void record_reading(struct operation *o, struct bytes who)
+{
+	const char *what = operation_text(o, "what");
+	char type[64], detail[512] = "", *text = json_dumps(o->stream, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
+	const char *const pairs[] = { "detail", detail, "what", what, NULL };
+
+	snprintf(type, sizeof(type), "read.%s", what);
+	snprintf(detail, sizeof(detail), "%s", text ? text : "");
+	free(text);
+	node_record(o->node, type, who, pairs);
+}
+
+static void read_refused(struct operation *o, struct bytes who, const char *why)
+{
+	const char *const pairs[] = { "reason", why, "verb", operation_text(o, "what"), NULL };
+
+	node_record(o->node, "admin.refused", who, pairs);
+	operation_fail(o, FRAME_NOT_PERMITTED, "%s: %s: ask for a role in admin.roles of the policy", operation_text(o, "what"), why);
+}
+
+static void go(struct operation *o, struct bytes who)
+{
+	o->stream = json_deep_copy(o->args);
+	json_object_del(o->stream, "token");
+	record_reading(o, who);
+}
+
+static void read_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
+{
+	uint8_t room[SESSION_WHO_BYTES];
+	struct writer w = writer_of(room, sizeof(room));
+
+	if (!p)
+		operation_token_refused(o, why);
+	else if (!policy_has_role(o->node->tree, p, POLICY_ROLE_AUDITOR))
+		read_refused(o, who_write(p, &w), "not permitted: your token is no auditor's");
+	else if (policy_has_role(o->node->tree, p, POLICY_ROLE_ADMINISTRATOR))
+		read_refused(o, who_write(p, &w), "not permitted: your token is an administrator's and an auditor's");
+	else
+		go(o, who_write(p, &w));
+}
+
+void operation_read(struct operation *o)
+{
+	const char *what = operation_text(o, "what");
+	bool known = false;
+
+	for (unsigned i = 0; what && kinds[i]; i++)
+		known |= !strcmp(kinds[i], what);
+	if (!known)
+		operation_fail(o, FRAME_USAGE, "read: not a kind of reading: use the sluice command");
+	else if (o->administrator && !json_object_get(o->args, "token"))
+		go(o, o->who);
+	else if (!o->node->tree)
+		operation_fail(o, FRAME_NOT_PERMITTED, "%s: no policy says who may read: run it as root", what);
+	else if (!json_object_get(o->args, "token"))
+		read_refused(o, o->who, "not permitted without a token: give --token-file of an auditor");
+	else
+		operation_identify(o, read_identified);
+}

@@ -1,0 +1,315 @@
+#include "control/reading.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "control/cli/frame.h"
+#include "control/export/replay.h"
+#include "control/journal/archive.h"
+#include "control/journal/proof.h"
+#include "platform/os/log.h"
+#include "platform/os/sandbox.h"
+
+#define SEARCH_BUDGET 4096u
+#define PATIENCE_MS 10000
+#define TAIL_DEFAULT 100
+
+struct readings {
+	char dir[320];
+	int jobs[2]; /* a pipe of struct job: the queue and its bell in one */
+	atomic_uint under_way;
+	atomic_bool ending;
+	pthread_t thread[READING_THREADS];
+	unsigned threads;
+	sem_t ready;
+	atomic_bool failed;
+	char err[OS_ERROR_BYTES];
+};
+
+struct job {
+	int fd;
+	json_t *args;
+};
+
+struct reading {
+	struct readings *all;
+	int fd;
+	json_t *args;
+	struct archive *archive;
+	bool gone; /* the reader, or this process */
+	char error[ARCHIVE_ERROR_BYTES + 160];
+};
+
+/* --- the stream ---------------------------------------------------------------------------------------------------------- */
+
+static void send_all(struct reading *r, const uint8_t *at, size_t left)
+{
+	while (left && !r->gone) {
+		struct pollfd p = { .fd = r->fd, .events = POLLOUT };
+		ssize_t sent = send(r->fd, at, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent > 0) {
+			at += sent;
+			left -= (size_t)sent;
+		} else if (sent == 0 || (errno != EAGAIN && errno != EINTR)) {
+			r->gone = true;
+		} else {
+			r->gone = atomic_load(&r->all->ending) || poll(&p, 1, PATIENCE_MS) <= 0;
+		}
+	}
+}
+
+/* `document` is taken. */
+static void frame(struct reading *r, json_t *document)
+{
+	size_t len = document ? json_dumpb(document, NULL, 0, JSON_COMPACT) : 0;
+	uint8_t *room = len && len <= READING_FRAME_BYTES ? malloc(len + 4) : NULL;
+	struct writer w;
+
+	if (room) {
+		w = writer_of(room, 4);
+		writer_be32(&w, (uint32_t)len);
+		json_dumpb(document, (char *)room + 4, len, JSON_COMPACT);
+		send_all(r, room, len + 4);
+	} else {
+		r->gone = true;
+	}
+	free(room);
+	json_decref(document);
+}
+
+static const char *text_of(const struct reading *r, const char *name)
+{
+	return json_string_value(json_object_get(r->args, name));
+}
+
+static uint64_t number_of(const struct reading *r, const char *name)
+{
+	json_int_t n = json_integer_value(json_object_get(r->args, name));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static void fail(struct reading *r, const char *what, const char *why, const char *remedy)
+{
+	snprintf(r->error, sizeof(r->error), "%s: %s: %s", what, why, remedy);
+}
+
+/* --- kinds of reading ---------------------------------------------------------------------------------------------------- */
+
+static void put_record(struct reading *r, uint64_t index, struct bytes record)
+{
+	frame(r, json_pack("{s:I, s:s%}", "i", (json_int_t)index, "r", (const char *)record.base, record.len));
+}
+
+static void read_records(struct reading *r, struct archive_filter *filter, uint64_t limit)
+{
+	uint64_t index = filter->from, found = 0;
+	struct bytes record;
+	const char *why;
+	enum archive_next next = ARCHIVE_MORE;
+	unsigned quiet = 0;
+
+	while (!r->gone && next != ARCHIVE_END && (!limit || found < limit)) {
+		next = archive_search(r->archive, filter, &index, SEARCH_BUDGET, &record, &why);
+		if (next == ARCHIVE_BROKEN) {
+			fail(r, "journal", why, "run sluice journal verify");
+			return;
+		}
+		if (next == ARCHIVE_FOUND) {
+			put_record(r, index++, record);
+			found++;
+		}
+		/* Nothing found for long: the other end hears that somebody looks. */
+		if (next == ARCHIVE_MORE && ++quiet % 256 == 0)
+			frame(r, json_pack("{s:I}", "at", (json_int_t)index));
+		r->gone |= atomic_load(&r->all->ending);
+	}
+}
+
+static void read_search(struct reading *r)
+{
+	struct archive_filter f = { .from = number_of(r, "from"), .to = number_of(r, "to"), .session = text_of(r, "session"), .type = text_of(r, "type"),
+				    .person = text_of(r, "person"), .agent = text_of(r, "agent"), .service = text_of(r, "service"),
+				    .verdict = text_of(r, "verdict"), .since = text_of(r, "since"), .until = text_of(r, "until"), .text = text_of(r, "text") };
+
+	read_records(r, &f, number_of(r, "limit"));
+}
+
+static void read_tail(struct reading *r)
+{
+	uint64_t limit = number_of(r, "limit"), size = archive_size(r->archive), first = archive_first(r->archive);
+	struct archive_filter f = { 0 };
+
+	limit = limit ? limit : TAIL_DEFAULT;
+	f.from = size > first + limit ? size - limit : first;
+	read_records(r, &f, 0);
+}
+
+static void read_record(struct reading *r)
+{
+	uint64_t index = number_of(r, "index");
+	struct bytes record;
+	const char *why = index < archive_size(r->archive) ? archive_read(r->archive, index, &record) : "there is no such record";
+	char what[40], range[96];
+
+	snprintf(what, sizeof(what), "record %llu", (unsigned long long)index);
+	snprintf(range, sizeof(range), "the journal holds %llu to %llu", (unsigned long long)archive_first(r->archive), (unsigned long long)archive_size(r->archive));
+	if (why)
+		fail(r, what, why, range);
+	else
+		put_record(r, index, record);
+}
+
+static void read_proof(struct reading *r)
+{
+	uint64_t index = number_of(r, "index"), size;
+	static const char uncovered[] = "no checkpoint covers it yet";
+	uint8_t room[PROOF_BYTES_MAX];
+	struct writer w = writer_of(room, sizeof(room));
+	struct bytes note;
+	const char *why = archive_checkpoint_after(r->archive, index, &size, &note) ? archive_proof(r->archive, index, note, &w) : uncovered;
+	char what[40];
+
+	snprintf(what, sizeof(what), "record %llu", (unsigned long long)index);
+	if (why)
+		fail(r, what, why, "wait a second and ask again");
+	else
+		frame(r, json_pack("{s:s%}", "t", (const char *)room, w.len));
+}
+
+static bool replay_out(void *ctx, struct bytes text)
+{
+	struct reading *r = ctx;
+
+	if (text.len)
+		frame(r, json_pack("{s:s%}", "t", (const char *)text.base, text.len));
+	return !r->gone && !atomic_load(&r->all->ending);
+}
+
+static void read_replay(struct reading *r)
+{
+	const char *session = text_of(r, "session");
+	char err[EXPORT_ERROR_BYTES], what[64];
+
+	snprintf(what, sizeof(what), "session %.32s", session ? session : "");
+	if (!session || !replay_write(r->archive, session, json_is_true(json_object_get(r->args, "asciicast")) ? REPLAY_ASCIICAST : REPLAY_PLAIN, replay_out, r, err))
+		fail(r, what, session ? err : "not named", "run sluice journal verify");
+}
+
+static const struct {
+	const char *what;
+	void (*run)(struct reading *r);
+} kinds[] = {
+	{ "search", read_search }, { "session", read_search }, { "tail", read_tail }, { "record", read_record }, { "proof", read_proof }, { "replay", read_replay },
+};
+
+static void serve(struct readings *rs, const struct job *job)
+{
+	struct reading r = { .all = rs, .fd = job->fd, .args = job->args };
+	const char *what = text_of(&r, "what");
+	char err[ARCHIVE_ERROR_BYTES];
+
+	frame(&r, json_pack("{s:b, s:{s:b}}", "ok", 1, "result", "stream", 1));
+	r.archive = archive_open(rs->dir, err);
+	if (!r.archive)
+		fail(&r, rs->dir, err, "see the log of sluice-control");
+	for (unsigned i = 0; r.archive && what && i < sizeof(kinds) / sizeof(*kinds); i++) {
+		if (!strcmp(kinds[i].what, what))
+			kinds[i].run(&r);
+	}
+	if (r.error[0])
+		frame(&r, json_pack("{s:b, s:i, s:s}", "end", 1, "status", (int)FRAME_REFUSED, "error", r.error));
+	else
+		frame(&r, json_pack("{s:b}", "end", 1));
+	if (r.archive)
+		archive_close(r.archive);
+	close(job->fd);
+	json_decref(job->args);
+	atomic_fetch_sub(&rs->under_way, 1);
+}
+
+/* --- the threads --------------------------------------------------------------------------------------------------------- */
+
+static void *reader(void *arg)
+{
+	struct readings *rs = arg;
+	const char *const read_only[] = { rs->dir, NULL }, *const nothing[] = { NULL };
+	char err[OS_ERROR_BYTES];
+	struct job job;
+
+	if (sandbox_files(read_only, nothing, err) == SANDBOX_FAILED) {
+		memcpy(rs->err, err, sizeof(rs->err));
+		atomic_store(&rs->failed, true);
+	}
+	sem_post(&rs->ready);
+	while (read(rs->jobs[0], &job, sizeof(job)) == (ssize_t)sizeof(job))
+		serve(rs, &job);
+	return NULL;
+}
+
+struct readings *readings_create(const char *journal_dir, char err[OS_ERROR_BYTES])
+{
+	struct readings *rs = calloc(1, sizeof(*rs));
+
+	snprintf(err, OS_ERROR_BYTES, "readers: cannot start: free memory or descriptors");
+	if (!rs)
+		return NULL;
+	snprintf(rs->dir, sizeof(rs->dir), "%s", journal_dir);
+	rs->jobs[0] = rs->jobs[1] = -1;
+	if (sem_init(&rs->ready, 0, 0) < 0 || pipe2(rs->jobs, O_CLOEXEC) < 0) {
+		readings_destroy(rs);
+		return NULL;
+	}
+	for (; rs->threads < READING_THREADS; rs->threads++) {
+		if (pthread_create(&rs->thread[rs->threads], NULL, reader, rs) != 0)
+			break;
+		while (sem_wait(&rs->ready) < 0)
+			;
+	}
+	if (rs->threads == READING_THREADS && !atomic_load(&rs->failed))
+		return rs;
+	if (atomic_load(&rs->failed))
+		memcpy(err, rs->err, OS_ERROR_BYTES);
+	readings_destroy(rs);
+	return NULL;
+}
+
+void readings_destroy(struct readings *rs)
+{
+	struct job job;
+
+	if (!rs)
+		return;
+	atomic_store(&rs->ending, true);
+	if (rs->jobs[1] >= 0)
+		close(rs->jobs[1]);
+	for (unsigned i = 0; i < rs->threads; i++)
+		pthread_join(rs->thread[i], NULL);
+	while (rs->jobs[0] >= 0 && read(rs->jobs[0], &job, sizeof(job)) == (ssize_t)sizeof(job)) {
+		close(job.fd);
+		json_decref(job.args);
+	}
+	if (rs->jobs[0] >= 0)
+		close(rs->jobs[0]);
+	sem_destroy(&rs->ready);
+	free(rs);
+}
+
+bool readings_take(struct readings *rs, int fd, json_t *args)
+{
+	const struct job job = { .fd = fd, .args = args };
+
+	if (atomic_fetch_add(&rs->under_way, 1) < READINGS_MAX && write(rs->jobs[1], &job, sizeof(job)) == (ssize_t)sizeof(job))
+		return true;
+	atomic_fetch_sub(&rs->under_way, 1);
+	return false;
+}

@@ -1,0 +1,33 @@
+/* reading.h: the journal's readers are served by two threads of their own, so that no search, however long, keeps the core from its rings.
+ *
+ * What may be read by whom is decided before (operator_read.c), and its record is on disk before a job is handed over. A thread has its
+ * own archive.h reader on the journal's directory, sees nothing of the core's state, and may read that directory only (Landlock).
+ *
+ * The stream on the connection: the answer {"ok": true, "result": {"stream": true}}, then frames of cli/frame.h: {"i": 7, "r": "<record>"},
+ * {"t": "text"}, and one {"end": true} or {"end": true, "status": 1, "error": "what: why: do"}.
+ * Ownership: a job takes the descriptor and the arguments. A reader that takes nothing for ten seconds is given up.
+ */
+#ifndef CONTROL_READING_H
+#define CONTROL_READING_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "platform/os/error.h"
+
+#define READINGS_MAX 8 /* jobs at once; further ones are told to come again */
+#define READING_THREADS 2
+#define READING_FRAME_BYTES (1u << 20)
+
+struct readings;
+
+/* Starts the threads, confined. NULL with a text in `err`. Before the process confines itself. */
+struct readings *readings_create(const char *journal_dir, char err[OS_ERROR_BYTES]);
+/* Waits for what is under way, which ends early. */
+void readings_destroy(struct readings *rs);
+
+/* Takes over `fd` and `args`: {"what", "from", "to", "limit", "index", "asciicast", and the strings of struct archive_filter}. False, and
+ * nothing is taken, when READINGS_MAX are under way. */
+bool readings_take(struct readings *rs, int fd, json_t *args);
+
+#endif
