@@ -16,6 +16,7 @@
 #include "control/credential/scram.h"
 #include "control/egress/client.h"
 #include "control/identity/identity.h"
+#include "control/identity/runs.h"
 #include "control/inbox/inbox.h"
 #include "control/journal/journal.h"
 #include "control/keys/ca.h"
@@ -110,6 +111,7 @@ struct node {
 	uint64_t generation, policy_loaded_us;
 	/* Who, and with what. */
 	struct identity *identity;
+	struct runs *runs;             /* whose each agent run is */
 	struct egress_client *egress;
 	struct node_login *login;
 	struct scram *scram;

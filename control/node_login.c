@@ -9,6 +9,7 @@
 
 #include "control/node.h"
 #include "control/operators.h"
+#include "platform/base/random.h"
 #include "platform/base/secret.h"
 #include "platform/os/log.h"
 
@@ -66,9 +67,13 @@ static void credentials_load(struct node *n, const char *directory)
 
 bool node_login_start(struct node *n, char err[OS_ERROR_BYTES])
 {
+	struct hash_key key;
+
 	n->login = calloc(NODE_LOGINS, sizeof(*n->login));
 	n->scram = scram_create();
-	if (!n->login || !n->scram) {
+	random_secret(&key, sizeof(key));
+	n->runs = runs_create(key);
+	if (!n->login || !n->scram || !n->runs) {
 		snprintf(err, OS_ERROR_BYTES, "logins: out of memory: free some");
 		return false;
 	}
@@ -88,6 +93,7 @@ void node_login_close(struct node *n)
 	for (unsigned i = 0; i < n->credentials; i++)
 		credential_drop(n->credential[i].file);
 	scram_destroy(n->scram);
+	runs_destroy(n->runs);
 	identity_destroy(n->identity);
 }
 
@@ -151,16 +157,31 @@ static void refused(struct node *n, struct session *s, const struct identity_fai
 	inbox_login_refused(n->inbox, s, &why);
 }
 
+/* A run is one agent's (identity.md 6). NULL, or the reason. */
+static const char *run_of_another(struct node *n, const struct session *s, const struct principal *p)
+{
+	if (!p->run[0])
+		return NULL;
+	switch (runs_use(n->runs, p, bytes_of(s->client, s->address_len), node_identity_clock(n).wall_s, NULL)) {
+	case RUN_OF_ANOTHER:
+		return "run_of_another_agent";
+	case RUNS_FULL:
+		return "runs_full";
+	default:
+		return NULL;
+	}
+}
+
 static void accepted(struct node *n, struct session *s, struct principal *p)
 {
 	struct inbox_grant grant;
-	const char *why;
+	const char *why = run_of_another(n, s, p);
 
-	if (node_grant(n, s, p, &grant, &why)) {
+	if (!why && node_grant(n, s, p, &grant, &why)) {
 		inbox_login_accepted(n->inbox, s, &grant);
 		return;
 	}
-	log_warn("login refused: service %s: %s: see policy and credentials", s->service, why);
+	log_warn("login refused: service %s: %s: see policy, credentials and the agent's runs", s->service, why);
 	principal_put(p);
 	refused(n, s, NULL, why);
 }
@@ -295,6 +316,8 @@ void node_login_tick(struct node *n)
 void node_login_restarted(struct node *n)
 {
 	for (struct session *s = session_next(n->sessions, NULL); s; s = session_next(n->sessions, s)) {
+		if (s->phase == SESSION_LOGGED_IN && s->principal)
+			(void)run_of_another(n, s, s->principal); /* open sessions keep their runs */
 		if (s->phase == SESSION_LOGIN)
 			refused(n, s, NULL, "control_restarted");
 		else

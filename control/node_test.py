@@ -20,7 +20,7 @@ from pathlib import Path
 from jwcrypto import jwk, jwt
 
 POLICY = '''policy : {{ format = 1; name = "test"; version = {version}; }};
-defaults : {{ unmatched = "block"; unknown = "block"; run_id = "optional"; audit = "strict"; record = "full"; }};
+defaults : {{ unmatched = "block"; unknown = "block"; run_id = "required"; audit = "strict"; record = "full"; }};
 issuers = ( {{ name = "corp"; issuer = "{issuer}"; audience = "sluice"; ca = "provider.pem"; algs = [ "ES256" ]; typ = [ "at+jwt" ]; skew = 1;
   map : {{ person = "employee"; agent = "act.sub"; run = "run"; groups = "groups"; }}; }} );
 groups = ( {{ name = "agents"; issuer = "corp"; group = [ "agents" ]; }}, {{ name = "dba"; issuer = "corp"; group = [ "dba" ]; }},
@@ -28,7 +28,8 @@ groups = ( {{ name = "agents"; issuer = "corp"; group = [ "agents" ]; }}, {{ nam
 services = ( {{ name = "db"; protocol = "postgres"; listen = [ "10.1.0.200:5432" ]; tls = "required"; upstream_name = "db.example"; login = "app"; fail = "closed"; }} );
 approvals = ( {{ name = "one-dba"; need = [ "dba:1" ]; expires = "{expires}"; use_by = "5m"; mode = "hold"; }} );
 rules = ( {{ id = "read"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "select" ]; objects = [ "**" ]; action = "allow"; }},
-  {{ id = "delete"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "delete" ]; objects = [ "**" ]; action = "hold"; approval = "one-dba"; }} );
+  {{ id = "delete"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "delete" ]; objects = [ "**" ]; action = "hold"; approval = "one-dba"; }},
+  {{ id = "tripwire"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "select" ]; pattern = "z[e]bra-[0-9]{{3}}"; action = "block"; say = "not that animal"; }} );
 admin : {{ roles : {{ administrator = [ "dba" ]; auditor = [ "auditors" ]; operator = [ "dba" ]; }}; }};
 '''
 
@@ -150,6 +151,7 @@ upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
 
 class Worker:
     def __init__(self, tool, run_dir):
+        self.seen = []
         self.process = subprocess.Popen([tool, run_dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def say(self, line):
@@ -169,6 +171,7 @@ class Worker:
             if line in ('.\n', ''):
                 return lines + [None]
             lines.append(line.strip())
+            self.seen.append(line)
 
     def decided(self, ms=8000):
         """The next order approval that is not the question to judge again."""
@@ -204,6 +207,18 @@ def logs_in(w, worker):
     worker.wait('durable')
     shown = w.cli('journal', 'search', '--type', 'auth.', '--json').stdout
     w.check('"aud_wrong"' in shown and '"auth.ok"' in shown and 'alice' in shown and 'agent-7' in shown, 'both are records, with the reason and the names', shown[:400])
+
+
+def runs(w, worker):
+    """Run ids: of one agent, and required where the policy says so."""
+    for flow, agent, run, accepted in ((8, 'agent-8', 'run-1', 0), (9, 'agent-8', 'run-8', 1), (10, 'agent-7', 'run-8', 0), (11, 'agent-7', 'run-1', 1), (12, 'agent-7', '', 0)):
+        worker.say(f'open {flow}')
+        _, answer = worker.ask(f'login {flow} ' + w.token('alice', ['agents'], agent=agent, run=run), 'identity')
+        w.check(f'flow={flow} accepted={accepted}' in answer, f'{agent} with {run}: {"accepted" if accepted else "refused"}', answer)
+        worker.say(f'close {flow}')
+        worker.wait('durable')
+    fails = w.json('journal', 'search', '--type', 'auth.fail')['records']
+    w.check([r['data']['reason'] for r in fails][-3:] == ['run_of_another_agent'] * 2 + ['run_missing'], 'with the reason on record', fails[-1:])
 
 
 def classifies(w, worker):
@@ -246,6 +261,16 @@ def denies(w, worker):
     number = re.search(r'id=(\w+)', answer + ' id=none').group(1)
     shown = w.cli('approval', 'show', number).stdout
     w.check('\\u{202e}\\u{200b}' in shown and '\u202e' not in shown, 'what would hide on a terminal is shown', shown[-300:])
+    w.cli('approval', 'deny', number, '--reason', 'not today', '--token-file', w.token_file('bob', ['dba']))
+    worker.decided()
+    # Look-alike letters (Cyrillic es, small o; fullwidth A), space at a line's end, a line that plays the page, an escape sequence, and 8 KiB more.
+    long = 'x' * 9000
+    n, answer = worker.ask('hold 1 0 DELETE FROM "\u0441ust\u043emers" WHERE a = $$\uff21 \x1b[2J$$ -- \u00fc' + long + 'END', 'approval')
+    number = re.search(r'id=(\w+)', answer + ' id=none').group(1)
+    shown = w.cli('approval', 'show', number).stdout
+    w.check('\\u{441}ust\\u{43e}mers' in shown and '\\u{ff21} \\x1b[2J' in shown and '\x1b' not in shown, 'look-alike letters and escape sequences are written out', shown[-300:])
+    raw = json.loads(w.cli('--json', 'approval', 'show', number).stdout)['statement']
+    w.check(raw['cmd']['len'] == len(('DELETE FROM "\u0441ust\u043emers" WHERE a = $$\uff21 \x1b[2J$$ -- \u00fc' + long + 'END').encode()), 'the statement counts its bytes', raw['cmd']['len'])
     w.cli('approval', 'deny', number, '--reason', 'not today', '--token-file', w.token_file('bob', ['dba']))
     answer = worker.wait('approval')[-1] or ''
     w.check(f'ref={n} answer=2' in answer and 'not_today' in answer, 'a denial refuses it, with the reason', answer)
@@ -395,6 +420,14 @@ def proves(w):
     w.check(any(r['t'] == 'export' for r in w.json('journal', 'search', '--type', 'export')['records']), 'so is the export')
 
 
+def keeps_to_itself(w, worker):
+    """What clients are told goes through orders and the policy's image: neither holds a token or a rule's pattern."""
+    said = ''.join(worker.seen)
+    w.check('say=' in said and 'eyJ' not in said and 'z[e]bra' not in said, 'no text for a client repeats a token or a pattern', [s for s in worker.seen if 'eyJ' in s or 'z[e]bra' in s])
+    leaks = subprocess.run(['grep', '-rlaF', 'z[e]bra', w.dir / 'run'], stdout=subprocess.PIPE, text=True).stdout
+    w.check(leaks == '', 'and the workers get no pattern as text', leaks)
+
+
 def ends(w):
     w.process.send_signal(signal.SIGTERM)
     w.check(w.process.wait(30) == 0, 'it ends in order')
@@ -415,10 +448,11 @@ def main():
         w = World(folder, *paths[:4], paths[4:])
         try:
             worker = starts(w)
-            for step in (logs_in, classifies, approves, denies, reloads, survives, ends_sessions, breaks):
+            for step in (logs_in, runs, classifies, approves, denies, reloads, survives, ends_sessions, breaks):
                 step(w, worker)
             proves(w)
             audits(w)
+            keeps_to_itself(w, worker)
             ends(w)
         finally:
             if w.process.poll() is None:

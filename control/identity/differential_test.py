@@ -1,14 +1,16 @@
 #!/usr/bin/python3
-"""differential_test.py: mutated tokens, judged by us and by python3-jwcrypto: we never accept what it refuses.
+"""differential_test.py: mutated tokens, judged by us, by python3-jwcrypto and by npm's jose: we never accept what one of them refuses.
 
 usage: differential_test.py TOKEN_TOOL [SEED] [COUNT]
 
+jose is the one that the lab's OpenID provider brings (platform/lab, npm ci); without it that half is skipped.
 Mutations of the text, of the header and of the payload; the latter two are signed again, so that they are judged for what
 they say. What jwcrypto accepts and we refuse is classified by our reason; a reason that is not one of our stricter rules
 is a failure too: it would mean that good tokens are turned away. TAP on stdout.
 """
 import base64
 import collections
+import contextlib
 import json
 import random
 import subprocess
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import time
 import types
+from pathlib import Path
 
 import jwcrypto.jwt
 from cryptography.hazmat.primitives import hashes
@@ -161,6 +164,24 @@ def theirs(token, keys):
         return type(e).__name__
 
 
+class Jose:
+    """npm's jose in a process of its own; None when it is not installed."""
+    FOLDER = Path(__file__).resolve().parents[2] / "platform" / "lab" / "node_modules" / "jose"
+
+    def __init__(self, jwks):
+        judge = Path(__file__).resolve().with_name("jose_judge.mjs")
+        self.process = subprocess.Popen(["node", judge, self.FOLDER, jwks, ISS, AUD, str(NOW), *ALGS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def judge(self, token):
+        self.process.stdin.write(token.hex() + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
 def main():
     tool = sys.argv[1]
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(1 << 32)
@@ -168,11 +189,14 @@ def main():
     rng = random.Random(seed)
     keys = [Key("k1", "ES256"), Key("k2", "RS256"), Key("k3", "PS256"), Key("k4", "ES384")]
     bad, odd, both, reasons = [], [], 0, collections.Counter()
-    print("1..3", flush=True)
+    bad_jose, odd_jose, both_jose = [], [], 0
+    print("1..6", flush=True)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
         json.dump({"keys": [k.public for k in keys]}, f)
         f.flush()
-        with subprocess.Popen([tool, f.name, ISS, AUD, str(NOW), *ALGS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ours:
+        jose = Jose(f.name) if Jose.FOLDER.exists() else None
+        with subprocess.Popen([tool, f.name, ISS, AUD, str(NOW), *ALGS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ours, \
+                contextlib.closing(jose) if jose else contextlib.nullcontext():
             for _ in range(count):
                 token = (mutate_json if rng.random() < 0.7 else mutate_text)(rng, keys)
                 ours.stdin.write(token.hex() + "\n")
@@ -186,15 +210,28 @@ def main():
                     if mine not in STRICTER:
                         odd.append((mine, token))
                 both += mine == "none" and not other
+                if not jose:
+                    continue
+                third = jose.judge(token)
+                if mine == "none" and third != "none":
+                    bad_jose.append((third, token))
+                elif mine not in STRICTER and mine != "none" and third == "none":
+                    odd_jose.append((mine, token))
+                both_jose += mine == "none" and third == "none"
             ours.stdin.close()
     print(f"# seed {seed}: {count} tokens, {both} accepted by both; stricter: {dict(reasons.most_common())}")
-    for what, rows in (("accepted here, refused by jwcrypto", bad), ("refused here for no rule of ours", odd)):
+    for what, rows in (("accepted here, refused by jwcrypto", bad), ("refused here for no rule of ours", odd), ("accepted here, refused by jose", bad_jose),
+                       ("accepted by jose, refused here for no rule of ours", odd_jose)):
         for why, token in rows[:5]:
             print(f"# {what}: {why}: {token!r}")
     print(f"{'not ok' if bad else 'ok'} 1 - nothing is accepted that jwcrypto refuses")
     print(f"{'not ok' if odd else 'ok'} 2 - what jwcrypto accepts and we refuse, a stricter rule refuses")
     print(f"{'ok' if both > count // 20 else 'not ok'} 3 - enough tokens are accepted by both for this to mean something")
-    return 1 if bad or odd or both <= count // 20 else 0
+    skip = "" if jose else " # SKIP no jose: npm ci in platform/lab"
+    print(f"{'not ok' if bad_jose else 'ok'} 4 - nothing is accepted that jose refuses{skip}")
+    print(f"{'not ok' if odd_jose else 'ok'} 5 - what jose accepts and we refuse, a stricter rule refuses{skip}")
+    print(f"{'ok' if not jose or both_jose > count // 20 else 'not ok'} 6 - and enough tokens are accepted by both{skip}")
+    return 1 if bad or odd or bad_jose or odd_jose or both <= count // 20 or (jose and both_jose <= count // 20) else 0
 
 
 if __name__ == "__main__":

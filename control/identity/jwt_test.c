@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include "control/identity/token_fixture.h"
@@ -298,13 +299,20 @@ static void public_key_as_secret(void **state)
 	unsigned char *der = NULL;
 	int der_len = i2d_PUBKEY(kit_pkey(KIT_P256), &der);
 	const char *jwk = kit_jwk(KIT_P256, "");
-	struct bytes secrets[] = { bytes_of(der, (size_t)der_len), bytes_str(jwk), bytes_str(kit_number(KIT_P256, "x")), bytes_str("") };
+	BIO *pem = BIO_new(BIO_s_mem());
+	char *pem_text = NULL;
+	long pem_len = pem && PEM_write_bio_PUBKEY(pem, kit_pkey(KIT_P256)) == 1 ? BIO_get_mem_data(pem, &pem_text) : 0;
+	struct bytes secrets[] = { bytes_of(der, (size_t)der_len), bytes_str(jwk), bytes_str(kit_number(KIT_P256, "x")), bytes_str(""),
+				   bytes_of(pem_text, (size_t)pem_len), bytes_of(pem_text, (size_t)pem_len - 1) /* without its line end */ };
+
+	assert_true(pem_len > 100);
 
 	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
 		expect("HS256", kit_token_hmac(secrets[i], header, fixture_payload(CORP, NULL, NULL, "")), IDENTITY_alg_symmetric);
 	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
 		expect("HMAC under ES256", kit_token_hmac(secrets[i], ES256_HEADER, fixture_payload(CORP, NULL, NULL, "")), IDENTITY_signature_length);
 	OPENSSL_free(der);
+	BIO_free(pem);
 }
 
 /* Signatures that are none: empty, zero, of an odd length. */
