@@ -173,8 +173,10 @@ static bool request_fill(struct approval *a, const struct approval_command *c, c
 
 static bool request_statement(struct approvals *as, struct approval *a, const struct approval_command *c)
 {
-	uint8_t *room = malloc(STATEMENT_BYTES_MAX), nonce[16];
-	struct writer w = writer_of(room, room ? STATEMENT_BYTES_MAX : 0);
+	/* Canonical text is at most twice as long, and six bytes a character as JSON. */
+	size_t size = 12 * c->event->raw.len + 3 * c->event->params.len + (64u << 10);
+	uint8_t *room = malloc(size), nonce[16];
+	struct writer w = writer_of(room, room ? size : 0);
 	struct bytes text;
 
 	random_secret(nonce, sizeof(nonce));

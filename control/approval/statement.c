@@ -165,6 +165,28 @@ static void put_needs(struct jcs *j, const struct approval *a)
 	jcs_array_close(j);
 }
 
+/* PostgreSQL's Bind, from the formats on: how many values, and each one's format as sent. A list that is cut short counts nothing. */
+static void put_values(struct jcs *j, struct bytes params)
+{
+	struct reader r = reader_of_bytes(params), formats;
+	unsigned given = reader_be16(&r), count, last = 0;
+
+	formats = reader_sub(&r, 2u * (size_t)given);
+	count = reader_be16(&r);
+	jcs_put_int(j, "count", r.ok ? (int64_t)count : 0);
+	put_sha256(j, "h", params);
+	jcs_key(j, "types");
+	jcs_array(j);
+	for (unsigned i = 0; r.ok && i < count; i++) {
+		if (i < given)
+			last = reader_be16(&formats);
+		else if (given != 1) /* none given: text; one: for all */
+			last = 0;
+		jcs_str(j, bytes_str(last == 1 ? "binary" : "text"));
+	}
+	jcs_array_close(j);
+}
+
 static void put_parameters(struct jcs *j, const struct approval_command *c)
 {
 	jcs_key(j, "params");
@@ -175,7 +197,7 @@ static void put_parameters(struct jcs *j, const struct approval_command *c)
 		jcs_str(j, c->rules_count ? c->rules[0] : bytes_str(""));
 	} else {
 		jcs_put_int(j, "bytes", (int64_t)c->event->params.len);
-		put_sha256(j, "h", c->event->params);
+		put_values(j, c->event->params);
 	}
 	jcs_close(j);
 }

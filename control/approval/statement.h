@@ -9,7 +9,7 @@
 #include "control/approval/approval.h"
 
 /* The command's text at six bytes a character, and the rest. */
-#define STATEMENT_BYTES_MAX (6u * LIMIT_STATEMENT_BYTES + (64u << 10))
+#define STATEMENT_BYTES_MAX (6u * LIMIT_STATEMENT_BYTES + 3u * LIMIT_PARAMETERS_BYTES + (64u << 10))
 
 /* The text that people read: the canonical form of `raw`, or `raw` where that has none. Valid until the next call of this folder. */
 struct bytes statement_norm(struct bytes raw);

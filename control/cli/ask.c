@@ -216,12 +216,15 @@ static void approval_text(json_t *result)
 	json_object_del(result, "statement");
 	json_object_del(result, "command");
 	print_members(result, 0);
-	fputs("command\n\n", stdout);
+	if (json_is_true(json_object_get(json_object_get(statement, "params"), "free")))
+		fputs("\n*** the values are NOT part of what is approved: the rule leaves them free ***\n", stdout);
+	fputs("\ncommand, every character of it\n", stdout);
 	if (json_is_string(command))
-		print_text(stdout, json_string_value(command), json_string_length(command), 0);
+		print_exact(stdout, json_string_value(command), json_string_length(command));
 	else
-		fputs("(not text: see `statement` with --json)", stdout);
-	fputs("\n\nstatement\n", stdout);
+		fputs("  (not text: see `statement` with --json)\n", stdout);
+	fputs("\nstatement\n", stdout);
+	json_object_del(json_object_get(statement, "cmd"), "norm"); /* shown above, whole */
 	print_members(statement, 2);
 	json_decref(statement);
 	json_decref(command);

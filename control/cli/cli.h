@@ -78,6 +78,9 @@ bool cli_token(struct cli *c, json_t *args);
 
 /* Text for a terminal: control characters, bidirectional marks, zero-width and look-alike spaces become visible. `width` 0: all of it. */
 void print_text(FILE *out, const char *text, size_t len, unsigned width);
+/* A text that people decide on, whole: each line behind "  | ", so that none can play the page around it; letters that are taken for Latin
+ * ones, and space at a line's end, are written out as well. */
+void print_exact(FILE *out, const char *text, size_t len);
 void print_json(json_t *document); /* taken */
 
 /* One column of a table: heading, member of the row's object, width. */

@@ -54,6 +54,60 @@ void print_text(FILE *out, const char *text, size_t len, unsigned width)
 	}
 }
 
+/* Letters and digits of other scripts and styles that are read as Latin ones (Unicode TR 39, by block): IPA and modifiers, combining
+ * marks, Greek, Cyrillic, Armenian, Cherokee, phonetic extensions, letter-like and numbers, Coptic, Lisu, ligatures, full width,
+ * Deseret to mathematical alphabets. German, French, Polish and their like stay readable; dotless i, long s and the like do not. */
+static bool lookalike(uint32_t c)
+{
+	static const struct {
+		uint32_t from, to;
+	} blocks[] = {
+		{ 0xaa, 0xba }, { 0x131, 0x131 }, { 0x138, 0x138 }, { 0x17f, 0x180 }, { 0x184, 0x185 }, { 0x192, 0x192 }, { 0x196, 0x19b }, { 0x1a6, 0x1a7 },
+		{ 0x1bc, 0x1c3 }, { 0x21c, 0x21d }, { 0x237, 0x237 }, { 0x250, 0x373 }, { 0x375, 0x58f }, { 0x5c0, 0x5c0 }, { 0x5d5, 0x5df },
+		{ 0x660, 0x669 }, { 0x6f0, 0x6f9 }, { 0x7c0, 0x7ca }, { 0x13a0, 0x13ff }, { 0x1400, 0x167f }, { 0x1c80, 0x1dff }, { 0x1f00, 0x1fff },
+		{ 0x2070, 0x209f }, { 0x2100, 0x218f }, { 0x2190, 0x2190 }, { 0x2212, 0x2223 }, { 0x2236, 0x2236 }, { 0x2460, 0x24ff }, { 0x2c60, 0x2cff },
+		{ 0x2d30, 0x2d7f }, { 0xa4d0, 0xa4ff }, { 0xa640, 0xa69f }, { 0xa720, 0xa7ff }, { 0xab30, 0xabbf }, { 0xfb00, 0xfb17 }, { 0xff00, 0xffef },
+		{ 0x10280, 0x1049f }, { 0x10cfa, 0x10cff }, { 0x118a0, 0x118ff }, { 0x16f00, 0x16f9f }, { 0x1ccd6, 0x1ccf9 }, { 0x1d000, 0x1d7ff }, { 0x1e000, 0x1efff },
+		{ 0x1f100, 0x1f1ff }, { 0x1fbf0, 0x1fbf9 },
+	};
+
+	for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++)
+		if (c >= blocks[i].from && c <= blocks[i].to)
+			return true;
+	return false;
+}
+
+/* Only space up to the line's end, or the text's. */
+static bool trailing(const unsigned char *at, size_t left)
+{
+	while (left && (*at == ' ' || *at == '\t' || *at == '\r')) {
+		at++;
+		left--;
+	}
+	return !left || *at == '\n';
+}
+
+void print_exact(FILE *out, const char *text, size_t len)
+{
+	const unsigned char *at = (const unsigned char *)text;
+
+	fputs("  | ", out);
+	while (len) {
+		uint32_t code;
+		unsigned bytes = character(at, len, &code);
+
+		if (code == '\n')
+			fputs("\n  | ", out);
+		else if (invisible(code) || lookalike(code) || (code == ' ' && trailing(at, len)))
+			fprintf(out, code < 0x100 ? "\\x%02x" : "\\u{%x}", code);
+		else
+			fwrite(at, 1, bytes, out);
+		at += bytes;
+		len -= bytes;
+	}
+	fputc('\n', out);
+}
+
 void print_json(json_t *document)
 {
 	json_dumpf(document, stdout, JSON_INDENT(1) | JSON_SORT_KEYS);

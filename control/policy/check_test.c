@@ -128,6 +128,7 @@ static const struct row errors[] = {
 	{ 13, RULE("verbs = [ \"select\" ]; action = \"block\"; max_rows = \"5\";"), "block-with-effects" },
 	{ 13, ALLOW("approval = \"one\";"), "approval-without-hold" },
 	{ 13, ALLOW("pattern = \"x\";"), "pattern-allow" },
+	{ 13, RULE("verbs = [ \"select\" ]; action = \"block\"; pattern = \"card\"; say = \"no card numbers\";"), "say-shows-pattern" },
 	{ 13, RULE("verbs = [ \"select\" ]; action = \"block\"; pattern = \"(?=a)b\";"), "bad-pattern" },
 	{ 13, RULE("verbs = [ \"select\" ]; action = \"block\"; pattern = \"a\\x2eb\";"), "escape-hex" },
 	{ 13, ALLOW("flags = [ \"no-such\" ];"), "unknown-flag" },

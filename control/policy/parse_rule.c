@@ -230,6 +230,8 @@ static void parse_effects(struct policy_parse *p, const struct config_item *g, s
 		config_item_error(p->c, g, "approval-without-hold", "names an approval and does not hold: remove it or write action = \"hold\"");
 	if (r->as.action == POLICY_BLOCK && (r->mask.count || r->budget.count || r->as.rows_max || r->as.bytes_max || r->as.oracle_allowed))
 		config_item_error(p->c, g, "block-with-effects", "blocks, and masks, limits or budgets: nothing passes that they could act on; remove them");
+	if (r->as.say && r->pattern && strstr(r->as.say, r->pattern))
+		config_item_error(p->c, g, "say-shows-pattern", "say repeats the pattern to whom it is to catch: describe it instead");
 	if (r->as.say && strlen(r->as.say) > LIMIT_SAY_BYTES)
 		config_item_error(p->c, g, "too-long", "say is longer than %d bytes: shorten it", LIMIT_SAY_BYTES);
 	if (r->as.action == POLICY_ALLOW && (r->as.verbs >> VERB_unknown & 1))
