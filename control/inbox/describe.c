@@ -10,8 +10,10 @@ const char *describe_reason(unsigned reason)
 {
 	static const char *const words[REASON_count] = {
 		"none", "unmatched", "unknown", "too_long", "protocol", "mask_token", "pinned_setting", "approval", "control_lost", "pattern",
+		"oracle",
 	};
 
+	_Static_assert(sizeof words / sizeof *words == REASON_count && REASON_count == REASON_ORACLE + 1, "each reason has its word");
 	return reason < REASON_count ? words[reason] : "unknown";
 }
 

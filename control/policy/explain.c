@@ -29,6 +29,7 @@ static json_t *name_of(const struct rule_access *a)
 /* As verdict.c walks them: what is not understood is one access of verb unknown. */
 static void collect(const struct policy_image *image, const struct verdict_request *request, struct accesses *out)
 {
+	struct class_bits predicate[LIMIT_OBJECTS];
 	struct classified_statement s;
 	struct reader at, accesses;
 	struct access a;
@@ -40,13 +41,16 @@ static void collect(const struct policy_image *image, const struct verdict_reque
 	}
 	at = request->classification->statement_bytes;
 	while (classification_next(&at, &s) && out->count < LIMIT_ACCESSES) {
-		uint32_t flags = rule_flags(request, &s);
+		struct class_bits all = rule_predicates(image, request, &s, predicate);
+		uint32_t flags = rule_flags(request, &s, &all);
 
 		accesses = s.access_bytes;
 		if (s.accesses == 0)
 			out->at[out->count++] = rule_access_unknown(request);
-		while (out->count < LIMIT_ACCESSES && access_next(&accesses, &a))
-			out->at[out->count++] = rule_access_of(image, request, &a, flags);
+		for (unsigned i = 0; out->count < LIMIT_ACCESSES && access_next(&accesses, &a); i++) {
+			out->at[out->count] = rule_access_of(image, request, &a, flags);
+			out->at[out->count++].predicate = predicate[i % LIMIT_OBJECTS];
+		}
 	}
 }
 
@@ -60,13 +64,56 @@ static json_t *flag_words(uint32_t flags)
 	return out;
 }
 
-static json_t *access_list(const struct accesses *list)
+static json_t *class_names(const struct policy_image *image, const struct class_bits *classes)
+{
+	json_t *out = json_array();
+
+	for (unsigned i = 0; i < policy_counts(image).classes; i++)
+		if (class_bits_has(classes, i))
+			json_array_append_new(out, text(policy_class(image, i).name));
+	return out;
+}
+
+static json_t *access_list(const struct policy_image *image, const struct accesses *list)
 {
 	json_t *out = json_array();
 
 	for (unsigned i = 0; i < list->count; i++)
-		json_array_append_new(out, json_pack("{ss so so}", "verb", verb_word(list->at[i].verb), "object", name_of(&list->at[i]), "flags",
-						     flag_words(list->at[i].flags)));
+		json_array_append_new(out, json_pack("{ss so so so}", "verb", verb_word(list->at[i].verb), "object", name_of(&list->at[i]), "flags",
+						     flag_words(list->at[i].flags), "decides", class_names(image, &list->at[i].predicate)));
+	return out;
+}
+
+static bool access_at(const struct classified_statement *s, unsigned number, struct access *a)
+{
+	struct reader at = s->access_bytes;
+
+	for (unsigned i = 0; access_next(&at, a); i++)
+		if (i == number)
+			return true;
+	return false;
+}
+
+/* The columns that decide something, as written: [relation, column]; * any column, ? any relation of the statement. */
+static json_t *predicate_list(const struct classification *c)
+{
+	json_t *out = json_array();
+	struct classified_statement s;
+	struct predicate p;
+	struct access a;
+
+	for (struct reader at = c->statement_bytes; classification_next(&at, &s);) {
+		while (predicate_next(&s.predicate_bytes, &p)) {
+			json_t *name = json_array();
+
+			if (!access_at(&s, p.access, &a))
+				json_array_append_new(name, json_string("?"));
+			for (unsigned i = 0; i < a.levels; i++)
+				json_array_append_new(name, text(a.level[i]));
+			json_array_append_new(name, p.column.len ? text(p.column) : json_string("*"));
+			json_array_append_new(out, name);
+		}
+	}
 	return out;
 }
 
@@ -77,26 +124,18 @@ static json_t *explain_rule(const struct policy_image *image, unsigned number, c
 {
 	struct policy_rule rule = policy_rule(image, number);
 	enum rule_miss furthest = MISS_SERVICE;
-	bool matched = false;
+	bool matched = false, decides = false;
 
-	for (unsigned i = 0; i < list->count && !matched; i++) {
+	for (unsigned i = 0; i < list->count; i++) {
 		enum rule_miss miss = rule_match(image, number, request, &list->at[i]);
+		struct class_bits hidden = class_bits_and(rule.mask, list->at[i].predicate);
 
-		matched = miss == MISS_NONE;
+		matched |= miss == MISS_NONE;
+		decides |= miss == MISS_NONE && class_bits_any(&hidden);
 		furthest = miss > furthest ? miss : furthest;
 	}
-	return json_pack("{so si ss sb sb ss}", "rule", text(rule.id), "line", (int)rule.line, "action", actions[rule.action], "matched", matched, "observe",
-			 rule.observe, "failed", matched ? "" : rule_miss_word(furthest));
-}
-
-static json_t *mask_names(const struct policy_image *image, const struct class_bits *mask)
-{
-	json_t *out = json_array();
-
-	for (unsigned i = 0; i < policy_counts(image).classes; i++)
-		if (class_bits_has(mask, i))
-			json_array_append_new(out, text(policy_class(image, i).name));
-	return out;
+	return json_pack("{so si ss sb ss sb ss}", "rule", text(rule.id), "line", (int)rule.line, "action", actions[rule.action], "matched", matched, "oracle",
+			 !decides || rule.action == POLICY_BLOCK ? "" : rule.oracle_allowed ? "allowed" : "blocked", "observe", rule.observe, "failed", matched ? "" : rule_miss_word(furthest));
 }
 
 static const char *reason_word(enum command_reason reason)
@@ -116,7 +155,7 @@ static void add_verdict(json_t *out, const struct policy_image *image, const str
 	static const char *const words[COMMAND_actions] = { [COMMAND_ALLOW] = "allow", [COMMAND_BLOCK] = "block", [COMMAND_HOLD] = "hold" };
 	json_t *more = json_pack("{ss ss so so so sI sI}", "action", words[v->action], "reason", reason_word(v->reason), "approval",
 				 text(v->action == COMMAND_HOLD ? policy_approval(image, v->approval).name : (struct bytes){ 0 }), "say", text(v->say), "mask",
-				 mask_names(image, &v->mask), "max_rows", (json_int_t)v->rows_max, "max_bytes", (json_int_t)v->bytes_max);
+				 class_names(image, &v->mask), "max_rows", (json_int_t)v->rows_max, "max_bytes", (json_int_t)v->bytes_max);
 
 	json_object_set_new(more, "decided_by", text(v->by_rule ? policy_rule_id(image, v->rules[0]) : bytes_str("")));
 	json_object_update(out, more);
@@ -145,9 +184,11 @@ char *policy_explain(const struct policy_image *image, const struct verdict_requ
 		for (unsigned i = 0; i < policy_counts(image).rules; i++)
 			json_array_append_new(rules, explain_rule(image, i, request, list));
 		json_object_set_new(out, "service", text(policy_service(image, request->service).name));
-		if (request->classification)
+		if (request->classification) {
 			json_object_set_new(out, "canonical", text(request->classification->canonical));
-		json_object_set_new(out, "accesses", access_list(list));
+			json_object_set_new(out, "predicates", predicate_list(request->classification));
+		}
+		json_object_set_new(out, "accesses", access_list(image, list));
 		json_object_set(out, "rules", rules);
 		add_verdict(out, image, &v);
 		add_hash(out, image);

@@ -415,6 +415,50 @@ static void test_explain_equals_verdict(void **state)
 	}
 }
 
+/* A masked column in a condition: which column, of which class, and the rule that says no. */
+static void test_explain_tells_the_oracle(void **state)
+{
+	struct policy_tree *t = parse_sample();
+	size_t len, i;
+	uint8_t *memory = compile(t, &len);
+	const struct policy_image *p = policy_image_open(memory, len, NULL, 0);
+	struct classification_writer w = classification_writer_of(room, sizeof room, true);
+	struct classification c;
+	struct verdict_request q = { .classification = &c, .database = bytes_str("billing") };
+	json_t *json, *rule, *access;
+	char *text;
+
+	q.service = (unsigned)policy_service_by_name(p, bytes_str("billing-db"));
+	q.groups = policy_groups_of(t, &(struct principal){ .issuer = "corp", .agent = "spiffe://example.org/agent/billing-7" });
+	classification_begin_statement(&w, 0);
+	classification_add_access(&w, &(struct access){ .verb = VERB_select, .kind = OBJECT_RELATION, .levels = 1, .level = { bytes_str("customer") } });
+	classification_begin_targets(&w);
+	classification_begin_predicates(&w);
+	classification_add_predicate(&w, 0, bytes_str("email"));
+	classification_end_statement(&w, NULL);
+	assert_true(classification_open(classification_finish(&w, bytes_str("c"), bytes_str("n")), &c));
+	text = policy_explain(p, &q);
+	json = json_loads(text, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(json, "action")), "block");
+	assert_string_equal(json_string_value(json_object_get(json, "reason")), "oracle");
+	assert_string_equal(json_string_value(json_object_get(json, "decided_by")), "bill-read");
+	access = json_array_get(json_object_get(json, "accesses"), 0);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(access, "decides"), 0)), "pii.email");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(access, "flags"), 0)), "tainted-predicate");
+	access = json_array_get(json_object_get(json, "predicates"), 0);
+	assert_string_equal(json_string_value(json_array_get(access, 0)), "customer");
+	assert_string_equal(json_string_value(json_array_get(access, 1)), "email");
+	json_array_foreach(json_object_get(json, "rules"), i, rule) {
+		bool reads = strcmp(json_string_value(json_object_get(rule, "rule")), "bill-read") == 0;
+
+		assert_string_equal(json_string_value(json_object_get(rule, "oracle")), reads ? "blocked" : "");
+	}
+	json_decref(json);
+	free(text);
+	free(memory);
+	policy_close(t);
+}
+
 static void test_explain_names_what_failed(void **state)
 {
 	struct policy_tree *t = parse_sample();
@@ -502,7 +546,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_complete_example), cmocka_unit_test(test_spiffe_issuer), cmocka_unit_test(test_hash), cmocka_unit_test(test_verdicts_of_example),
 		cmocka_unit_test(test_data_of_example), cmocka_unit_test(test_order_of_the_file), cmocka_unit_test(test_groups),
-		cmocka_unit_test(test_explain_equals_verdict), cmocka_unit_test(test_explain_names_what_failed), cmocka_unit_test(test_no_class_database),
+		cmocka_unit_test(test_explain_equals_verdict), cmocka_unit_test(test_explain_tells_the_oracle),
+		cmocka_unit_test(test_explain_names_what_failed), cmocka_unit_test(test_no_class_database),
 	};
 
 	if (argc != 3)

@@ -77,7 +77,7 @@ static void parsed_free(struct parsed *all)
 	}
 }
 
-bool walk_text(struct walk *w, const char *text)
+bool walk_text(struct walk *w, const char *text, bool condition)
 {
 	enum { CODE_DEPTH_MAX = 16 };
 	struct pg_lex_summary summary;
@@ -93,8 +93,10 @@ bool walk_text(struct walk *w, const char *text)
 	w->env = NULL;
 	w->verb = VERB_select;
 	w->depth++;
-	for (size_t i = 0; i < tree->n_stmts; i++)
+	for (size_t i = 0; i < tree->n_stmts; i++) {
 		walk_statement(w, tree_of(tree->stmts[i]->stmt));
+		predicates_add(w->arena, tree_of(tree->stmts[i]->stmt), condition, w->predicates);
+	}
 	w->depth--;
 	w->env = env;
 	w->verb = verb;
@@ -124,11 +126,11 @@ static struct columns copy_columns(struct arena *a, const PgQuery__CopyStmt *s)
 	struct columns out = { 0 };
 
 	if (s->n_attlist == 0)
-		columns_add(a, &out, (struct column){ .star = true });
+		columns_add(a, &out, (struct column){ .star = true, .taint = taint_one(a, s->relation, "") });
 	for (size_t i = 0; i < s->n_attlist; i++) {
 		const char *name = tree_string(s->attlist[i]);
 
-		columns_add(a, &out, (struct column){ .name = name, .taint = name ? taint_one(a, name) : (struct taint_set){ .all = true } });
+		columns_add(a, &out, (struct column){ .name = name, .taint = name ? taint_one(a, s->relation, name) : (struct taint_set){ .all = true } });
 	}
 	return out;
 }
@@ -151,6 +153,8 @@ static struct columns targets_of(struct arena *a, const ProtobufCMessage *m, uin
 	return told ? columns_of(a, m, NULL) : (struct columns){ .loose = true };
 }
 
+#define TARGET_NAMES_MAX 128
+
 static void encode_targets(struct classification_writer *cw, const struct columns *c)
 {
 	bool in_star = false;
@@ -162,14 +166,74 @@ static void encode_targets(struct classification_writer *cw, const struct column
 	for (unsigned i = 0; i < c->count; i++) {
 		const struct taint_set *t = &c->list[i].taint;
 		struct bytes names[TAINT_NAMES_MAX];
+		unsigned count = 0;
+		bool all = t->all;
 
-		for (unsigned n = 0; n < t->count; n++)
-			names[n] = bytes_str(t->names[n]);
+		/* By name only: whoever reads it looks in all relations of the statement. */
+		for (unsigned n = 0; n < t->count; n++) {
+			all |= !*t->names[n].name;
+			if (n == 0 || strcmp(t->names[n].name, t->names[n - 1].name) != 0)
+				names[count++] = bytes_str(t->names[n].name);
+		}
+		all |= count > TARGET_NAMES_MAX;
 		if (!c->list[i].star)
-			classification_add_target(cw, t->all ? TAINT_ALL : t->count ? TAINT_NAMES : TAINT_NONE, names, t->all ? 0 : t->count);
+			classification_add_target(cw, all ? TAINT_ALL : count ? TAINT_NAMES : TAINT_NONE, names, all ? 0 : count);
 		else if (!in_star) /* neighbours are one stretch of columns */
 			classification_add_target(cw, TAINT_STAR, NULL, 0);
 		in_star = c->list[i].star;
+	}
+}
+
+/* The access of the statement that is to the relation as written. */
+static unsigned access_of(const struct facts *f, const PgQuery__RangeVar *r)
+{
+	static struct facts one; /* several kilobytes; one thread */
+	unsigned i = 0;
+
+	if (!r)
+		return PREDICATE_ANY;
+	one.accesses = 0;
+	facts_relation(&one, VERB_select, r);
+	while (i < f->accesses && !access_same_object(&f->access[i], &one.access[0]))
+		i++;
+	return i < f->accesses ? i : PREDICATE_ANY;
+}
+
+_Static_assert(TAINT_NAMES_MAX <= LIMIT_PREDICATES, "a set of columns can be told");
+
+struct told {
+	unsigned access;
+	const char *column;
+};
+
+static int by_access(const void *a, const void *b)
+{
+	const struct told *x = a, *y = b;
+
+	return x->access != y->access ? (x->access > y->access) - (x->access < y->access) : strcmp(x->column, y->column);
+}
+
+/* In the order of accesses and names, without doubles; a whole row says all of it. */
+static void encode_predicates(struct classification_writer *cw, const struct facts *f, const struct taint_set *p)
+{
+	struct told told[TAINT_NAMES_MAX];
+	bool all = p->all;
+
+	for (unsigned i = 0; i < p->count; i++) {
+		told[i] = (struct told){ access_of(f, p->names[i].relation), p->names[i].name };
+		all |= !*told[i].column && told[i].access == PREDICATE_ANY;
+	}
+	classification_begin_predicates(cw);
+	if (all) {
+		classification_add_predicate(cw, PREDICATE_ANY, (struct bytes){ 0 });
+		return;
+	}
+	qsort(told, p->count, sizeof *told, by_access);
+	for (unsigned i = 0, kept = 0; i < p->count; i++) {
+		if (i > 0 && told[i].access == told[kept].access && (!*told[kept].column || strcmp(told[i].column, told[kept].column) == 0))
+			continue;
+		kept = i;
+		classification_add_predicate(cw, told[i].access, bytes_str(told[i].column));
 	}
 }
 
@@ -194,10 +258,12 @@ static const char *encode_statement(struct classification_writer *cw, struct are
 				    bool several)
 {
 	struct facts facts = { .flags = several ? FLAG_multi_statement : 0 };
-	struct walk w = { .arena = a, .facts = &facts, .parsed = parsed, .verb = VERB_select };
+	struct taint_set predicates = { 0 };
+	struct walk w = { .arena = a, .facts = &facts, .parsed = parsed, .predicates = &predicates, .verb = VERB_select };
 	struct columns targets;
 
 	walk_statement(&w, m);
+	predicates_add(a, m, false, &predicates);
 	if (facts.accesses == 0) /* SELECT 1 */
 		facts_bare(&facts, TREE_IS(m, select_stmt) ? VERB_select : VERB_unknown);
 	if (gives_all_rows(a, m))
@@ -210,6 +276,7 @@ static const char *encode_statement(struct classification_writer *cw, struct are
 		classification_add_access(cw, &facts.access[i]);
 	classification_begin_targets(cw);
 	encode_targets(cw, &targets);
+	encode_predicates(cw, &facts, &predicates);
 	classification_end_statement(cw, &facts.copy);
 	return NULL;
 }

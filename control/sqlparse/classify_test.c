@@ -36,6 +36,14 @@ static const struct {
 #undef CASE
 };
 
+static const struct {
+	const char *text, *expected;
+} predicate_cases[] = {
+#define PREDICATES(text, expected) { text, expected },
+#include "control/sqlparse/predicates_cases.def"
+#undef PREDICATES
+};
+
 #define CASES (sizeof cases / sizeof *cases)
 
 static uint8_t encoded[SQLPARSE_ENCODED_BYTES];
@@ -70,6 +78,28 @@ static void cases_are_as_expected(void **state)
 			continue;
 		wrong++;
 		print_message("%s\n  is       %s\n  expected %s\n", cases[i].text, got, cases[i].expected);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static void predicates_are_as_expected(void **state)
+{
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < sizeof predicate_cases / sizeof *predicate_cases; i++) {
+		const char *text = predicate_cases[i].text, *expected = predicate_cases[i].expected;
+		struct sqlparse_answer a = sqlparse_classify(bytes_str(text), SQLPARSE_POSTGRES, encoded, sizeof encoded);
+		struct writer w = writer_of(line, sizeof line - 1);
+
+		if (!a.known)
+			writer_str(&w, a.why);
+		else
+			assert_true(classification_predicates_text(a.classification, &w));
+		line[w.len] = 0;
+		if (strcmp(line, expected) == 0)
+			continue;
+		wrong++;
+		print_message("%s\n  is       %s\n  expected %s\n", text, line, expected);
 	}
 	assert_int_equal(wrong, 0);
 }
@@ -363,6 +393,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cases_are_as_expected),
+		cmocka_unit_test(predicates_are_as_expected),
 		cmocka_unit_test(groups_are_judged_alike),
 		cmocka_unit_test(filtered_changes_are_not_flagged),
 		cmocka_unit_test(generic_holds_for_other_literals),

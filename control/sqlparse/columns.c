@@ -7,22 +7,25 @@
 #include "control/sqlparse/scope.h"
 #include "platform/base/limits.h"
 
-struct taint_set taint_one(struct arena *a, const char *name)
+struct taint_set taint_one(struct arena *a, const PgQuery__RangeVar *relation, const char *name)
 {
-	const char **names = arena_alloc(a, 1, sizeof *names);
+	struct taint_name *names = arena_alloc(a, 1, sizeof *names);
 
-	names[0] = name;
+	names[0] = (struct taint_name){ .name = name, .relation = relation };
 	return (struct taint_set){ .count = 1, .names = names };
 }
 
-static int by_name(const void *x, const void *y)
+static int by_name(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)x, *(const char *const *)y);
+	const struct taint_name *x = a, *y = b;
+	int order = x->name == y->name ? 0 : strcmp(x->name, y->name);
+
+	return order ? order : ((uintptr_t)x->relation > (uintptr_t)y->relation) - ((uintptr_t)x->relation < (uintptr_t)y->relation);
 }
 
 struct taint_set taint_union(struct arena *a, struct taint_set x, struct taint_set y)
 {
-	const char **names;
+	struct taint_name *names;
 	unsigned i = 0, j = 0, n = 0;
 
 	if (x.all || y.count + (unsigned)y.all == 0)
@@ -33,7 +36,7 @@ struct taint_set taint_union(struct arena *a, struct taint_set x, struct taint_s
 		return x;
 	names = arena_alloc(a, x.count + y.count, sizeof *names);
 	while (i < x.count || j < y.count) {
-		int order = i == x.count ? 1 : j == y.count ? -1 : strcmp(x.names[i], y.names[j]);
+		int order = i == x.count ? 1 : j == y.count ? -1 : by_name(&x.names[i], &y.names[j]);
 
 		names[n++] = order <= 0 ? x.names[i] : y.names[j];
 		i += order <= 0;
@@ -64,12 +67,8 @@ struct taint_set columns_union(struct arena *a, const struct columns *c)
 {
 	struct taint_set out = { .all = c->loose };
 
-	for (unsigned i = 0; i < c->count; i++) {
-		if (c->list[i].star)
-			out.all = true;
-		else
-			out = taint_union(a, out, c->list[i].taint);
-	}
+	for (unsigned i = 0; i < c->count; i++)
+		out = taint_union(a, out, c->list[i].taint);
 	return out;
 }
 
@@ -118,7 +117,7 @@ static bool ends_in_star(const ProtobufCMessage *m)
 	return i && i->n_indirection > 0 && TREE_IS(tree_of(i->indirection[i->n_indirection - 1]), a__star);
 }
 
-static struct columns list_columns(struct scope *s, PgQuery__Node *const *list, size_t count)
+struct columns scope_columns(struct scope *s, PgQuery__Node *const *list, size_t count)
 {
 	struct columns out = { 0 };
 
@@ -141,8 +140,8 @@ static struct columns list_columns(struct scope *s, PgQuery__Node *const *list, 
 	return out;
 }
 
-/* By position; where positions are not known, anything may be anywhere. */
-static struct columns merge(struct arena *a, struct columns x, const struct columns *y)
+/* Where positions are not known, anything may be anywhere. */
+struct columns columns_merge(struct arena *a, struct columns x, const struct columns *y)
 {
 	x.loose |= y->loose || x.count != y->count;
 	for (unsigned i = 0; i < x.count && !x.loose; i++) {
@@ -174,21 +173,21 @@ static struct columns select_columns(struct arena *a, const PgQuery__SelectStmt 
 
 		seed_recursion(env, s, &left);
 		right = query_columns(a, (const ProtobufCMessage *)s->rarg, env, outer);
-		return merge(a, left, &right);
+		return columns_merge(a, left, &right);
 	}
 	for (size_t i = 0; i < s->n_values_lists; i++) {
 		const PgQuery__List *row = TREE_AS(tree_of(s->values_lists[i]), List, list);
-		struct columns cells = list_columns(&scope, row ? row->items : NULL, row ? row->n_items : 0);
+		struct columns cells = scope_columns(&scope, row ? row->items : NULL, row ? row->n_items : 0);
 
 		for (unsigned n = 0; n < cells.count; n++)
 			cells.list[n].name = NULL;
-		out = i == 0 ? cells : merge(a, out, &cells);
+		out = i == 0 ? cells : columns_merge(a, out, &cells);
 	}
 	if (s->n_values_lists > 0)
 		return out;
 	for (size_t i = 0; i < s->n_from_clause; i++)
 		scope_add(&scope, tree_of(s->from_clause[i]));
-	return list_columns(&scope, s->target_list, s->n_target_list);
+	return scope_columns(&scope, s->target_list, s->n_target_list);
 }
 
 static struct columns returning_columns(struct arena *a, const ProtobufCMessage *m, struct env *env, struct scope *outer)
@@ -204,7 +203,7 @@ static struct columns returning_columns(struct arena *a, const ProtobufCMessage 
 	for (size_t i = 0; i < count; i++)
 		scope_add(&scope, tree_of(list[i]));
 	count = tree_field_list(m, "returning_list", &list);
-	return list_columns(&scope, list, count);
+	return scope_columns(&scope, list, count);
 }
 
 struct columns query_columns(struct arena *a, const ProtobufCMessage *statement, struct env *env, struct scope *outer)

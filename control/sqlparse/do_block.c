@@ -34,10 +34,10 @@ static char *copy_text(struct walk *w, const char *prefix, const char *text, siz
 	return out;
 }
 
-/* An expression, as PL/pgSQL runs it: behind SELECT. */
-static void walk_expression(struct body *b, const char *text)
+/* An expression, as PL/pgSQL runs it: behind SELECT. `condition`: what comes out steers the code. */
+static void walk_expression(struct body *b, const char *text, bool condition)
 {
-	if (!walk_text(b->w, copy_text(b->w, "SELECT ", text, strlen(text))))
+	if (!walk_text(b->w, copy_text(b->w, "SELECT ", text, strlen(text)), condition))
 		b->lost = true;
 }
 
@@ -59,8 +59,8 @@ static void walk_assignment(struct body *b, const char *text)
 			 (bytes_equal(t.text, bytes_of(":=", 2)) || bytes_equal(t.text, bytes_of("=", 1)))) {
 			char *target = copy_text(b->w, "", text, (size_t)(t.text.base - (const uint8_t *)text));
 
-			walk_expression(b, target);
-			walk_expression(b, text + l.at);
+			walk_expression(b, target, false);
+			walk_expression(b, text + l.at, false);
 			return;
 		}
 	}
@@ -78,7 +78,7 @@ static void walk_execute(struct body *b, const char *text)
 	b->executes++;
 	if (!pg_lex_next(&l, &t) || t.kind < PG_TOKEN_STRING || t.kind > PG_TOKEN_DOLLAR || pg_lex_next(&l, &end) ||
 	    end.kind != PG_TOKEN_END) {
-		walk_expression(b, text);
+		walk_expression(b, text, true);
 		walk_dynamic(b->w);
 		return;
 	}
@@ -88,7 +88,7 @@ static void walk_execute(struct body *b, const char *text)
 		return;
 	}
 	writer_u8(&w, 0);
-	if (!w.ok || !walk_text(b->w, (const char *)w.base))
+	if (!w.ok || !walk_text(b->w, (const char *)w.base, false))
 		walk_dynamic(b->w);
 }
 
@@ -151,12 +151,12 @@ static void walk_query(struct body *b, const json_t *expr, const char *node, con
 	}
 	switch (meaning_of(node, key)) {
 	case MEANS_STATEMENT:
-		if (!walk_text(b->w, copy_text(b->w, "", text, strlen(text))))
+		if (!walk_text(b->w, copy_text(b->w, "", text, strlen(text)), false))
 			b->lost = true;
 		break;
 	case MEANS_ASSIGNMENT: walk_assignment(b, text); break;
 	case MEANS_EXECUTE: walk_execute(b, text); break;
-	default: walk_expression(b, text); break;
+	default: walk_expression(b, text, true); break;
 	}
 }
 

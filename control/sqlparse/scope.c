@@ -106,6 +106,7 @@ void scope_add_relation(struct scope *s, const PgQuery__RangeVar *r)
 {
 	struct item *i = add_item(s, ITEM_RELATION, r->alias ? r->alias->aliasname : r->relname);
 
+	i->relation = r;
 	i->schema = !r->alias && *r->schemaname ? r->schemaname : NULL;
 	if (r->alias) {
 		i->renamed = r->alias->colnames;
@@ -197,14 +198,16 @@ static struct taint_set column_of(struct arena *a, const struct item *i, const c
 	if (i->kind == ITEM_OPAQUE)
 		return i->taint;
 	if (i->kind == ITEM_RELATION)
-		return is_renamed(i, name) ? everything : taint_one(a, name);
+		return is_renamed(i, name) ? everything : taint_one(a, i->relation, name);
 	if (i->columns.loose)
 		return everything;
 	for (unsigned n = 0; n < i->columns.count; n++) {
 		const struct column *c = &i->columns.list[n];
 
 		if (c->star) {
-			out = taint_union(a, out, taint_one(a, name));
+			for (unsigned k = 0; k < c->taint.count; k++)
+				out = taint_union(a, out, taint_one(a, c->taint.names[k].relation, name));
+			out.all |= c->taint.all;
 		} else if (!c->name || strcmp(c->name, name) == 0) {
 			out = taint_union(a, out, c->taint);
 			*certain |= c->name != NULL;
@@ -213,20 +216,20 @@ static struct taint_set column_of(struct arena *a, const struct item *i, const c
 	return out;
 }
 
-static struct taint_set whole_row(struct arena *a, const struct item *i)
+struct taint_set item_row(struct arena *a, const struct item *i)
 {
 	switch (i->kind) {
 	case ITEM_OPAQUE: return i->taint;
 	case ITEM_QUERY: return columns_union(a, &i->columns);
-	default: return everything;
+	default: return taint_one(a, i->relation, "");
 	}
 }
 
-static struct taint_set unqualified(struct scope *s, const char *name)
+struct taint_set scope_named(struct scope *s, const char *name)
 {
 	struct arena *a = s->arena;
 	struct item *row = scope_item(s, NULL, name);
-	struct taint_set out = row ? whole_row(a, row) : (struct taint_set){ 0 };
+	struct taint_set out = row ? item_row(a, row) : (struct taint_set){ 0 };
 	bool certain = false, possible = row != NULL;
 
 	for (; s && !certain; s = s->outer)
@@ -235,6 +238,16 @@ static struct taint_set unqualified(struct scope *s, const char *name)
 			possible |= i->kind == ITEM_OPAQUE;
 		}
 	return certain || possible || out.all || out.count > 0 ? out : everything;
+}
+
+/* Columns whose names are not known here: of a relation, or of a relation's star. */
+static bool may_have_any(const struct item *i)
+{
+	bool star = i->kind == ITEM_RELATION;
+
+	for (unsigned n = 0; i->kind == ITEM_QUERY && !i->columns.loose && n < i->columns.count; n++)
+		star |= i->columns.list[n].star;
+	return star;
 }
 
 static struct taint_set qualified(struct scope *s, const char *schema, const char *table, const char *name)
@@ -247,8 +260,8 @@ static struct taint_set qualified(struct scope *s, const char *schema, const cha
 		return everything;
 	out = column_of(s->arena, i, name, &certain);
 	/* t.f is f(t) when t has no column f */
-	if (!certain && (i->kind != ITEM_RELATION || function_takes_row(name)))
-		out = taint_union(s->arena, out, whole_row(s->arena, i));
+	if (!certain && (!may_have_any(i) || function_takes_row(name)))
+		out = taint_union(s->arena, out, item_row(s->arena, i));
 	return out;
 }
 
@@ -258,7 +271,7 @@ struct taint_set scope_lookup(struct scope *s, const PgQuery__ColumnRef *ref)
 	unsigned count = tree_names(ref->fields, ref->n_fields, names, 4);
 
 	switch (count) {
-	case 1: return unqualified(s, names[0]);
+	case 1: return scope_named(s, names[0]);
 	case 2: return qualified(s, NULL, names[0], names[1]);
 	case 3: return qualified(s, names[0], names[1], names[2]);
 	case 4: return qualified(s, names[1], names[2], names[3]);
@@ -268,9 +281,9 @@ struct taint_set scope_lookup(struct scope *s, const PgQuery__ColumnRef *ref)
 
 void item_expand(struct arena *a, const struct item *i, struct columns *out)
 {
-	struct column star = { .star = true };
-
 	if (i->kind == ITEM_RELATION) {
+		struct column star = { .star = true, .taint = taint_one(a, i->relation, "") };
+
 		if (i->n_renamed > 0) /* the names are new, the columns still plain; a name outside must not be believed */
 			out->loose = true;
 		columns_add(a, out, star);

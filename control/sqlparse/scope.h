@@ -16,6 +16,7 @@ struct item {
 	const char *name, *schema; /* as visible; NULL without one */
 	struct columns columns;
 	struct taint_set taint;
+	const PgQuery__RangeVar *relation; /* of a relation: as written */
 	PgQuery__Node *const *renamed; /* relation: column names given by the alias */
 	size_t n_renamed;
 	bool hidden;                   /* inside an aliased join: its own name is not visible, its columns are */
@@ -41,6 +42,15 @@ struct taint_set value_taint(struct scope *s, const ProtobufCMessage *expression
 
 /* The entry of this name that is visible, innermost first. */
 struct item *scope_item(struct scope *s, const char *schema, const char *name);
+
+/* Everything of an entry: what its row as a value holds. */
+struct taint_set item_row(struct arena *a, const struct item *i);
+
+/* A column of any entry of this scope and those around it, named without its relation. */
+struct taint_set scope_named(struct scope *s, const char *name);
+
+/* The output columns of a target list. */
+struct columns scope_columns(struct scope *s, PgQuery__Node *const *list, size_t count);
 
 /* All columns of the scope, or of one item, as `*` and `item.*` expand. */
 void scope_expand(struct scope *s, struct columns *out);

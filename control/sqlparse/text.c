@@ -45,6 +45,31 @@ static void put_copy(struct writer *w, const struct copy_shape *c)
 	writer_put(w, c->null_text);
 }
 
+static bool access_at(const struct classified_statement *s, unsigned number, struct access *a)
+{
+	struct reader at = s->access_bytes;
+
+	for (unsigned i = 0; access_next(&at, a); i++)
+		if (i == number)
+			return true;
+	return false;
+}
+
+static void put_predicate(struct writer *w, const struct classified_statement *s, const struct predicate *p)
+{
+	struct access a;
+
+	if (!access_at(s, p->access, &a))
+		writer_u8(w, '?');
+	for (unsigned i = 0; i < a.levels; i++) {
+		if (i > 0)
+			writer_u8(w, '.');
+		writer_put(w, a.level[i]);
+	}
+	writer_u8(w, '.');
+	writer_put(w, p->column.len ? p->column : bytes_str("*"));
+}
+
 static void put_statement(struct writer *w, struct classified_statement *s)
 {
 	struct access a;
@@ -66,6 +91,28 @@ static void put_statement(struct writer *w, struct classified_statement *s)
 		put_target(w, &t);
 	}
 	put_copy(w, &s->copy);
+}
+
+bool classification_predicates_text(struct bytes encoded, struct writer *w)
+{
+	struct classification c;
+	struct classified_statement s;
+	struct predicate p;
+	struct reader at;
+
+	if (!classification_open(encoded, &c))
+		return false;
+	at = c.statement_bytes;
+	for (bool first = true; classification_next(&at, &s); first = false) {
+		struct reader predicates = s.predicate_bytes;
+
+		writer_str(w, first ? "" : " ;; ");
+		for (bool one = true; predicate_next(&predicates, &p); one = false) {
+			writer_str(w, one ? "" : " ");
+			put_predicate(w, &s, &p);
+		}
+	}
+	return w->ok;
 }
 
 bool classification_text(struct bytes encoded, struct writer *w)

@@ -12,4 +12,7 @@
 /* False when the classification is malformed or `w` full. `w` gets no NUL. */
 bool classification_text(struct bytes encoded, struct writer *w);
 
+/* The predicates alone: "users.email users.id"; * any column of a relation, ? any relation of the statement. */
+bool classification_predicates_text(struct bytes encoded, struct writer *w);
+
 #endif

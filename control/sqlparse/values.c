@@ -61,8 +61,8 @@ static void gather_indirection(struct gather *g, const PgQuery__AIndirection *i)
 	struct item *item = row ? scope_item(g->scope, NULL, row) : NULL;
 
 	if (item && item->kind == ITEM_RELATION && item->n_renamed == 0 && field && !function_takes_row(field)) {
-		add(g, taint_one(g->scope->arena, field));
-		add(g, taint_one(g->scope->arena, row));
+		add(g, taint_one(g->scope->arena, item->relation, field));
+		add(g, taint_one(g->scope->arena, NULL, row)); /* it may be a column of this name */
 		for (size_t n = 1; n < i->n_indirection; n++)
 			gather(g, tree_of(i->indirection[n]));
 		return;

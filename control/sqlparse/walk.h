@@ -8,6 +8,7 @@
 
 #include "control/sqlparse/env.h"
 #include "control/sqlparse/facts.h"
+#include "control/sqlparse/predicates.h"
 
 /* A parse result that must live until the answer is encoded. */
 struct parsed {
@@ -19,6 +20,7 @@ struct walk {
 	struct arena *arena;
 	struct facts *facts;
 	struct parsed **parsed;
+	struct taint_set *predicates; /* of everything walked */
 	struct env *env;
 	enum verb verb;     /* of relations met next */
 	bool locking;       /* they are locked too: FOR UPDATE */
@@ -50,9 +52,9 @@ void walk_copy(struct walk *w, const ProtobufCMessage *m);
 void walk_do(struct walk *w, const ProtobufCMessage *m);
 void walk_dynamic(struct walk *w);
 
-/* classify.c: parses `text` (NUL-terminated, in the arena) and walks its statements with the same facts. False when
- * it does not parse. */
-bool walk_text(struct walk *w, const char *text);
+/* classify.c: parses `text` (NUL-terminated, in the arena) and walks its statements with the same facts. `condition`: what
+ * they give decides what runs. False when it does not parse. */
+bool walk_text(struct walk *w, const char *text, bool condition);
 
 /* An object named in a node: name, list of names, type, function with arguments, role or relation. */
 void walk_named(struct walk *w, enum verb verb, enum object_kind kind, const ProtobufCMessage *m);

@@ -189,6 +189,11 @@ struct inspector {
 
 	/* The session is over; wipes what must not stay in memory. */
 	void (*close)(void *session);
+
+	/* The policy classes of a column of a relation (empty: of any of its columns) beyond what their names say; for verdicts. The
+	 * same as long as `tagged_version` is. Both NULL: nothing is known of relations. */
+	struct class_bits (*tagged)(void *session, const struct access *relation, struct bytes column);
+	uint64_t (*tagged_version)(void *session);
 };
 
 /* The inspectors of this build, by policy word; NULL when there is none (registry.c, generated from meson.build's list). */

@@ -24,6 +24,7 @@ static const char *reason_text(enum command_reason reason)
 	case REASON_PROTOCOL: return "this kind of message is never passed";
 	case REASON_MASK_TOKEN: return "a masked value would be written back";
 	case REASON_PINNED_SETTING: return "this setting is pinned";
+	case REASON_ORACLE: return "masked values can be shown masked, and not be compared, sorted, joined, grouped, counted or converted";
 	default: return "";
 	}
 }
@@ -91,6 +92,11 @@ static void evaluate(struct relay *r, struct flow *f, const struct statement *s,
 	else
 		q.schema_unknown = s->search_path.len > 0;
 	memcpy(q.source, f->client_address.byte, sizeof q.source);
+	if (f->inspector->tagged) {
+		q.tagged = f->inspector->tagged;
+		q.tagged_context = f->session;
+		q.tagged_version = f->inspector->tagged_version(f->session);
+	}
 	scan_patterns(r, s, c, &q);
 	if (c && key)
 		cache_verdict(r->cache, *key, f->env.snapshot->image, &q, v);

@@ -155,6 +155,8 @@ static bool basis_of(struct cache *c, const struct policy_image *image, const st
 	writer_be32(&w, r->flags);
 	writer_u8(&w, r->in_transaction);
 	writer_u8(&w, r->schema_unknown);
+	writer_u8(&w, r->tagged != NULL);
+	writer_be64(&w, r->tagged_version);
 	writer_bytes(&w, &r->groups, sizeof r->groups);
 	if (image->pattern_count)
 		writer_bytes(&w, &r->patterns, sizeof r->patterns);

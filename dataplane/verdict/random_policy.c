@@ -7,6 +7,9 @@ static const char *const object_patterns[] = {
 	"db.public.a", "db.public.b", "db.public.*", "db.*.a", "other.public.a", "**", "*.*.*", "db.**", "db.pg_catalog.*",
 	"work_mem", "db.**.b", "*.pg_catalog.pg_class", "\"db\".public.a", "db.public.\"odd.name\"", "**.a", "*",
 };
+static const char *const column_patterns[] = {
+	"db.public.a.x", "db.*.b.*", "*.*.*.y", "db.pg_catalog.pg_class.x", "other.public.*.x", "db.public.\"odd.name\".y", "**",
+};
 static const enum verb verbs[] = { VERB_select, VERB_insert, VERB_ddl, VERB_set, VERB_call, VERB_unknown };
 static const char *const groups[] = { "g0", "g1", "g2", "purpose:p0" };
 
@@ -96,8 +99,10 @@ void random_policy(struct random_policy *p, struct rng *r, unsigned rules)
 		p->needs[i] = (struct policy_need){ .group = i, .count = 1 };
 		p->approvals[i] = (struct spec_approval){ .name = approval_names[i], .needs = &p->needs[i], .needs_count = 1, .deny_quorum = 1 };
 	}
-	for (unsigned i = 0; i < 4; i++)
-		p->classes[i] = (struct spec_class){ .name = class_names[i] };
+	for (unsigned i = 0; i < 4; i++) {
+		p->columns[i] = column_patterns[rng_below(r, sizeof column_patterns / sizeof *column_patterns)];
+		p->classes[i] = (struct spec_class){ .name = class_names[i], .columns = { &p->columns[i], often(r, 70) } };
+	}
 	for (unsigned i = 0; i < rules; i++)
 		p->rules[i] = random_rule(p, r, i);
 	p->spec = (struct policy_spec){
@@ -157,11 +162,34 @@ static void encode(struct random_request *q)
 			classification_add_access(&w, &a);
 		}
 		classification_begin_targets(&w);
+		classification_begin_predicates(&w);
+		for (unsigned i = 0; i < q->predicates[s]; i++)
+			classification_add_predicate(&w, q->predicate[s][i].access, bytes_str(q->predicate[s][i].column));
 		classification_end_statement(&w, NULL);
 	}
 	q->encoding = classification_finish(&w, bytes_str("canonical"), bytes_str("normal"));
 	if (!classification_open(q->encoding, &q->classification))
 		abort();
+}
+
+static struct class_bits tagged(void *context, const struct access *relation, struct bytes column)
+{
+	struct class_bits out = { 0 };
+
+	if (bytes_equal(relation->level[relation->levels - 1], bytes_str(RANDOM_TAGGED_RELATION)) &&
+	    (!column.len || bytes_equal(column, bytes_str(RANDOM_TAGGED_COLUMN))))
+		class_bits_add(&out, RANDOM_TAGGED_CLASS);
+	return out;
+}
+
+static void random_predicates(struct random_request *q, struct rng *r, unsigned s)
+{
+	static const char *const columns[] = { "x", "y", "z", "" };
+
+	q->predicates[s] = q->accesses[s] && often(r, 40) ? 1 + (unsigned)rng_below(r, RANDOM_PREDICATES) : 0;
+	for (unsigned i = 0; i < q->predicates[s]; i++)
+		q->predicate[s][i] = (struct random_predicate){ .access = often(r, 20) ? PREDICATE_ANY : (unsigned)rng_below(r, q->accesses[s]),
+								.column = columns[rng_below(r, 4)] };
 }
 
 void random_request(struct random_request *q, struct rng *r)
@@ -171,9 +199,10 @@ void random_request(struct random_request *q, struct rng *r)
 	q->statements = 1 + (unsigned)(often(r, 20) ? rng_below(r, RANDOM_STATEMENTS) : 0);
 	for (unsigned s = 0; s < q->statements; s++) {
 		q->accesses[s] = often(r, 3) ? 0 : 1 + (unsigned)rng_below(r, RANDOM_ACCESSES);
-		q->flags[s] = often(r, 25) ? (uint32_t)rng_below(r, 1u << FLAG_count) : 0;
+		q->flags[s] = often(r, 25) ? (uint32_t)rng_below(r, 1u << FLAG_count) & (often(r, 20) ? ~0u : ~(uint32_t)FLAG_tainted_predicate) : 0;
 		for (unsigned i = 0; i < q->accesses[s]; i++)
 			q->access[s][i] = random_access(r);
+		random_predicates(q, r, s);
 	}
 	encode(q);
 	q->request = (struct verdict_request){
@@ -184,6 +213,8 @@ void random_request(struct random_request *q, struct rng *r)
 	};
 	if (often(r, 50))
 		group_bits_add(&q->request.groups, 3);
+	if (often(r, 50))
+		q->request.tagged = tagged;
 	if (q->request.family == 4)
 		memcpy(q->request.source, (uint8_t[]){ 10, 1, often(r, 50) ? 31 : 32, 7 }, 4);
 	else if (q->request.family == 6)

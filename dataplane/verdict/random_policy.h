@@ -9,12 +9,14 @@
 #define RANDOM_RULES 140
 #define RANDOM_STATEMENTS 3
 #define RANDOM_ACCESSES 3
+#define RANDOM_PREDICATES 2
 
 struct random_policy {
 	struct policy_spec spec;
 	struct spec_service services[3];
 	struct spec_listener listeners[3];
 	struct spec_class classes[4];
+	const char *columns[4];
 	struct spec_approval approvals[3];
 	struct policy_need needs[3];
 	struct spec_rule rules[RANDOM_RULES];
@@ -31,6 +33,11 @@ struct random_access {
 	const char *level[3];
 };
 
+struct random_predicate {
+	unsigned access; /* or PREDICATE_ANY */
+	const char *column;
+};
+
 /* A request and, in plain form, what its classification says. */
 struct random_request {
 	struct verdict_request request;
@@ -38,6 +45,8 @@ struct random_request {
 	unsigned statements, accesses[RANDOM_STATEMENTS];
 	uint32_t flags[RANDOM_STATEMENTS];
 	struct random_access access[RANDOM_STATEMENTS][RANDOM_ACCESSES];
+	unsigned predicates[RANDOM_STATEMENTS];
+	struct random_predicate predicate[RANDOM_STATEMENTS][RANDOM_PREDICATES];
 	struct classification classification;
 	uint8_t encoded[1024];
 	struct bytes encoding;
@@ -50,5 +59,10 @@ void random_policy(struct random_policy *p, struct rng *r, unsigned rules);
 struct policy_image *random_policy_image(const struct random_policy *p);
 
 void random_request(struct random_request *q, struct rng *r);
+
+/* Of requests with `tagged`: column x of every relation named b is of class 3, whatever the policy says. */
+#define RANDOM_TAGGED_RELATION "b"
+#define RANDOM_TAGGED_COLUMN "x"
+#define RANDOM_TAGGED_CLASS 3
 
 #endif

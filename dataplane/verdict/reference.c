@@ -86,8 +86,43 @@ struct sums {
 	bool unknown;
 };
 
+static bool same_object(const struct random_access *a, const struct random_access *b)
+{
+	if (a->kind != b->kind || a->levels != b->levels)
+		return false;
+	for (unsigned i = 0; i < a->levels; i++)
+		if (strcmp(a->level[i], b->level[i]) != 0)
+			return false;
+	return true;
+}
+
+/* The classes of access `k`'s columns that decide something. */
+static struct class_bits decides(const struct random_policy *p, const struct random_request *q, unsigned s, unsigned k)
+{
+	const struct random_access *a = &q->access[s][k];
+	struct class_bits out = { 0 };
+
+	for (unsigned i = 0; i < p->spec.classes_count; i++)
+		if ((q->flags[s] | q->request.flags) & FLAG_tainted_predicate)
+			class_bits_add(&out, i);
+	for (unsigned i = 0; i < q->predicates[s]; i++) {
+		const struct random_predicate *d = &q->predicate[s][i];
+		struct named n = name_of(q, a);
+
+		if (a->kind != OBJECT_RELATION || n.count != 3 || (d->access != PREDICATE_ANY && !same_object(a, &q->access[s][d->access])))
+			continue;
+		n.level[n.count++] = d->column;
+		for (unsigned c = 0; c < p->spec.classes_count; c++)
+			if (any(p->classes[c].columns, &n, true))
+				class_bits_add(&out, c);
+		if (q->request.tagged && strcmp(n.level[2], RANDOM_TAGGED_RELATION) == 0 && (!*d->column || strcmp(d->column, RANDOM_TAGGED_COLUMN) == 0))
+			class_bits_add(&out, RANDOM_TAGGED_CLASS);
+	}
+	return out;
+}
+
 static void one_access(const struct random_policy *p, const struct random_request *q, enum verb verb, uint32_t flags, const struct named *n,
-		       struct reference *out, struct sums *sums)
+		       struct class_bits predicate, struct reference *out, struct sums *sums)
 {
 	enum policy_action action = POLICY_ALLOW;
 	bool found = false;
@@ -95,11 +130,12 @@ static void one_access(const struct random_policy *p, const struct random_reques
 	for (unsigned i = 0; i < p->spec.rules_count; i++) {
 		const struct spec_rule *r = &p->rules[i];
 		enum policy_action does = r->action;
+		struct class_bits hidden = class_bits_and(predicate, r->mask);
 
 		if (!matches(r, q, verb, flags, n))
 			continue;
 		found = out->matched[i] = true;
-		if (does != POLICY_BLOCK && (flags & FLAG_tainted_predicate) && !r->oracle_allowed && class_bits_any(&r->mask))
+		if (does != POLICY_BLOCK && !r->oracle_allowed && class_bits_any(&hidden))
 			does = POLICY_BLOCK;
 		if (does != POLICY_BLOCK) {
 			out->mask = class_bits_or(out->mask, r->mask);
@@ -129,14 +165,19 @@ static void statement(const struct random_policy *p, const struct random_request
 		if (q->access[s][i].verb == VERB_ddl && (q->statements > 1 || q->request.in_transaction))
 			flags |= FLAG_ddl_in_transaction;
 	for (unsigned i = 0; i < q->accesses[s]; i++) {
+		struct class_bits some = decides(p, q, s, i);
+
+		flags |= class_bits_any(&some) ? FLAG_tainted_predicate : 0;
+	}
+	for (unsigned i = 0; i < q->accesses[s]; i++) {
 		const struct random_access *a = &q->access[s][i];
 		bool nameless = a->kind != OBJECT_NONE && (a->levels == 0 || a->level[a->levels - 1][0] == 0);
 		struct named n = name_of(q, a);
 
-		one_access(p, q, nameless ? VERB_unknown : a->verb, flags, &n, out, sums);
+		one_access(p, q, nameless ? VERB_unknown : a->verb, flags, &n, decides(p, q, s, i), out, sums);
 	}
 	if (q->accesses[s] == 0)
-		one_access(p, q, VERB_unknown, q->request.flags, &nothing, out, sums);
+		one_access(p, q, VERB_unknown, q->request.flags, &nothing, (struct class_bits){ 0 }, out, sums);
 }
 
 void reference_evaluate(const struct random_policy *p, const struct random_request *q, struct reference *out)
@@ -147,7 +188,7 @@ void reference_evaluate(const struct random_policy *p, const struct random_reque
 
 	memset(out, 0, sizeof *out);
 	if (!q->known)
-		one_access(p, q, VERB_unknown, q->request.flags, &nothing, out, &sums);
+		one_access(p, q, VERB_unknown, q->request.flags, &nothing, (struct class_bits){ 0 }, out, &sums);
 	for (unsigned s = 0; q->known && s < q->statements; s++)
 		statement(p, q, s, out, &sums);
 	out->action = sums.action;

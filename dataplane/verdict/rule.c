@@ -17,7 +17,7 @@ static bool has_ddl(const struct classified_statement *s)
 	return false;
 }
 
-uint32_t rule_flags(const struct verdict_request *request, const struct classified_statement *s)
+uint32_t rule_flags(const struct verdict_request *request, const struct classified_statement *s, const struct class_bits *predicates)
 {
 	const struct classification *c = request->classification;
 	bool many = c && c->statements > 1;
@@ -25,6 +25,8 @@ uint32_t rule_flags(const struct verdict_request *request, const struct classifi
 
 	if (many)
 		flags |= FLAG_multi_statement;
+	if (class_bits_any(predicates))
+		flags |= FLAG_tainted_predicate;
 	/* Several statements in one message are one transaction of their own. */
 	if ((many || request->in_transaction) && !(flags & FLAG_ddl_in_transaction) && has_ddl(s))
 		flags |= FLAG_ddl_in_transaction;

@@ -30,12 +30,19 @@ enum rule_miss {
 struct rule_access {
 	enum verb verb;
 	uint32_t flags; /* of its statement */
+	struct class_bits predicate; /* policy classes of its object's columns that decide something */
 	unsigned names; /* 0: it touches no object */
 	struct bytes name[RULE_NAMES_MAX];
 };
 
-/* The flags of a statement as rules see them: its own, the request's, and those that follow from both. */
-uint32_t rule_flags(const struct verdict_request *request, const struct classified_statement *s);
+/* The flags of a statement as rules see them: its own, the request's, and those that follow from both. `predicates` is what
+ * rule_predicates returned. */
+uint32_t rule_flags(const struct verdict_request *request, const struct classified_statement *s, const struct class_bits *predicates);
+
+/* For each access of the statement the policy classes of its object's columns that decide something (predicate.c); returns all
+ * of them. The flag tainted-predicate, given from outside, stands for every class. */
+struct class_bits rule_predicates(const struct policy_image *image, const struct verdict_request *request, const struct classified_statement *s,
+				  struct class_bits at[LIMIT_OBJECTS]);
 
 /* Resolves names. An object without a name, or with an empty level, makes the verb `unknown`. */
 struct rule_access rule_access_of(const struct policy_image *image, const struct verdict_request *request, const struct access *a, uint32_t flags);

@@ -53,7 +53,8 @@ static uint64_t smaller_limit(uint64_t a, uint64_t b)
 static enum policy_action add_rule(struct judge *j, unsigned rule, const struct rule_access *a)
 {
 	const struct image_rule *r = image_rules(j->image) + rule;
-	bool oracle = (a->flags & FLAG_tainted_predicate) && r->action != POLICY_BLOCK && !r->oracle_allowed && class_bits_any(&r->mask);
+	struct class_bits decides = class_bits_and(a->predicate, r->mask);
+	bool oracle = r->action != POLICY_BLOCK && !r->oracle_allowed && class_bits_any(&decides);
 
 	j->matched[rule / 64] |= 1ULL << (rule % 64);
 	if (r->action == POLICY_BLOCK || oracle) {
@@ -125,12 +126,14 @@ static void judge_statements(struct judge *j)
 {
 	const struct classification *c = j->request->classification;
 	struct reader at = c->statement_bytes, accesses;
+	struct class_bits predicate[LIMIT_OBJECTS];
 	struct classified_statement s;
 	unsigned judged = 0;
 	struct access a;
 
 	while (classification_next(&at, &s)) {
-		uint32_t flags = rule_flags(j->request, &s);
+		struct class_bits all = rule_predicates(j->image, j->request, &s, predicate);
+		uint32_t flags = rule_flags(j->request, &s, &all);
 
 		accesses = s.access_bytes;
 		if (s.accesses == 0)
@@ -140,6 +143,7 @@ static void judge_statements(struct judge *j)
 
 			if (++judged > LIMIT_ACCESSES)
 				break;
+			resolved.predicate = predicate[i % LIMIT_OBJECTS];
 			judge_access(j, &resolved);
 		}
 		if (++judged > LIMIT_ACCESSES) {

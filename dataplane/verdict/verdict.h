@@ -9,6 +9,9 @@
  * Names: a relation or function without schema is looked up in `default_schema`, names that begin with pg_ in
  * pg_catalog, and everything below `database`; settings and other objects stand for themselves.
  *
+ * A class that a rule masks may be shown masked, but not decide anything: an access whose object has columns of it among the
+ * statement's predicates is blocked by that rule, unless it says oracle = "allow" (policy.md 1; REASON_ORACLE).
+ *
  * Pure, no allocation, bounded by LIMIT_ACCESSES and the number of rules. Any thread. Everything borrowed must outlive the call;
  * `say` points into the image.
  */
@@ -37,6 +40,12 @@ struct verdict_request {
 	uint8_t source[16];
 	uint64_t now_s;                              /* wall clock, for rules with `time`; 0: not known, as with `source` */
 	struct pattern_bits patterns;
+
+	/* What a column of a relation (empty: any of its columns) is beyond what its names say: a view's, a partition's, a copy's. NULL:
+	 * nothing is known. The same until `tagged_version` is another number. */
+	struct class_bits (*tagged)(void *context, const struct access *relation, struct bytes column);
+	void *tagged_context;
+	uint64_t tagged_version;
 };
 
 struct verdict {

@@ -344,11 +344,83 @@ static void test_oracle(void **state)
 	assert_int_equal(judge(&policy).action, COMMAND_ALLOW);
 }
 
+static struct class_bits tagged_view(void *context, const struct access *relation, struct bytes column)
+{
+	struct class_bits out = { 0 };
+
+	if (bytes_equal(relation->level[0], bytes_str("v")))
+		class_bits_add(&out, 2);
+	return out;
+}
+
+/* One rule that masks class 2 (column db.public.t.email); the statement reads t and o. */
+static const struct predicate_fact {
+	const char *what;
+	unsigned access;
+	const char *column, *first, *second;
+	unsigned mask;
+	bool search_path_unknown;
+	enum command_action action;
+	bool flag;
+} predicate_facts[] = {
+	{ "the class of the rule", 0, "email", "t", "o", 2, false, COMMAND_BLOCK, true },
+	{ "another column", 0, "id", "t", "o", 2, false, COMMAND_ALLOW, false },
+	{ "the same name elsewhere", 1, "email", "t", "o", 2, false, COMMAND_ALLOW, false },
+	{ "it may be either's", PREDICATE_ANY, "email", "t", "o", 2, false, COMMAND_BLOCK, true },
+	{ "all of a row", 0, "", "t", "o", 2, false, COMMAND_BLOCK, true },
+	{ "all of the other row", 1, "", "t", "o", 2, false, COMMAND_ALLOW, false },
+	{ "a class that the rule shows", 0, "email", "t", "o", 1, false, COMMAND_ALLOW, true },
+	{ "in some schema", 0, "email", "t", "o", 2, true, COMMAND_BLOCK, true },
+	{ "the same table twice", 1, "email", "t", "t", 2, false, COMMAND_BLOCK, true },
+	{ "a view over it", 0, "anything", "v", "o", 2, false, COMMAND_BLOCK, true },
+};
+
+static void test_predicates(void **state)
+{
+	static const struct fact all = { .action = POLICY_ALLOW };
+	const char *names[2], *column = "db.public.t.email";
+
+	for (size_t i = 0; i < sizeof predicate_facts / sizeof *predicate_facts; i++) {
+		const struct predicate_fact *f = &predicate_facts[i];
+		struct classification_writer w = classification_writer_of(request.encoded, sizeof request.encoded, false);
+		struct access first = { .verb = VERB_select, .kind = OBJECT_RELATION, .levels = 1, .level = { bytes_str(f->first) } };
+		struct access second = { .verb = VERB_select, .kind = OBJECT_RELATION, .levels = 1, .level = { bytes_str(f->second) } };
+		struct verdict v;
+
+		one_rule(&all, names);
+		for (unsigned c = 0; c < 4; c++)
+			policy.classes[c].columns = (struct spec_names){ &column, c == 2 };
+		class_bits_add(&policy.rules[0].mask, f->mask);
+		classification_begin_statement(&w, 0);
+		classification_add_access(&w, &first);
+		classification_add_access(&w, &second);
+		classification_begin_targets(&w);
+		classification_begin_predicates(&w);
+		classification_add_predicate(&w, f->access, bytes_str(f->column));
+		classification_end_statement(&w, NULL);
+		assert_true(classification_open(classification_finish(&w, bytes_str("c"), bytes_str("n")), &request.classification));
+		request.request = (struct verdict_request){ .classification = &request.classification, .database = bytes_str("db"),
+							    .schema_unknown = f->search_path_unknown, .tagged = tagged_view };
+		v = judge(&policy);
+		if (v.action != f->action || (v.action == COMMAND_BLOCK) != (v.reason == REASON_ORACLE))
+			fail_msg("%s: %d, %d", f->what, (int)v.action, (int)v.reason);
+		assert_true(v.by_rule);
+		/* the flag is a rule's to look at */
+		policy.rules[0].action = POLICY_BLOCK;
+		policy.rules[0].mask = (struct class_bits){ 0 };
+		policy.rules[0].flags = FLAG_tainted_predicate;
+		v = judge(&policy);
+		if (v.by_rule != f->flag)
+			fail_msg("%s: the flag", f->what);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_facts), cmocka_unit_test(test_unknown_schema), cmocka_unit_test(test_unknown_is_never_allowed), cmocka_unit_test(test_too_many_accesses),
-		cmocka_unit_test(test_window), cmocka_unit_test(test_oracle), cmocka_unit_test(test_agrees_with_reference), cmocka_unit_test(test_order_never_matters),
+		cmocka_unit_test(test_window), cmocka_unit_test(test_oracle), cmocka_unit_test(test_predicates),
+		cmocka_unit_test(test_agrees_with_reference), cmocka_unit_test(test_order_never_matters),
 		cmocka_unit_test(test_tightening_never_loosens),
 	};
 	const char *given = getenv("SEED");

@@ -14,6 +14,7 @@
 #define LIMIT_CLASSIFICATION_BYTES (16u << 10)
 #define LIMIT_OBJECTS 64                  /* relations, functions and other objects of one statement */
 #define LIMIT_TARGETS 512                 /* output columns with their taint; PostgreSQL's own limit is 1,664 */
+#define LIMIT_PREDICATES 512              /* columns of one statement that decide something; more is all of them */
 #define LIMIT_NAME_BYTES 256
 #define LIMIT_NESTING 200                 /* parentheses, checked before a parser sees the text */
 #define LIMIT_TERMS 5000                  /* tokens, likewise: the packaged parser is quadratic in operators */

@@ -2,6 +2,8 @@
 
 #include "platform/base/limits.h"
 
+#define VERSION 2
+
 static const char *const verb_words[] = {
 #define VERB(name, word) word,
 #include "platform/contract/verbs.def"
@@ -89,16 +91,51 @@ bool target_name(struct target *t, struct bytes *out)
 	return t->rest.ok;
 }
 
-/* Walks `count` units with `next` and leaves in `*section` exactly their bytes. */
-static bool section_of(struct reader *r, unsigned count, bool accesses, struct reader *section)
+bool predicate_next(struct reader *at, struct predicate *out)
 {
-	const uint8_t *start = r->at;
+	*out = (struct predicate){ 0 };
+	if (!at->ok || at->left == 0)
+		return false;
+	out->access = reader_be16(at);
+	out->column = short_string(at);
+	return at->ok;
+}
+
+bool access_same_object(const struct access *a, const struct access *b)
+{
+	if (a->kind != b->kind || a->levels != b->levels)
+		return false;
+	for (unsigned i = 0; i < a->levels; i++)
+		if (!bytes_equal(a->level[i], b->level[i]))
+			return false;
+	return true;
+}
+
+enum section { SECTION_ACCESSES, SECTION_TARGETS, SECTION_PREDICATES };
+
+static bool unit_next(struct reader *r, enum section kind, unsigned accesses)
+{
 	struct access a;
 	struct target t;
+	struct predicate p;
+
+	switch (kind) {
+	case SECTION_ACCESSES: return access_next(r, &a);
+	case SECTION_TARGETS: return target_next(r, &t);
+	default: return predicate_next(r, &p) && (p.access < accesses || p.access == PREDICATE_ANY);
+	}
+}
+
+/* Walks `count` units and leaves in `*section` exactly their bytes. */
+static bool section_of(struct reader *r, unsigned count, enum section kind, unsigned accesses, struct reader *section)
+{
+	const uint8_t *start = r->at;
 
 	for (unsigned i = 0; i < count; i++)
-		if (!(accesses ? access_next(r, &a) : target_next(r, &t)))
+		if (!unit_next(r, kind, accesses)) {
+			r->ok = false;
 			return false;
+		}
 	*section = reader_of(start, (size_t)(r->at - start));
 	return r->ok;
 }
@@ -125,10 +162,13 @@ bool classification_next(struct reader *at, struct classified_statement *out)
 		return false;
 	out->flags = reader_be32(at);
 	out->accesses = reader_be16(at);
-	if (!section_of(at, out->accesses, true, &out->access_bytes))
+	if (!section_of(at, out->accesses, SECTION_ACCESSES, 0, &out->access_bytes))
 		return false;
 	out->targets = reader_be16(at);
-	if (!section_of(at, out->targets, false, &out->target_bytes))
+	if (!section_of(at, out->targets, SECTION_TARGETS, 0, &out->target_bytes))
+		return false;
+	out->predicates = reader_be16(at);
+	if (!section_of(at, out->predicates, SECTION_PREDICATES, out->accesses, &out->predicate_bytes))
 		return false;
 	return copy_shape_read(at, &out->copy);
 }
@@ -140,13 +180,14 @@ bool classification_open(struct bytes encoded, struct classification *out)
 	const uint8_t *start;
 
 	*out = (struct classification){ 0 };
-	if (encoded.len > LIMIT_CLASSIFICATION_BYTES + 2 * LIMIT_STATEMENT_BYTES || reader_u8(&r) != 1)
+	if (encoded.len > LIMIT_CLASSIFICATION_BYTES + 2 * LIMIT_STATEMENT_BYTES || reader_u8(&r) != VERSION)
 		return false;
 	out->generic = reader_u8(&r) != 0;
 	out->statements = reader_be16(&r);
 	start = r.at;
 	for (unsigned i = 0; i < out->statements; i++)
-		if (!classification_next(&r, &s) || s.accesses > LIMIT_OBJECTS || s.targets > LIMIT_TARGETS)
+		if (!classification_next(&r, &s) || s.accesses > LIMIT_OBJECTS || s.targets > LIMIT_TARGETS ||
+		    s.predicates > LIMIT_PREDICATES)
 			r.ok = false;
 	if (r.ok)
 		out->statement_bytes = reader_of(start, (size_t)(r.at - start));
@@ -170,7 +211,7 @@ struct classification_writer classification_writer_of(void *base, size_t cap, bo
 {
 	struct classification_writer cw = { .w = writer_of(base, cap) };
 
-	writer_u8(&cw.w, 1);
+	writer_u8(&cw.w, VERSION);
 	writer_u8(&cw.w, generic);
 	cw.statements_mark = writer_mark(&cw.w, 2);
 	return cw;
@@ -181,6 +222,7 @@ void classification_begin_statement(struct classification_writer *cw, uint32_t f
 	writer_be32(&cw->w, flags);
 	cw->count_mark = writer_mark(&cw->w, 2);
 	cw->count = 0;
+	cw->predicates = false;
 	cw->statements++;
 }
 
@@ -214,8 +256,27 @@ void classification_add_target(struct classification_writer *cw, enum taint tain
 	cw->count++;
 }
 
+void classification_begin_predicates(struct classification_writer *cw)
+{
+	writer_patch(&cw->w, cw->count_mark, 2, cw->count);
+	cw->count_mark = writer_mark(&cw->w, 2);
+	cw->count = 0;
+	cw->predicates = true;
+}
+
+void classification_add_predicate(struct classification_writer *cw, unsigned access, struct bytes column)
+{
+	if (access > PREDICATE_ANY || cw->count >= LIMIT_PREDICATES)
+		cw->w.ok = false;
+	writer_be16(&cw->w, (uint16_t)access);
+	put_short(&cw->w, column);
+	cw->count++;
+}
+
 void classification_end_statement(struct classification_writer *cw, const struct copy_shape *copy)
 {
+	if (!cw->predicates)
+		classification_begin_predicates(cw);
 	writer_patch(&cw->w, cw->count_mark, 2, cw->count);
 	writer_u8(&cw->w, copy ? (uint8_t)copy->format : COPY_NONE);
 	if (!copy || copy->format == COPY_NONE)

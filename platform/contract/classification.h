@@ -1,14 +1,18 @@
 /* classification.h: what a statement does, as the parser's helper tells it to the data plane.
  *
  * Shape: one message of a client holds one or more statements; each statement is a list of accesses
- * (verb, object), flags, output columns with their taint ("targets") and, for COPY, the stream's format.
+ * (verb, object), flags, output columns with their taint ("targets"), columns that decide something instead of being shown
+ * ("predicates": conditions, joins, order, groups, and what may fail on a value; common.md C6) and, for COPY, the
+ * stream's format.
  * A policy judges access by access; the strictest answer wins; an access that nothing matched is unmatched.
  *
  * Encoding (big endian), at most LIMIT_CLASSIFICATION_BYTES:
- *   u8 version (1), u8 generic, u16 statements, then each statement:
+ *   u8 version (2), u8 generic, u16 statements, then each statement:
  *     u32 flags
  *     u16 accesses, each: u8 verb, u8 kind, u8 levels (0..4), levels x (u8 length, bytes)
  *     u16 targets,  each: u8 taint, u8 names, names x (u8 length, bytes)
+ *     u16 predicates, each: u16 access (number in this statement, 0xffff: any of its relations), u8 length, bytes (none: any
+ *        column of it)
  *     u8 copy_format (enum copy_format); when not COPY_NONE: u8 delimiter, u8 quote, u8 escape, u8 header,
  *        u8 null length, bytes
  *   u32 length, bytes: canonical text (comments removed, identifiers folded, literals kept); empty when generic and the
@@ -81,6 +85,14 @@ struct target {
 	struct reader rest; /* names x (u8 length, bytes); see target_name */
 };
 
+#define PREDICATE_ANY 0xffffu
+
+/* A column that decides something. It counts for every access of the statement that has the same object. */
+struct predicate {
+	unsigned access;     /* of the statement, PREDICATE_ANY: whichever relation has such a column */
+	struct bytes column; /* folded; empty: all columns */
+};
+
 enum copy_format { COPY_NONE, COPY_TEXT, COPY_CSV, COPY_BINARY, COPY_formats };
 
 struct copy_shape {
@@ -92,8 +104,8 @@ struct copy_shape {
 
 struct classified_statement {
 	uint32_t flags; /* enum flag */
-	unsigned accesses, targets;
-	struct reader access_bytes, target_bytes;
+	unsigned accesses, targets, predicates;
+	struct reader access_bytes, target_bytes, predicate_bytes;
 	struct copy_shape copy;
 };
 
@@ -110,19 +122,25 @@ struct classification {
 /* The next statement; `at` starts as `c->statement_bytes`. False after the last. */
 bool classification_next(struct reader *at, struct classified_statement *out);
 
-/* The next access or target; `at` starts as `s->access_bytes` or `s->target_bytes`. False after the last. */
+/* The next access, target or predicate; `at` starts as `s->access_bytes`, `s->target_bytes` or `s->predicate_bytes`. False
+ * after the last. */
 bool access_next(struct reader *at, struct access *out);
 bool target_next(struct reader *at, struct target *out);
+bool predicate_next(struct reader *at, struct predicate *out);
+
+/* Whether both touch the same object, as named. */
+bool access_same_object(const struct access *a, const struct access *b);
 
 /* The next name of a target. */
 bool target_name(struct target *t, struct bytes *out);
 
-/* Encoding, for the helper and for tests. Begin a statement, add its accesses, begin its targets, add them,
- * end it; counts are patched. `writer.ok` tells at the end whether it fitted. */
+/* Encoding, for the helper and for tests. Begin a statement, add its accesses, begin its targets, add them, begin its
+ * predicates, add them (or leave them out), end it; counts are patched. `writer.ok` tells at the end whether it fitted. */
 struct classification_writer {
 	struct writer w;
 	size_t statements_mark, count_mark;
 	unsigned statements, count;
+	bool predicates;
 };
 
 struct classification_writer classification_writer_of(void *base, size_t cap, bool generic);
@@ -130,6 +148,8 @@ void classification_begin_statement(struct classification_writer *cw, uint32_t f
 void classification_add_access(struct classification_writer *cw, const struct access *a);
 void classification_begin_targets(struct classification_writer *cw);
 void classification_add_target(struct classification_writer *cw, enum taint taint, const struct bytes *names, unsigned count);
+void classification_begin_predicates(struct classification_writer *cw);
+void classification_add_predicate(struct classification_writer *cw, unsigned access, struct bytes column);
 void classification_end_statement(struct classification_writer *cw, const struct copy_shape *copy);
 struct bytes classification_finish(struct classification_writer *cw, struct bytes canonical, struct bytes normalised);
 

@@ -44,6 +44,7 @@ static void fuzz_classification(struct bytes in)
 	struct classification c;
 	struct classified_statement s;
 	struct access a;
+	struct predicate p;
 	struct target t;
 	struct bytes name;
 
@@ -55,6 +56,8 @@ static void fuzz_classification(struct bytes in)
 		while (target_next(&s.target_bytes, &t))
 			while (target_name(&t, &name))
 				;
+		while (predicate_next(&s.predicate_bytes, &p))
+			;
 	}
 }
 

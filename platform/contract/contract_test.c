@@ -193,6 +193,9 @@ static struct bytes sample_classification(uint8_t *buffer, size_t cap)
 	classification_begin_targets(&cw);
 	classification_add_target(&cw, TAINT_NAMES, &name, 1);
 	classification_add_target(&cw, TAINT_NONE, NULL, 0);
+	classification_begin_predicates(&cw);
+	classification_add_predicate(&cw, 0, bytes_str("id"));
+	classification_add_predicate(&cw, PREDICATE_ANY, bytes_str(""));
 	classification_end_statement(&cw, NULL);
 	return classification_finish(&cw, bytes_str("select email, 1 from customers"), bytes_str("select email, $1 from customers"));
 }
@@ -204,6 +207,7 @@ static void classification_round_trip(void **state)
 	struct classification c;
 	struct classified_statement s;
 	struct access a;
+	struct predicate p;
 	struct target t;
 	struct bytes name;
 	struct reader at;
@@ -222,6 +226,13 @@ static void classification_round_trip(void **state)
 	assert_false(target_name(&t, &name));
 	assert_true(target_next(&s.target_bytes, &t));
 	assert_int_equal(t.taint, TAINT_NONE);
+	assert_true(predicate_next(&s.predicate_bytes, &p));
+	assert_int_equal(p.access, 0);
+	assert_true(bytes_equal(p.column, bytes_str("id")));
+	assert_true(predicate_next(&s.predicate_bytes, &p));
+	assert_int_equal(p.access, PREDICATE_ANY);
+	assert_int_equal(p.column.len, 0);
+	assert_false(predicate_next(&s.predicate_bytes, &p));
 	assert_false(classification_next(&at, &s));
 	for (size_t cut = 0; cut < wire.len; cut++)
 		assert_false(classification_open(bytes_of(wire.base, cut), &c));
@@ -237,8 +248,15 @@ static void classification_refuses_bad_enums(void **state)
 	copy[10] = VERB_count; /* the first access's verb */
 	assert_false(classification_open(bytes_of(copy, wire.len), &c));
 	memcpy(copy, wire.base, wire.len);
-	copy[0] = 2;
+	copy[0] = 1;
 	assert_false(classification_open(bytes_of(copy, wire.len), &c));
+	for (size_t i = 0; i + 4 < wire.len; i++) { /* the first predicate names an access that is not there */
+		memcpy(copy, wire.base, wire.len);
+		if (memcmp(copy + i, "\0\0\2id", 5) != 0)
+			continue;
+		copy[i + 1] = 1;
+		assert_false(classification_open(bytes_of(copy, wire.len), &c));
+	}
 }
 
 int main(void)

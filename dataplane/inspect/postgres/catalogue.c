@@ -261,6 +261,7 @@ void pg_catalogue_end(struct pg_catalogue *c, uint32_t build, bool good, uint64_
 	if (c->loaded && c->policy != c->build_policy)
 		taints_of_any_class(c);
 	c->active = !c->active;
+	c->changes++;
 	c->policy = c->build_policy;
 	c->loaded = true;
 	c->due_us = now_us + PG_CATALOGUE_AGE_US;

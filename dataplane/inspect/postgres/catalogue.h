@@ -77,6 +77,7 @@ struct pg_catalogue {
 	uint64_t build_policy;
 	bool building;
 	unsigned active;                /* index of the tags in force */
+	uint32_t changes;               /* of tags or taints */
 	struct pg_taint taint[PG_TAINTS];
 	struct pg_tags tags[2];
 };

@@ -166,12 +166,14 @@ unsigned pg_catalogue_taint_hold(struct pg_catalogue *c, uint64_t schema, uint64
 		*t = (struct pg_taint){ .used = true, .schema = schema, .name = name };
 	t->held = class_bits_or(t->held, *classes);
 	t->holders++;
+	c->changes++;
 	return i;
 }
 
 void pg_catalogue_taint_keep(struct pg_catalogue *c, unsigned taint, const struct class_bits *classes)
 {
 	c->taint[taint].classes = class_bits_or(c->taint[taint].classes, *classes);
+	c->changes++;
 	pg_catalogue_taint_drop(c, taint);
 }
 
@@ -182,5 +184,6 @@ void pg_catalogue_taint_drop(struct pg_catalogue *c, unsigned taint)
 	if (!t->holders || --t->holders)
 		return;
 	t->held = (struct class_bits){ 0 };
+	c->changes++;
 	t->used = class_bits_any(&t->classes);
 }

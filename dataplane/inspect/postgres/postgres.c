@@ -459,4 +459,6 @@ const struct inspector inspector_postgres = {
 	.answer = answer,
 	.ended = ended,
 	.close = close_session,
+	.tagged = pg_tagged,
+	.tagged_version = pg_tagged_version,
 };

@@ -276,6 +276,10 @@ void pg_taint_lost(struct pg_session *s);
 /* digest.c: keeps of a judgement's classification what replies will need. */
 void pg_digest(struct pg_session *s, struct pg_command *command, const struct judgement *j);
 
+/* oracle.c: the inspector's `tagged` and `tagged_version`. */
+struct class_bits pg_tagged(void *session, const struct access *relation, struct bytes column);
+uint64_t pg_tagged_version(void *session);
+
 /* refuse.c */
 int pg_refusal_new(struct pg_session *s, const char *code);
 void pg_refusal_say(struct pg_session *s, int refusal, const char *prefix, struct bytes text, struct bytes rule);

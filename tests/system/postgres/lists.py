@@ -6,7 +6,7 @@ A row: id, what is sent first, the text, and what must come of it:
   refused  Sluice's refusal, whole: nothing reached the server
   answer   any answer, without a value
   as SQL   the same course (kinds of messages, codes) as this plain form
-L23, M5, M6, M9 and M10 are oracles of predicates: predicate_lists.py, when it is there, has their rows.
+L23, M5, M6, M9 and M10 are oracles of predicates: predicate_checks.py has their rows.
 """
 import re
 

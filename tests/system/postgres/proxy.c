@@ -100,13 +100,15 @@ static enum judged decide(struct connection *c, const struct statement *s, struc
 		a = sqlparse_classify(s->raw, SQLPARSE_POSTGRES, c->classification, sizeof(c->classification));
 	if (a.known && a.classification.len <= LIMIT_CLASSIFICATION_BYTES + 2 * LIMIT_STATEMENT_BYTES && classification_open(a.classification, &parsed))
 		q.classification = &parsed;
+	q.tagged = inspector->tagged;
+	q.tagged_context = c->session;
 	q.flags = s->binary_result ? FLAG_binary_result : 0;
 	verdict_evaluate(image, &q, &v);
 	if (s->reason != REASON_NONE && s->reason != REASON_UNKNOWN)
 		v.action = COMMAND_BLOCK;
 	if (s->kind == COMMAND_PREPARE && v.action == COMMAND_HOLD)
 		v.action = COMMAND_ALLOW;
-	*out = (struct judgement){ .n = c->n++, .mask = v.mask, .say = v.say, .classification = q.classification ? a.classification : (struct bytes){ 0 } };
+	*out = (struct judgement){ .n = c->n++, .mask = v.mask, .say = v.say.len || v.reason != REASON_ORACLE ? v.say : bytes_str("oracle"), .classification = q.classification ? a.classification : (struct bytes){ 0 } };
 	if (v.by_rule)
 		out->rule = policy_rule_id(image, v.rules[0]);
 	fprintf(log_file, "judge %zu %u kind=%d reason=%d %s state=[%.*s] ", (size_t)(c - connections), out->n, (int)s->kind, (int)s->reason,

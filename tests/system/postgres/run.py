@@ -22,6 +22,7 @@ import refusal_checks  # noqa: F401
 import copy_checks  # noqa: F401
 import hold_checks  # noqa: F401
 import lists  # noqa: F401
+import predicate_checks  # noqa: F401
 import driver_checks  # noqa: F401
 
 # What is too slow byte by byte, and what no segmentation changes.
