@@ -61,7 +61,7 @@ static void advance(struct tcp_half *half, const struct tcp_segment *segment, st
 	struct tcp_send *s = &half->send;
 	struct tcp_recovery *r = &half->recovery;
 	struct tcp_flight before = tcp_half_flight(half);
-	uint32_t acked = segment->ack - s->una;
+	uint32_t counted = half->sack ? 0 : r->duplicates * s->mss;
 
 	tcp_recovery_acked(r, tcp_pair_of(half)->pool, &before, segment->ack, d);
 	s->una = segment->ack;
@@ -70,9 +70,10 @@ static void advance(struct tcp_half *half, const struct tcp_segment *segment, st
 	measure(half, d);
 	if (r->mode == TCP_RECOVERY_NONE && seq_after(s->una, r->point))
 		r->point = s->una - 1; /* follows, so that it never is half the sequence space behind */
-	/* RFC 9438 and RFC 5681 3.1: a window that was not used says nothing about the path */
+	/* RFC 9438 and RFC 5681 3.1: a window that was not used says nothing about the path; what arrived before, by SACK or by
+	 * duplicate ACKs, has let as much out already */
 	if (r->mode != TCP_RECOVERY_FAST && before.next - before.una + 2 * s->mss >= half->congestion.window_bytes)
-		tcp_congestion_acked(&half->congestion, s->mss, acked, half->rtt.smoothed_us, d->now_us);
+		tcp_congestion_acked(&half->congestion, s->mss, d->bytes > counted ? d->bytes - counted : 0, half->rtt.smoothed_us, d->now_us);
 	if (r->mode != TCP_RECOVERY_NONE && !seq_before(s->una, r->point))
 		end_recovery(half);
 }
@@ -113,7 +114,7 @@ static void count_duplicates(struct tcp_half *half, const struct tcp_flight *f, 
 static uint32_t check_loss(struct tcp_half *half, const struct tcp_flight *f, const struct tcp_delivery *d, bool advanced)
 {
 	struct tcp_recovery *r = &half->recovery;
-	uint32_t known = r->lost_bytes, wait_us;
+	uint32_t wait_us;
 	bool begins;
 
 	wait_us = tcp_recovery_detect(r, f, d->now_us, d->rtt_min_us, half->rtt.smoothed_us);
@@ -121,8 +122,7 @@ static uint32_t check_loss(struct tcp_half *half, const struct tcp_flight *f, co
 	if (begins)
 		begin_recovery(half, f);
 	if (r->mode == TCP_RECOVERY_FAST && (begins || d->bytes > 0))
-		tcp_congestion_recovering(&half->congestion, f->mss, d->bytes, tcp_recovery_pipe(r, f),
-					  advanced && (r->lost_bytes <= known || !f->sack));
+		tcp_congestion_recovering(&half->congestion, f->mss, d->bytes, tcp_recovery_pipe(r, f), advanced);
 	return wait_us;
 }
 

@@ -85,8 +85,8 @@ void tcp_congestion_acked(struct tcp_congestion *c, uint32_t mss, uint32_t acked
 {
 	if (c->window_bytes >= UINT32_MAX / 4)
 		return;
-	if (c->window_bytes < c->threshold_bytes) { /* slow start; RFC 9406 2 allows all that was acknowledged */
-		c->window_bytes += acked < 8 * mss ? acked : 8 * mss;
+	if (c->window_bytes < c->threshold_bytes) { /* slow start; a receiver that coalesces acknowledges many at once (RFC 9406 4.2, L) */
+		c->window_bytes += acked < 16 * mss ? acked : 16 * mss;
 		return;
 	}
 	if (c->epoch_us == 0)

@@ -34,7 +34,7 @@ void tcp_congestion_acked(struct tcp_congestion *c, uint32_t mss, uint32_t acked
 void tcp_congestion_lost(struct tcp_congestion *c, uint32_t mss, uint32_t flight); /* fast recovery begins */
 
 /* In fast recovery, for every ACK that says something: `delivered` bytes arrived, `pipe` are on the path now, and `safe` says
- * that SND.UNA advanced and nothing more was lost (RFC 6937 3.1, with the bound of its slow start part). */
+ * that SND.UNA advanced: then one segment more may leave (RFC 6937 3.1, the slow start reduction bound). */
 void tcp_congestion_recovering(struct tcp_congestion *c, uint32_t mss, uint32_t delivered, uint32_t pipe, bool safe);
 void tcp_congestion_sent(struct tcp_congestion *c, uint32_t bytes); /* in fast recovery */
 void tcp_congestion_recovered(struct tcp_congestion *c);

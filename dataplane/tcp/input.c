@@ -103,6 +103,25 @@ static uint32_t trim(const struct tcp_receive *r, const struct tcp_segment *s, s
 	return seq + skip;
 }
 
+/* Bytes that are held already stay as they came first: only the gaps between them are filled. */
+static void fill_holes(struct tcp_receive *r, struct tcp_pool *pool, struct bytes data)
+{
+	uint32_t end = r->next + (uint32_t)data.len;
+
+	while (seq_before(r->next, end)) {
+		uint32_t left = end - r->next, part = left, taken;
+
+		if (r->held.head && r->held.head->seq - r->next < part)
+			part = r->held.head->seq - r->next;
+		taken = (uint32_t)tcp_queue_append(&r->queue, pool, bytes_of(data.base + (data.len - left), part),
+						   r->queue.bytes < TCP_RESERVE_SHARE);
+		r->next += taken;
+		if (taken < part)
+			break;
+		(void)tcp_reassembly_pull(r, pool);
+	}
+}
+
 static unsigned take_data(struct tcp_half *half, uint32_t seq, struct bytes data)
 {
 	struct tcp_receive *r = &half->receive;
@@ -110,15 +129,15 @@ static unsigned take_data(struct tcp_half *half, uint32_t seq, struct bytes data
 	uint32_t taken;
 
 	if (seq == r->next) {
-		taken = (uint32_t)tcp_queue_append(&r->queue, pool, data, r->queue.bytes < TCP_RESERVE_SHARE);
-		r->next += taken;
 		r->unacked_segments++;
 		if (r->held.head) {
 			half->ack_now = true; /* RFC 5681 4.2: a hole was filled, wholly or in part */
-			(void)tcp_reassembly_pull(r, pool);
+			fill_holes(r, pool, data);
 			tcp_sack_advance(r);
+		} else {
+			r->next += (uint32_t)tcp_queue_append(&r->queue, pool, data, r->queue.bytes < TCP_RESERVE_SHARE);
 		}
-		return taken ? TCP_EVENT_READABLE : 0;
+		return r->next != seq ? TCP_EVENT_READABLE : 0;
 	}
 	half->ack_now = true; /* RFC 5681 4.2: out of order */
 	taken = tcp_reassembly_put(r, pool, seq, data);

@@ -261,6 +261,7 @@ static void probe_tail(struct output *o)
 {
 	struct tcp_half *half = o->half;
 	struct tcp_send *s = &half->send;
+	struct tcp_flight f = tcp_half_flight(half);
 	uint32_t start = s->next, end = tcp_send_end(s) + s->fin_queued;
 
 	if (!half->probe_now)
@@ -278,6 +279,7 @@ static void probe_tail(struct output *o)
 		room = s->mss - (uint32_t)tcp_options_bytes(&like.options);
 		end = s->next;
 		start = s->next - s->una < room ? s->una : s->next - room;
+		start = seq_max(start, tcp_recovery_newest(&half->recovery, &f));
 	} else {
 		end = seq_min(end, s->una + s->window);
 	}

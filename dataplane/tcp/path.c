@@ -8,7 +8,7 @@
 #include "dataplane/tcp/seq.h"
 
 #define PATH_RAISE_US (10ull * 60 * 1000000) /* RFC 1191 6.3 */
-#define BLACK_HOLE_TIMEOUTS 3 /* of the same full segment, before the next smaller size is tried: R1 of RFC 9293 3.8.3 */
+#define BLACK_HOLE_TIMEOUTS 3 /* of the same large segment, before the next smaller size is tried: R1 of RFC 9293 3.8.3 */
 
 static const uint16_t black_hole_mss[] = { 1220, 536 }; /* what IPv6 and IPv4 promise: 1280 - 60, 576 - 40 */
 
@@ -43,10 +43,10 @@ void tcp_half_suspect_path(struct tcp_half *half, uint64_t now_us)
 	const unsigned count = sizeof(black_hole_mss) / sizeof(black_hole_mss[0]);
 
 	/* Who answers with a closed window gets everything that we send. */
-	if (half->retries < 2 || (half->retries - 1) % BLACK_HOLE_TIMEOUTS != 0 || half->send.window == 0 || flight + TCP_OPTIONS_BYTES_MAX < half->send.mss)
+	if (half->retries < 2 || (half->retries - 1) % BLACK_HOLE_TIMEOUTS != 0 || half->send.window == 0)
 		return;
 	for (unsigned i = 0; i < count; i++) {
-		if (black_hole_mss[i] < half->send.mss) {
+		if (black_hole_mss[i] < half->send.mss && flight + TCP_OPTIONS_BYTES_MAX > black_hole_mss[i]) {
 			lower(half, black_hole_mss[i], now_us);
 			return;
 		}

@@ -288,3 +288,10 @@ bool tcp_recovery_lost(const struct tcp_recovery *r, const struct tcp_flight *f,
 	*end = i < count ? list[i].start : f->next;
 	return true;
 }
+
+uint32_t tcp_recovery_newest(const struct tcp_recovery *r, const struct tcp_flight *f)
+{
+	unsigned count = tcp_ranges_count(r, f);
+
+	return count ? tcp_ranges(r)[count - 1].start : f->next;
+}

@@ -136,6 +136,9 @@ uint32_t tcp_recovery_pipe(const struct tcp_recovery *r, const struct tcp_flight
 /* The first stretch that is lost and was not sent again. False: none. */
 bool tcp_recovery_lost(const struct tcp_recovery *r, const struct tcp_flight *f, uint32_t *start, uint32_t *end);
 
+/* Where the newest burst begins: what a tail loss probe sends again lies behind it. */
+uint32_t tcp_recovery_newest(const struct tcp_recovery *r, const struct tcp_flight *f);
+
 /* For tests: the ranges cover the flight, sorted, and the sums are right. */
 bool tcp_recovery_consistent(const struct tcp_recovery *r, const struct tcp_flight *f);
 

@@ -11,19 +11,9 @@
 #include <string.h>
 
 #include "tests/harness/stage.h"
-#include "tests/scripts/script.h"
+#include "tests/scripts/play.h"
 
-#define TOLERANCE_US 1500
 #define POOL_BYTES (4u << 20)
-
-struct play {
-	struct stage *stage;
-	uint64_t shift_us;         /* of time stamps: when the SYN came */
-	uint32_t ts_base[2];       /* first TSval of each end */
-	uint32_t ts_seen[2];       /* last TSval that we sent towards each end */
-	struct tcp_chunk *hoard;   /* chunks that a script took away */
-	char error[LINE_TEXT_MAX];
-};
 
 static uint64_t elapsed_ms(const struct play *p)
 {
@@ -31,7 +21,7 @@ static uint64_t elapsed_ms(const struct play *p)
 }
 
 /* What `side` sends is numbered from its ISN; what is sent to it, from the other's. */
-static uint32_t base_of(const struct play *p, unsigned from)
+uint32_t play_base(const struct play *p, unsigned from)
 {
 	return p->stage->isn[from];
 }
@@ -42,7 +32,7 @@ static bool wrong(struct play *p, const char *what, long want, long got)
 	return false;
 }
 
-static const char *text_of(const struct play *p, unsigned side, const struct tcp_segment *s, char out[256])
+const char *play_text(const struct play *p, unsigned side, const struct tcp_segment *s, char out[256])
 {
 	static const char letters[] = "FSRP.UEC";
 	char names[9];
@@ -53,11 +43,11 @@ static const char *text_of(const struct play *p, unsigned side, const struct tcp
 			names[n++] = letters[i];
 	names[n] = 0;
 	snprintf(out, 256, "<%s %s %u:%u(%u) ack %u win %u sack %u", side ? "server" : "client", names,
-		 s->seq - base_of(p, !side), s->seq - base_of(p, !side) + s->payload_bytes, s->payload_bytes,
-		 s->ack - base_of(p, side), s->window, s->options.sack_count);
+		 s->seq - play_base(p, !side), s->seq - play_base(p, !side) + s->payload_bytes, s->payload_bytes,
+		 s->ack - play_base(p, side), s->window, s->options.sack_count);
 	for (unsigned i = 0; i < s->options.sack_count; i++)
-		snprintf(out + strlen(out), 256 - strlen(out), " %u:%u", s->options.sack[i].start - base_of(p, side),
-			 s->options.sack[i].end - base_of(p, side));
+		snprintf(out + strlen(out), 256 - strlen(out), " %u:%u", s->options.sack[i].start - play_base(p, side),
+			 s->options.sack[i].end - play_base(p, side));
 	return out;
 }
 
@@ -69,7 +59,7 @@ static bool nothing_left(struct play *p)
 
 		if (sent) {
 			snprintf(p->error, sizeof(p->error), "not expected, at +%.6f: %s",
-				 (double)(sent->at_us - p->stage->start_us) / 1e6, text_of(p, side, &sent->segment, text));
+				 (double)(sent->at_us - p->stage->start_us) / 1e6, play_text(p, side, &sent->segment, text));
 			return false;
 		}
 	}
@@ -101,12 +91,12 @@ static bool play_input(struct play *p, const struct line *l)
 		payload[i] = l->fill ? (uint8_t)l->fill : stage_byte(l->side, first + i);
 	default_timestamps(p, l, &s);
 	for (unsigned i = 0; i < s.options.sack_count; i++) {
-		s.options.sack[i].start += base_of(p, !l->side);
-		s.options.sack[i].end += base_of(p, !l->side);
+		s.options.sack[i].start += play_base(p, !l->side);
+		s.options.sack[i].end += play_base(p, !l->side);
 	}
-	s.seq += l->absolute_seq ? 0 : base_of(p, l->side);
+	s.seq += l->absolute_seq ? 0 : play_base(p, l->side);
 	if (l->has_ack)
-		s.ack += l->absolute_ack ? 0 : base_of(p, !l->side);
+		s.ack += l->absolute_ack ? 0 : play_base(p, !l->side);
 	if (!l->has_window)
 		s.window = 65535;
 	s.span_count = s.payload_bytes > 0;
@@ -134,18 +124,18 @@ static bool same_options(struct play *p, const struct line *l, const struct tcp_
 	if (want->sack_count != got->sack_count)
 		return wrong(p, "SACK blocks", want->sack_count, got->sack_count);
 	for (unsigned i = 0; i < want->sack_count; i++)
-		if (want->sack[i].start + base_of(p, l->side) != got->sack[i].start ||
-		    want->sack[i].end + base_of(p, l->side) != got->sack[i].end)
+		if (want->sack[i].start + play_base(p, l->side) != got->sack[i].start ||
+		    want->sack[i].end + play_base(p, l->side) != got->sack[i].end)
 			return wrong(p, "SACK block", (long)want->sack[i].start,
-				     (long)(got->sack[i].start - base_of(p, l->side)));
+				     (long)(got->sack[i].start - play_base(p, l->side)));
 	return true;
 }
 
 static bool same_segment(struct play *p, const struct line *l, const struct stage_sent *sent)
 {
 	const struct tcp_segment *want = &l->segment, *got = &sent->segment;
-	uint32_t seq = want->seq + (l->absolute_seq ? 0 : base_of(p, !l->side));
-	uint32_t ack = want->ack + (l->absolute_ack ? 0 : base_of(p, l->side));
+	uint32_t seq = want->seq + (l->absolute_seq ? 0 : play_base(p, !l->side));
+	uint32_t ack = want->ack + (l->absolute_ack ? 0 : play_base(p, l->side));
 	uint8_t mask = l->push_named ? 0xff : (uint8_t)~TCP_PSH;
 	uint64_t late = p->stage->now_us - sent->at_us;
 
@@ -159,13 +149,13 @@ static bool same_segment(struct play *p, const struct line *l, const struct stag
 		return wrong(p, "ack", want->ack, (long)(got->ack - ack + want->ack));
 	if (l->has_window && want->window != got->window)
 		return wrong(p, "window", want->window, got->window);
-	if (late > TOLERANCE_US)
+	if (late > PLAY_TOLERANCE_US)
 		return wrong(p, "time, in microseconds", (long)(p->stage->now_us - p->stage->start_us),
 			     (long)(sent->at_us - p->stage->start_us));
 	if (l->has_options && !same_options(p, l, &got->options))
 		return false;
 	if (got->payload_bytes > 0 &&
-	    memcmp(sent->payload, p->stage->written[l->side] + (got->seq - base_of(p, !l->side) - 1), got->payload_bytes) != 0)
+	    memcmp(sent->payload, p->stage->written[l->side] + (got->seq - play_base(p, !l->side) - 1), got->payload_bytes) != 0)
 		return wrong(p, "content differs from what was written", 0, 1);
 	return true;
 }
@@ -186,7 +176,7 @@ static bool play_output(struct play *p, const struct line *l)
 	if (same_segment(p, l, sent))
 		return true;
 	snprintf(reason, sizeof(reason), "%s", p->error);
-	snprintf(p->error, sizeof(p->error), "%.200s; sent was %s", reason, text_of(p, l->side, &sent->segment, text));
+	snprintf(p->error, sizeof(p->error), "%.200s; sent was %s", reason, play_text(p, l->side, &sent->segment, text));
 	return false;
 }
 
@@ -312,8 +302,6 @@ static bool set_config(struct play *p, const char *name, const char *value)
 	return true;
 }
 
-static bool play_line(struct play *p, const char *text);
-
 /* What most scripts begin with; the kinds differ in what both ends agree on. */
 static bool play_handshake(struct play *p, const char *kind)
 {
@@ -396,7 +384,7 @@ static bool play_command(struct play *p, const struct line *l)
 	return false;
 }
 
-static bool play_line(struct play *p, const char *text)
+bool play_line(struct play *p, const char *text)
 {
 	struct line l;
 
@@ -408,7 +396,7 @@ static bool play_line(struct play *p, const char *text)
 		return true;
 	if (l.kind == LINE_OUTPUT)
 		return play_output(p, &l);
-	if (!nothing_left(p))
+	if (!p->lenient && !nothing_left(p))
 		return false;
 	if (l.kind == LINE_INPUT)
 		return play_input(p, &l);
@@ -429,8 +417,8 @@ static bool play_file(struct play *p, FILE *file, unsigned *line_number)
 	return nothing_left(p);
 }
 
-/* True if the script passed and the pair gave everything back. */
-static bool run(const char *path, char error[LINE_TEXT_MAX + 32])
+/* True if the script passed and the pair gave everything back. `reason` says why it could not be played at all, if so. */
+static bool run(const char *path, char error[LINE_TEXT_MAX + 32], char reason[LINE_TEXT_MAX])
 {
 	struct play p = { .stage = malloc(sizeof(*p.stage)) };
 	FILE *file = fopen(path, "r");
@@ -438,7 +426,11 @@ static bool run(const char *path, char error[LINE_TEXT_MAX + 32])
 	bool passed;
 
 	stage_init(p.stage, POOL_BYTES);
-	passed = file && play_file(&p, file, &line_number);
+	*reason = 0;
+	if (file && packetdrill_is(file))
+		passed = packetdrill_play(&p, file, &line_number, reason);
+	else
+		passed = file && play_file(&p, file, &line_number);
 	snprintf(error, LINE_TEXT_MAX + 32, "line %u: %s", line_number, file ? p.error : "cannot be opened");
 	give_back(&p);
 	if (p.stage->opened)
@@ -457,9 +449,13 @@ static bool run(const char *path, char error[LINE_TEXT_MAX + 32])
 static bool report(unsigned number, const char *path)
 {
 	const char *name = strrchr(path, '/');
-	char error[LINE_TEXT_MAX + 32];
-	bool passed = run(path, error);
+	char error[LINE_TEXT_MAX + 32], reason[LINE_TEXT_MAX];
+	bool passed = run(path, error, reason);
 
+	if (*reason) {
+		printf("ok %u - %s # SKIP %s\n", number, name ? name + 1 : path, reason);
+		return true;
+	}
 	printf("%s %u - %s\n", passed ? "ok" : "not ok", number, name ? name + 1 : path);
 	if (!passed)
 		printf("# %s\n", error);

@@ -23,6 +23,7 @@
 #define LIMIT_US (7200ull * 1000000) /* of simulated time; longer is stuck */
 #define FRAME_BYTES WIRE_FRAME_BYTES
 #define TURN_SEGMENTS 16
+#define ETHER_BYTES 14
 
 struct world {
 	uint64_t seed, now_us;
@@ -38,6 +39,11 @@ struct world {
 	struct packet_template template[2]; /* of frames to the peer; [0] ours to the client */
 	struct packet_template peer_template[2];
 	unsigned side;                     /* that output works on */
+	uint32_t mtu[2];                   /* of the link to the peer, from mtu_at_us on; 0: of all frames */
+	uint64_t mtu_at_us[2];
+	bool mtu_told;                     /* routers say so; else the link swallows what is too large */
+	bool big[2];
+	uint32_t big_seq[2];
 	const char *trouble;
 };
 
@@ -81,6 +87,11 @@ static bool emit(void *context, const struct tcp_segment *segment)
 	len = packet_build(&w->template[w->side], segment, frame, sizeof(frame), PACKET_BUILD_FULL).bytes;
 	if (len == 0)
 		w->trouble = "a segment does not fit into a frame";
+	if (w->mtu[w->side] && w->now_us >= w->mtu_at_us[w->side] && len > ETHER_BYTES + w->mtu[w->side]) {
+		w->big[w->side] = w->mtu_told;
+		w->big_seq[w->side] = segment->seq;
+		return true;
+	}
 	wire_send(&w->to_peer[w->side], frame, len, w->now_us);
 	return true;
 }
@@ -122,6 +133,11 @@ static void pair_turn(struct world *w)
 
 	if (!w->opened)
 		return;
+	for (unsigned side = 0; side < 2; side++) {
+		if (w->big[side])
+			(void)tcp_pair_path_mtu(&w->pair, side, w->big_seq[side], packet_mss(4, w->mtu[side]), w->now_us);
+		w->big[side] = false;
+	}
 	if (tcp_pair_deadline_us(&w->pair) <= w->now_us)
 		tcp_pair_timer(&w->pair, w->now_us, events);
 	for (unsigned side = 0; side < 2; side++)
@@ -203,6 +219,11 @@ static void start(struct world *w, uint64_t seed)
 	w->copies = rng_below(&w->rng, 2);
 	w->port_full_ppm = rng_below(&w->rng, 4) == 0 ? 200000 : 0;
 	(void)tcp_pool_init(&w->pool, pool_memory, rng_below(&w->rng, 8) ? POOL_BYTES : 96 * TCP_CHUNK_BYTES);
+	w->mtu_told = rng_below(&w->rng, 2);
+	for (unsigned side = 0; side < 2; side++) {
+		w->mtu[side] = rng_below(&w->rng, 4) == 0 ? 576 + (uint32_t)rng_below(&w->rng, 900) : 0;
+		w->mtu_at_us[side] = w->now_us + rng_below(&w->rng, 3) * rng_below(&w->rng, 500000);
+	}
 	set_templates(w);
 	for (unsigned side = 0; side < 2; side++) {
 		struct wire_profile there = random_link(&w->rng, seed), back = random_link(&w->rng, seed);
@@ -254,8 +275,8 @@ static void describe(const struct world *w)
 		const struct peer *p = &w->peer[side];
 		const struct tcp_half *h = &w->pair.half[side];
 
-		printf("#   %s: sent %u of %u, received %u, closed %d; half %s una +%u next +%u queue %u window %u, unread %u held %u\n",
-		       side ? "server" : "client", p->acked_bytes, p->options.send_bytes, p->received_bytes, p->fin_received,
+		printf("#   %s: mtu %u mss %u/%u; sent %u of %u, received %u, closed %d; half %s una +%u next +%u queue %u window %u, unread %u held %u\n",
+		       side ? "server" : "client", w->mtu[side], h->send.mss, h->send.mss_agreed, p->acked_bytes, p->options.send_bytes, p->received_bytes, p->fin_received,
 		       tcp_state_name(h->state), h->send.una - h->send.isn, h->send.next - h->send.isn, h->send.queue.bytes,
 		       h->send.window, h->receive.queue.bytes, h->receive.held.bytes);
 	}
