@@ -6,7 +6,9 @@
  * Impairment is its own (tests/harness/wire.h, on both wires and in both directions), since not every kernel has netem. It
  * is for TCP only: a lost neighbour solicitation says nothing about us.
  *
- * usage: bridge CLIENT_INTERFACE SERVER_INTERFACE move|copy [LOSS REORDER DUPLICATE CORRUPT (ppm) DELAY_US]
+ * `whole` takes frames as a host hands them over that leaves segmentation and checksums to its card: up to 64 KiB in one.
+ *
+ * usage: bridge CLIENT_INTERFACE SERVER_INTERFACE move|copy|whole [LOSS REORDER DUPLICATE CORRUPT (ppm) DELAY_US]
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -27,6 +29,7 @@
 
 #define POOL_BYTES (256u << 20)
 #define FRAME_BYTES WIRE_FRAME_BYTES
+#define WHOLE_FRAME_BYTES 65600
 #define BURST 64
 
 struct flow {
@@ -44,7 +47,7 @@ struct bridge {
 	struct flow *flows[65536];
 	uint16_t active[65536];
 	unsigned active_count;
-	bool copy, impaired;
+	bool copy, whole, impaired;
 	struct wire in[2], out[2];
 	uint64_t now_us, segments_in, segments_out, refused, opened;
 	unsigned side;
@@ -195,12 +198,12 @@ static void frame_in(struct bridge *b, unsigned side, const uint8_t *frame, size
 	struct packet p;
 
 	if (is_tcp(frame, len, &p)) /* a corrupted header may say otherwise now */
-		tcp_frame(b, side, &p, PACKET_CHECKSUM_UNKNOWN);
+		tcp_frame(b, side, &p, b->whole ? PACKET_CHECKSUM_PARTIAL : PACKET_CHECKSUM_UNKNOWN);
 }
 
 static void receive(struct bridge *b, unsigned side)
 {
-	static uint8_t frame[FRAME_BYTES];
+	static uint8_t frame[WHOLE_FRAME_BYTES];
 	struct packet p;
 	size_t delayed;
 
@@ -270,6 +273,7 @@ int main(int argc, char **argv)
 	b.fd[0] = open_port(argv[1]);
 	b.fd[1] = open_port(argv[2]);
 	b.copy = !strcmp(argv[3], "copy");
+	b.whole = !strcmp(argv[3], "whole");
 	if (argc == 9)
 		impair(&b, argv + 4);
 	b.config = tcp_config_default();

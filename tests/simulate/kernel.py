@@ -21,6 +21,8 @@ A, B = TAG + "a", TAG + "b"
 CLIENT, SERVER = "10.231.7.1", "10.231.7.2"
 CLIENT6, SERVER6 = "fd00:231::1", "fd00:231::2"
 
+SHORT = 2000  # short connections
+
 # Impairment is loss, reordering, duplication, corruption (parts per million) and delay (microseconds), in each direction
 # of each of the two wires.
 CASES = {
@@ -40,6 +42,7 @@ CASES = {
     },
     "corrupt": {"impair": (10000, 0, 0, 10000, 200), "share": 0.5},
     "copy": {"impair": (10000, 0, 0, 0, 200), "mode": "copy"},
+    "64-KiB-segments": {"mode": "whole", "offload": True},
     "tiny-buffers": {"buffers": 4096, "share": 0.05},
 }
 
@@ -174,12 +177,12 @@ def echo_server(count):
 
 
 def churn(count):
-    """One client port over and over: the 4-tuple is reused at once."""
+    """Thousands of connections from eight client ports: each 4-tuple is reused at once, no TIME-WAIT holds it."""
     time.sleep(0.3)
     for i in range(count):
         s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind((CLIENT, 40000 + i % 4))
+        s.bind((CLIENT, 40000 + i % 8))
         s.settimeout(10)
         try:
             s.connect((SERVER, 5432))
@@ -211,6 +214,11 @@ def run(name, case, bridge_path, size):
     for ns in (A, B):
         for key, value in sysctls.items():
             sh(f"ip netns exec {ns} sysctl -qw net.ipv4.{key}={value}")
+    for ns, dev in ((A, TAG + "p0"), (B, TAG + "p1")):
+        offload = "on" if case.get("offload") else "off"
+        sh(f"ip netns exec {ns} ethtool -K eth0 tx {offload} tso {offload} gso {offload}", check=False)
+        for link in (f"-n {ns} link set eth0", f"link set {dev}"):
+            sh(f"ip {link} mtu {case.get('mtu', 1500)}")
     command = [bridge_path, TAG + "p0", TAG + "p1", case.get("mode", "move"), *map(str, case.get("impair", ()))]
     bridge = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     bridge.stdout.readline()
@@ -219,7 +227,7 @@ def run(name, case, bridge_path, size):
         if name == "refused":
             results = finish([in_namespace(A, refused)])
         elif name == "reuse":
-            results = finish([in_namespace(B, echo_server, 40), in_namespace(A, churn, 40)])
+            results = finish([in_namespace(B, echo_server, SHORT), in_namespace(A, churn, SHORT)])
         else:
             part = int(size * case.get("share", 1))
             buffers = case.get("buffers")
