@@ -26,6 +26,7 @@
 #define TICK_US 1000000u
 #define HELPER_TICK_US 20000u
 #define FLUSH_MS 3000
+#define CLOCK_HOLDOVER_US (24ull * 3600 * 1000000) /* a clock that was right a day ago is off by seconds at most */
 #define DESCRIPTORS (OPERATORS_MAX + 8)
 
 struct loop {
@@ -54,7 +55,11 @@ static void clock_read(struct node *n)
 		struct timex t = { 0 };
 		int state = adjtimex(&t);
 
-		n->now.clk = state < 0 || state == TIME_ERROR || (t.status & STA_UNSYNC) ? "free" : "synchronised";
+		bool good = state >= 0 && state != TIME_ERROR && !(t.status & STA_UNSYNC);
+
+		if (good)
+			n->clock_good_us = n->now.mono_us;
+		n->now.clk = good ? "synchronised" : n->clock_good_us && n->now.mono_us - n->clock_good_us < CLOCK_HOLDOVER_US ? "holdover" : "free";
 		n->clock_checked_s = (int64_t)(n->now.wall_us / 1000000);
 	}
 }

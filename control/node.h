@@ -84,6 +84,7 @@ struct node {
 	struct settings *settings;
 	struct entry_clock now;
 	int64_t clock_checked_s;
+	uint64_t clock_good_us;        /* monotonic; 0: never in this run */
 	uint8_t boot[16];              /* of this process, for order control */
 	bool ending, reload, paused;
 	uint64_t started_us;

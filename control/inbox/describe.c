@@ -216,20 +216,23 @@ void describe_response_out(struct jcs *j, const void *from)
 
 void describe_flow_close(struct jcs *j, const void *from)
 {
-	const struct event_flow_close *e = from;
+	const struct describe_close *d = from;
+	const struct event_flow_close *e = d->event;
 
 	jcs_put_str(j, "cause", describe_close_cause(e->cause));
 	jcs_put_uint(j, "commands", e->commands);
 	jcs_put_int(j, "last_n", e->n);
 	jcs_put_uint(j, "octets_down", e->octets_down);
 	jcs_put_uint(j, "octets_up", e->octets_up);
+	jcs_put_int(j, "own", d->own);
 	jcs_put_uint(j, "rows", e->rows);
 	jcs_put_text(j, "text", e->text);
 }
 
 void describe_tick(struct jcs *j, const void *from)
 {
-	const struct event_tick *e = from;
+	const struct describe_tick *d = from;
+	const struct event_tick *e = d->event;
 
 	jcs_put_uint(j, "blocked", e->blocked);
 	jcs_put_uint(j, "commands", e->commands);
@@ -238,6 +241,7 @@ void describe_tick(struct jcs *j, const void *from)
 	jcs_put_uint(j, "flows_open", e->flows_open);
 	jcs_put_uint(j, "held", e->held);
 	jcs_put_uint(j, "packets", e->packets);
+	jcs_put_uint(j, "recorded", d->recorded);
 	jcs_put_uint(j, "released", e->released);
 	jcs_put_int(j, "worker", e->worker);
 }

@@ -28,8 +28,20 @@ struct describe_response {
 };
 
 void describe_response_out(struct jcs *j, const void *describe_response);
-void describe_flow_close(struct jcs *j, const void *event_flow_close);
-void describe_tick(struct jcs *j, const void *event_tick);
+
+/* `own`: how many records of its own control added to the session (their `nc` ran from 0). */
+struct describe_close {
+	const struct event_flow_close *event;
+	uint32_t own;
+};
+void describe_flow_close(struct jcs *j, const void *describe_close);
+
+/* `recorded`: commands of this worker's boot that are records, to stand beside the number that the worker says (`commands`). */
+struct describe_tick {
+	const struct event_tick *event;
+	uint64_t recorded;
+};
+void describe_tick(struct jcs *j, const void *describe_tick);
 
 /* {"cause": text}, for records that say no more. */
 void describe_cause(struct jcs *j, const void *text);

@@ -114,6 +114,8 @@ struct bytes entry_write(const struct entry_node *node, const struct entry *e, s
 	jcs_put_uint(&j, "mono", node->now.mono_us * 1000);
 	if (e->has_n)
 		jcs_put_int(&j, "n", e->n);
+	if (e->has_nc)
+		jcs_put_int(&j, "nc", e->nc);
 	jcs_put_str(&j, "node", node->name);
 	put_part(&j, "op", &e->op);
 	put_part(&j, "out", &e->out);

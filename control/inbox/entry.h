@@ -42,6 +42,8 @@ struct entry {
 	const struct session *session;     /* sess, svc, who */
 	bool has_n, has_ref, has_place;    /* has_place: src and dst */
 	uint32_t n, ref;
+	bool has_nc;                       /* set by inbox_append, on what has a session and no `n` */
+	uint32_t nc;
 	struct bytes who;                  /* instead of the session's */
 	struct bytes tls;                  /* fingerprint of the client, for src */
 	struct entry_part op, out, data;

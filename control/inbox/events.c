@@ -104,8 +104,9 @@ void inbox_kill(struct inbox *in, struct session *s, const char *say)
 static void close_session(struct inbox *in, struct session *s, const struct event_flow_close *e)
 {
 	struct entry_chunk list[ENTRY_CHUNKS_MAX];
+	const struct describe_close close = { .event = e, .own = s->own };
 	struct entry record = { .type = "session.close", .session = s, .has_n = true, .n = s->n, .has_place = true,
-				.data = { describe_flow_close, e }, .chunks = list };
+				.data = { describe_flow_close, &close }, .chunks = list };
 
 	inbox_payload_take(in, s, list, &record.chunks_count);
 	(void)inbox_append(in, &record, true, NULL);
@@ -152,6 +153,9 @@ static void on_hello(struct inbox *in, unsigned worker, const struct event_hello
 		}
 		close_by_control(in, s, CLOSE_RESTART, "the data plane restarted");
 	}
+	/* Its counters begin anew; a hello that is read a second time after a restart says the boot that is known. */
+	if (memcmp(l->state.boot, e->boot.base, 16) || !l->state.seen)
+		journal_cursor_set(in->journal, INBOX_CURSOR_COMMANDS + worker, 0);
 	memcpy(l->state.boot, e->boot.base, 16);
 	l->state.seen = true;
 	l->state.hello_wall_us = in->node.now.wall_us;
@@ -287,6 +291,7 @@ static void on_command(struct inbox *in, struct session *s, const struct event_c
 	record.type = e->action == COMMAND_HOLD ? "hold" : "cmd";
 	record.rules_count = rules_read(image, e->rules, rules);
 	record.policy_sha256 = image ? policy_hash(image) : NULL;
+	journal_cursor_set(in->journal, INBOX_CURSOR_COMMANDS + s->worker, journal_cursor_get(in->journal, INBOX_CURSOR_COMMANDS + s->worker) + 1);
 	if (inbox_append(in, &record, false, NULL) && e->action == COMMAND_HOLD)
 		in->host.held(in->host.ctx, s, e, image);
 }
@@ -559,14 +564,19 @@ static void dispatch_close(struct inbox *in, unsigned worker, struct bytes paylo
 
 static void dispatch_tick(struct inbox *in, unsigned worker, struct bytes payload)
 {
+	struct describe_tick d = { .recorded = journal_cursor_get(in->journal, INBOX_CURSOR_COMMANDS + worker) };
 	struct entry record = { .type = "node.tick" };
 	DECODE(tick);
 	in->lane[worker].state.tick = e;
 	in->lane[worker].state.tick_wall_us = in->node.now.wall_us;
 	e.worker = (uint16_t)worker;
-	record.data = (struct entry_part){ describe_tick, &e };
+	d.event = &e;
+	record.data = (struct entry_part){ describe_tick, &d };
 	in->patient = true;
 	(void)inbox_append(in, &record, false, NULL);
+	/* What the worker says it judged, and what is in the journal: the totals of a boot have to meet at every tick. */
+	if (e.commands != d.recorded)
+		inbox_alarm(in, worker, "totals_differ", "the worker counts another number of commands than the journal has records of", NULL);
 }
 
 static void dispatch_hello(struct inbox *in, unsigned worker, struct bytes payload)

@@ -103,8 +103,23 @@ void inbox_set_clock(struct inbox *in, struct entry_clock now)
 	in->node.now = now;
 }
 
-bool inbox_append(struct inbox *in, const struct entry *e, bool vital, uint64_t *index)
+/* A record that control adds to a session of its own accord (payload, approvals, alarms) has its own counter, `nc`: the worker's
+ * `n` and this one together number every record that names the session. */
+static struct session *own_count(struct inbox *in, struct entry *e)
 {
+	struct session *s = e->session && !e->has_n ? session_find(in->sessions, e->session->worker, e->session->flow) : NULL;
+
+	if (!s || s != e->session)
+		return NULL;
+	e->has_nc = true;
+	e->nc = s->own;
+	return s;
+}
+
+bool inbox_append(struct inbox *in, const struct entry *entry, bool vital, uint64_t *index)
+{
+	struct entry counted = *entry, *e = &counted;
+	struct session *s = own_count(in, e);
 	struct writer w = writer_of(in->record, sizeof(in->record));
 	struct bytes record = entry_write(&in->node, e, &w);
 	enum journal_status status;
@@ -125,6 +140,10 @@ bool inbox_append(struct inbox *in, const struct entry *e, bool vital, uint64_t 
 	in->counters.records++;
 	in->appended++;
 	in->urgent |= !in->patient;
+	if (s) {
+		s->own++;
+		session_touch(in->sessions, s);
+	}
 	if (index)
 		*index = at;
 	return true;

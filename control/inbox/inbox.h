@@ -40,6 +40,7 @@
 #define INBOX_CURSOR_RING_ID LIMIT_WORKERS         /* + worker: the first 8 bytes of the ring's id */
 #define INBOX_CURSOR_VERSION (2u * LIMIT_WORKERS)  /* of the session table */
 #define INBOX_CURSOR_GENERATION (INBOX_CURSOR_VERSION + 1) /* of the policy */
+#define INBOX_CURSOR_COMMANDS (INBOX_CURSOR_VERSION + 2)   /* + worker: commands recorded since its boot */
 
 struct inbox_host {
 	void *ctx;

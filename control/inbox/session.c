@@ -12,6 +12,7 @@
 #define BUCKETS 16384u
 #define COPY_BYTES 6144u
 #define NOT_A_VERSION 0 /* versions begin with 1 */
+#define FORM 0x10u      /* of an encoded session, beside its phase; 0: without `own` */
 
 /* One state of a session in the file. `version` is written last, and cleared first. */
 struct copy {
@@ -53,7 +54,7 @@ static struct slot *slot_at(struct sessions *ss, unsigned slot)
 
 static void session_encode(const struct session *s, struct writer *w)
 {
-	writer_u8(w, (uint8_t)(s->removed ? SESSION_NONE : s->phase));
+	writer_u8(w, (uint8_t)(s->removed ? SESSION_NONE : s->phase) | FORM);
 	writer_be16(w, (uint16_t)s->worker);
 	writer_be64(w, s->flow);
 	writer_bytes(w, s->id, 16);
@@ -73,6 +74,7 @@ static void session_encode(const struct session *s, struct writer *w)
 	writer_be32(w, s->n);
 	writer_be32(w, s->login_n);
 	writer_be32(w, s->chunks);
+	writer_be32(w, s->own);
 	writer_be64(w, s->opened_us);
 	writer_be64(w, s->generation);
 	writer_be64(w, s->commands);
@@ -107,7 +109,9 @@ static bool session_decode(struct bytes from, struct session *s)
 {
 	struct reader r = reader_of_bytes(from);
 
-	s->phase = reader_u8(&r);
+	uint8_t head = reader_u8(&r);
+
+	s->phase = head & 0x0f;
 	s->worker = reader_be16(&r);
 	s->flow = reader_be64(&r);
 	fixed_get(&r, s->id, 16);
@@ -127,6 +131,7 @@ static bool session_decode(struct bytes from, struct session *s)
 	s->n = reader_be32(&r);
 	s->login_n = reader_be32(&r);
 	s->chunks = reader_be32(&r);
+	s->own = head & FORM ? reader_be32(&r) : 0;
 	s->opened_us = reader_be64(&r);
 	s->generation = reader_be64(&r);
 	s->commands = reader_be64(&r);
@@ -141,7 +146,7 @@ static bool session_decode(struct bytes from, struct session *s)
 		r.ok = p != NULL;
 		s->principal = p;
 	}
-	return r.ok && r.left == 0 && s->worker < LIMIT_WORKERS && s->phase <= SESSION_BROKEN;
+	return r.ok && r.left == 0 && (head & 0xf0) <= FORM && s->worker < LIMIT_WORKERS && s->phase <= SESSION_BROKEN;
 }
 
 static bool who_refresh(struct session *s)

@@ -50,6 +50,7 @@ struct session {
 	size_t who_len;
 	/* Counters. */
 	uint32_t n;                  /* the next record's */
+	uint32_t own;                /* records of the session that control wrote of its own: the next one's `nc` */
 	uint32_t login_n;
 	uint32_t chunks;             /* payload chunks so far */
 	uint64_t opened_us;          /* wall clock */

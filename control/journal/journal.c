@@ -498,6 +498,8 @@ enum journal_status journal_commit(struct journal *j, uint64_t now_us)
 		return JOURNAL_OK;
 	}
 	began = monotonic_us();
+	segment_readers_check(j->segment.env, began, &j->readers_segment_us);
+	segment_readers_check(j->spine.env, began, &j->readers_spine_us);
 	code = segment_commit(&j->segment, &batch);
 	if (code) {
 		level_update(j);

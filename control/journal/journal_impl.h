@@ -57,6 +57,7 @@ struct journal {
 	enum journal_level level;
 	unsigned used_percent;
 	uint64_t commits, commit_us_last, commit_us_max;
+	uint64_t readers_segment_us, readers_spine_us; /* segment_readers_check */
 	const char *refusal;
 	bool is_stopped;
 	char stopped[JOURNAL_ERROR_BYTES];

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define READERS_CHECK_US (60ull * 1000000) /* journal.md 5 */
 #define READERS_MAX 512 /* journal.md 5; slots for tools such as mdb_stat */
 
 const char *segment_error(int code)
@@ -37,6 +38,16 @@ int segment_env_open(MDB_env **env, const char *dir, uint64_t map_bytes, unsigne
 	}
 	(void)mdb_reader_check(*env, NULL);
 	return 0;
+}
+
+void segment_readers_check(MDB_env *env, uint64_t now_us, uint64_t *last_us)
+{
+	int dead;
+
+	if (!env || (*last_us && now_us >= *last_us && now_us - *last_us < READERS_CHECK_US))
+		return;
+	*last_us = now_us;
+	(void)mdb_reader_check(env, &dead);
 }
 
 static MDB_val val_u64(const uint64_t *key)

@@ -319,15 +319,19 @@ static void content_check(struct verify *v, uint64_t index, struct bytes record,
 {
 	struct jcs_value value = jcs_value_of(record);
 	const char *wrong = jcs_check(record, NULL);
+	const char *key;
 	int64_t n, expected;
 
 	if (wrong) {
 		found(v, at_record(index, byte), "record %llu is not canonical: %s", ULL(index), wrong);
 		return;
 	}
-	if (verify_sessions_count(&v->sessions, value, &n, &expected) == VERIFY_COUNT_GAP)
-		found(v, at_record(index, byte), "record %llu has counter %lld of its session where %lld should follow: records of the session are missing",
-		      ULL(index), (long long)n, (long long)expected);
+	if (verify_sessions_count(&v->sessions, value, &key, &n, &expected) == VERIFY_COUNT_GAP)
+		found(v, at_record(index, byte), "record %llu has counter %s %lld of its session where %lld should follow: records of the session are missing",
+		      ULL(index), key, (long long)n, (long long)expected);
+	wrong = verify_sessions_totals(&v->sessions, value);
+	if (wrong)
+		found(v, at_record(index, byte), "record %llu is %s", ULL(index), wrong);
 	payload_check(v, index, value);
 }
 

@@ -6,7 +6,7 @@
 
 struct verify_session {
 	struct hash128 id; /* of the session's name; all zeros: free */
-	int64_t next;
+	int64_t next[2]; /* of `n`, of `nc`; -1: not seen yet, and the oldest records are pruned */
 };
 
 void verify_sessions_init(struct verify_sessions *s, bool from_middle)
@@ -46,16 +46,21 @@ static bool grow(struct verify_sessions *s)
 	return true;
 }
 
-enum verify_count verify_sessions_count(struct verify_sessions *s, struct jcs_value record, int64_t *n, int64_t *expected)
+enum verify_count verify_sessions_count(struct verify_sessions *s, struct jcs_value record, const char **key, int64_t *n, int64_t *expected)
 {
 	struct jcs_value session = jcs_get(record, "sess"), number;
 	struct verify_session *slot;
 	struct hash128 id;
+	unsigned which;
 	bool good;
 
 	if (session.kind != JCS_STRING || s->failed)
 		return VERIFY_COUNT_NONE;
 	number = jcs_get(record, "n");
+	which = number.kind == JCS_INTEGER ? 0 : 1;
+	*key = which ? "nc" : "n";
+	if (which)
+		number = jcs_get(record, "nc");
 	if (!jcs_read_int(number, n))
 		return VERIFY_COUNT_NONE;
 	if (s->used * 2 >= s->slots && !grow(s)) {
@@ -66,11 +71,37 @@ enum verify_count verify_sessions_count(struct verify_sessions *s, struct jcs_va
 	slot = find(s->slot, s->slots, id);
 	if (!slot->id.hi && !slot->id.lo) {
 		slot->id = id;
-		slot->next = s->from_middle ? *n : 0;
+		slot->next[0] = slot->next[1] = s->from_middle ? -1 : 0;
 		s->used++;
 	}
-	*expected = slot->next;
-	good = *n == slot->next;
-	slot->next = *n + 1;
+	*expected = slot->next[which] < 0 ? *n : slot->next[which];
+	good = *n == *expected;
+	slot->next[which] = *n + 1;
 	return good ? VERIFY_COUNT_GOOD : VERIFY_COUNT_GAP;
+}
+
+static bool number(struct jcs_value object, const char *key, int64_t *out)
+{
+	return jcs_read_int(jcs_get(object, key), out);
+}
+
+const char *verify_sessions_totals(const struct verify_sessions *s, struct jcs_value record)
+{
+	struct bytes type = jcs_read_plain(jcs_get(record, "t"));
+	struct jcs_value data = jcs_get(record, "data"), session = jcs_get(record, "sess");
+	int64_t said, counted;
+
+	if (bytes_equal(type, bytes_str("node.tick")) && number(data, "commands", &said) && number(data, "recorded", &counted) && said != counted)
+		return "a tick whose commands are not all records";
+	if (!bytes_equal(type, bytes_str("session.close")) || session.kind != JCS_STRING)
+		return NULL;
+	if (number(data, "last_n", &said) && number(record, "n", &counted) && said != counted)
+		return "a close that is not the session's last record";
+	if (s->slots && !s->failed && number(data, "own", &said)) {
+		struct verify_session *slot = find(s->slot, s->slots, hash128(s->key, session.raw.base, session.raw.len));
+
+		if (slot->next[1] >= 0 && slot->next[1] != said)
+			return "a close that counts other records of control's own than there are: the last ones are missing";
+	}
+	return NULL;
 }

@@ -1,6 +1,7 @@
 /* verify_session.h: the counters of sessions, for the completeness check: within a session, the records that carry both `sess`
- * and `n` at their top have n = 0, 1, 2, … without gap or repetition. A record about a session that is not part of its count
- * (an approval, a revocation) names it in `sess` without `n`, and the command it is about in `ref`.
+ * and `n` at their top have n = 0, 1, 2, … without gap or repetition, and those that carry `nc` likewise. `n` counts what the
+ * worker said, `nc` what control added of its own (payload, approvals, alarms; in journals since `nc` came), so that together
+ * they number every record of an open session. `ref` names a command by its `n`.
  */
 #ifndef CONTROL_JOURNAL_VERIFY_SESSION_H
 #define CONTROL_JOURNAL_VERIFY_SESSION_H
@@ -20,7 +21,11 @@ enum verify_count { VERIFY_COUNT_NONE, VERIFY_COUNT_GOOD, VERIFY_COUNT_GAP };
 
 void verify_sessions_init(struct verify_sessions *s, bool from_middle);
 void verify_sessions_free(struct verify_sessions *s);
-/* Counts one record. On a gap, `*expected` is the n that should have come. */
-enum verify_count verify_sessions_count(struct verify_sessions *s, struct jcs_value record, int64_t *n, int64_t *expected);
+/* Counts one record by its `n`, or its `nc`; `*key` says which. On a gap, `*expected` is the number that should have come. */
+enum verify_count verify_sessions_count(struct verify_sessions *s, struct jcs_value record, const char **key, int64_t *n, int64_t *expected);
+
+/* The totals that a record states: a tick's commands and those that are records (`commands`, `recorded`), a close's counters
+ * (`last_n`, `own`). To be called after the record was counted. NULL, or a fixed text. Records without them have none to check. */
+const char *verify_sessions_totals(const struct verify_sessions *s, struct jcs_value record);
 
 #endif

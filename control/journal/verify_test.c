@@ -539,6 +539,62 @@ static void wrong_key_verifies_nothing(void **state)
 
 /* --- completeness ------------------------------------------------------------------------------------------------------- */
 
+/* A journal of exactly these records, signed; what its audit found. */
+static void audit_of(const char *const *records, struct report *r, bool *good)
+{
+	struct journal_config config = { .dir = dir, .origin = FIXTURE_ORIGIN };
+	struct fixture_signer fresh;
+	struct journal_signer s;
+	struct verify_options o = { .dir = dir, .keys = &fresh.keys, .ctx = r, .found = note_finding };
+	struct verify_summary summary;
+	char err[JOURNAL_ERROR_BYTES];
+	struct journal *j;
+	uint64_t index;
+
+	fixture_remove(dir);
+	fixture_signer_init(&fresh);
+	s = fixture_signer_journal(&fresh);
+	j = journal_open(&config, FIXTURE_TIME, err);
+	assert_non_null(j);
+	for (; *records; records++)
+		assert_int_equal(journal_append(j, bytes_str(*records), &index), JOURNAL_OK);
+	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
+	assert_true(journal_publish_flush(j, &s, FIXTURE_TIME, 1000));
+	journal_close(j);
+	r->count = 0;
+	*good = verify_journal(&o, &summary);
+	fixture_signer_free(&fresh);
+}
+
+/* What control adds to a session (`nc`), and the totals that ticks and closes state. */
+static void own_records_and_totals_are_counted(void **state)
+{
+	static const struct {
+		const char *const record[6];
+		const char *says; /* NULL: all is well */
+	} rows[] = {
+		{ { "{\"n\":0,\"sess\":\"a\"}", "{\"nc\":0,\"sess\":\"a\"}", "{\"nc\":1,\"sess\":\"a\"}",
+		    "{\"data\":{\"last_n\":1,\"own\":2},\"n\":1,\"sess\":\"a\",\"t\":\"session.close\"}" }, NULL },
+		{ { "{\"nc\":0,\"sess\":\"a\"}", "{\"nc\":2,\"sess\":\"a\"}" }, "counter nc 2" },
+		{ { "{\"nc\":0,\"sess\":\"a\"}", "{\"data\":{\"last_n\":0,\"own\":2},\"n\":0,\"sess\":\"a\",\"t\":\"session.close\"}" }, "own" },
+		{ { "{\"data\":{\"last_n\":5},\"n\":0,\"sess\":\"a\",\"t\":\"session.close\"}" }, "last record" },
+		{ { "{\"data\":{\"commands\":7,\"recorded\":7},\"t\":\"node.tick\"}" }, NULL },
+		{ { "{\"data\":{\"commands\":7,\"recorded\":6},\"t\":\"node.tick\"}" }, "tick" },
+		{ { "{\"data\":{\"commands\":7},\"t\":\"node.tick\"}" }, NULL }, /* as it was written before `recorded` came */
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		static struct report r;
+		bool good;
+
+		audit_of(rows[i].record, &r, &good);
+		assert_int_equal(good, rows[i].says == NULL);
+		assert_int_equal(r.count, rows[i].says != NULL);
+		if (rows[i].says)
+			assert_non_null(strstr(r.text[0], rows[i].says));
+	}
+}
+
 /* A record that control never wrote is no damage of the tree: the session's counter shows it. */
 static void gap_in_a_session_is_named(void **state)
 {
@@ -599,6 +655,7 @@ int main(void)
 		TEST(truncated_segment_is_found_at_every_length),
 		TEST(wrong_key_verifies_nothing),
 		TEST(gap_in_a_session_is_named),
+		TEST(own_records_and_totals_are_counted),
 	};
 
 	return cmocka_run_group_tests_name("verify", tests, build, clean_up);

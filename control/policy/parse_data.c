@@ -52,6 +52,7 @@ static void parse_service(struct policy_parse *p, const struct config_item *g, s
 	n->as.fail = config_word(p->c, g, "fail", CONFIG_OPTIONAL, fails, POLICY_FAIL_CLOSED);
 	n->as.audit = config_word(p->c, g, "audit", CONFIG_OPTIONAL, audits, d->audit);
 	n->as.record = config_word(p->c, g, "record", CONFIG_OPTIONAL, records, d->record);
+	n->as.payload_bytes_max = config_bytes(p->c, g, "payload_limit", CONFIG_OPTIONAL, 1, 1ULL << 40, POLICY_PAYLOAD_BYTES);
 	n->as.search_path = config_string(p->c, g, "search_path", CONFIG_OPTIONAL, "public");
 	n->as.reason = config_string(p->c, g, "reason", unread ? CONFIG_REQUIRED : CONFIG_OPTIONAL, "");
 	n->as.run_id_required = config_word(p->c, g, "run_id", CONFIG_OPTIONAL, runs, d->run_id_required) == 1;

@@ -28,7 +28,6 @@
 #define RELAY_CALLS_PER_TURN 32      /* into the inspector per flow and side, each for several messages */
 #define RELAY_IN_BYTES (64u << 10)   /* taken from TCP per flow, side and turn */
 #define RELAY_OUT_BYTES (256u << 10) /* unsent towards a side above which its other side is not read */
-#define RELAY_CAPTURE_BYTES (256u << 10) /* of one answer, kept as payload */
 #define RELAY_SWEEP_FLOWS 512       /* summaries for people, per publication */
 #define RELAY_SYNS_PER_TURN 16      /* while more flows than the mark are half open */
 #define RELAY_OPENING_SHARE 8       /* the mark: this part of all flows */

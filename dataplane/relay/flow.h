@@ -84,6 +84,7 @@ struct flow {
 	struct inspect_env env;
 	struct inspect_io *io;   /* during a call into the inspector */
 	bool prompt, recorded;   /* of the service in force: audit "prompt", record "full" */
+	uint64_t payload_bytes_max; /* of one answer that are kept, likewise */
 	uint64_t facts_generation; /* of the policy that they were read from */
 	bool opaque, answered;   /* `answered`: feed both sides again */
 	char service_name[64];

@@ -467,7 +467,7 @@ void host_capture(struct relay *r, struct flow *f)
 					   .data = bytes_of(w->base + f->captured, len) };
 
 		f->captured += len;
-		f->captured_cut |= f->captured_total + len > RELAY_CAPTURE_BYTES || !report_has_room(&r->report);
+		f->captured_cut |= f->captured_total + len > f->payload_bytes_max || !report_has_room(&r->report);
 		if (!f->captured_cut && report_payload(&r->report, &e, NULL))
 			f->captured_total += len;
 	}

@@ -186,6 +186,7 @@ void session_refresh_snapshot(struct relay *r, struct flow *f)
 		f->facts_generation = now->generation;
 		f->prompt = in_force.audit == POLICY_AUDIT_PROMPT;
 		f->recorded = in_force.record == POLICY_RECORD_FULL;
+		f->payload_bytes_max = in_force.payload_bytes_max;
 		return;
 	}
 	f->kill_asked = true;

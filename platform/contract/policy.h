@@ -24,6 +24,7 @@
 
 #define POLICY_NONE 0xffffu
 #define POLICY_HASH_BYTES 32
+#define POLICY_PAYLOAD_BYTES (256u << 10) /* payload_limit of a service that says none */
 
 struct policy_image;
 
@@ -76,6 +77,7 @@ struct policy_service {
 	enum policy_fail fail;
 	enum policy_audit audit;
 	enum policy_record record;
+	uint64_t payload_bytes_max;                           /* of one answer, kept as payload; what is beyond is said to be cut */
 	bool run_id_required;
 	unsigned listeners;
 };

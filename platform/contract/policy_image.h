@@ -16,7 +16,7 @@
 #include "platform/contract/policy.h"
 
 #define POLICY_MAGIC 0x474d494c4f505753ULL
-#define POLICY_VERSION 1
+#define POLICY_VERSION 2
 #define POLICY_BUCKETS 256
 
 struct image_string {
@@ -54,6 +54,7 @@ struct image_service {
 	struct image_string name, protocol_word, upstream_name, login, search_path, reason;
 	struct image_range listeners;
 	uint8_t protocol, tls, fail, audit, record, run_id_required, zero[2];
+	uint64_t payload_bytes_max;
 };
 
 struct image_group {

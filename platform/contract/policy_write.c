@@ -126,7 +126,7 @@ static void put_services(struct build *b)
 			.login = put(b, s->login), .search_path = put(b, s->search_path), .reason = put(b, s->reason),
 			.listeners = { .first = b->listeners, .count = s->listeners_count }, .protocol = s->protocol, .tls = s->tls,
 			.fail = s->fail, .audit = s->audit, .record = s->record,
-			.run_id_required = s->run_id_required,
+			.run_id_required = s->run_id_required, .payload_bytes_max = s->payload_bytes_max ? s->payload_bytes_max : POLICY_PAYLOAD_BYTES,
 		};
 
 		if (to)

@@ -40,6 +40,7 @@ struct spec_service {
 	enum policy_fail fail;
 	enum policy_audit audit;
 	enum policy_record record;
+	uint64_t payload_bytes_max; /* 0: POLICY_PAYLOAD_BYTES */
 	bool run_id_required;
 	const struct spec_listener *listeners;
 	unsigned listeners_count;
