@@ -255,6 +255,10 @@ static bool start_journal(struct node *n, char err[OS_ERROR_BYTES])
 	if (!n->journal)
 		return false;
 	n->journal_signer = signer_client_journal(&n->signer);
+	snprintf(dir, sizeof(dir), "%s/payload-keys", n->settings->state_dir);
+	n->payload_keys = payload_keys_open(dir, true, err);
+	if (!n->payload_keys)
+		return false;
 	n->sessions = sessions_open(n->settings->run_dir, journal_cursor_get(n->journal, INBOX_CURSOR_VERSION), err);
 	return n->sessions != NULL;
 }
@@ -262,7 +266,7 @@ static bool start_journal(struct node *n, char err[OS_ERROR_BYTES])
 static bool start_inbox(struct node *n, char err[OS_ERROR_BYTES])
 {
 	struct inbox_config config = { .node = n->settings->node, .workers = n->settings->workers, .up = n->up, .down = n->down,
-				       .journal = n->journal, .sessions = n->sessions, .commitment_key = n->commitment_key,
+				       .journal = n->journal, .sessions = n->sessions, .payload_keys = n->payload_keys, .commitment_key = n->commitment_key,
 				       .host = { n, node_image, node_hello, node_login, node_scram, node_classify, node_held, node_withdrawn,
 						 node_responded, node_closed, node_rechecked } };
 	const struct approval_host host = node_approval_host(n);
@@ -280,14 +284,15 @@ static bool start_inbox(struct node *n, char err[OS_ERROR_BYTES])
 static bool start_clients(struct node *n, char err[OS_ERROR_BYTES])
 {
 	const struct sqlparse_sink sink = { .answered = node_classified, .context = n };
-	char journal[320];
+	char journal[320], payload_keys[320];
 
 	n->egress = egress_client_create(node_egress_answer, n);
 	n->sqlparse = sqlparse_client_create(sink, 0);
 	n->question = calloc(NODE_QUESTIONS, sizeof(*n->question));
 	n->closed = calloc(NODE_CLOSED, sizeof(*n->closed));
 	snprintf(journal, sizeof(journal), "%s/journal", n->settings->state_dir);
-	n->readings = readings_create(journal, err);
+	snprintf(payload_keys, sizeof(payload_keys), "%s/payload-keys", n->settings->state_dir);
+	n->readings = readings_create(journal, payload_keys, err);
 	n->operators = n->readings ? operators_create(n, err) : NULL;
 	return n->egress && n->sqlparse && n->question && n->closed && n->operators;
 }
@@ -300,11 +305,12 @@ static bool confine(struct node *n, char err[OS_ERROR_BYTES])
 		"chmod", "fchmod", "fchmodat", "fchown", "accept4", "kill", "adjtimex", "clock_adjtime", "socket", "connect", "getppid", "getcwd", "mincore", "lseek",
 		NULL,
 	};
-	char journal[320], policy[320], *slash;
+	char journal[320], payload_keys[320], policy[320], *slash;
 	const char *const read[] = { policy, n->settings->credentials, n->settings->classes, "/proc/sys/kernel", "/etc", "/usr/share/zoneinfo", NULL };
-	const char *const write[] = { journal, n->settings->run_dir, NULL };
+	const char *const write[] = { journal, payload_keys, n->settings->run_dir, NULL };
 
 	snprintf(journal, sizeof(journal), "%s/journal", n->settings->state_dir);
+	snprintf(payload_keys, sizeof(payload_keys), "%s/payload-keys", n->settings->state_dir);
 	snprintf(policy, sizeof(policy), "%s", n->settings->policy);
 	slash = strrchr(policy, '/');
 	*(slash == policy ? slash + 1 : slash) = 0;
@@ -335,6 +341,7 @@ static bool start(struct node *n, char *err, size_t err_size)
 		return false;
 	}
 	node_record(n, "node.boot", (struct bytes){ 0 }, pairs);
+	node_erase_start(n);
 	for (unsigned w = 0; w < n->settings->workers; w++)
 		node_orders_control(n, w, true, "");
 	if (!node_approvals_rebuild(n, why) || !confine(n, why)) {
@@ -443,6 +450,7 @@ static void timers(struct loop *l)
 	node_login_tick(n);
 	node_check_sessions(n, false);
 	node_certificates_tick(n);
+	node_retention_tick(n);
 	journal_look(n);
 }
 
@@ -466,6 +474,11 @@ static void turns(struct loop *l)
 		result = inbox_turn(n->inbox, n->now);
 		if (result == INBOX_STOPPED) {
 			log_error("journal: stopped (%s): starting again", journal_stopped(n->journal) ? journal_stopped(n->journal) : "a record was refused");
+			l->failed = true;
+			break;
+		}
+		node_retention_commit(n);
+		if (!node_erase_commit(n)) {
 			l->failed = true;
 			break;
 		}
@@ -497,6 +510,7 @@ static void close_all(struct node *n)
 	approvals_destroy(n->approvals);
 	inbox_destroy(n->inbox);
 	sessions_close(n->sessions);
+	payload_keys_close(n->payload_keys);
 	journal_close(n->journal);
 	egress_client_destroy(n->egress);
 	sqlparse_client_destroy(n->sqlparse);

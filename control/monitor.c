@@ -64,6 +64,7 @@ static bool directories(struct monitor *m, char err[OS_ERROR_BYTES])
 	if (!directory(s->run_dir, "", s->users.control, group, false, 02770, err) ||
 	    !directory(s->state_dir, "", s->users.control, group, false, 0751, err) ||
 	    !directory(s->state_dir, "journal", s->users.control, group, true, 0700, err) ||
+	    !directory(s->state_dir, "payload-keys", s->users.control, group, true, 0700, err) ||
 	    !directory(s->state_dir, "signer", s->users.signer, group, true, 0700, err))
 		return false;
 	/* The authority's key is the starter's alone; only its certificate is for others. */

@@ -94,6 +94,11 @@ struct node {
 	struct journal_signer journal_signer;
 	int signer_fd;
 	uint8_t commitment_key[32];
+	struct payload_keys *payload_keys;
+	struct journal_prune prune;    /* said, and to be done after the commit */
+	char expired_day[PAYLOAD_KEYS_DAY_BYTES]; /* of payload keys, likewise */
+	uint64_t retention_us;
+	bool erasures;                 /* keys to be destroyed once their records are durable */
 	/* Rings, sessions, approvals. */
 	void *up[LIMIT_WORKERS], *down[LIMIT_WORKERS];
 	struct sessions *sessions;
@@ -177,6 +182,15 @@ void node_orders_services(struct node *n, unsigned worker); /* certificates and 
 void node_certificates_tick(struct node *n);
 bool node_certificates_read(struct node *n, char err[OS_ERROR_BYTES]); /* those that sluice.conf names */
 void node_certificates_close(struct node *n);
+
+/* node_erase.c: the ends of payload keys. After the commit that made `key.destroy` durable; at the start, what was left undone. */
+void node_erase_start(struct node *n);
+bool node_erase_commit(struct node *n);
+
+/* node_retention.c: asks once a minute what is past its time; returns how many segments are. The acts follow the commit. */
+unsigned node_retention_look(struct node *n, struct bytes who);
+void node_retention_tick(struct node *n);
+void node_retention_commit(struct node *n);
 
 /* node_classify.c */
 void node_classify(void *ctx, unsigned worker, const struct event_classify *e);

@@ -3,9 +3,11 @@
 #include <stdlib.h>
 
 #include "control/inbox/describe.h"
+#include "control/journal/base64.h"
 #include "control/journal/jcs_read.h"
 #include "control/node.h"
 #include "control/operators.h"
+#include "platform/base/secret.h"
 #include "platform/os/log.h"
 
 struct raw {
@@ -36,8 +38,11 @@ static bool record(void *ctx, const struct approval *a, const char *type, struct
 			   .approval_sha256 = a->statement_sha256, .policy_sha256 = a->policy_sha256, .chunks = list };
 
 	/* The flow's number may have been given to another session since. */
-	if (s && !memcmp(s->id, a->session, 16))
-		e.session = s;
+	if (s && memcmp(s->id, a->session, 16))
+		s = NULL;
+	e.session = s;
+	if (payload.len && !s) /* what was asked is sealed with its session's key, or not kept */
+		return false;
 	if (payload.len && !inbox_chunks(n->inbox, s, "s", payload, list, &e.chunks_count))
 		return false;
 	return inbox_append(n->inbox, &e, true, index);
@@ -259,21 +264,32 @@ static void low_write(struct node *n, uint64_t low)
 		n->approvals_low = low;
 }
 
-/* The statement of an approval.request, from its chunks in order. */
-static struct bytes statement_read(struct archive *archive, struct bytes record_bytes, struct writer *out)
+/* The statement of an approval.request, from its chunks in order; empty when its session's key was destroyed. */
+static struct bytes statement_read(struct node *n, struct archive *archive, struct bytes record_bytes, struct writer *out)
 {
+	struct writer id = { 0 };
+	struct seal key = { 0 };
+	uint8_t session[16];
+	bool known;
+
 	struct jcs_value list = jcs_get(jcs_value_of(record_bytes), "pl"), element;
 	size_t at = 0;
 
+	id = writer_of(session, sizeof(session));
+	known = list.kind == JCS_ARRAY && hex_read(jcs_read_plain(jcs_get(jcs_value_of(record_bytes), "sess")), &id) && id.len == 16 &&
+		payload_keys_find(n->payload_keys, session, &key);
 	while (list.kind == JCS_ARRAY && jcs_next(list, &at, NULL, &element)) {
 		struct record_chunk chunk;
-		struct bytes dir, payload;
-		uint64_t number;
+		struct bytes payload;
+		struct record_seal seal = { .seal = &key };
 
-		if (!record_chunk_read(&element, &chunk, &dir, &number) || archive_chunk(archive, chunk.key, chunk.hash, &payload))
-			return (struct bytes){ 0 };
+		if (!record_chunk_read(&element, &chunk, &seal.dir, &seal.number) || archive_payload(archive, &chunk, known ? &seal : NULL, &payload)) {
+			*out = (struct writer){ 0 };
+			break;
+		}
 		writer_put(out, payload);
 	}
+	secret_wipe(&key, sizeof(key));
 	return writer_done(out);
 }
 
@@ -297,7 +313,7 @@ bool node_approvals_rebuild(struct node *n, char err[OS_ERROR_BYTES])
 		if (next == ARCHIVE_MORE)
 			continue;
 		memcpy(copy, record_bytes.base, len);
-		if (!approvals_replay(n->approvals, index, bytes_of(copy, len), statement_read(archive, bytes_of(copy, len), &w)))
+		if (!approvals_replay(n->approvals, index, bytes_of(copy, len), statement_read(n, archive, bytes_of(copy, len), &w)))
 			log_debug("approval record %llu: belongs to no object that is kept", (unsigned long long)index);
 		index++;
 	}

@@ -397,6 +397,20 @@ def ends_sessions(w, worker):
     w.check('delete' in shown.lower() and 'session.close' in shown and 'approval.consume' in shown, 'session show tells it all', shown[:600])
     replay = w.cli('session', 'replay', sessions[0]['id'])
     w.check('SELECT 1' in replay.stdout, 'session replay gives the bytes', replay.stdout[:300] + replay.stderr)
+    # Erasure: not without a reason, only what has ended, a record first; then nobody reads it, and the journal is as good as before.
+    session = sessions[0]['id']
+    done = w.cli('journal', 'erase', session)
+    w.check(done.returncode == 2 and 'reason' in done.stderr, 'no erasure without a reason', done.stderr)
+    done = w.cli('journal', 'erase', session, '--reason', 'request of the data subject')
+    w.check(done.returncode == 0, 'a session is erased', done.stderr)
+    record = w.json('journal', 'search', '--type', 'key.destroy')['records']
+    opened = [r for r in w.json('journal', 'search', '--session', session)['records'] if r['t'] == 'session.open']
+    w.check(len(record) == 1 and record[0]['data']['session'] == session and record[0]['data']['key_h'] == opened[0]['data']['key_h'] and
+            record[0]['data']['reason'] == 'request of the data subject', 'with a record that names the key', record)
+    replay = w.cli('session', 'replay', session)
+    w.check('SELECT 1' not in replay.stdout and 'cannot be read' in replay.stdout, 'and can be replayed no more', replay.stdout[:300] + replay.stderr)
+    done = w.cli('journal', 'erase', session, '--reason', 'once more')
+    w.check(done.returncode == 1 and 'destroyed' in done.stderr, 'a second erasure finds nothing', done.stderr)
 
 
 def breaks(w, worker):

@@ -212,6 +212,8 @@ static const struct {
 	{ "approval vote", false, operation_approval_vote },
 	{ "identity test", false, operation_identity_test },
 	{ "key show-fingerprints", false, operation_key_fingerprints },
+	{ "journal erase", true, operation_journal_erase },
+	{ "journal prune", true, operation_journal_prune },
 	{ "journal read", true, operation_journal_read },
 	{ "read", false, operation_read },
 };

@@ -55,6 +55,8 @@ bool operation_worker_alive(const struct node *n, unsigned worker, bool *known);
 void operation_policy_show(struct operation *o);
 void operation_policy_reload(struct operation *o);
 void operation_key_fingerprints(struct operation *o);
+void operation_journal_erase(struct operation *o);
+void operation_journal_prune(struct operation *o);
 void operation_journal_read(struct operation *o);
 void operation_read(struct operation *o);
 void operation_sessions(struct operation *o);

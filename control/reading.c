@@ -23,7 +23,7 @@
 #define TAIL_DEFAULT 100
 
 struct readings {
-	char dir[320];
+	char dir[320], keys_dir[320];
 	int jobs[2]; /* a pipe of struct job: the queue and its bell in one */
 	atomic_uint under_way;
 	atomic_bool ending;
@@ -198,11 +198,13 @@ static bool replay_out(void *ctx, struct bytes text)
 static void read_replay(struct reading *r)
 {
 	const char *session = text_of(r, "session");
-	char err[EXPORT_ERROR_BYTES], what[64];
+	char err[EXPORT_ERROR_BYTES], what[64], no_keys[PAYLOAD_KEYS_ERROR_BYTES];
+	struct payload_keys *keys = payload_keys_open(r->all->keys_dir, false, no_keys);
 
 	snprintf(what, sizeof(what), "session %.32s", session ? session : "");
-	if (!session || !replay_write(r->archive, session, json_is_true(json_object_get(r->args, "asciicast")) ? REPLAY_ASCIICAST : REPLAY_PLAIN, replay_out, r, err))
+	if (!session || !replay_write(r->archive, keys, session, json_is_true(json_object_get(r->args, "asciicast")) ? REPLAY_ASCIICAST : REPLAY_PLAIN, replay_out, r, err))
 		fail(r, what, session ? err : "not named", "run sluice journal verify");
+	payload_keys_close(keys);
 }
 
 static const struct {
@@ -242,7 +244,7 @@ static void serve(struct readings *rs, const struct job *job)
 static void *reader(void *arg)
 {
 	struct readings *rs = arg;
-	const char *const read_only[] = { rs->dir, NULL }, *const nothing[] = { NULL };
+	const char *const read_only[] = { rs->dir, rs->keys_dir, NULL }, *const nothing[] = { NULL };
 	char err[OS_ERROR_BYTES];
 	struct job job;
 
@@ -256,7 +258,7 @@ static void *reader(void *arg)
 	return NULL;
 }
 
-struct readings *readings_create(const char *journal_dir, char err[OS_ERROR_BYTES])
+struct readings *readings_create(const char *journal_dir, const char *payload_keys_dir, char err[OS_ERROR_BYTES])
 {
 	struct readings *rs = calloc(1, sizeof(*rs));
 
@@ -264,6 +266,7 @@ struct readings *readings_create(const char *journal_dir, char err[OS_ERROR_BYTE
 	if (!rs)
 		return NULL;
 	snprintf(rs->dir, sizeof(rs->dir), "%s", journal_dir);
+	snprintf(rs->keys_dir, sizeof(rs->keys_dir), "%s", payload_keys_dir);
 	rs->jobs[0] = rs->jobs[1] = -1;
 	if (sem_init(&rs->ready, 0, 0) < 0 || pipe2(rs->jobs, O_CLOEXEC) < 0) {
 		readings_destroy(rs);

@@ -183,6 +183,20 @@ int cli_session_kill(struct cli *c)
 	return ask_and_print(c, "session kill", json_pack("{s:s, s:s}", "id", c->positional[0], "reason", reason), members_text);
 }
 
+int cli_journal_erase(struct cli *c)
+{
+	const char *reason = cli_option(c, "reason");
+
+	if (!reason)
+		return cli_fail(c, FRAME_USAGE, "journal erase: no reason: give --reason");
+	return ask_and_print(c, "journal erase", json_pack("{s:s, s:s}", "session", c->positional[0], "reason", reason), members_text);
+}
+
+int cli_journal_prune(struct cli *c)
+{
+	return ask_and_print(c, "journal prune", NULL, members_text);
+}
+
 /* --- approvals ----------------------------------------------------------------------------------------------------------- */
 
 static void approvals_text(json_t *result)

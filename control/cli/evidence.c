@@ -1,6 +1,18 @@
 /* evidence.c: the verbs that hand a journal's content out: session replay and export bundle. */
 #include "control/cli/read.h"
 #include "control/export/export.h"
+#include "platform/os/settings.h"
+
+/* The payload keys of this node; NULL for a copy, or where they may not be read. */
+static struct payload_keys *keys_open(struct cli *c)
+{
+	char path[320], err[PAYLOAD_KEYS_ERROR_BYTES];
+
+	if (cli_option(c, "dir") || !cli_settings(c))
+		return NULL;
+	snprintf(path, sizeof(path), "%s/payload-keys", c->settings->state_dir);
+	return payload_keys_open(path, false, err);
+}
 
 /* A transcript is safe for a terminal as it comes (replay.h). */
 int cli_session_replay(struct cli *c)
@@ -35,16 +47,22 @@ int cli_export_bundle(struct cli *c)
 		return cli_fail(c, FRAME_REFUSED, "%s/vkey: cannot be read: wait for the first checkpoint", dir);
 	}
 	request.keys = &keys;
+	if (cli_option(c, "with-keys") && !(request.disclose = keys_open(c))) {
+		archive_close(a);
+		return cli_fail(c, FRAME_REFUSED, "export: the payload keys cannot be read: run it on the node, as root");
+	}
 	if (!export_bundle(a, &request, &result, err)) {
+		payload_keys_close(request.disclose);
 		archive_close(a);
 		return cli_fail(c, FRAME_REFUSED, "export: %s: run sluice journal verify", err);
 	}
+	payload_keys_close(request.disclose);
 	archive_close(a);
 	for (unsigned i = 0; i < 32; i++)
 		snprintf(manifest + 2 * i, 3, "%02x", result.manifest_sha256[i]);
 	if (c->json)
-		print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "out", request.out, "records", (json_int_t)result.records, "chunks",
-				     (json_int_t)result.chunks, "first", (json_int_t)result.first, "last", (json_int_t)result.last, "checkpoint_size",
+		print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "out", request.out, "records", (json_int_t)result.records, "chunks",
+				     (json_int_t)result.chunks, "keys", (json_int_t)result.keys, "first", (json_int_t)result.first, "last", (json_int_t)result.last, "checkpoint_size",
 				     (json_int_t)result.checkpoint_size, "manifest_sha256", manifest));
 	else
 		printf("%llu records, %llu chunks in %s; MANIFEST.sha256 is %s; to check it: see VERIFY.md in it\n", (unsigned long long)result.records,

@@ -40,13 +40,19 @@ const struct cli_verb cli_verbs[] = {
 	{ "journal", "verify", "[DIR]", "key=", "check a journal: records, tree, signatures, counters",
 	  "DIR is a journal's directory or a copy of one; left out, the node's own. --key names a file with the log's vkey or PEM from elsewhere; without it "
 	  "the vkey beside the journal is used. Reads only. Exit status 1 when something is wrong, and the record is named.", cli_journal_verify },
+	{ "journal", "erase", "ID", "reason=", "destroy the key of a session's payload",
+	  "The records and all proofs stay; what the session said can no longer be read. ID in full; the session must have ended. Needs --reason. "
+	  "Journaled as key.destroy before the key is gone.", cli_journal_erase },
+	{ "journal", "prune", "", "", "remove what the policy's retention is over for, now",
+	  "Whole sealed segments and whole days of payload keys, the oldest first; sluice-control does the same by itself every minute. Journaled as journal.prune "
+	  "and key.destroy before anything is gone. Earlier proofs stay valid.", cli_journal_prune },
 	{ "journal", "proof", "N", "dir= token-file=", "the .tlog-proof of record N", AUDITOR, cli_journal_proof },
 	{ "journal", "show", "N", "dir= token-file=", "record N", "Journaled as read.record. " AUDITOR, cli_journal_show },
 	{ "journal", "search", "", "session= type= person= agent= service= verdict= since= until= text= from= limit= dir= token-file=", "records that match all that is given",
 	  "Times are RFC 3339 UTC. --type approval. matches every approval record. Journaled as read.search. " AUDITOR, cli_journal_search },
 	{ "journal", "tail", "", "limit= dir= token-file=", "the newest records", "Journaled as read.tail. " AUDITOR, cli_journal_tail },
-	{ "export", "bundle", "", "out= session= from= to= since= until= dir=", "a directory that proves itself with openssl and sha256sum",
-	  "--out must not exist. Journaled as export before the first byte.", cli_export_bundle },
+	{ "export", "bundle", "", "out= with-keys session= from= to= since= until= dir=", "a directory that proves itself with openssl and sha256sum",
+	  "--out must not exist. --with-keys discloses the keys of the sessions' payload. Journaled as export before the first byte.", cli_export_bundle },
 	{ "export", "events", "", "format= schema= session= type= person= agent= service= verdict= since= until= text= from= to= dir=",
 	  "records for other systems, one a line, on standard output",
 	  "--format is jsonl (default), ocsf, cef or syslog (RFC 5424 with OCSF inside). --schema of OCSF: 1.8.0 (default) or 1.9.0-dev. Copies, not evidence: each "

@@ -17,6 +17,7 @@
 #include "control/journal/jcs_read.h"
 #include "control/journal/proof.h"
 #include "control/journal/tiles.h"
+#include "platform/base/secret.h"
 
 #define PROOFS_DEFAULT 100000u
 #define SCAN_BUDGET 65536u
@@ -155,6 +156,33 @@ static bool payload_write(struct job *job, struct bytes record)
 	return true;
 }
 
+/* The key of the record's session, once; sessions whose key was destroyed have none. */
+static bool key_write(struct job *job, struct jcs_value record)
+{
+	char name[8 + 2 * SEAL_SESSION_BYTES + 5], hex[2 * SEAL_KEY_BYTES + 2], path[sizeof job->bundle.dir + 128];
+	struct bytes session = jcs_read_plain(jcs_get(record, "sess"));
+	struct writer w = writer_of(hex, sizeof hex);
+	uint8_t id[SEAL_SESSION_BYTES];
+	struct writer id_w = writer_of(id, sizeof id);
+	struct seal key;
+	struct stat st;
+	bool good;
+
+	if (!job->request->disclose || jcs_get(record, "pl").kind != JCS_ARRAY || !hex_read(session, &id_w) || id_w.len != sizeof id)
+		return true;
+	snprintf(name, sizeof name, "keys/%.*s.hex", (int)session.len, (const char *)session.base);
+	snprintf(path, sizeof path, "%s/%s", job->bundle.dir, name);
+	if (stat(path, &st) == 0 || !payload_keys_find(job->request->disclose, id, &key))
+		return true;
+	hex_write(&w, bytes_of(key.key, sizeof key.key));
+	writer_u8(&w, '\n');
+	good = bundle_file(&job->bundle, name, writer_done(&w));
+	secret_wipe(&key, sizeof key);
+	secret_wipe(hex, sizeof hex);
+	job->result->keys += good;
+	return good || write_failed(job, name);
+}
+
 static bool record_write(struct job *job, uint64_t index, struct bytes record)
 {
 	static _Thread_local uint8_t line[RECORD_BYTES_MAX + 64], proof[PROOF_BYTES_MAX];
@@ -167,7 +195,7 @@ static bool record_write(struct job *job, uint64_t index, struct bytes record)
 	snprintf(name, sizeof name, "proofs/entry-%llu.json", (unsigned long long)index);
 	if (!bundle_file(&job->bundle, name, record))
 		return write_failed(job, name);
-	if (!payload_write(job, record))
+	if (!payload_write(job, record) || !key_write(job, jcs_value_of(record)))
 		return false;
 	wrong = archive_proof(job->archive, index, bytes_of(job->note, job->note_len), &proof_w);
 	if (wrong)

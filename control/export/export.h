@@ -7,7 +7,8 @@
  *	checkpoint                    the signed tree head
  *	tile/                         C2SP tiles: level 0 for the range, the levels above back to 0; entry bundles where the
  *	                              range covers a whole tile and nothing is filtered out
- *	chunks/<sha256>               payload chunks as stored (zstd frames), named by their own hash
+ *	chunks/<sha256>               payload chunks as stored (sealed, or plain zstd frames), named by their own hash
+ *	keys/<session>.hex            keys of the sessions' payload, only when they are to be disclosed
  *	trust/log-ed25519.pem, trust/log-p256.pem, vkey
  *	MANIFEST.sha256, VERIFY.md, verify.sh (its commands, to be run as they are), incl.sh
  * Everything written was checked against the signed root first: a journal with a damaged record in the range gives no bundle.
@@ -19,6 +20,7 @@
 
 #include "control/journal/archive.h"
 #include "control/journal/checkpoint.h"
+#include "control/journal/payload_keys.h"
 
 #define EXPORT_ERROR_BYTES 256
 
@@ -26,11 +28,12 @@ struct export_request {
 	struct archive_filter filter;       /* which records; `to` 0 is the newest checkpoint */
 	const char *out;                    /* directory to be made; must not exist */
 	const struct checkpoint_keys *keys; /* the log's public keys, as the signer gave them */
+	struct payload_keys *disclose;      /* NULL: the content of sealed payload stays unreadable */
 	unsigned proofs_max;                /* most records of a bundle; 0: 100,000 */
 };
 
 struct export_result {
-	uint64_t records, chunks;
+	uint64_t records, chunks, keys;
 	uint64_t first, last;           /* indexes of the first and last record */
 	uint64_t checkpoint_size;
 	uint8_t manifest_sha256[32];

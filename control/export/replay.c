@@ -5,7 +5,9 @@
 
 #include "control/export/event.h"
 #include "control/journal/jcs_read.h"
+#include "control/journal/base64.h"
 #include "control/journal/jcs_text.h"
+#include "platform/base/secret.h"
 
 #define SCAN_BUDGET 65536u
 #define MARK_BYTES (RECORD_BYTES_MAX + 1024)
@@ -20,15 +22,18 @@ struct replay {
 	bool started, failed;
 	struct bytes record;      /* a copy: chunks are read through the same archive */
 	size_t list_at;           /* in its `pl` */
-	bool has_list;
+	bool has_list, has_key;
+	struct seal key;          /* secret */
 	char error[EXPORT_ERROR_BYTES];
 	uint8_t copy[RECORD_BYTES_MAX];
 	uint8_t mark[MARK_BYTES];
 };
 
-struct replay *replay_open(struct archive *a, const char *session, char err[EXPORT_ERROR_BYTES])
+struct replay *replay_open(struct archive *a, struct payload_keys *keys, const char *session, char err[EXPORT_ERROR_BYTES])
 {
 	struct replay *r = calloc(1, sizeof *r);
+	uint8_t id[SEAL_SESSION_BYTES];
+	struct writer w = writer_of(id, sizeof id);
 
 	err[0] = 0;
 	if (!r || (size_t)snprintf(r->session, sizeof r->session, "%s", session) >= sizeof r->session) {
@@ -36,6 +41,7 @@ struct replay *replay_open(struct archive *a, const char *session, char err[EXPO
 		free(r);
 		return NULL;
 	}
+	r->has_key = keys && hex_read(bytes_str(session), &w) && w.len == sizeof id && payload_keys_find(keys, id, &r->key);
 	r->archive = a;
 	r->filter.session = r->session;
 	return r;
@@ -43,6 +49,8 @@ struct replay *replay_open(struct archive *a, const char *session, char err[EXPO
 
 void replay_close(struct replay *r)
 {
+	if (r)
+		secret_wipe(r, sizeof *r);
 	free(r);
 }
 
@@ -129,24 +137,36 @@ static bool next_record(struct replay *r, struct replay_event *event)
 	return true;
 }
 
+static const char no_key[] = "payload that cannot be read: the session's key was destroyed, or is not here";
+
+/* "o" to the client; "out" in the oldest journals. */
+static bool is_out(struct bytes dir)
+{
+	return dir.len && dir.base[0] == 'o';
+}
+
 static bool next_payload(struct replay *r, struct replay_event *event)
 {
 	struct jcs_value list = jcs_get(jcs_value_of(r->record), "pl"), element;
 	struct record_chunk chunk;
-	struct bytes dir, payload;
-	uint64_t number;
+	struct record_seal seal = { .seal = &r->key };
+	struct bytes payload;
 	const char *why;
 
-	if (!jcs_next(list, &r->list_at, NULL, &element) || !record_chunk_read(&element, &chunk, &dir, &number))
+	if (!jcs_next(list, &r->list_at, NULL, &element) || !record_chunk_read(&element, &chunk, &seal.dir, &seal.number))
 		return false;
-	why = archive_chunk(r->archive, chunk.key, chunk.hash, &payload);
+	if (chunk.sealed && !r->has_key) {
+		*event = (struct replay_event){ .index = r->current, .at_us = r->at_us, .dir = 'm', .text = bytes_str(no_key) };
+		return true;
+	}
+	why = archive_payload(r->archive, &chunk, &seal, &payload);
 	if (why) {
 		snprintf(r->error, sizeof r->error, "record %llu: %s", (unsigned long long)r->current, why);
 		r->failed = true;
 		return false;
 	}
 	*event = (struct replay_event){
-		.index = r->current, .at_us = r->at_us, .dir = bytes_equal(dir, bytes_str(RECORD_DIR_OUT)) ? 'o' : 'i', .text = payload,
+		.index = r->current, .at_us = r->at_us, .dir = is_out(seal.dir) ? 'o' : 'i', .text = payload,
 	};
 	return true;
 }
@@ -275,11 +295,11 @@ static bool header_asciicast(struct sink *sink, const char *session, int64_t sta
 	return put(sink, head) && put_clean(sink, bytes_str(session), control_json) && put(sink, "\"}\n");
 }
 
-bool replay_write(struct archive *a, const char *session, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
+bool replay_write(struct archive *a, struct payload_keys *keys, const char *session, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
 		  void *ctx, char err[EXPORT_ERROR_BYTES])
 {
 	struct sink sink = { .write = write, .ctx = ctx };
-	struct replay *r = replay_open(a, session, err);
+	struct replay *r = replay_open(a, keys, session, err);
 	struct replay_event event;
 	bool any = false, ok = true;
 

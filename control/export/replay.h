@@ -7,6 +7,7 @@
 #define CONTROL_EXPORT_REPLAY_H
 
 #include "control/export/export.h"
+#include "control/journal/payload_keys.h"
 
 /* Views are valid until the next call. */
 struct replay_event {
@@ -18,8 +19,9 @@ struct replay_event {
 
 struct replay;
 
-/* `session`: 32 hexadecimal digits. NULL with a text in `err`. */
-struct replay *replay_open(struct archive *a, const char *session, char err[EXPORT_ERROR_BYTES]);
+/* `session`: 32 hexadecimal digits. `keys` (may be NULL, must outlive the replay) opens sealed payload; what cannot be opened is told
+ * as a mark. NULL with a text in `err`. */
+struct replay *replay_open(struct archive *a, struct payload_keys *keys, const char *session, char err[EXPORT_ERROR_BYTES]);
 void replay_close(struct replay *r);
 /* False at the end, or on an error (then replay_error is not NULL). */
 bool replay_next(struct replay *r, struct replay_event *event);
@@ -27,7 +29,7 @@ const char *replay_error(const struct replay *r);
 
 /* The whole session as asciicast v2, or as a plain transcript. Invalid UTF-8 becomes U+FFFD. */
 enum replay_form { REPLAY_ASCIICAST, REPLAY_PLAIN };
-bool replay_write(struct archive *a, const char *session, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
+bool replay_write(struct archive *a, struct payload_keys *keys, const char *session, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
 		  void *ctx, char err[EXPORT_ERROR_BYTES]);
 
 #endif

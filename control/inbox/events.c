@@ -162,6 +162,16 @@ static void on_hello(struct inbox *in, unsigned worker, const struct event_hello
 	in->host.hello(in->host.ctx, worker);
 }
 
+/* GCM does not commit to its key: the record does. */
+static void describe_open(struct jcs *j, const void *from)
+{
+	const struct session *s = from;
+	uint8_t hash[32];
+
+	seal_commitment(&s->seal, hash);
+	jcs_put_hex(j, "key_h", bytes_of(hash, sizeof(hash)));
+}
+
 static void on_flow_open(struct inbox *in, unsigned worker, const struct event_flow_open *e)
 {
 	const struct policy_image *image = in->host.image(in->host.ctx, e->generation);
@@ -192,8 +202,11 @@ static void on_flow_open(struct inbox *in, unsigned worker, const struct event_f
 	s->vlan = e->vlan;
 	s->opened_us = in->node.now.wall_us;
 	copy_text(s->service, sizeof(s->service), name_of(image, e->service));
+	s->sealed = payload_keys_make(in->payload_keys, s->id, in->node.now.wall_us, &s->seal);
+	in->stopped |= !s->sealed;
 	s->n = 1;
 	record.session = s;
+	record.data = (struct entry_part){ describe_open, s };
 	record.policy_sha256 = image ? policy_hash(image) : NULL;
 	(void)inbox_append(in, &record, false, NULL);
 }
@@ -220,6 +233,10 @@ static void commitment(const struct inbox *in, const struct session *s, struct b
 	uint8_t key[32];
 	unsigned len = 32;
 
+	if (s->sealed) {
+		(void)seal_command(&s->seal, raw, out);
+		return;
+	}
 	if (!HMAC(EVP_sha256(), in->commitment_key, 32, s->id, 16, key, &len) || !HMAC(EVP_sha256(), key, 32, raw.base, raw.len, out, &len))
 		memset(out, 0, 32);
 	secret_wipe(key, sizeof(key));

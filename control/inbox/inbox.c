@@ -58,6 +58,18 @@ static bool lane_attach(struct inbox *in, unsigned worker, void *memory, char er
 	return true;
 }
 
+/* The keys of sessions that the process before this one opened. Without its key a session cannot be recorded: it is ended. */
+static void keys_find(struct inbox *in)
+{
+	for (struct session *s = session_next(in->sessions, NULL); s; s = session_next(in->sessions, s)) {
+		if (!s->sealed || payload_keys_find(in->payload_keys, s->id, &s->seal))
+			continue;
+		inbox_alarm(in, s->worker, "payload_key_lost", "the key of an open session's payload is not there; it is ended", s);
+		inbox_kill(in, s, "Sluice cannot record this session any more");
+		s->phase = SESSION_BROKEN;
+	}
+}
+
 struct inbox *inbox_create(const struct inbox_config *config, char err[OS_ERROR_BYTES])
 {
 	struct inbox *in = calloc(1, sizeof(*in));
@@ -70,6 +82,7 @@ struct inbox *inbox_create(const struct inbox_config *config, char err[OS_ERROR_
 	in->node.now.clk = "free";
 	memcpy(in->node.boot, config->machine_boot, 16);
 	memcpy(in->commitment_key, config->commitment_key, 32);
+	in->payload_keys = config->payload_keys;
 	in->journal = config->journal;
 	in->sessions = config->sessions;
 	in->workers = config->workers;
@@ -82,6 +95,7 @@ struct inbox *inbox_create(const struct inbox_config *config, char err[OS_ERROR_
 		if (!lane_attach(in, w, config->up[w], err))
 			goto fail;
 	}
+	keys_find(in);
 	return in;
 fail:
 	inbox_destroy(in);
@@ -156,7 +170,10 @@ bool inbox_chunks(struct inbox *in, struct session *s, const char *dir, struct b
 	while (payload.len) {
 		struct bytes piece = bytes_of(payload.base, payload.len < RECORD_CHUNK_BYTES_MAX ? payload.len : RECORD_CHUNK_BYTES_MAX);
 
-		if (*count == ENTRY_CHUNKS_MAX || journal_chunk(in->journal, piece, &list[*count].chunk) != JOURNAL_OK)
+		const struct record_seal seal = { .seal = s ? &s->seal : NULL, .dir = bytes_str(dir), .number = s ? s->chunks : number };
+
+		if (*count == ENTRY_CHUNKS_MAX ||
+		    journal_chunk_sealed(in->journal, s && s->sealed ? &seal : NULL, piece, &list[*count].chunk) != JOURNAL_OK)
 			return false;
 		list[*count].dir = dir;
 		list[*count].number = s ? s->chunks++ : number++;
@@ -287,7 +304,8 @@ static bool commit(struct inbox *in)
 	inbox_payload_flush(in, NULL);
 	sessions_save(in->sessions, in->version + 1);
 	journal_cursor_set(in->journal, INBOX_CURSOR_VERSION, in->version + 1);
-	if (in->stopped || journal_commit(in->journal, in->node.now.wall_us) != JOURNAL_OK)
+	/* A key is on disk before the first record that needs it. */
+	if (in->stopped || !payload_keys_sync(in->payload_keys) || journal_commit(in->journal, in->node.now.wall_us) != JOURNAL_OK)
 		return false;
 	sessions_saved(in->sessions, ++in->version);
 	in->counters.commits++;

@@ -27,6 +27,7 @@
 #include "control/inbox/orders.h"
 #include "control/inbox/session.h"
 #include "control/journal/journal.h"
+#include "control/journal/payload_keys.h"
 #include "platform/contract/message.h"
 #include "platform/contract/policy.h"
 
@@ -83,7 +84,9 @@ struct inbox_config {
 	struct journal *journal;     /* borrowed */
 	struct sessions *sessions;   /* borrowed; opened at the version that the journal's cursor says */
 	struct inbox_host host;
-	/* Commits `op.h` and payload to nobody's guess: HMAC key, 32 bytes, borrowed. */
+	/* Keys of the sessions' payload, opened for writing; borrowed. */
+	struct payload_keys *payload_keys;
+	/* For `op.h` of sessions from before there were payload keys: HMAC key, 32 bytes, borrowed. */
 	const uint8_t *commitment_key;
 };
 
@@ -108,7 +111,7 @@ void inbox_set_clock(struct inbox *in, struct entry_clock now);
 /* Appends a record of control's own. False: the journal does not take it (counted). `vital`: allowed when the journal is full. */
 bool inbox_append(struct inbox *in, const struct entry *e, bool vital, uint64_t *index);
 
-/* Cuts `payload` into chunks of session `s` (may be NULL) and adds them to `list` (ENTRY_CHUNKS_MAX). False: no room. */
+/* Cuts `payload` into chunks of session `s`, sealed with its key (NULL: of no session, and not sealed), and adds them to `list` (ENTRY_CHUNKS_MAX). False: no room. */
 bool inbox_chunks(struct inbox *in, struct session *s, const char *dir, struct bytes payload, struct entry_chunk *list, unsigned *count);
 
 /* Sends an order. */

@@ -20,6 +20,7 @@ static struct {
 	void *up, *down;
 	struct journal *journal;
 	struct sessions *sessions;
+	struct payload_keys *keys;
 	struct inbox *inbox;
 	struct worker_script worker;
 	struct entry_clock now;
@@ -58,12 +59,17 @@ static void world_end(void)
 static void control_start(void)
 {
 	static const uint8_t key[32] = { 1 };
+	char keys[120];
 	char err[512];
 	const struct journal_config journal = { .dir = f.journal_dir, .origin = "fuzz.example/journal" };
 	struct inbox_config config = { .node = "f", .workers = 1, .up = &f.up, .down = &f.down, .commitment_key = key,
 				       .host = { &f, host_image, host_hello, host_login, host_scram, host_classify, host_held, host_withdrawn, host_responded,
 						 host_closed, host_rechecked } };
 
+	snprintf(keys, sizeof(keys), "%s/payload-keys", f.dir);
+	f.keys = payload_keys_open(keys, true, err);
+	assert(f.keys);
+	config.payload_keys = f.keys;
 	f.journal = journal_open(&journal, f.now.wall_us, err);
 	f.sessions = f.journal ? sessions_open(f.dir, journal_cursor_get(f.journal, INBOX_CURSOR_VERSION), err) : NULL;
 	config.journal = f.journal;
@@ -77,6 +83,7 @@ static void control_stop(void)
 {
 	inbox_destroy(f.inbox);
 	sessions_close(f.sessions);
+	payload_keys_close(f.keys);
 	journal_close(f.journal);
 }
 

@@ -29,6 +29,7 @@ struct bench {
 	void *up, *down;
 	struct journal *journal;
 	struct sessions *sessions;
+	struct payload_keys *keys;
 	struct inbox *inbox;
 	struct worker_script worker;
 	uint64_t logins, hellos, late_every;
@@ -93,12 +94,17 @@ static void late_logins(void)
 static void control_start(void)
 {
 	static const uint8_t key[32] = { 1 };
+	char keys[120];
 	const struct journal_config journal = { .dir = b.journal_dir, .origin = "test.example/journal" };
 	struct inbox_config config = { .node = "t", .workers = 1, .up = &b.up, .down = &b.down, .commitment_key = key,
 				       .host = { &b, host_image, host_hello, host_login, host_scram, host_classify, host_held, host_withdrawn, host_responded,
 						 host_closed, host_rechecked } };
 
 	b.now = (struct entry_clock){ .wall_us = NOW_US, .mono_us = 1, .clk = "free" };
+	snprintf(keys, sizeof(keys), "%s/payload-keys", b.dir);
+	b.keys = payload_keys_open(keys, true, err);
+	assert_non_null(b.keys);
+	config.payload_keys = b.keys;
 	b.journal = journal_open(&journal, NOW_US, err);
 	assert_non_null(b.journal);
 	b.sessions = sessions_open(b.run, journal_cursor_get(b.journal, INBOX_CURSOR_VERSION), err);
@@ -114,6 +120,7 @@ static void control_stop(void)
 {
 	inbox_destroy(b.inbox);
 	sessions_close(b.sessions);
+	payload_keys_close(b.keys);
 	journal_close(b.journal);
 	b.inbox = NULL;
 }

@@ -7,11 +7,13 @@
 #include "control/inbox/who.h"
 #include "platform/base/hash.h"
 #include "platform/base/random.h"
+#include "platform/base/secret.h"
 #include "platform/os/shm.h"
 
 #define BUCKETS 16384u
 #define COPY_BYTES 6144u
 #define NOT_A_VERSION 0 /* versions begin with 1 */
+#define CHUNKS_JUMP 4096u /* more than one batch holds */
 #define FORM 0x10u      /* of an encoded session, beside its phase; 0: without `own` */
 
 /* One state of a session in the file. `version` is written last, and cleared first. */
@@ -75,6 +77,7 @@ static void session_encode(const struct session *s, struct writer *w)
 	writer_be32(w, s->login_n);
 	writer_be32(w, s->chunks);
 	writer_be32(w, s->own);
+	writer_u8(w, s->sealed);
 	writer_be64(w, s->opened_us);
 	writer_be64(w, s->generation);
 	writer_be64(w, s->commands);
@@ -132,6 +135,7 @@ static bool session_decode(struct bytes from, struct session *s)
 	s->login_n = reader_be32(&r);
 	s->chunks = reader_be32(&r);
 	s->own = head & FORM ? reader_be32(&r) : 0;
+	s->sealed = head & FORM ? reader_u8(&r) == 1 : false;
 	s->opened_us = reader_be64(&r);
 	s->generation = reader_be64(&r);
 	s->commands = reader_be64(&r);
@@ -168,6 +172,7 @@ static bool who_refresh(struct session *s)
 static void session_free(struct session *s)
 {
 	principal_put(s->principal);
+	secret_wipe(&s->seal, sizeof s->seal);
 	free(s->who);
 	free(s);
 }
@@ -212,6 +217,8 @@ static void slot_load(struct sessions *ss, unsigned slot, uint64_t version)
 		session_free(s);
 		return;
 	}
+	/* Numbers of a batch that never was committed may be in the file's unused pages. */
+	s->chunks += CHUNKS_JUMP;
 	s->slot = slot;
 	ss->current[slot] = (uint8_t)which;
 	ss->used[slot] = true;

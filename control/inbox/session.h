@@ -16,6 +16,7 @@
 #define CONTROL_INBOX_SESSION_H
 
 #include "control/identity/principal.h"
+#include "control/journal/seal.h"
 #include "platform/base/bytes.h"
 #include "platform/os/error.h"
 
@@ -52,7 +53,9 @@ struct session {
 	uint32_t n;                  /* the next record's */
 	uint32_t own;                /* records of the session that control wrote of its own: the next one's `nc` */
 	uint32_t login_n;
-	uint32_t chunks;             /* payload chunks so far */
+	uint32_t chunks;             /* the next payload chunk's number; jumps at a restart, so that none comes twice */
+	bool sealed;                 /* `seal` is its key; false in sessions from before there were keys */
+	struct seal seal;            /* secret; not kept in the file: inbox_create finds it again */
 	uint64_t opened_us;          /* wall clock */
 	uint64_t generation;         /* of the last command's policy; 0: no command yet */
 	uint64_t commands, blocked, held, rows;

@@ -34,6 +34,7 @@ struct inbox {
 	unsigned appended; /* records of this batch */
 	unsigned pendings;
 	struct pending *pending;
+	struct payload_keys *payload_keys;
 	uint8_t commitment_key[32];
 	uint8_t message[LIMIT_MESSAGE_BYTES], encoded[LIMIT_MESSAGE_BYTES];
 	uint8_t record[RECORD_BYTES_MAX + 1024];

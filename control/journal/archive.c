@@ -16,6 +16,8 @@
 #include "control/journal/segment_list.h"
 #include "control/journal/segment_view.h"
 #include "control/journal/spine_view.h"
+#include "control/journal/tiles.h"
+#include "platform/base/secret.h"
 
 #define TRIES 8
 
@@ -25,6 +27,9 @@ struct archive {
 	size_t segments;
 	struct spine_view spine;
 	struct record_codec *codec;
+	bool has_tile;             /* of pruned records */
+	uint64_t tile_number;
+	struct merkle_hash tile[TILES_WIDTH];
 	char wrong[ARCHIVE_ERROR_BYTES];
 	uint8_t record[RECORD_BYTES_MAX];
 	uint8_t chunk[RECORD_CHUNK_BYTES_MAX];
@@ -130,6 +135,7 @@ void archive_close(struct archive *a)
 		return;
 	for (size_t i = 0; i < a->segments; i++)
 		segment_view_close(&a->segment[i]);
+	secret_wipe(a->chunk, sizeof a->chunk);
 	free(a->segment);
 	spine_view_close(&a->spine);
 	record_codec_destroy(a->codec);
@@ -149,6 +155,11 @@ uint64_t archive_size(const struct archive *a)
 const struct segment_view *archive_newest(const struct archive *a)
 {
 	return &a->segment[a->segments - 1];
+}
+
+const struct segment_view *archive_segment(const struct archive *a, size_t number)
+{
+	return number < a->segments ? &a->segment[number] : NULL;
 }
 
 /* --- records and chunks ----------------------------------------------------------------------------------------------- */
@@ -259,25 +270,73 @@ const char *archive_chunk_stored(struct archive *a, uint64_t key, const uint8_t 
 	return NULL;
 }
 
-const char *archive_chunk(struct archive *a, uint64_t key, const uint8_t hash[32], struct bytes *payload)
+static const char *chunk_read(struct archive *a, const struct record_chunk *chunk, const uint8_t *hash, const struct record_seal *seal, struct bytes *payload)
 {
 	struct writer w = writer_of(a->chunk, sizeof a->chunk);
 	struct bytes stored;
-	const char *wrong = archive_chunk_stored(a, key, hash, &stored);
+	const char *wrong = archive_chunk_stored(a, chunk->key, hash, &stored);
 
 	*payload = (struct bytes){ 0 };
 	if (wrong)
 		return wrong;
-	wrong = record_chunk_decode(a->codec, stored, &w);
+	wrong = seal ? record_chunk_unseal(a->codec, seal, stored, &w) : record_chunk_decode(a->codec, stored, &w);
 	if (wrong) {
-		snprintf(a->wrong, sizeof a->wrong, "chunk %llu: %s", (unsigned long long)key, wrong);
+		snprintf(a->wrong, sizeof a->wrong, "chunk %llu: %s", (unsigned long long)chunk->key, wrong);
 		return a->wrong;
 	}
 	*payload = writer_done(&w);
 	return NULL;
 }
 
+const char *archive_chunk(struct archive *a, uint64_t key, const uint8_t hash[32], struct bytes *payload)
+{
+	struct record_chunk chunk = { .key = key };
+
+	if (!hash)
+		return chunk_read(a, &chunk, NULL, NULL, payload);
+	memcpy(chunk.hash, hash, sizeof chunk.hash);
+	return chunk_read(a, &chunk, chunk.hash, NULL, payload);
+}
+
+const char *archive_payload(struct archive *a, const struct record_chunk *chunk, const struct record_seal *seal, struct bytes *payload)
+{
+	*payload = (struct bytes){ 0 };
+	if (chunk->sealed && !seal) {
+		snprintf(a->wrong, sizeof a->wrong, "chunk %llu: sealed, and its session's key is not here: it was destroyed, or never given",
+			 (unsigned long long)chunk->key);
+		return a->wrong;
+	}
+	return chunk_read(a, chunk, chunk->hash, chunk->sealed ? seal : NULL, payload);
+}
+
 /* --- the tree --------------------------------------------------------------------------------------------------------- */
+
+/* The tile of a pruned record, read once for its 256 neighbours. */
+static bool pruned_leaf(struct archive *a, uint64_t index, struct merkle_hash *out)
+{
+	uint64_t number = index / TILES_WIDTH;
+	char name[TILES_PATH_MAX], path[PATH_MAX + TILES_PATH_MAX];
+	struct merkle_hash want, is;
+	FILE *f;
+
+	if (!a->has_tile || a->tile_number != number) {
+		a->has_tile = false;
+		if (!tiles_path(0, number, TILES_WIDTH, name))
+			return false;
+		snprintf(path, sizeof path, "%s/%s", a->dir, name);
+		f = fopen(path, "re");
+		if (!f)
+			return false;
+		a->has_tile = fread(a->tile, 1, sizeof a->tile, f) == sizeof a->tile;
+		fclose(f);
+		is = merkle_root_of(a->tile, TILES_WIDTH);
+		a->has_tile = a->has_tile && spine_view_hash(&a->spine, 0, number, &want) && merkle_equal(&want, &is);
+		a->tile_number = number;
+	}
+	if (a->has_tile)
+		*out = a->tile[index % TILES_WIDTH];
+	return a->has_tile;
+}
 
 bool archive_leaf(struct archive *a, uint64_t index, struct merkle_hash *out)
 {
@@ -285,6 +344,8 @@ bool archive_leaf(struct archive *a, uint64_t index, struct merkle_hash *out)
 	unsigned tries = 0;
 
 	*out = (struct merkle_hash){ 0 };
+	if (index < archive_first(a))
+		return pruned_leaf(a, index, out);
 	while (v && segment_view_leaf(v, index, out, NULL) != NULL)
 		if (!again(a, v, &tries))
 			return false;

@@ -30,14 +30,19 @@ uint64_t archive_size(const struct archive *a);
 /* The newest segment, for the writer's recovery (segment_view.h). Valid until archive_refresh. */
 const struct segment_view *archive_newest(const struct archive *a);
 
+/* Segment `number` from the oldest; NULL when there are fewer. Valid until archive_refresh. */
+const struct segment_view *archive_segment(const struct archive *a, size_t number);
+
 /* A record's canonical bytes, its leaf hash checked against the stored one; they hold until the next record is read, also by a
  * search. NULL, or a text (valid until the next call). */
 const char *archive_read(struct archive *a, uint64_t index, struct bytes *record);
 /* A payload chunk as stored, and decompressed. `hash` (may be NULL) must match the stored bytes. */
 const char *archive_chunk_stored(struct archive *a, uint64_t key, const uint8_t hash[32], struct bytes *stored);
 const char *archive_chunk(struct archive *a, uint64_t key, const uint8_t hash[32], struct bytes *payload);
+/* The content of a chunk as a record's `pl` names it; `seal` may be NULL: then only what is not sealed can be read. */
+const char *archive_payload(struct archive *a, const struct record_chunk *chunk, const struct record_seal *seal, struct bytes *payload);
 
-/* The stored leaf hash. */
+/* The stored leaf hash; of a pruned record from its published tile, if that is the one whose hash the spine holds. */
 bool archive_leaf(struct archive *a, uint64_t index, struct merkle_hash *out);
 /* Subtree hashes for roots and proofs, from the leaf hashes and the spine. Valid as long as the archive. */
 struct merkle_source archive_source(struct archive *a);

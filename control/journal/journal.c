@@ -302,8 +302,11 @@ static bool open_all(struct journal *j, uint64_t now_us, char err[JOURNAL_ERROR_
 
 	if (!make_dirs(j, err))
 		return false;
+	prune_left_over(j);
 	snprintf(path, sizeof path, "%s/spine", j->dir);
-	code = spine_open(&j->spine, path, j->origin);
+	code = spine_make(path, j->origin);
+	if (code == 0)
+		code = spine_open(&j->spine, path, j->origin);
 	if (code)
 		return fail(err, "the spine cannot be opened", segment_error(code));
 	if (j->spine.origin[0] && strcmp(j->spine.origin, j->origin) != 0)
@@ -441,6 +444,11 @@ enum journal_status journal_append_vital(struct journal *j, struct bytes record,
 
 enum journal_status journal_chunk(struct journal *j, struct bytes payload, struct record_chunk *out)
 {
+	return journal_chunk_sealed(j, NULL, payload, out);
+}
+
+enum journal_status journal_chunk_sealed(struct journal *j, const struct record_seal *seal, struct bytes payload, struct record_chunk *out)
+{
 	struct journal_batch *b = &j->batch;
 	enum journal_status status = may_add(j, false);
 	struct writer w = arena(j);
@@ -449,13 +457,14 @@ enum journal_status journal_chunk(struct journal *j, struct bytes payload, struc
 	*out = (struct record_chunk){ 0 };
 	if (status != JOURNAL_OK)
 		return status;
-	if (!record_chunk_encode(j->codec, payload, &w)) {
-		j->refusal = "a payload chunk above 65,024 bytes";
+	if (seal ? !record_chunk_seal(j->codec, seal, payload, &w) : !record_chunk_encode(j->codec, payload, &w)) {
+		j->refusal = "a payload chunk above 65,024 bytes, or one that cannot be sealed";
 		return JOURNAL_BAD_RECORD;
 	}
 	stored = writer_done(&w);
 	out->key = j->chunks + b->chunks;
 	out->len = (uint32_t)payload.len;
+	out->sealed = seal != NULL;
 	memcpy(out->hash, merkle_sha256(stored).b, sizeof out->hash);
 	b->chunk[b->chunks++] = stored;
 	b->used += w.len;

@@ -69,6 +69,8 @@ enum journal_status journal_append(struct journal *j, struct bytes record, uint6
 enum journal_status journal_append_vital(struct journal *j, struct bytes record, uint64_t *index);
 /* Adds a payload chunk of at most RECORD_CHUNK_BYTES_MAX bytes. Append it before the record that names it, in one batch. */
 enum journal_status journal_chunk(struct journal *j, struct bytes payload, struct record_chunk *out);
+/* As journal_chunk, sealed with a session's key (record.h). */
+enum journal_status journal_chunk_sealed(struct journal *j, const struct record_seal *seal, struct bytes payload, struct record_chunk *out);
 /* The fixed text for the last JOURNAL_BAD_RECORD. */
 const char *journal_refusal(const struct journal *j);
 
@@ -121,6 +123,20 @@ struct journal_signer {
 bool journal_publish(struct journal *j, const struct journal_signer *signer, uint64_t now_us);
 /* Publishes the committed size now, waiting at most `wait_ms`; for shutdown. False when it could not be had. */
 bool journal_publish_flush(struct journal *j, const struct journal_signer *signer, uint64_t now_us, unsigned wait_ms);
+
+/* --- retention -------------------------------------------------------------------------------------------------------- */
+
+/* Segments [first, end), the oldest ones; `root` is the tree's of size `end`, `sealed_us` when the last of them was sealed. */
+struct journal_prune {
+	uint64_t first, end, sealed_us;
+	unsigned segments;
+	struct merkle_hash root;
+};
+/* The segments that were sealed before `before_us` and are under a published checkpoint; false when there are none. */
+bool journal_prune_candidate(struct journal *j, uint64_t before_us, struct journal_prune *out);
+/* Removes them. The record `journal.prune` {end, first, root} must be durable before: the audit asks for it. Proofs made before stay
+ * valid, and consistency with every earlier size can be proven. NULL, or a fixed text; what was begun the next opening completes. */
+const char *journal_prune(struct journal *j, const struct journal_prune *what);
 
 /* --- reading ---------------------------------------------------------------------------------------------------------- */
 

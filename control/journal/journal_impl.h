@@ -27,6 +27,7 @@ struct publish {
 	enum publish_phase phase;
 	bool now;            /* a segment was sealed, or a flush is wanted */
 	bool has_tried;
+	bool repair;         /* tile files of what is published may be damaged: publish it once more */
 	bool is_signed, partials_done;
 	uint64_t tried_us;   /* when the last one began */
 	uint64_t target;     /* the size that is being published */
@@ -69,6 +70,9 @@ struct journal {
 __attribute__((format(printf, 2, 3))) void journal_stop(struct journal *j, const char *format, ...);
 /* Subtree hashes of what is committed, the spine's queue included. */
 struct merkle_source journal_source(struct journal *j);
+
+/* prune.c: removes what an interrupted pruning left. */
+void prune_left_over(struct journal *j);
 
 /* publish.c: after opening, and before closing. */
 bool publish_open(struct journal *j, char err[JOURNAL_ERROR_BYTES]);

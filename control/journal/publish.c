@@ -78,6 +78,11 @@ static bool load_checkpoint(struct journal *j, char err[JOURNAL_ERROR_BYTES])
 	memcpy(p->note, note.base, note.len);
 	p->note_len = note.len;
 	p->note_size = c.size;
+	/* The file is not synced when it is written: a power cut may have left it empty. */
+	if (tiles_write_file(j->dir, "checkpoint", bytes_of(p->note, p->note_len)) != 0) {
+		snprintf(err, JOURNAL_ERROR_BYTES, "the file checkpoint cannot be written");
+		return false;
+	}
 	return true;
 }
 
@@ -95,6 +100,7 @@ bool publish_open(struct journal *j, char err[JOURNAL_ERROR_BYTES])
 	p->mark_size = j->spine.tiles < j->range.size ? j->spine.tiles : j->range.size;
 	for (unsigned level = 0; level <= SPINE_LEVELS; level++)
 		p->tile[level] = full_tiles(p->mark_size, level);
+	p->repair = p->mark_size < p->note_size;
 	return true;
 }
 
@@ -148,7 +154,7 @@ static bool ask(struct journal *j, const struct journal_signer *signer)
 static bool begin(struct journal *j, const struct journal_signer *signer, uint64_t now_us)
 {
 	struct publish *p = &j->publish;
-	bool grew = j->range.size > p->note_size;
+	bool grew = j->range.size > p->note_size || p->repair;
 	bool due = !p->has_tried || now_us < p->tried_us || now_us - p->tried_us >= j->config.publish_us;
 
 	if (!grew || !(due || p->now) || !journal_archive(j))
@@ -297,6 +303,7 @@ static void finish(struct journal *j, uint64_t now_us)
 	p->note_size = p->target;
 	p->note_us = now_us;
 	p->why = NULL;
+	p->repair = false;
 	p->phase = PUBLISH_IDLE;
 }
 
@@ -322,13 +329,13 @@ bool journal_publish_flush(struct journal *j, const struct journal_signer *signe
 {
 	uint64_t want = j->range.size;
 
-	for (unsigned waited = 0; !j->is_stopped && j->publish.note_size < want; waited++) {
+	for (unsigned waited = 0; !j->is_stopped && (j->publish.note_size < want || j->publish.repair); waited++) {
 		struct timespec pause = { .tv_nsec = 1000000 };
 
 		j->publish.now = true;
 		if (journal_publish(j, signer, now_us) && waited < wait_ms)
 			nanosleep(&pause, NULL);
-		else if (j->publish.note_size < want && waited >= wait_ms)
+		else if ((j->publish.note_size < want || j->publish.repair) && waited >= wait_ms)
 			return false;
 		else if (j->publish.phase == PUBLISH_IDLE && j->publish.why)
 			return false;

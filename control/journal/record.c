@@ -5,6 +5,7 @@
 
 #include "control/journal/base64.h"
 #include "control/journal/jcs_read.h"
+#include "platform/base/secret.h"
 
 enum codec { CODEC_RAW = 0, CODEC_ZSTD = 1 };
 
@@ -14,7 +15,7 @@ enum codec { CODEC_RAW = 0, CODEC_ZSTD = 1 };
 struct record_codec {
 	ZSTD_CCtx *compress;
 	ZSTD_DCtx *expand;
-	uint8_t scratch[RECORD_CHUNK_STORED_MAX];
+	uint8_t scratch[RECORD_CHUNK_STORED_MAX], frame[RECORD_CHUNK_STORED_MAX];
 };
 
 _Static_assert(ZSTD_COMPRESSBOUND(RECORD_CHUNK_BYTES_MAX) + 16 <= RECORD_CHUNK_STORED_MAX,
@@ -40,6 +41,8 @@ void record_codec_destroy(struct record_codec *c)
 		return;
 	ZSTD_freeCCtx(c->compress);
 	ZSTD_freeDCtx(c->expand);
+	secret_wipe(c->frame, sizeof c->frame);
+	secret_wipe(c->scratch, sizeof c->scratch);
 	free(c);
 }
 
@@ -136,11 +139,28 @@ const char *record_chunk_decode(struct record_codec *c, struct bytes stored, str
 	return expand(c, stored, RECORD_CHUNK_BYTES_MAX, out);
 }
 
+bool record_chunk_seal(struct record_codec *c, const struct record_seal *s, struct bytes payload, struct writer *out)
+{
+	struct writer w = writer_of(c->frame, sizeof c->frame);
+
+	return record_chunk_encode(c, payload, &w) && seal_put(s->seal, s->dir, s->number, writer_done(&w), out);
+}
+
+const char *record_chunk_unseal(struct record_codec *c, const struct record_seal *s, struct bytes stored, struct writer *out)
+{
+	struct writer w = writer_of(c->frame, sizeof c->frame);
+	const char *wrong = stored.len > RECORD_CHUNK_STORED_MAX ? "a stored chunk above 65,520 bytes" : seal_open(s->seal, s->dir, s->number, stored, &w);
+
+	return wrong ? wrong : record_chunk_decode(c, writer_done(&w), out);
+}
+
 void record_chunk_put(struct jcs *j, const char *dir, uint64_t number, const struct record_chunk *chunk)
 {
 	jcs_open(j);
 	jcs_put_uint(j, "c", chunk->key);
 	jcs_put_str(j, "dir", dir);
+	if (chunk->sealed)
+		jcs_put_str(j, "enc", "gcm");
 	jcs_put_hex(j, "h", bytes_of(chunk->hash, sizeof chunk->hash));
 	jcs_put_uint(j, "i", number);
 	jcs_put_uint(j, "len", chunk->len);
@@ -151,17 +171,20 @@ bool record_chunk_read(const struct jcs_value *element, struct record_chunk *out
 {
 	struct writer hash = writer_of(out->hash, sizeof out->hash);
 	int64_t key = -1, i = -1, len = -1;
-	struct jcs_value name = jcs_get(*element, "dir");
+	struct jcs_value name = jcs_get(*element, "dir"), sealed = jcs_get(*element, "enc");
 
 	*out = (struct record_chunk){ 0 };
 	if (!jcs_read_int(jcs_get(*element, "c"), &key) || !jcs_read_int(jcs_get(*element, "i"), &i) ||
 	    !jcs_read_int(jcs_get(*element, "len"), &len) || name.kind != JCS_STRING || key < 0 || i < 0 || len < 0 ||
 	    len > (int64_t)RECORD_CHUNK_BYTES_MAX)
 		return false;
+	if (sealed.kind != JCS_NONE && !bytes_equal(jcs_read_plain(sealed), bytes_str("gcm")))
+		return false;
 	if (!hex_read(jcs_read_plain(jcs_get(*element, "h")), &hash) || hash.len != sizeof out->hash)
 		return false;
 	out->key = (uint64_t)key;
 	out->len = (uint32_t)len;
+	out->sealed = sealed.kind != JCS_NONE;
 	*dir = jcs_read_plain(name);
 	*number = (uint64_t)i;
 	return true;

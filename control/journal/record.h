@@ -2,7 +2,8 @@
  *
  * A record is canonical JSON of at most 65,535 bytes (the length field of tlog-tiles entry bundles). Stored: one codec
  * byte, then the data. Codec 0 is the bytes themselves, 1 one zstd frame; hashes are always over the canonical bytes.
- * A payload chunk is stored as one zstd frame, and its hash is over the stored bytes, as an auditor's sha256sum sees them.
+ * A payload chunk is stored as one zstd frame, sealed with its session's key (seal.h), and its hash is over the stored bytes, as an
+ * auditor's sha256sum sees them. Journals from before seals hold plain frames: their `pl` elements have no `enc`.
  * Decompression is bounded: a frame that does not state its content size, or states more than the limit, is corruption.
  * A struct record_codec holds zstd's contexts and belongs to one thread.
  */
@@ -10,6 +11,7 @@
 #define CONTROL_JOURNAL_RECORD_H
 
 #include "control/journal/jcs.h"
+#include "control/journal/seal.h"
 
 #define RECORD_BYTES_MAX 65535u
 #define RECORD_STORED_BYTES_MAX (RECORD_BYTES_MAX + 1)
@@ -22,6 +24,7 @@ struct record_chunk {
 	uint64_t key;
 	uint8_t hash[32];
 	uint32_t len;
+	bool sealed; /* `enc` is "gcm" */
 };
 
 struct record_codec;
@@ -41,12 +44,21 @@ const char *record_decode(struct record_codec *c, struct bytes stored, uint8_t *
 bool record_chunk_encode(struct record_codec *c, struct bytes payload, struct writer *out);
 const char *record_chunk_decode(struct record_codec *c, struct bytes stored, struct writer *out);
 
+/* The same, sealed: `number` is the chunk's within the session, `dir` as in the record. */
+struct record_seal {
+	const struct seal *seal;
+	struct bytes dir;
+	uint64_t number;
+};
+bool record_chunk_seal(struct record_codec *c, const struct record_seal *s, struct bytes payload, struct writer *out);
+const char *record_chunk_unseal(struct record_codec *c, const struct record_seal *s, struct bytes stored, struct writer *out);
+
 /* `dir` of a payload chunk: what the client sent, and what was delivered to it. */
 #define RECORD_DIR_IN "in"
 #define RECORD_DIR_OUT "out"
 
-/* One element of the record's `pl` array: {"c":key,"dir":dir,"h":hex,"i":number,"len":len}. `number` counts the chunks of
- * the session from 0. Written as a value: call it inside an open array. */
+/* One element of the record's `pl` array: {"c":key,"dir":dir,"enc":"gcm","h":hex,"i":number,"len":len}, without `enc` when it
+ * is not sealed. `number` rises within the session and never comes twice. Written as a value: call it inside an open array. */
 void record_chunk_put(struct jcs *j, const char *dir, uint64_t number, const struct record_chunk *chunk);
 
 /* The fields of a `pl` element; false when it has another form. */

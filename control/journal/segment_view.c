@@ -70,7 +70,7 @@ static bool meta_one(struct segment_view *v, const struct mdbfile_entry *entry)
 
 		v->seal_end = reader_be64(&r);
 		root = reader_bytes(&r, MERKLE_HASH_BYTES);
-		reader_skip(&r, 8);
+		v->seal_us = reader_be64(&r);
 		if (r.ok)
 			memcpy(v->seal_root.b, root.base, root.len);
 		v->sealed = true;

@@ -18,7 +18,7 @@ struct segment_view {
 	struct merkle_range range;       /* the tree before `first` */
 	uint64_t cursor[SEGMENT_CURSORS];
 	bool sealed;
-	uint64_t seal_end;
+	uint64_t seal_end, seal_us;
 	struct merkle_hash seal_root;
 
 	struct mdbfile file;

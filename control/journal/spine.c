@@ -1,8 +1,11 @@
 #include "control/journal/spine.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "control/journal/segment.h"
 
@@ -86,6 +89,38 @@ static int load(struct spine *s, MDB_txn *txn, const char *origin)
 	if ((code = put_u64(txn, s->meta, SPINE_META_VERSION, VERSION)) != 0)
 		return code;
 	return put(txn, s->meta, SPINE_META_ORIGIN, bytes_str(origin), 0);
+}
+
+/* A new environment is made beside its place and synced, then it gets its name: LMDB writes the first pages of one without syncing
+ * between them, and a power cut there would leave a file that opens no more. */
+int spine_make(const char *dir, const char *origin)
+{
+	char path[PATH_MAX], parent[PATH_MAX], beside[PATH_MAX];
+	struct spine s;
+	struct stat st;
+	char *slash;
+	int code;
+
+	snprintf(path, sizeof path, "%s/data.mdb", dir);
+	if (stat(path, &st) == 0)
+		return 0;
+	snprintf(beside, sizeof beside, "%s.new", dir);
+	snprintf(path, sizeof path, "%s.new/data.mdb", dir);
+	if ((unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR) || (mkdir(beside, 0700) != 0 && errno != EEXIST))
+		return errno;
+	code = spine_open(&s, beside, origin);
+	if (code)
+		return code;
+	spine_close(&s);
+	snprintf(path, sizeof path, "%s.new/lock.mdb", dir);
+	(void)unlink(path);
+	if (rename(beside, dir) != 0)
+		return errno;
+	snprintf(parent, sizeof parent, "%s", dir);
+	slash = strrchr(parent, '/');
+	if (slash)
+		*slash = 0;
+	return segment_sync_dir(slash ? parent : ".");
 }
 
 int spine_open(struct spine *s, const char *dir, const char *origin)

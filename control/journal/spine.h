@@ -33,6 +33,8 @@ struct spine {
 	char origin[128];         /* as stored; empty in a new spine */
 };
 
+/* Makes `dir` with an empty spine, whole or not at all, when it holds none. 0, or a code. */
+int spine_make(const char *dir, const char *origin);
 /* Opens or creates `dir` (which must exist). 0, or an LMDB or errno code. */
 int spine_open(struct spine *s, const char *dir, const char *origin);
 void spine_close(struct spine *s);

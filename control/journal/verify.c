@@ -55,6 +55,7 @@ struct verify {
 	struct checkpoint file;   /* the `checkpoint` file; size 0 when absent */
 	uint64_t good_size;       /* the newest checkpoint that was right */
 	bool has_tiles;
+	bool prune_said;           /* a record says why the oldest ones are gone */
 	struct verify_sessions sessions;
 	struct record_codec *codec;
 	uint8_t scratch[RECORD_BYTES_MAX];
@@ -332,6 +333,9 @@ static void content_check(struct verify *v, uint64_t index, struct bytes record,
 	wrong = verify_sessions_totals(&v->sessions, value);
 	if (wrong)
 		found(v, at_record(index, byte), "record %llu is %s", ULL(index), wrong);
+	if (v->summary->first && bytes_equal(jcs_read_plain(jcs_get(value, "t")), bytes_str("journal.prune")) &&
+	    jcs_read_int(jcs_get(jcs_get(value, "data"), "end"), &n) && n == (int64_t)v->summary->first)
+		v->prune_said = true;
 	payload_check(v, index, value);
 }
 
@@ -525,6 +529,9 @@ static void walk(struct verify *v)
 		first = false;
 		segment_walk(v, view);
 	}
+	if (!v->full && v->summary->first && !v->prune_said)
+		found(v, (struct place){ 0, v->summary->first - 1, VERIFY_NOWHERE },
+		      "records 0 to %llu are missing, and no journal.prune record says that they were pruned", ULL(v->summary->first - 1));
 	if (!v->full)
 		tail_check(v);
 }

@@ -480,7 +480,9 @@ static void missing_segment_is_named(void **state)
 
 	snprintf(path, sizeof path, "%s/seg/%020d", dir, 0);
 	fixture_remove(path);
-	/* As pruning leaves it, so by itself no damage: but the sessions of what follows may then begin anywhere. */
+	/* As pruning leaves it, but no record says that it was pruning. */
+	assert_named(0, false);
+	assert_named(segments.first[1] - 1, false);
 	{
 		static struct report r;
 		struct verify_summary s;

@@ -15,6 +15,8 @@ import threading
 import time
 from pathlib import Path
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 import scene
 from tap import need, world
 
@@ -32,6 +34,17 @@ def unzstd(data):
     return room.raw[:size]
 
 
+def payload(directory, record, chunk):
+    """The bytes of a chunk: opened with its session's key, unpacked."""
+    stored = (directory / 'chunks' / chunk['h']).read_bytes()
+    need(hashlib.sha256(stored).hexdigest() == chunk['h'], 'a chunk differs from its name')
+    if 'enc' in chunk:
+        key = bytes.fromhex((directory / 'keys' / f"{record['sess']}.hex").read_text().strip())
+        about = bytes.fromhex(record['sess']) + chunk['dir'].encode() + chunk['i'].to_bytes(8, 'big')
+        stored = AESGCM(key).decrypt(chunk['i'].to_bytes(12, 'big'), stored, about)
+    return unzstd(stored)
+
+
 class Evidence:
     """All of the journal so far, as a bundle: records, and the text of each command."""
 
@@ -39,16 +52,14 @@ class Evidence:
         it.psql('SELECT 1')
         time.sleep(3)  # the next checkpoint: only what it covers is exported
         directory = it.lab.dir / f'bundle-{number}'
-        it.sluice.cli('export', 'bundle', '--out', directory)
+        it.sluice.cli('export', 'bundle', '--with-keys', '--out', directory)
         self.records = [json.loads(line) for line in (directory / 'records.jsonl').read_text().splitlines()]
         self.texts = collections.Counter()
         for record in self.records:
             if record['t'] in ('cmd', 'release') and record['out']['verdict'] in ('forwarded', 'released', 'masked'):
                 for chunk in record.get('pl', []):
                     if chunk['dir'] == 'i':
-                        stored = (directory / 'chunks' / chunk['h']).read_bytes()
-                        need(hashlib.sha256(stored).hexdigest() == chunk['h'], 'a chunk differs from its name')
-                        self.texts[unzstd(stored).rstrip(b'\0').decode(errors='replace').strip()] += 1
+                        self.texts[payload(directory, record, chunk).rstrip(b'\0').decode(errors='replace').strip()] += 1
 
     def counters(self):
         """Every session's numbers, without a gap."""

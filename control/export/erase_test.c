@@ -1,0 +1,223 @@
+/* Sealed payload in bundles and replays: with its key it can be read with public tools, without it it proves and tells nothing; after
+ * the key was destroyed nobody reads it, and every proof stands. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/export/export.h"
+#include "control/export/replay.h"
+#include "control/journal/journal_fixture.h"
+#include "control/journal/verify.h"
+
+static char dir[128], journal_dir[160], keys_dir[160];
+static struct fixture_signer signer;
+static struct payload_keys *keys;
+static const char *const secret[2] = { "alpha-4111111111111111", "beta-4222222222222222" };
+
+static void session_text(unsigned number, char out[33])
+{
+	snprintf(out, 33, "%032x", number + 10);
+}
+
+/* session.open with the commitment, then a command with one sealed chunk, of the two sessions. */
+static void write_session(struct journal *j, unsigned number)
+{
+	struct seal seal;
+	struct record_seal place = { .seal = &seal, .dir = bytes_str("i"), .number = 4096 * number + 1 };
+	uint8_t id[16] = { 0 }, hash[32], text[1024], payload[300];
+	char session[33];
+	struct record_chunk chunk;
+	struct writer w = writer_of(text, sizeof text);
+	struct jcs c = jcs_of(&w);
+	uint64_t index;
+
+	id[15] = (uint8_t)(number + 10);
+	session_text(number, session);
+	assert_true(payload_keys_make(keys, id, FIXTURE_TIME, &seal));
+	seal_commitment(&seal, hash);
+	jcs_open(&c);
+	jcs_key(&c, "data");
+	jcs_open(&c);
+	jcs_put_hex(&c, "key_h", bytes_of(hash, 32));
+	jcs_close(&c);
+	jcs_put_int(&c, "n", 0);
+	jcs_put_str(&c, "sess", session);
+	jcs_put_str(&c, "t", "session.open");
+	jcs_put_str(&c, "ts", "2026-11-20T10:00:00.000000Z");
+	jcs_close(&c);
+	assert_int_equal(journal_append(j, jcs_done(&c), &index), JOURNAL_OK);
+	snprintf((char *)payload, sizeof payload, "SELECT '%s'", secret[number]);
+	assert_int_equal(journal_chunk_sealed(j, &place, bytes_str((char *)payload), &chunk), JOURNAL_OK);
+	w = writer_of(text, sizeof text);
+	c = jcs_of(&w);
+	jcs_open(&c);
+	jcs_put_int(&c, "n", 1);
+	jcs_key(&c, "pl");
+	jcs_array(&c);
+	record_chunk_put(&c, "i", place.number, &chunk);
+	jcs_array_close(&c);
+	jcs_put_str(&c, "sess", session);
+	jcs_put_str(&c, "t", "cmd");
+	jcs_put_str(&c, "ts", "2026-11-20T10:00:01.000000Z");
+	jcs_close(&c);
+	assert_int_equal(journal_append(j, jcs_done(&c), &index), JOURNAL_OK);
+}
+
+static int setup(void **state)
+{
+	struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
+	char err[JOURNAL_ERROR_BYTES];
+	struct journal_signer s;
+	struct journal *j;
+
+	fixture_dir(dir);
+	snprintf(journal_dir, sizeof journal_dir, "%s/journal", dir);
+	snprintf(keys_dir, sizeof keys_dir, "%s/keys", dir);
+	fixture_signer_init(&signer);
+	s = fixture_signer_journal(&signer);
+	keys = payload_keys_open(keys_dir, true, err);
+	j = journal_open(&config, FIXTURE_TIME, err);
+	if (!keys || !j)
+		return -1;
+	write_session(j, 0);
+	write_session(j, 1);
+	assert_true(payload_keys_sync(keys));
+	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
+	assert_true(journal_publish_flush(j, &s, FIXTURE_TIME, 1000));
+	journal_close(j);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	payload_keys_close(keys);
+	fixture_remove(dir);
+	fixture_signer_free(&signer);
+	return 0;
+}
+
+static void destroy(unsigned number)
+{
+	uint8_t id[16] = { 0 };
+
+	id[15] = (uint8_t)(number + 10);
+	assert_true(payload_keys_intend(keys, id) && payload_keys_destroy(keys, id));
+}
+
+/* A bundle of everything at dir/name. */
+static struct export_result bundle(const char *name, struct payload_keys *disclose)
+{
+	char out[200], err[EXPORT_ERROR_BYTES];
+	struct export_request request = { .out = out, .keys = &signer.keys, .disclose = disclose };
+	struct export_result result;
+	struct archive *a = archive_open(journal_dir, err);
+
+	snprintf(out, sizeof out, "%s/%s", dir, name);
+	assert_non_null(a);
+	if (!export_bundle(a, &request, &result, err))
+		fail_msg("%s", err);
+	archive_close(a);
+	return result;
+}
+
+/* Runs `commands` in the bundle, $S the sessions' names; their exit status is 0. */
+static bool shell(const char *name, const char *commands)
+{
+	char line[2048], first[33], second[33];
+
+	session_text(0, first);
+	session_text(1, second);
+	snprintf(line, sizeof line, "cd %s/%s && A=%s B=%s && { %s; } > ../out 2>&1", dir, name, first, second, commands);
+	return system(line) == 0;
+}
+
+static bool replay_shows(unsigned number, struct payload_keys *with, const char *text)
+{
+	char err[EXPORT_ERROR_BYTES], session[33];
+	struct archive *a = archive_open(journal_dir, err);
+	struct replay *r;
+	struct replay_event e;
+	bool seen = false;
+
+	session_text(number, session);
+	assert_non_null(a);
+	r = replay_open(a, with, session, err);
+	assert_non_null(r);
+	while (replay_next(r, &e))
+		seen |= memmem(e.text.base, e.text.len, text, strlen(text)) != NULL;
+	assert_null(replay_error(r));
+	replay_close(r);
+	archive_close(a);
+	return seen;
+}
+
+static const char read_content[] =
+	"h=$(sed -n 's/.*\"enc\":\"gcm\",\"h\":\"\\([0-9a-f]*\\)\".*\"sess\":\"'$A'\".*/\\1/p' records.jsonl); "
+	"head -c -16 chunks/$h | openssl enc -d -aes-256-ctr -K $(cat keys/$A.hex) -iv $(printf %024x 1)00000002 | zstd -dc | grep -q alpha-4111";
+
+static void disclosed_payload_is_read_with_public_tools(void **state)
+{
+	struct export_result r = bundle("open", keys);
+
+	assert_int_equal(r.keys, 2);
+	assert_true(shell("open", "sh verify.sh all > ../said && grep -q '7. content: 2 keys' ../said"));
+	assert_true(shell("open", read_content));
+	/* A key that is not the one committed to, and one that fits but opens nothing (its session.open is not in the bundle). */
+	assert_true(shell("open", "tr 0-9 1-90 < keys/$A.hex > ../k && cat ../k > keys/$A.hex && sed -i \"s,^[0-9a-f]*  keys/$A.hex,$(sha256sum keys/$A.hex),\" "
+				  "MANIFEST.sha256 && sha256sum -c --quiet MANIFEST.sha256"));
+	assert_false(shell("open", "sh verify.sh all"));
+}
+
+static void without_keys_the_bundle_verifies_and_tells_nothing(void **state)
+{
+	struct export_result r = bundle("closed", NULL);
+
+	assert_int_equal(r.keys, 0);
+	assert_int_equal(r.chunks, 2);
+	assert_true(shell("closed", "sh verify.sh all"));
+	assert_true(shell("closed", "[ ! -d keys ] && ! grep -rq -e alpha-4111 -e beta-4222 ."));
+	/* Nor is it a mere zstd frame. */
+	assert_true(shell("closed", "for c in chunks/*; do ! zstd -dc $c || exit 1; done"));
+	assert_true(replay_shows(0, keys, secret[0]));
+	assert_false(replay_shows(0, NULL, secret[0]));
+	assert_true(replay_shows(0, NULL, "payload that cannot be read"));
+}
+
+static void after_the_key_is_destroyed_proofs_stand_and_content_is_gone(void **state)
+{
+	const struct verify_options options = { .dir = journal_dir, .keys = &signer.keys };
+	struct verify_summary summary;
+
+	bundle("before", NULL);
+	destroy(0);
+	/* The old bundle, the journal, and a new bundle with whatever keys there are: all verify. */
+	assert_true(shell("before", "sh verify.sh all"));
+	assert_true(verify_journal(&options, &summary));
+	assert_int_equal(bundle("after", keys).keys, 1);
+	assert_true(shell("after", "sh verify.sh all"));
+	assert_false(shell("after", "[ -e keys/$A.hex ]"));
+	assert_false(replay_shows(0, keys, secret[0]));
+	assert_true(replay_shows(0, keys, "payload that cannot be read"));
+	assert_true(replay_shows(1, keys, secret[1]));
+	/* Nothing on disk says it: neither journal, nor keys, nor bundles. */
+	assert_true(shell("after", "! grep -rq alpha-4111 ../journal ../keys ."));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(disclosed_payload_is_read_with_public_tools),
+		TEST(without_keys_the_bundle_verifies_and_tells_nothing),
+		TEST(after_the_key_is_destroyed_proofs_stand_and_content_is_gone),
+	};
+
+	return cmocka_run_group_tests_name("erase", tests, NULL, NULL);
+}
