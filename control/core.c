@@ -55,13 +55,21 @@ static void clock_read(struct node *n)
 		struct timex t = { 0 };
 		int state = adjtimex(&t);
 
-		bool good = state >= 0 && state != TIME_ERROR && !(t.status & STA_UNSYNC);
+		const char *word = watch_clock_word(state, t.status);
 
-		if (good)
+		if (strcmp(word, "free") != 0)
 			n->clock_good_us = n->now.mono_us;
-		n->now.clk = good ? "synchronised" : n->clock_good_us && n->now.mono_us - n->clock_good_us < CLOCK_HOLDOVER_US ? "holdover" : "free";
+		else if (n->clock_good_us && n->now.mono_us - n->clock_good_us < CLOCK_HOLDOVER_US)
+			word = "holdover";
+		n->now.clk = word;
 		n->clock_checked_s = (int64_t)(n->now.wall_us / 1000000);
 	}
+}
+
+void node_beat(struct node *n, bool busy)
+{
+	for (unsigned w = 0; w < n->settings->workers; w++)
+		life_beat(&((struct ring_header *)n->down[w])->producer, busy);
 }
 
 uint64_t node_mono_ms(const struct node *n)
@@ -132,6 +140,7 @@ static void signer_connect(struct node *n, int fd)
 	if (n->signer_fd >= 0)
 		close(n->signer_fd);
 	n->signer_fd = fd;
+	node_beat(n, true);
 	if (!signer_client_open(&n->signer, fd, 2000)) {
 		log_error("sluice-signer: %s: checkpoints wait", n->signer.why);
 		close(fd);
@@ -248,7 +257,7 @@ static bool start_privileged(struct node *n, char err[OS_ERROR_BYTES])
 static bool start_journal(struct node *n, char err[OS_ERROR_BYTES])
 {
 	char dir[320];
-	const struct journal_config config = { .dir = dir, .origin = n->settings->origin };
+	const struct journal_config config = { .dir = dir, .origin = n->settings->origin, .reserve = true };
 
 	snprintf(dir, sizeof(dir), "%s/journal", n->settings->state_dir);
 	n->journal = journal_open(&config, n->now.wall_us, err);
@@ -326,6 +335,18 @@ static bool confine(struct node *n, char err[OS_ERROR_BYTES])
 	return sandbox_calls(calls, err);
 }
 
+/* From now on the workers know that somebody is here; and know it at once when not. */
+static bool life_start(struct node *n, char *err, size_t err_size)
+{
+	for (unsigned w = 0; w < n->settings->workers; w++) {
+		if (!life_begin(&((struct ring_header *)n->down[w])->producer)) {
+			snprintf(err, err_size, "ring-down-%u: its sign of life cannot be made: remove the file and start again", w);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool start(struct node *n, char *err, size_t err_size)
 {
 	char why[OS_ERROR_BYTES] = "out of memory";
@@ -334,6 +355,7 @@ static bool start(struct node *n, char *err, size_t err_size)
 
 	random_secret(n->boot, sizeof(n->boot));
 	n->started_us = n->now.wall_us;
+	n->started_mono_us = n->now.mono_us;
 	good = start_privileged(n, why) && priv_drop(n->settings->users.control, why) && priv_harden(why) && start_journal(n, why) &&
 	       start_inbox(n, why) && start_clients(n, why);
 	if (!good) {
@@ -341,9 +363,10 @@ static bool start(struct node *n, char *err, size_t err_size)
 		return false;
 	}
 	node_record(n, "node.boot", (struct bytes){ 0 }, pairs);
+	node_journal_begun(n);
 	node_erase_start(n);
 	for (unsigned w = 0; w < n->settings->workers; w++)
-		node_orders_control(n, w, true, "");
+		node_orders_control(n, w);
 	if (!node_approvals_rebuild(n, why) || !confine(n, why)) {
 		snprintf(err, err_size, "%s", why);
 		return false;
@@ -355,7 +378,7 @@ static bool start(struct node *n, char *err, size_t err_size)
 		log_error("policy: not loaded, everything guarded is blocked: %s", err);
 	approvals_restarted(n->approvals, node_approval_clock(n));
 	node_login_restarted(n);
-	return true;
+	return life_start(n, err, err_size);
 }
 
 /* --- the loop ------------------------------------------------------------------------------------------------------------ */
@@ -412,21 +435,15 @@ static bool descriptors_read(struct loop *l)
 	return true;
 }
 
-/* The volume of the journal: when it is full nothing more is read, so commands wait, and are then refused by the workers. */
-static void journal_look(struct node *n)
+static void workers_look(struct node *n)
 {
-	struct journal_state state;
-	bool full;
+	for (unsigned w = 0; w < n->settings->workers; w++) {
+		uint64_t beat = life_beats(&((const struct ring_header *)n->up[w])->producer);
 
-	journal_state(n->journal, &state);
-	full = state.level >= JOURNAL_LEVEL_FULL;
-	if (full == n->paused)
-		return;
-	n->paused = full;
-	inbox_pause(n->inbox, full);
-	log_error("journal: %s", full ? "the volume is full: commands are refused: make room" : "there is room again");
-	for (unsigned w = 0; w < n->settings->workers; w++)
-		node_orders_control(n, w, !full, full ? "the journal's volume is full" : "");
+		if (beat != n->worker[w].beat || !n->worker[w].seen_us)
+			n->worker[w].seen_us = n->now.mono_us;
+		n->worker[w].beat = beat;
+	}
 }
 
 static void timers(struct loop *l)
@@ -450,8 +467,11 @@ static void timers(struct loop *l)
 	node_login_tick(n);
 	node_check_sessions(n, false);
 	node_certificates_tick(n);
+	node_journal_look(n);
+	node_clock_look(n);
+	node_news_look(n);
+	workers_look(n);
 	node_retention_tick(n);
-	journal_look(n);
 }
 
 static void turns(struct loop *l)
@@ -464,6 +484,7 @@ static void turns(struct loop *l)
 		enum inbox_result result;
 
 		clock_read(n);
+		node_beat(n, false);
 		inbox_set_clock(n->inbox, n->now);
 		if (ready && !descriptors_read(l)) {
 			log_error("monitor: gone: ending");
@@ -471,9 +492,14 @@ static void turns(struct loop *l)
 			break;
 		}
 		timers(l);
+		if ((unsigned)journal_level(n->journal) != n->watch.level)
+			node_journal_look(n);
 		result = inbox_turn(n->inbox, n->now);
 		if (result == INBOX_STOPPED) {
-			log_error("journal: stopped (%s): starting again", journal_stopped(n->journal) ? journal_stopped(n->journal) : "a record was refused");
+			const char *why = journal_stopped(n->journal) ? journal_stopped(n->journal) : "a record was refused";
+
+			log_error("journal: stopped (%s): starting again", why);
+			node_journal_failed(n, why);
 			l->failed = true;
 			break;
 		}
@@ -493,8 +519,6 @@ static void end(struct node *n)
 {
 	static const char *const pairs[] = { "program", "sluice-control", "state", "ended", NULL };
 
-	for (unsigned w = 0; n->inbox && w < n->settings->workers; w++)
-		node_orders_control(n, w, false, "control is ending");
 	if (n->inbox) {
 		node_record(n, "node.health", (struct bytes){ 0 }, pairs);
 		(void)inbox_turn(n->inbox, n->now);

@@ -24,6 +24,7 @@
 #include "control/reading.h"
 #include "control/signer/signer_client.h"
 #include "control/sqlparse/sqlparse_client.h"
+#include "control/watch.h"
 #include "platform/os/settings.h"
 
 #define NODE_IMAGES 8          /* policy generations that events may still name */
@@ -32,6 +33,7 @@
 #define NODE_CREDENTIALS 256
 #define NODE_CLOSED 1000       /* sessions that are over and can still be listed */
 #define NODE_QUESTIONS 1024    /* texts at the parser's helper */
+#define NODE_SLOW_COMMIT_US 2000000u /* workers refuse meanwhile, because the heartbeat stands still */
 
 /* The helpers, as the monitor and the core number them. */
 enum helper { HELPER_SIGNER, HELPER_EGRESS, HELPER_SQLPARSE, HELPER_count };
@@ -86,8 +88,13 @@ struct node {
 	int64_t clock_checked_s;
 	uint64_t clock_good_us;        /* monotonic; 0: never in this run */
 	uint8_t boot[16];              /* of this process, for order control */
-	bool ending, reload, paused;
-	uint64_t started_us;
+	bool ending, reload, failed;
+	uint64_t started_us, started_mono_us;
+	struct watch watch;
+	uint64_t slow_commit;          /* the number of the last one that an alarm told of */
+	const char *clk_told;
+	uint32_t stale_issuers;        /* a bit each: revoke.stale was recorded */
+	struct { uint64_t beat, seen_us; } worker[LIMIT_WORKERS]; /* their heartbeats, and when they changed last (monotonic) */
 	/* The journal and its keys. */
 	struct journal *journal;
 	struct signer_client signer;
@@ -141,6 +148,8 @@ struct node {
 /* core.c: runs the core with `channel` to the monitor; its exit status. */
 int core_run(struct settings *settings, int channel);
 uint64_t node_mono_ms(const struct node *n);
+/* Tells the workers that control gets on; `busy`: that the next turn may take some seconds. */
+void node_beat(struct node *n, bool busy);
 struct identity_clock node_identity_clock(const struct node *n);
 struct approval_clock node_approval_clock(const struct node *n);
 /* Asks the monitor to end a helper, which starts it again. */
@@ -176,13 +185,21 @@ void node_identify(struct node *n, uint64_t question, struct bytes token);
 
 /* node_orders.c: what a worker has to know. */
 void node_hello(void *ctx, unsigned worker);
-void node_orders_control(struct node *n, unsigned worker, bool journal, const char *why);
 void node_orders_snapshot(struct node *n, unsigned worker);
 void node_orders_services(struct node *n, unsigned worker); /* certificates and trust */
 void node_certificates_tick(struct node *n);
 bool node_certificates_read(struct node *n, char err[OS_ERROR_BYTES]); /* those that sluice.conf names */
 void node_certificates_close(struct node *n);
 
+/* node_journal.c */
+void node_orders_control(struct node *n, unsigned worker);
+void node_journal_begun(struct node *n);
+void node_journal_look(struct node *n);
+/* The process ends for it: the workers are told, and the next process records it. */
+void node_journal_failed(struct node *n, const char *why);
+void node_clock_look(struct node *n);
+void node_news_look(struct node *n);
+bool node_issuer_stale(const struct node *n, const struct identity_status *s);
 /* node_erase.c: the ends of payload keys. After the commit that made `key.destroy` durable; at the start, what was left undone. */
 void node_erase_start(struct node *n);
 bool node_erase_commit(struct node *n);

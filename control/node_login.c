@@ -99,12 +99,15 @@ void node_login_close(struct node *n)
 
 /* --- grants -------------------------------------------------------------------------------------------------------------- */
 
+static const char stale_text[] = "the issuer's news of who was revoked is too old; nothing is decided on it: try again later";
+
 bool node_grant(struct node *n, const struct session *s, struct principal *p, struct inbox_grant *out, const char **why)
 {
 	int number = n->current ? policy_service_by_name(n->current, bytes_str(s->service)) : -1;
 	struct policy_service service = number >= 0 ? policy_service(n->current, (unsigned)number) : (struct policy_service){ 0 };
 	const struct node_credential *c = service.login.len ? credential_of(n, (const char *)service.login.base) : NULL;
 	static char user[LIMIT_NAME_BYTES];
+	bool stale;
 
 	*why = number < 0 ? "service_unknown" : !c ? "no_upstream_login" : NULL;
 	if (!*why && service.run_id_required && !p->run[0])
@@ -113,7 +116,9 @@ bool node_grant(struct node *n, const struct session *s, struct principal *p, st
 		return false;
 	snprintf(user, sizeof(user), "%.*s", c->user.len ? (int)c->user.len : (int)service.login.len,
 		 c->user.len ? (const char *)c->user.base : (const char *)service.login.base);
-	*out = (struct inbox_grant){ .principal = p, .groups = policy_groups_of(n->tree, p), .generation = n->generation, .upstream_user = user };
+	stale = service.on_stale_revocation == POLICY_STALE_BLOCK &&
+		identity_news_stale(n->identity, p, node_identity_clock(n), (int64_t)(n->started_mono_us / 1000000));
+	*out = (struct inbox_grant){ .suspended = stale ? stale_text : NULL, .principal = p, .groups = policy_groups_of(n->tree, p), .generation = n->generation, .upstream_user = user };
 	return true;
 }
 
@@ -125,11 +130,24 @@ void node_regrant_all(struct node *n)
 	for (struct session *s = session_next(n->sessions, NULL); s; s = session_next(n->sessions, s)) {
 		if (s->phase != SESSION_LOGGED_IN || !s->principal)
 			continue;
-		if (node_grant(n, s, s->principal, &grant, &why))
+		if (node_grant(n, s, s->principal, &grant, &why)) {
+			s->suspended = grant.suspended != NULL;
 			inbox_regrant(n->inbox, s, &grant);
-		else
+		} else
 			inbox_kill(n->inbox, s, "the policy no longer lets this session go on; sign in again");
 	}
+}
+
+/* Told when it changes. */
+static void check_news(struct node *n, struct session *s)
+{
+	struct inbox_grant grant;
+	const char *why;
+
+	if (!node_grant(n, s, s->principal, &grant, &why) || s->suspended == (grant.suspended != NULL))
+		return;
+	s->suspended = grant.suspended != NULL;
+	inbox_regrant(n->inbox, s, &grant);
 }
 
 void node_check_sessions(struct node *n, bool keys_changed)
@@ -143,6 +161,8 @@ void node_check_sessions(struct node *n, bool keys_changed)
 			inbox_kill(n->inbox, s, "the token has expired; sign in again with a fresh one");
 		else if (keys_changed && !identity_still_valid(n->identity, s->principal, now))
 			inbox_kill(n->inbox, s, "the token's key was withdrawn; sign in again");
+		else
+			check_news(n, s);
 	}
 }
 
@@ -172,12 +192,22 @@ static const char *run_of_another(struct node *n, const struct session *s, const
 	}
 }
 
+/* A token's times cannot be judged by a clock that nobody sets (identity.md 4). */
+static bool clock_refuses(const struct node *n, const struct session *s)
+{
+	int number = n->current ? policy_service_by_name(n->current, bytes_str(s->service)) : -1;
+
+	return number >= 0 && policy_service(n->current, (unsigned)number).on_clock_free == POLICY_CLOCK_REFUSE && !strcmp(n->now.clk, "free");
+}
+
 static void accepted(struct node *n, struct session *s, struct principal *p)
 {
 	struct inbox_grant grant;
 	const char *why = run_of_another(n, s, p);
 
-	if (!why && node_grant(n, s, p, &grant, &why)) {
+	if (!why && node_grant(n, s, p, &grant, &why))
+		why = grant.suspended ? "revocation_news_stale" : clock_refuses(n, s) ? "clock_free" : NULL;
+	if (!why) {
 		inbox_login_accepted(n->inbox, s, &grant);
 		return;
 	}
@@ -289,6 +319,8 @@ void node_login_gone(struct node *n, unsigned worker, uint64_t flow)
 /* Tries everything that waits again. */
 static void try_all(struct node *n)
 {
+	if (n->watch.stop != WATCH_RUNS) /* an answer would have to be recorded */
+		return;
 	for (unsigned i = 0; i < NODE_LOGINS; i++) {
 		struct node_login *l = &n->login[i];
 		bool last = n->now.mono_us >= l->deadline_us;

@@ -10,14 +10,6 @@
 
 #define DAY_S 86400
 
-void node_orders_control(struct node *n, unsigned worker, bool journal, const char *why)
-{
-	const struct order_control m = { .boot = bytes_of(n->boot, 16), .journal = journal, .why = bytes_str(why) };
-	uint8_t room[256];
-
-	inbox_order(n->inbox, worker, ORDER_control, order_control_encode(&m, room, sizeof(room)), ORDERS_NOW);
-}
-
 void node_orders_snapshot(struct node *n, unsigned worker)
 {
 	struct order_snapshot m = { .generation = n->generation };
@@ -171,7 +163,7 @@ void node_hello(void *ctx, unsigned worker)
 	struct node *n = ctx;
 
 	log_info("worker %u: started", worker);
-	node_orders_control(n, worker, !n->paused, n->paused ? "the journal's volume is full" : "");
+	node_orders_control(n, worker);
 	node_orders_services(n, worker);
 	node_orders_snapshot(n, worker);
 }

@@ -225,7 +225,7 @@ static const struct policy_image *image_reuse(struct node *n, const struct polic
 
 bool node_policy_load(struct node *n, bool *changed, char *err, size_t err_size)
 {
-	struct policy_tree *tree = tree_read(n, err, err_size);
+	struct policy_tree *tree = (node_beat(n, true), tree_read(n, err, err_size));
 	struct commit c = { .n = n, .tree = tree };
 	const struct policy_image *image;
 	struct identity *identity;

@@ -25,7 +25,7 @@ issuers = ( {{ name = "corp"; issuer = "{issuer}"; audience = "sluice"; ca = "pr
   map : {{ person = "employee"; agent = "act.sub"; run = "run"; groups = "groups"; }}; }} );
 groups = ( {{ name = "agents"; issuer = "corp"; group = [ "agents" ]; }}, {{ name = "dba"; issuer = "corp"; group = [ "dba" ]; }},
   {{ name = "auditors"; issuer = "corp"; group = [ "audit" ]; }}{groups} );
-services = ( {{ name = "db"; protocol = "postgres"; listen = [ "10.1.0.200:5432" ]; tls = "required"; upstream_name = "db.example"; login = "app"; fail = "closed"; }} );
+services = ( {{ name = "db"; {service} protocol = "postgres"; listen = [ "10.1.0.200:5432" ]; tls = "required"; upstream_name = "db.example"; login = "app"; fail = "closed"; }} );
 approvals = ( {{ name = "one-dba"; need = [ "dba:1" ]; expires = "{expires}"; use_by = "5m"; mode = "hold"; }} );
 rules = ( {{ id = "read"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "select" ]; objects = [ "**" ]; action = "allow"; }},
   {{ id = "delete"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "delete" ]; objects = [ "**" ]; action = "hold"; approval = "one-dba"; }},
@@ -92,8 +92,9 @@ upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
         Provider.issuer = f'https://localhost:{server.server_address[1]}'
         Provider.keys = [json.loads(self.key.export_public())]
 
-    def write_policy(self, version, expires='60s', groups=''):
-        (self.dir / 'policy.cfg').write_text(POLICY.format(version=version, issuer=Provider.issuer, expires=expires, groups=groups))
+    def write_policy(self, version, expires='60s', groups='', service=''):
+        text = POLICY.format(version=version, issuer=Provider.issuer, expires=expires, groups=groups, service=service)
+        (self.dir / 'policy.cfg').write_text(text)
 
     def token(self, person, groups, life=300, agent=None, **changes):
         now = int(time.time())
@@ -413,6 +414,26 @@ def ends_sessions(w, worker):
     w.check(done.returncode == 1 and 'destroyed' in done.stderr, 'a second erasure finds nothing', done.stderr)
 
 
+def fails(w, worker):
+    """policy.md 4 and identity.md 4, as far as one node shows it: the clock, the volume, the sign of life."""
+    health = w.json('show', 'health')
+    w.check(health['workers'][0]['life'] == 'runs' and health['journal']['level'] == 'ok' and not health['journal']['stopped'] and
+            health['fail_open_services'] == [] and health['idp'][0]['news_stale'] is False, 'health says it all', health)
+    w.check(w.cli('show', 'health').returncode == 0 and 'level' in w.cli('show', 'journal').stdout, 'show health and show journal')
+    free = health['clock'] == 'free'
+    w.write_policy(3, service='on_clock_free = "refuse";', groups=', { name = "extra"; issuer = "corp"; group = [ "agents" ]; }')
+    done = w.cli('policy', 'reload')
+    worker.say('open 5')
+    _, answer = worker.ask('login 5 ' + w.token('alice', ['agents'], agent='agent-7'), 'identity')
+    w.check(done.returncode == 0 and f'accepted={0 if free else 1}' in answer, f'the clock is {health["clock"]}: a service that wants a true one says so', answer)
+    if free:
+        shown = w.json('journal', 'search', '--type', 'auth.fail')['records']
+        w.check(shown and any(r['data']['reason'] == 'clock_free' for r in shown), 'and the record says why', shown[-1:])
+    worker.say('close 5')
+    # Nothing of this worker waits: it sees the sign of life alone.
+    w.check(any(r['t'] == 'node.clock' for r in w.json('journal', 'search', '--type', 'node.clock')['records']), 'the state of the clock is a record')
+
+
 def breaks(w, worker):
     worker.say('junk 6')
     worker.say('allow 77 SELECT 1')
@@ -462,7 +483,7 @@ def main():
         w = World(folder, *paths[:4], paths[4:])
         try:
             worker = starts(w)
-            for step in (logs_in, runs, classifies, approves, denies, reloads, survives, ends_sessions, breaks):
+            for step in (logs_in, runs, classifies, approves, denies, reloads, survives, ends_sessions, fails, breaks):
                 step(w, worker)
             proves(w)
             audits(w)

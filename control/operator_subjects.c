@@ -217,6 +217,8 @@ void operation_approval_vote(struct operation *o)
 
 	if (!reason || !reason[0] || strlen(reason) >= APPROVAL_REASON_BYTES)
 		operation_fail(o, FRAME_USAGE, "approval: no reason: give --reason in at most 255 characters");
+	else if (o->node->watch.stop != WATCH_RUNS && json_is_true(json_object_get(o->args, "approve")))
+		operation_fail(o, FRAME_REFUSED, "approval: %s, and what is released must be recorded: only a denial is taken now", watch_text(o->node->watch.stop));
 	else if (named(o))
 		operation_identify(o, vote_identified);
 }

@@ -27,7 +27,7 @@ void operation_identified(struct operation *o, struct principal *p, const struct
 	o->identified(o, p, why);
 }
 
-static json_t *time_json(uint64_t wall_us)
+json_t *operation_time(uint64_t wall_us)
 {
 	char text[ENTRY_TIME_BYTES];
 
@@ -45,93 +45,13 @@ static json_t *hex_json(const uint8_t *bytes, size_t len)
 	return json_string(text);
 }
 
-static json_t *worker_json(const struct node *n, unsigned worker)
-{
-	struct inbox_worker w;
-
-	inbox_worker_state(n->inbox, worker, &w);
-	return json_pack("{s:i, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "worker", (int)worker, "seen", w.seen || w.tick_wall_us, "ring_broken",
-			 w.broken, "backlog_bytes", (json_int_t)w.backlog_bytes, "bad_messages", (json_int_t)w.bad_messages, "flows_open",
-			 (json_int_t)w.tick.flows_open, "commands", (json_int_t)w.tick.commands, "blocked", (json_int_t)w.tick.blocked, "held",
-			 (json_int_t)w.tick.held, "packets", (json_int_t)w.tick.packets, "last_tick", time_json(w.tick_wall_us));
-}
-
-void operation_workers(struct operation *o)
-{
-	json_t *list = json_array();
-
-	for (unsigned w = 0; w < o->node->settings->workers; w++) {
-		json_t *row = worker_json(o->node, w);
-
-		operation_worker_page(o->node, w, row);
-		json_array_append_new(list, row);
-	}
-	o->result = json_pack("{s:o}", "workers", list);
-}
-
-static json_t *policy_json(const struct node *n)
+json_t *operation_policy_json(const struct node *n)
 {
 	if (!n->current)
 		return json_null();
 	return json_pack("{s:s, s:i, s:o, s:I, s:o, s:s}", "name", n->tree->name, "version", (int)n->tree->version, "hash",
-			 hex_json(policy_hash(n->current), 32), "generation", (json_int_t)n->generation, "loaded", time_json(n->policy_loaded_us), "file",
+			 hex_json(policy_hash(n->current), 32), "generation", (json_int_t)n->generation, "loaded", operation_time(n->policy_loaded_us), "file",
 			 n->settings->policy);
-}
-
-static json_t *issuers_json(const struct node *n)
-{
-	json_t *list = json_array();
-
-	for (unsigned i = 0; n->identity && i < identity_count(n->identity); i++) {
-		struct identity_status s = identity_status_of(n->identity, i, node_identity_clock(n));
-
-		json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:b}", "issuer", s.name, "keys", (int)s.keys, "age_s", (json_int_t)s.age_s, "alarm", s.alarm));
-	}
-	return list;
-}
-
-static void reason_add(json_t *list, bool wrong, const char *text)
-{
-	if (wrong)
-		json_array_append_new(list, json_string(text));
-}
-
-void operation_health(struct operation *o)
-{
-	struct node *n = o->node;
-	struct journal_state j;
-	json_t *reasons = json_array(), *workers = json_array(), *standby;
-	bool blocking, worker_missing = false, worker_still = false;
-
-	journal_state(n->journal, &j);
-	blocking = j.stopped || n->paused || !n->current;
-	for (unsigned w = 0; w < n->settings->workers; w++) {
-		struct inbox_worker state;
-		bool known;
-
-		inbox_worker_state(n->inbox, w, &state);
-		worker_missing |= state.broken;
-		worker_still |= !operation_worker_alive(n, w, &known) && known;
-		json_array_append_new(workers, worker_json(n, w));
-	}
-	reason_add(reasons, j.stopped != NULL, "the journal is stopped");
-	reason_add(reasons, n->paused, "the journal's volume is full");
-	reason_add(reasons, !n->current, "no policy is in force");
-	reason_add(reasons, n->signer_fd < 0 || j.signer, "checkpoints are not signed");
-	reason_add(reasons, egress_client_fd(n->egress) < 0, "sluice-egress is not running");
-	reason_add(reasons, sqlparse_fd(n->sqlparse) < 0, "sluice-sqlparse is not running");
-	reason_add(reasons, worker_still, "a worker does not turn: see sluice show workers");
-	reason_add(reasons, worker_missing, "a worker's ring is broken");
-	reason_add(reasons, !strcmp(n->now.clk, "free"), "the clock is not synchronised");
-	standby = operation_standby(n);
-	reason_add(reasons, !strcmp(json_string_value(json_object_get(standby, "state")), "bridging"), "the data plane is down: the standby bridges");
-	o->result = json_pack("{s:s, s:o, s:o, s:o, s:{s:I, s:I, s:i, s:I, s:b, s:s?}, s:s, s:o, s:o, s:o, s:{s:b, s:b, s:b}, s:I, s:I}", "state",
-			      blocking ? "blocking" : json_array_size(reasons) ? "degraded" : "inspecting", "since", time_json(n->started_us), "reasons", reasons,
-			      "workers", workers, "journal", "size", (json_int_t)j.size, "checkpoint_size", (json_int_t)j.checkpoint_size, "used_pct",
-			      (int)j.used_percent, "commits", (json_int_t)j.commits, "stopped", j.stopped != NULL, "signer", j.signer, "clock", n->now.clk,
-			      "policy", policy_json(n), "idp", issuers_json(n), "standby", standby, "helpers", "signer", n->signer_fd >= 0, "egress",
-			      egress_client_fd(n->egress) >= 0, "sqlparse", sqlparse_fd(n->sqlparse) >= 0, "sessions",
-			      (json_int_t)sessions_count(n->sessions), "approvals_open", (json_int_t)approvals_counters(n->approvals).open);
 }
 
 void operation_version(struct operation *o)
@@ -141,7 +61,7 @@ void operation_version(struct operation *o)
 
 void operation_policy_show(struct operation *o)
 {
-	o->result = json_pack("{s:o}", "policy", policy_json(o->node));
+	o->result = json_pack("{s:o}", "policy", operation_policy_json(o->node));
 }
 
 void operation_policy_reload(struct operation *o)
@@ -152,7 +72,7 @@ void operation_policy_reload(struct operation *o)
 	if (!node_policy_load(o->node, &changed, why, sizeof(why)))
 		operation_fail(o, FRAME_USAGE, "%s", why);
 	else
-		o->result = json_pack("{s:b, s:o}", "changed", changed, "policy", policy_json(o->node));
+		o->result = json_pack("{s:b, s:o}", "changed", changed, "policy", operation_policy_json(o->node));
 }
 
 void operation_key_fingerprints(struct operation *o)
@@ -197,6 +117,7 @@ static const struct {
 	void (*run)(struct operation *o);
 } verbs[] = {
 	{ "show health", false, operation_health },
+	{ "show journal", false, operation_journal },
 	{ "show version", false, operation_version },
 	{ "show workers", false, operation_workers },
 	{ "show drops", false, operation_drops },

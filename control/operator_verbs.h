@@ -37,9 +37,13 @@ const char *operation_text(const struct operation *o, const char *name);
 void operation_identify(struct operation *o, void (*then)(struct operation *, struct principal *, const struct identity_failure *));
 /* Records and answers that the token was not accepted. */
 void operation_token_refused(struct operation *o, const struct identity_failure *why);
+/* Pieces of answers. */
+json_t *operation_time(uint64_t wall_us);
+json_t *operation_policy_json(const struct node *n);
 
 /* The verbs, by file. */
 void operation_health(struct operation *o);
+void operation_journal(struct operation *o);
 void operation_version(struct operation *o);
 void operation_workers(struct operation *o);
 void operation_drops(struct operation *o);

@@ -22,6 +22,7 @@
 static struct {
 	struct ring_producer up;
 	struct ring_consumer down;
+	struct life *life;
 	uint32_t n[FLOWS];
 	uint64_t generation, position;
 	struct event_command held[FLOWS]; /* the last one of each flow; its text is held_text */
@@ -142,6 +143,7 @@ static void print_order(uint16_t type, struct bytes payload)
 	if (type == ORDER_identity && order_identity_decode(payload, &identity)) {
 		printf(" flow=%" PRIu64 " accepted=%u generation=%" PRIu64 " groups=%02x", identity.flow, identity.accepted, identity.generation,
 		       identity.groups.len ? identity.groups.base[0] : 0);
+		printf(" suspended=%u", identity.suspended);
 		text("user", identity.upstream_user);
 		text("say", identity.say);
 	} else if (type == ORDER_classified && order_classified_decode(payload, &classified)) {
@@ -168,7 +170,7 @@ static void print_order(uint16_t type, struct bytes payload)
 		printf(" flow=%" PRIu64, kill.flow);
 		text("say", kill.say);
 	} else if (type == ORDER_control && order_control_decode(payload, &control)) {
-		printf(" journal=%u", control.journal);
+		printf(" journal=%u level=%u", control.journal, control.level);
 	} else if (type == ORDER_durable && order_durable_decode(payload, &durable)) {
 		printf(" all=%d", durable.position == t.position);
 	}
@@ -190,6 +192,7 @@ static void wait_for(const char *name, uint64_t ms)
 	uint16_t type;
 
 	while (mono_ms() < end) {
+		life_beat(t.life, false);
 		if (!ring_read(&t.down, t.order, sizeof(t.order), &type, &payload, &position)) {
 			usleep(200);
 			continue;
@@ -213,12 +216,16 @@ int main(int argc, char **argv)
 	if (!down || !ring_attach_producer(&t.up, up, LIMIT_RING_UP_BYTES) || !ring_attach_consumer(&t.down, down, LIMIT_RING_DOWN_BYTES))
 		return 1;
 	random_secret(t.boot, sizeof(t.boot));
+	t.life = &((struct ring_header *)up)->producer;
+	if (!life_begin(t.life))
+		return 1;
 	t.recheck_action = COMMAND_HOLD;
 	snprintf(t.recheck_state, sizeof(t.recheck_state), "search_path=public");
 	while (fgets(line, sizeof(line), stdin)) {
 		char *save = NULL, *verb, *number, *rest;
 
 		line[strcspn(line, "\n")] = 0;
+		life_beat(t.life, false);
 		verb = strtok_r(line, " ", &save);
 		number = verb ? strtok_r(NULL, " ", &save) : NULL;
 		rest = save ? save : "";

@@ -13,6 +13,7 @@
 #include "dataplane/tls/arena.h"
 #include "dataplane/worker.h"
 #include "platform/base/random.h"
+#include "platform/contract/ring.h"
 #include "platform/os/log.h"
 #include "platform/os/priv.h"
 #include "platform/os/sandbox.h"
@@ -203,6 +204,7 @@ static void size_memory(struct dataplane *d)
 	*c = (struct relay_config){
 		.worker = 0, .flows_max = (uint32_t)flows, .sessions_max = sessions_in(memory / 2, flows),
 		.chunk_memory_bytes = memory / 2, .shared_bytes = SHARED_BYTES, .mtu_bytes = MTU_BYTES, .window_bytes = 1u << 20, .lost_after_us = 30000000,
+		.stalled_after_us = 2000000,
 		.unnamed = d->settings->dataplane.unnamed_port == SETTINGS_UNNAMED_PASS ? RELAY_UNNAMED_PASS : RELAY_UNNAMED_DROP,
 		.tunnels = d->settings->dataplane.tunnels == SETTINGS_TUNNELS_DROP ? RELAY_TUNNELS_DROP : RELAY_TUNNELS_PASS,
 		.double_tags = d->settings->dataplane.double_tags == SETTINGS_DOUBLE_TAGS_DROP ? RELAY_DOUBLE_TAGS_DROP : RELAY_DOUBLE_TAGS_INSPECT,
@@ -327,6 +329,12 @@ static int work(void *argument)
 	d->worker.relay = relay_create(&d->config, &wire, d->up, d->down, err, sizeof err);
 	if (!d->worker.relay) {
 		log_error("%s", err);
+		atomic_store(&d->worker.mailbox.stop, true);
+		return 1;
+	}
+	d->worker.life = &((struct ring_header *)d->up)->producer;
+	if (!life_begin(d->worker.life)) {
+		log_error("worker 0: its sign of life cannot be made: remove the ring files and start again");
 		atomic_store(&d->worker.mailbox.stop, true);
 		return 1;
 	}

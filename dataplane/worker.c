@@ -89,6 +89,7 @@ int worker_run(void *argument)
 		frames = receive(w, 0, now_us) + receive(w, 1, now_us);
 		worked = relay_turn(w->relay, now_us) || frames > 0;
 		port_flush(w->ports);
+		life_beat(w->life, false);
 		turns++;
 		if (w->page && now_us >= publish_at_us) {
 			publish(w, turns, naps, now_us);

@@ -6,6 +6,7 @@
 
 #include "dataplane/port/port.h"
 #include "dataplane/relay/relay.h"
+#include "platform/contract/life.h"
 
 /* Main thread and worker; each field has one writer. */
 struct worker_mailbox {
@@ -21,6 +22,7 @@ struct worker {
 	struct relay *relay;
 	struct ports *ports;
 	struct worker_mailbox mailbox;
+	struct life *life; /* in the ring of events: control sees the worker live */
 	bool adaptive; /* naps when idle */
 	struct page_worker *page; /* what `sluice show` reads; may be NULL */
 };

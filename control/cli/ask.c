@@ -51,6 +51,16 @@ int cli_show_health(struct cli *c)
 	return status;
 }
 
+static void journal_text(json_t *result)
+{
+	print_members(json_object_get(result, "journal"), 0);
+}
+
+int cli_show_journal(struct cli *c)
+{
+	return ask_and_print(c, "show journal", NULL, journal_text);
+}
+
 static void policy_text(json_t *result)
 {
 	print_members(json_object_get(result, "policy"), 0);

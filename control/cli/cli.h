@@ -96,6 +96,7 @@ void print_members(json_t *object, unsigned indent);
 
 int cli_run(struct cli *c);
 int cli_show_health(struct cli *c);
+int cli_show_journal(struct cli *c);
 int cli_show_sessions(struct cli *c);
 int cli_show_approvals(struct cli *c);
 int cli_show_policy(struct cli *c);

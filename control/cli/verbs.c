@@ -8,7 +8,13 @@ const struct cli_verb cli_verbs[] = {
 	  "Starts sluice-control, sluice-standby and sluice-dataplane with the same configuration, passes their log lines on, each with its name, starts again "
 	  "what dies, and ends all in order on SIGINT or SIGTERM. In the field the systemd units do this.", cli_run },
 	{ "show", "health", "", "", "state of the node, and why it is not better",
-	  "State is inspecting, degraded or blocking. Exit status 1 unless it is inspecting or degraded.", cli_show_health },
+	  "State is inspecting, degraded or blocking; `reasons` says why. Blocking: everything guarded is refused, because the journal is stopped (volume at 98 %, "
+	  "signer, clock, disk), no policy is in force, or a worker has ended. Also: workers and their life, the journal's level, helpers, the age of each "
+	  "issuer's keys, services that fail open or are not read, the clock. Exit status 0 inspecting or degraded, 1 blocking, 4 control does not answer.",
+	  cli_show_health },
+	{ "show", "journal", "", "", "the journal's volume, commits and checkpoints",
+	  "level is ok, alarm (80 % of the volume), digest (90 %: services with on_journal_full = \"digest\" are recorded without payload), no_sessions (95 %: nobody "
+	  "new may log in), full (98 %: commands are refused). stop names what commands are refused for: full, signer, clock.", cli_show_journal },
 	{ "show", "sessions", "", "", "as session list --open", "", cli_show_sessions },
 	{ "show", "approvals", "", "", "as approval list", "", cli_show_approvals },
 	{ "show", "policy", "", "", "the policy in force", "", cli_show_policy },

@@ -372,6 +372,25 @@ bool identity_still_valid(const struct identity *id, const struct principal *p, 
 	return false;
 }
 
+static int64_t news_s_max(const struct issuer *issuer)
+{
+	return issuer->entry.news_s_max ? issuer->entry.news_s_max : REFRESH_ALARM_S;
+}
+
+bool identity_news_stale(const struct identity *id, const struct principal *p, struct identity_clock now, int64_t begun_mono_s)
+{
+	if (!p->issuer[0]) /* a local role: what revokes it is on this machine */
+		return false;
+	for (unsigned i = 0; i < id->count; i++) {
+		const struct issuer *issuer = &id->issuers[i];
+		int64_t age_s = refresh_age_s(&issuer->keys->refresh, now.mono_s);
+
+		if (strcmp(issuer->entry.name, p->issuer) == 0)
+			return (age_s < 0 ? now.mono_s - begun_mono_s : age_s) > news_s_max(issuer);
+	}
+	return true;
+}
+
 unsigned identity_count(const struct identity *id)
 {
 	return id->count;
@@ -390,6 +409,7 @@ struct identity_status identity_status_of(const struct identity *id, unsigned in
 		.version = k->version,
 		.age_s = refresh_age_s(&k->refresh, now.mono_s),
 		.alarm = refresh_alarm(&k->refresh, now.mono_s),
+		.news_s_max = (unsigned)news_s_max(&id->issuers[index]),
 		.fetching = k->fetch_id != 0,
 	};
 }

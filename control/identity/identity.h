@@ -48,6 +48,7 @@ struct identity_issuer {
 	} map;
 	const char *jwks_uri; /* https; NULL: from discovery, and then of the issuer's origin */
 	const char *ca;       /* name of a file in egress's CA directory; NULL: the system's store */
+	unsigned news_s_max;  /* age of the key set from which on nobody knows who was revoked; 0: 3,600 */
 };
 
 struct identity_clock {
@@ -109,6 +110,7 @@ struct identity_status {
 	uint64_t version;  /* grows whenever the set changes */
 	int64_t age_s;     /* of the last good set; -1: never loaded */
 	bool alarm;        /* older than one hour, or never loaded */
+	unsigned news_s_max; /* of the entry */
 	bool fetching;
 };
 
@@ -131,6 +133,11 @@ struct identity_fetch_report identity_fetched(struct identity *id, uint64_t fetc
 
 /* Whether a session of `p` may go on: its issuer and key are still in use, and its end has not come. */
 bool identity_still_valid(const struct identity *id, const struct principal *p, struct identity_clock now);
+
+/* Whether the key set of the issuer that `p` came from is older than its entry's news_s_max: a key that was withdrawn meanwhile would
+ * not be known. A set that was never loaded is as old as this process, which began at `begun_mono_s`. True also when the issuer is
+ * not there any more. */
+bool identity_news_stale(const struct identity *id, const struct principal *p, struct identity_clock now, int64_t begun_mono_s);
 
 unsigned identity_count(const struct identity *id);
 struct identity_status identity_status_of(const struct identity *id, unsigned index, struct identity_clock now);

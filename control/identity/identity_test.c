@@ -269,6 +269,16 @@ static void outage(void **state)
 		assert_int_equal(reason, at <= 24 * 3600 ? IDENTITY_none : IDENTITY_keys_stale);
 		assert_int_equal(identity_status_of(id, 0, fixture_clock(at)).alarm, at > 3600);
 	}
+	/* Nobody knows who was revoked meanwhile: from the hour on, or from what the entry says. */
+	for (int64_t at = 3540; at <= 3660; at += 60) {
+		struct principal p = { .issuer = "corp" };
+
+		assert_int_equal(identity_news_stale(id, &p, fixture_clock(at), 0), at > 3600);
+		p.issuer = "nobody";
+		assert_true(identity_news_stale(id, &p, fixture_clock(at), 0));
+		p.issuer = "";
+		assert_false(identity_news_stale(id, &p, fixture_clock(at), 0));
+	}
 	fixture_serve(id, 25 * 3600 + 60);
 	assert_int_equal(verify_mono(id, corp_token(NULL, NULL), 25 * 3600 + 60, &reason), IDENTITY_ACCEPTED);
 	identity_destroy(id);

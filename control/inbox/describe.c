@@ -8,12 +8,12 @@
 
 const char *describe_reason(unsigned reason)
 {
-	static const char *const words[REASON_count] = {
+	static const char *const words[] = {
 		"none", "unmatched", "unknown", "too_long", "protocol", "mask_token", "pinned_setting", "approval", "control_lost", "pattern",
-		"oracle",
+		"oracle", "stale",
 	};
 
-	_Static_assert(sizeof words / sizeof *words == REASON_count && REASON_count == REASON_ORACLE + 1, "each reason has its word");
+	_Static_assert(sizeof words / sizeof *words == REASON_count, "each reason has its word");
 	return reason < REASON_count ? words[reason] : "unknown";
 }
 

@@ -257,12 +257,12 @@ static unsigned rules_read(const struct policy_image *image, struct bytes list, 
 }
 
 /* What the policy wants recorded of a service; all of it, and first, when it is not known. */
-static void levels(const struct policy_image *image, const char *service, bool *full, bool *strict)
+static void levels(const struct inbox *in, const struct policy_image *image, const char *service, bool *full, bool *strict)
 {
 	int number = image ? policy_service_by_name(image, bytes_str(service)) : -1;
 	struct policy_service s = number >= 0 ? policy_service(image, (unsigned)number) : (struct policy_service){ 0 };
 
-	*full = number < 0 || s.record == POLICY_RECORD_FULL;
+	*full = (number < 0 || s.record == POLICY_RECORD_FULL) && !(in->thrifty && s.on_journal_full == POLICY_FULL_DIGEST);
 	*strict = number < 0 || s.audit != POLICY_AUDIT_PROMPT;
 }
 
@@ -298,7 +298,7 @@ static void on_command(struct inbox *in, struct session *s, const struct event_c
 	d.norm_is_chunk = d.known && d.classified.normalised.len > DESCRIBE_NORM_BYTES;
 	if (d.norm_is_chunk)
 		in->stopped |= !inbox_chunks(in, s, "n", d.classified.normalised, list, &record.chunks_count);
-	levels(image, s->service, &full, &strict);
+	levels(in, image, s->service, &full, &strict);
 	in->patient = e->action != COMMAND_HOLD;
 	in->waiters += strict;
 	if (full) {
@@ -388,6 +388,9 @@ static void identity_order(struct inbox *in, const struct session *s, const stru
 	if (g) {
 		group_bits_write(&g->groups, groups);
 		m.accepted = 1;
+		m.suspended = g->suspended != NULL;
+		if (g->suspended)
+			m.say = bytes_str(g->suspended);
 		m.generation = g->generation;
 		m.expires_s = (uint64_t)g->principal->end_s;
 		m.upstream_user = bytes_str(g->upstream_user);

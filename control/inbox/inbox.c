@@ -250,6 +250,9 @@ static bool lane_read(struct inbox *in, unsigned worker)
 		uint16_t type;
 		uint64_t end;
 
+		/* Full: what is in the ring stays there, and its workers hold or refuse. */
+		if (journal_level(in->journal) >= JOURNAL_LEVEL_FULL)
+			break;
 		if (!journal_has_room(in->journal, EVENT_RECORDS + in->pendings, EVENT_BYTES)) {
 			in->urgent = true;
 			break;
@@ -369,6 +372,16 @@ enum inbox_result inbox_turn(struct inbox *in, struct entry_clock now)
 void inbox_pause(struct inbox *in, bool pause)
 {
 	in->paused = pause;
+}
+
+void inbox_set_thrifty(struct inbox *in, bool thrifty)
+{
+	in->thrifty = thrifty;
+}
+
+void inbox_tell(struct inbox *in)
+{
+	(void)orders_flush(in->orders);
 }
 
 const struct inbox_counters *inbox_counters(const struct inbox *in)

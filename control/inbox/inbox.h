@@ -105,6 +105,12 @@ enum inbox_result inbox_turn(struct inbox *in, struct entry_clock now);
 /* While paused no event is read: the journal's volume is full. What is in the rings stays there. */
 void inbox_pause(struct inbox *in, bool pause);
 
+/* While thrifty, services whose on_journal_full is "digest" are recorded without payload. */
+void inbox_set_thrifty(struct inbox *in, bool thrifty);
+
+/* Writes the orders that wait for no commit: for a process that is about to end. */
+void inbox_tell(struct inbox *in);
+
 /* The clock for what is appended between turns. */
 void inbox_set_clock(struct inbox *in, struct entry_clock now);
 
@@ -124,6 +130,7 @@ struct inbox_grant {
 	struct group_bits groups;
 	uint64_t generation;
 	const char *upstream_user;
+	const char *suspended; /* NULL, or why no command of the session is judged for now */
 };
 void inbox_login_accepted(struct inbox *in, struct session *s, const struct inbox_grant *grant);
 struct inbox_refusal {

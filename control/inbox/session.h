@@ -61,6 +61,7 @@ struct session {
 	uint64_t commands, blocked, held, rows;
 	bool asked_approval;         /* has objects in control/approval */
 	bool ending;                 /* an order kill is under way */
+	bool suspended;              /* the worker judges no command of it; not kept over a restart, which says it again */
 	/* Kept by the table. */
 	unsigned slot;
 	bool dirty, removed;

@@ -45,7 +45,7 @@ struct inbox {
 	uint64_t due_us; /* when the batch is committed at the latest; 0: it is empty */
 	unsigned waiters, waiters_before; /* commands that wait for this batch, and did for the last one that had any */
 	uint64_t committed_us; /* when that was */
-	bool paused;
+	bool paused, thrifty;
 };
 
 /* One event: decode, check, record. events.c. */

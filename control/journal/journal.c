@@ -55,6 +55,14 @@ const char *journal_stopped(const struct journal *j)
 
 /* --- the volume ------------------------------------------------------------------------------------------------------- */
 
+/* 64 MiB, on small volumes 2 % of it. */
+static uint64_t reserve_size(const struct statvfs *v)
+{
+	uint64_t share = (uint64_t)v->f_blocks * v->f_frsize / 50;
+
+	return share < RESERVE_BYTES ? share : RESERVE_BYTES;
+}
+
 static void level_update(struct journal *j)
 {
 	static const struct {
@@ -72,6 +80,10 @@ static void level_update(struct journal *j)
 		return;
 	used = v.f_blocks - v.f_bfree;
 	usable = used + v.f_bavail;
+	if (j->config.reserve && !j->reserve_bytes)
+		j->reserve_bytes = reserve_size(&v);
+	if (!j->has_reserve && v.f_frsize)
+		used += j->reserve_bytes / v.f_frsize < usable - used ? j->reserve_bytes / v.f_frsize : usable - used;
 	j->used_percent = usable ? (unsigned)((used * 100 + usable - 1) / usable) : 100;
 	while (j->used_percent < steps[i].percent)
 		i++;
@@ -86,7 +98,7 @@ static bool reserve_make(struct journal *j)
 
 	snprintf(path, sizeof path, "%s/reserve", j->dir);
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	j->has_reserve = fd >= 0 && fallocate(fd, 0, 0, RESERVE_BYTES) == 0;
+	j->has_reserve = fd >= 0 && fallocate(fd, 0, 0, (off_t)j->reserve_bytes) == 0;
 	if (fd >= 0)
 		close(fd);
 	if (!j->has_reserve)
@@ -314,7 +326,7 @@ static bool open_all(struct journal *j, uint64_t now_us, char err[JOURNAL_ERROR_
 	if (!open_segments(j, now_us, err) || !publish_open(j, err))
 		return false;
 	level_update(j);
-	if (j->config.preallocate && j->level < JOURNAL_LEVEL_DIGEST)
+	if (j->reserve_bytes && j->level < JOURNAL_LEVEL_FULL)
 		reserve_make(j);
 	return true;
 }
@@ -526,7 +538,7 @@ enum journal_status journal_commit(struct journal *j, uint64_t now_us)
 	b->records = b->chunks = 0;
 	b->cursors = b->used = 0;
 	level_update(j);
-	if (j->config.preallocate && !j->has_reserve && j->level < JOURNAL_LEVEL_DIGEST)
+	if (j->reserve_bytes && !j->has_reserve && j->level < JOURNAL_LEVEL_FULL && j->commits % 64 == 0)
 		reserve_make(j);
 	rotation_check(j, now_us);
 	return JOURNAL_OK;
@@ -550,7 +562,13 @@ void journal_state(struct journal *j, struct journal_state *out)
 		.commit_us_max = j->commit_us_max,
 		.stopped = journal_stopped(j),
 		.signer = j->publish.why,
+		.signer_refused = j->publish.refused,
 	};
+}
+
+enum journal_level journal_level(const struct journal *j)
+{
+	return j->level;
 }
 
 struct archive *journal_archive(struct journal *j)

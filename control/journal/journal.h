@@ -42,7 +42,8 @@ struct journal_config {
 	uint64_t segment_us;    /* 0: 24 h */
 	uint64_t publish_us;    /* 0: 1 s; the shortest time between two checkpoints */
 	bool publish_entries;   /* entry bundles under tile/entries too; doubles what is written. Exports make them anyway. */
-	bool preallocate;       /* reserve the next segment at 80 % of the current one, and the 64 MiB reserve */
+	bool preallocate;       /* reserve the next segment at 80 % of the current one */
+	bool reserve;           /* keep room on the volume for vital records: 64 MiB, or 2 % of it when that is less */
 };
 
 enum journal_status {
@@ -85,7 +86,8 @@ enum journal_status journal_commit(struct journal *j, uint64_t now_us);
 /* NULL while running, else why not. */
 const char *journal_stopped(const struct journal *j);
 
-/* How full the volume is (statvfs): 80, 90, 95, 98 %, and stopped (journal.md 10). */
+/* How full the volume is (statvfs; the reserve counts as used, also when it was given up for vital records): 80, 90, 95, 98 %, and
+ * stopped (journal.md 10). */
 enum journal_level { JOURNAL_LEVEL_OK, JOURNAL_LEVEL_ALARM, JOURNAL_LEVEL_DIGEST, JOURNAL_LEVEL_NO_SESSIONS, JOURNAL_LEVEL_FULL, JOURNAL_LEVEL_STOPPED };
 struct journal_state {
 	enum journal_level level;
@@ -99,8 +101,11 @@ struct journal_state {
 	uint64_t commit_us_last, commit_us_max; /* how long commits took, in this run; over 2 s is a stalled disk */
 	const char *stopped;      /* as journal_stopped */
 	const char *signer;       /* why the last checkpoint could not be had; NULL when it could */
+	bool signer_refused;      /* because the signer saw a journal that does not go on from what it signed */
 };
 void journal_state(struct journal *j, struct journal_state *out);
+/* The level as of the last commit or journal_state; no call. */
+enum journal_level journal_level(const struct journal *j);
 
 /* --- publishing ------------------------------------------------------------------------------------------------------- */
 

@@ -37,6 +37,7 @@ struct publish {
 	uint8_t note[CHECKPOINT_BYTES_MAX], pending[CHECKPOINT_BYTES_MAX];
 	size_t note_len, pending_len;
 	uint64_t note_size, note_us;
+	bool refused;        /* the last answer of the signer was no */
 	const char *why;     /* why the last one failed; NULL when it did not */
 	char why_text[JOURNAL_ERROR_BYTES];
 };
@@ -55,6 +56,7 @@ struct journal {
 	uint64_t cursor[JOURNAL_CURSORS];
 	bool rotate;                /* due at the next multiple of 256 */
 	bool next_reserved, has_reserve;
+	uint64_t reserve_bytes;     /* of the volume, on disk or given up; 0: none wanted */
 	enum journal_level level;
 	unsigned used_percent;
 	uint64_t commits, commit_us_last, commit_us_max;

@@ -127,6 +127,12 @@ static bool give_up(struct journal *j, const char *why)
 	return false;
 }
 
+static bool refused(struct journal *j, const char *why)
+{
+	j->publish.refused = true;
+	return give_up(j, why);
+}
+
 static bool ask(struct journal *j, const struct journal_signer *signer)
 {
 	struct publish *p = &j->publish;
@@ -139,7 +145,7 @@ static bool ask(struct journal *j, const struct journal_signer *signer)
 	if (!signer->size(signer->ctx, &signed_size))
 		return give_up(j, "the signer is not there");
 	if (signed_size > p->target)
-		return give_up(j, "the signer has signed a longer journal: records are missing");
+		return refused(j, "the signer has signed a longer journal: records are missing");
 	if (!merkle_prove_consistency(&source, signed_size, p->target, &proof))
 		return give_up(j, "the proof for the signer cannot be made");
 	snprintf(c.origin, sizeof c.origin, "%s", j->origin);
@@ -187,7 +193,10 @@ static bool poll_signer(struct journal *j, const struct journal_signer *signer)
 		if (checkpoint_parse(bytes_of(p->pending, p->pending_len), true, &c, NULL) != NULL || c.size != p->target)
 			return give_up(j, "the signer's answer is no checkpoint");
 		p->is_signed = true;
+		p->refused = false;
 		return true;
+	case JOURNAL_SIGNER_REFUSED:
+		return refused(j, why);
 	default:
 		return give_up(j, why);
 	}

@@ -46,10 +46,10 @@ static json_t *issuer(const struct policy_tree_issuer *n)
 {
 	const struct identity_issuer *as = &n->as;
 
-	return json_pack("{so so so so so so so so so si si si sb sb s{so so so so so}}", "name", text(as->name), "kind",
+	return json_pack("{so so so so so so so so so si si si si sb sb s{so so so so so}}", "name", text(as->name), "kind",
 			 text(n->spiffe ? "spiffe" : "oidc"), "issuer", text(as->issuer), "audience", text(as->audience), "bundle", text(n->bundle),
 			 "trust_domain", text(as->trust_domain), "algs", names(as->algs, 4), "typ", names(as->typ, 4), "clients", names(as->clients, 16),
-			 "skew", (int)as->skew_s, "max_life", (int)as->life_s_max, "max_stale", (int)as->stale_s_max, "bound", as->bound, "single_use",
+			 "skew", (int)as->skew_s, "max_life", (int)as->life_s_max, "max_stale", (int)as->stale_s_max, "max_news_age", (int)as->news_s_max, "bound", as->bound, "single_use",
 			 as->single_use, "map", "person", text(as->map.person), "agent", text(as->map.agent), "run", text(as->map.run), "groups",
 			 text(as->map.groups), "purpose", text(as->map.purpose));
 }
@@ -85,17 +85,20 @@ static json_t *services(const struct policy_tree *t)
 {
 	static const char *const tls[] = { "required", "optional", "off" }, *const fails[] = { "closed", "open" };
 	static const char *const audits[] = { "strict", "prompt" }, *const records[] = { "full", "digest", "meta" };
+	static const char *const fulls[] = { "block", "digest" }, *const stales[] = { "block", "allow" }, *const clocks[] = { "allow", "refuse" };
 	json_t *out = json_array();
 
 	for (unsigned i = 0; i < t->services_count; i++) {
 		const struct policy_tree_service *s = &t->services[i];
 
-		json_array_append_new(out, json_pack("{so so so si so so so so so so so so so so}", "name", text(s->as.name), "protocol",
+		json_array_append_new(out, json_pack("{so so so si so so so so so so so so so so so so so}", "name", text(s->as.name), "protocol",
 						     text(s->as.protocol_word), "listen", strings(s->listen), "vlan", (int)s->vlan, "tls", text(tls[s->as.tls]),
 						     "upstream_name", text(s->as.upstream_name), "login", text(s->as.login), "fail", text(fails[s->as.fail]),
 						     "audit", text(audits[s->as.audit]), "record", text(records[s->as.record]), "payload_limit", number(s->as.payload_bytes_max),
 						     "search_path", text(s->as.search_path), "reason", text(s->as.reason), "run_id",
-						     text(s->as.run_id_required ? "required" : "optional")));
+						     text(s->as.run_id_required ? "required" : "optional"), "on_journal_full",
+						     text(fulls[s->as.on_journal_full]), "on_stale_revocation", text(stales[s->as.on_stale_revocation]),
+						     "on_clock_free", text(clocks[s->as.on_clock_free])));
 	}
 	return out;
 }
@@ -178,10 +181,11 @@ static json_t *defaults(const struct policy_tree *t)
 	static const char *const records[] = { "full", "digest", "meta" };
 	const struct policy_defaults *d = &t->defaults;
 
-	return json_pack("{so so so so so so so so so}", "unmatched", text(actions[d->unmatched]), "unknown", text(actions[d->unknown]), "approval",
+	return json_pack("{so so so so so so so so so so}", "unmatched", text(actions[d->unmatched]), "unknown", text(actions[d->unknown]), "approval",
 			 approval_name(t, d->approval), "on_control_lost", text(d->on_control_lost == POLICY_LOST_WAIT ? "wait" : "block"),
 			 "on_journal_full", text(d->on_journal_full == POLICY_FULL_DIGEST ? "digest" : "block"), "on_stale_revocation",
-			 text(d->on_stale_revocation == POLICY_STALE_ALLOW ? "allow" : "block"), "record", text(records[d->record]), "audit",
+			 text(d->on_stale_revocation == POLICY_STALE_ALLOW ? "allow" : "block"), "on_clock_free",
+			 text(d->on_clock_free == POLICY_CLOCK_REFUSE ? "refuse" : "allow"), "record", text(records[d->record]), "audit",
 			 text(audits[d->audit]), "run_id", text(d->run_id_required ? "required" : "optional"));
 }
 

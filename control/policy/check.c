@@ -31,6 +31,19 @@ static void compare_services(struct policy_parse *p, const struct policy_tree_se
 	}
 }
 
+/* What a service does when something that it rests on fails (policy.md 4). */
+static void check_fail_modes(struct policy_parse *p, const struct policy_tree_service *s)
+{
+	if (s->as.protocol == POLICY_PROTOCOL_PASS)
+		return;
+	if (s->as.on_stale_revocation == POLICY_STALE_ALLOW)
+		config_warning(p->report, s->line, "stale-allowed",
+			       "service \"%s\": goes on when the news of who was revoked is older than its issuer's max_news_age", s->as.name);
+	if (s->as.on_journal_full == POLICY_FULL_DIGEST && s->as.record == POLICY_RECORD_FULL)
+		config_warning(p->report, s->line, "digest-when-full", "service \"%s\": is recorded without payload while the journal's volume is over 90 %% full",
+			       s->as.name);
+}
+
 static void check_services(struct policy_parse *p)
 {
 	const struct policy_tree *t = p->tree;
@@ -39,6 +52,7 @@ static void check_services(struct policy_parse *p)
 		const struct policy_tree_service *s = &t->services[i];
 		bool used = false;
 
+		check_fail_modes(p, s);
 		for (unsigned k = 0; k < i; k++)
 			compare_services(p, &t->services[k], s);
 		for (unsigned a = 0; a < s->as.listeners_count; a++)

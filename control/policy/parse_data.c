@@ -33,7 +33,8 @@ static void parse_service(struct policy_parse *p, const struct config_item *g, s
 {
 	static const char *const tls[] = { "required", "optional", "off", NULL }, *const fails[] = { "closed", "open", NULL };
 	static const char *const audits[] = { "strict", "prompt", NULL }, *const records[] = { "full", "digest", "meta", NULL };
-	static const char *const runs[] = { "optional", "required", NULL };
+	static const char *const runs[] = { "optional", "required", NULL }, *const fulls[] = { "block", "digest", NULL };
+	static const char *const stales[] = { "block", "allow", NULL }, *const clocks[] = { "allow", "refuse", NULL };
 	const struct policy_defaults *d = &p->tree->defaults;
 	unsigned protocol = config_word(p->c, g, "protocol", CONFIG_REQUIRED, protocols, 0);
 	bool pass = protocol == 0, unread = protocol == 0 || protocol == 2;
@@ -52,6 +53,9 @@ static void parse_service(struct policy_parse *p, const struct config_item *g, s
 	n->as.fail = config_word(p->c, g, "fail", CONFIG_OPTIONAL, fails, POLICY_FAIL_CLOSED);
 	n->as.audit = config_word(p->c, g, "audit", CONFIG_OPTIONAL, audits, d->audit);
 	n->as.record = config_word(p->c, g, "record", CONFIG_OPTIONAL, records, d->record);
+	n->as.on_journal_full = config_word(p->c, g, "on_journal_full", CONFIG_OPTIONAL, fulls, d->on_journal_full);
+	n->as.on_stale_revocation = config_word(p->c, g, "on_stale_revocation", CONFIG_OPTIONAL, stales, d->on_stale_revocation);
+	n->as.on_clock_free = config_word(p->c, g, "on_clock_free", CONFIG_OPTIONAL, clocks, d->on_clock_free);
 	n->as.payload_bytes_max = config_bytes(p->c, g, "payload_limit", CONFIG_OPTIONAL, 1, 1ULL << 40, POLICY_PAYLOAD_BYTES);
 	n->as.search_path = config_string(p->c, g, "search_path", CONFIG_OPTIONAL, "public");
 	n->as.reason = config_string(p->c, g, "reason", unread ? CONFIG_REQUIRED : CONFIG_OPTIONAL, "");

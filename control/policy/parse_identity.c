@@ -136,6 +136,7 @@ void policy_parse_issuers(struct policy_parse *p, const struct config_item *root
 		if (!g)
 			continue;
 		n->line = config_line(g);
+		n->as.news_s_max = (unsigned)(config_duration_ms(p->c, g, "max_news_age", CONFIG_OPTIONAL, 60000, 86400000, 3600000) / 1000);
 		n->as.name = policy_parse_name(p, g, "name");
 		for (unsigned k = 0; k < t->issuers_count; k++)
 			policy_refuse_duplicate(p, g, n->as.name, t->issuers[k].as.name, t->issuers[k].line);

@@ -129,17 +129,26 @@ struct inspect_host {
 	struct inspect_cancel (*cancel)(void *host, uint32_t issued_process, uint32_t issued_key);
 };
 
+/* Why a session is ended from outside. */
+enum inspect_end {
+	END_KILLED,        /* by the operator, or by what its identity or policy has become */
+	END_UNAVAILABLE,   /* Sluice cannot serve it now; later it may */
+	END_UPSTREAM,      /* no connection to the target that may be used */
+	END_UPSTREAM_LOST, /* the target is gone. An inspector whose protocol would then just see a closed connection says nothing */
+};
+
 enum inspect_answer_kind {
 	ANSWER_JUDGED,   /* `allowed`, `judgement` */
 	ANSWER_NOTICE,   /* `text`: a waiting command's news, for the client, where the protocol can say so */
 	ANSWER_IDENTITY, /* `allowed`, `text` (upstream user, or the refusal), */
 	ANSWER_PROOF,    /* `allowed`, `text` (client-final message, or the refusal), `more` (server signature) */
-	ANSWER_END,      /* the session must end now: `text` in the protocol's own words, then close */
+	ANSWER_END,      /* the session must end now, for `end`: `text` in the protocol's own words, then close */
 };
 
 struct inspect_answer {
 	enum inspect_answer_kind kind;
 	bool allowed;
+	enum inspect_end end;
 	struct judgement judgement;
 	struct bytes text, more;
 };
@@ -169,6 +178,7 @@ struct inspector {
 	const char *name; /* the policy's word for the protocol */
 	size_t session_bytes, shared_bytes;
 	bool tls_capable;
+	bool wordless; /* it has no words of its own: who cannot be let in is reset */
 
 	/* How likely it is that these first bytes of a client are this protocol, 0 to 100. For diagnosis, never for policy. */
 	unsigned (*guess)(struct bytes first);

@@ -122,6 +122,18 @@ void stream_consume(struct stream *s, struct buffer_pool *pool, size_t len)
 	s->head = s->tail = s->cap = 0;
 }
 
+void stream_truncate(struct stream *s, struct buffer_pool *pool, size_t keep)
+{
+	size_t unread = stream_bytes(s);
+
+	if (keep >= unread)
+		return;
+	secret_wipe(s->base + s->head + keep, unread - keep);
+	s->tail -= (uint32_t)(unread - keep);
+	s->written -= unread - keep;
+	stream_consume(s, pool, 0);
+}
+
 void stream_release(struct stream *s, struct buffer_pool *pool)
 {
 	if (!s->base)

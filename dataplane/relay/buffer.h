@@ -65,6 +65,9 @@ void stream_commit(struct stream *s, size_t len);
 /* Drops the first `len` unread bytes; an empty stream gives its memory back. */
 void stream_consume(struct stream *s, struct buffer_pool *pool, size_t len);
 
+/* Takes back all but the first `keep` unread bytes, overwriting them. */
+void stream_truncate(struct stream *s, struct buffer_pool *pool, size_t keep);
+
 /* Drops everything, overwriting it first: it may have held a token. */
 void stream_release(struct stream *s, struct buffer_pool *pool);
 

@@ -60,6 +60,26 @@ static void compacts_before_it_grows(void **state)
 	stream_release(&s, &pool);
 }
 
+static void truncation_takes_back_the_end(void **state)
+{
+	struct stream s = { 0 };
+	struct writer w;
+
+	assert_true(stream_reserve(&s, &pool, 20));
+	w = stream_writer(&s);
+	writer_str(&w, "hello world");
+	stream_commit(&s, w.len);
+	stream_consume(&s, &pool, 2);
+	stream_truncate(&s, &pool, 3);
+	assert_true(bytes_equal(stream_readable(&s), bytes_str("llo")));
+	assert_int_equal(s.written, 5);
+	assert_memory_equal(s.base + s.tail, "\0\0\0\0\0\0", 6); /* overwritten: it may have held a secret */
+	stream_truncate(&s, &pool, 3);
+	assert_int_equal(stream_bytes(&s), 3);
+	stream_truncate(&s, &pool, 0);
+	assert_null(s.base);
+}
+
 static void empty_pool_says_no(void **state)
 {
 	struct stream s[5] = { 0 };
@@ -79,6 +99,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(grows_and_gives_back, make, drop),
 		cmocka_unit_test_setup_teardown(compacts_before_it_grows, make, drop),
+		cmocka_unit_test_setup_teardown(truncation_takes_back_the_end, make, drop),
 		cmocka_unit_test_setup_teardown(empty_pool_says_no, make, drop),
 	};
 

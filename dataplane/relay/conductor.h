@@ -16,6 +16,7 @@
 #include "dataplane/relay/flow.h"
 #include "dataplane/relay/guard.h"
 #include "dataplane/relay/passing.h"
+#include "dataplane/relay/presence.h"
 #include "dataplane/relay/relay.h"
 #include "dataplane/report/report.h"
 #include "platform/contract/ring.h"
@@ -33,6 +34,13 @@
 #define RELAY_OPENING_SHARE 8       /* the mark: this part of all flows */
 #define RELAY_LINGER_US 10000000u    /* a session that is ending may take this long to be rid of its bytes */
 #define RELAY_DURABLE_QUEUE (1u << 16)
+
+/* Why nothing new is released at the moment. */
+enum refusing {
+	REFUSING_NOTHING,
+	REFUSING_LOST,    /* control is gone, and the policy does not wait (any longer) */
+	REFUSING_JOURNAL, /* control said that the journal cannot be written */
+};
 
 /* TLS material of a service, by name: it outlives snapshots. */
 struct relay_service {
@@ -89,6 +97,9 @@ struct relay {
 	uint64_t durable_head, durable_tail; /* positions in the queue, never wrap in practice */
 	uint64_t durable_position;
 	uint64_t flow_serial, now_us, tick_at_us;
+	struct presence presence;
+	enum refusing refusing;
+	enum journal_room room;
 	uint8_t control_boot[16];
 	bool control_known, journal_writes;
 };
@@ -120,6 +131,8 @@ void session_end(struct relay *r, struct flow *f, enum close_cause cause);
 void session_opening_leave(struct relay *r, struct flow *f);
 void session_refresh_snapshot(struct relay *r, struct flow *f);
 void session_abort(struct relay *r, struct flow *f, enum close_cause cause);
+/* Asks for the end of a session in the protocol's own words; the first one that asks is heard. */
+void session_demand_end(struct relay *r, struct flow *f, enum inspect_end end, struct bytes say);
 
 /* pump.c */
 void pump(struct relay *r, struct flow *f);
@@ -134,9 +147,12 @@ void host_release_approved(struct relay *r, struct flow *f);
 void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool cancelled);
 void host_retry(struct relay *r, struct flow *f);
 void host_capture(struct relay *r, struct flow *f);
+const char *host_refusal(const struct relay *r);
+void host_barrier(struct relay *r, struct flow *f, uint64_t position);
 void host_withdraw(struct relay *r, struct flow *f, enum withdraw_cause cause);
 
 /* orders.c */
 bool orders_take(struct relay *r);
+void orders_look_for_control(struct relay *r);
 
 #endif

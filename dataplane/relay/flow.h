@@ -38,7 +38,9 @@ struct flow_pending {
 	struct hash128 exact, generic;
 	enum command_reason reason;
 	bool in_transaction, binary_result, asked, kept;
+	bool approved;       /* a person said yes; judged again when the grants under the new policy are known */
 	uint32_t ref; /* record number, once held */
+	uint64_t expires_us; /* once held: when the approval runs out, whoever is there to say so */
 };
 
 enum flow_phase {
@@ -94,8 +96,10 @@ struct flow {
 	uint64_t groups_generation;
 	uint64_t wait_since_us;
 	struct flow_pending pending;
+	bool suspended;          /* control lets no command be judged for now: suspended_say */
 	bool cancel_asked, kill_asked;
-	char kill_say[160];
+	uint8_t kill_end;        /* enum inspect_end */
+	char kill_say[240], suspended_say[160];
 	uint32_t cancel_key, upstream_process, upstream_key;
 
 	uint32_t n;              /* next record number */

@@ -9,6 +9,12 @@
 
 static const char lost_text[] = "the control plane does not answer; nothing is released without its record: try again later";
 static const char journal_text[] = "the audit journal cannot be written; nothing is released without its record: try again later";
+static const char full_text[] = "the audit journal has no room for new sessions: the operator makes room, then try again";
+
+const char *host_refusal(const struct relay *r)
+{
+	return r->refusing == REFUSING_JOURNAL ? journal_text : lost_text;
+}
 
 static bool must_block(enum command_reason reason)
 {
@@ -31,7 +37,7 @@ static const char *reason_text(enum command_reason reason)
 
 /* What was written after the command's record may leave only when `position` is durable. Merging into the last barrier
  * keeps bytes longer, never shorter. */
-static void add_barrier(struct relay *r, struct flow *f, uint64_t position)
+void host_barrier(struct relay *r, struct flow *f, uint64_t position)
 {
 	uint64_t from = f->out[SIDE_SERVER].written + (f->io ? f->io->out[SIDE_SERVER]->len : 0);
 
@@ -114,6 +120,7 @@ static void evaluate(struct relay *r, struct flow *f, const struct statement *s,
 /* Puts the command on record. False: the ring is full. */
 static bool record(struct relay *r, struct flow *f, const struct statement *s, const struct verdict *v, struct bytes encoded, uint32_t *ref)
 {
+	bool unrecorded = v->reason == REASON_CONTROL_LOST; /* nothing of it goes out, and the disk may never answer: no barrier */
 	uint8_t rules[2 * LIMIT_VERDICT_RULES];
 	struct writer w = writer_of(rules, sizeof rules);
 	struct event_command e = {
@@ -141,8 +148,8 @@ static bool record(struct relay *r, struct flow *f, const struct statement *s, c
 		flight_note(&r->flight, f, PAGE_FLIGHT_command, SIDE_CLIENT, *ref, (uint32_t)f->commands, r->now_us);
 	r->counters.blocked += v->action == COMMAND_BLOCK;
 	r->counters.held += v->action == COMMAND_HOLD;
-	if (v->action != COMMAND_HOLD && !f->prompt && r->journal_writes)
-		add_barrier(r, f, position);
+	if (v->action != COMMAND_HOLD && !f->prompt && !unrecorded)
+		host_barrier(r, f, position);
 	return true;
 }
 
@@ -230,6 +237,7 @@ static enum judged conclude(struct relay *r, struct flow *f, const struct statem
 	fill(f, v, ref, encoded, out);
 	if (v->action == COMMAND_HOLD) {
 		f->pending.ref = ref;
+		f->pending.expires_us = r->now_us + (uint64_t)policy_approval(f->env.snapshot->image, v->approval).expires_s * 1000000;
 		wait_for(r, f, WAIT_APPROVAL);
 		return JUDGED_WAIT;
 	}
@@ -240,13 +248,13 @@ static enum judged conclude(struct relay *r, struct flow *f, const struct statem
 	return v->action == COMMAND_ALLOW ? JUDGED_ALLOW : JUDGED_BLOCK;
 }
 
-/* Commands are refused while nothing can be recorded; the refusal itself goes to the ring and needs no barrier. */
-static enum judged refuse_unrecorded(struct relay *r, struct flow *f, const struct statement *s, struct judgement *out)
+/* Refused whatever the rules say; the refusal itself goes to the ring. */
+static enum judged refuse_now(struct relay *r, struct flow *f, const struct statement *s, enum command_reason reason, const char *say, struct judgement *out)
 {
-	struct verdict v = { .action = COMMAND_BLOCK, .reason = REASON_CONTROL_LOST };
+	struct verdict v = { .action = COMMAND_BLOCK, .reason = reason };
 	enum judged answer = conclude(r, f, s, &v, (struct bytes){ 0 }, out);
 
-	out->say = bytes_str(journal_text);
+	out->say = bytes_str(say);
 	return answer;
 }
 
@@ -281,8 +289,10 @@ static enum judged judge(void *host, const struct statement *statement, struct j
 		s.reason = REASON_TOO_LONG;
 	if (!report_has_room(&r->report))
 		return wait_with(r, f, &s, WAIT_RING, out);
-	if (!r->journal_writes && r->control_known)
-		return refuse_unrecorded(r, f, &s, out);
+	if (r->refusing != REFUSING_NOTHING)
+		return refuse_now(r, f, &s, REASON_CONTROL_LOST, host_refusal(r), out);
+	if (f->suspended)
+		return refuse_now(r, f, &s, REASON_STALE, f->suspended_say, out);
 	if (f->groups_generation != f->env.snapshot->generation)
 		return wait_with(r, f, &s, WAIT_GRANTS, out);
 	if (s.reason != REASON_NONE) {
@@ -344,6 +354,10 @@ void host_retry(struct relay *r, struct flow *f)
 	}
 	if (f->wait == WAIT_CLASSIFY && f->pending.asked)
 		return;
+	if (f->pending.approved) {
+		host_release_approved(r, f);
+		return;
+	}
 	if (s.reason != REASON_NONE) {
 		host_judge_pending(r, f, (struct bytes){ 0 }, false);
 		return;
@@ -411,30 +425,36 @@ void host_release_approved(struct relay *r, struct flow *f)
 	bool known = classified(r, &s, &c, &encoded, &key);
 
 	session_refresh_snapshot(r, f);
+	if (r->refusing != REFUSING_NOTHING || f->suspended) {
+		host_refuse_pending(r, f, bytes_str(f->suspended ? f->suspended_say : host_refusal(r)), false);
+		return;
+	}
+	if (f->groups_generation != f->env.snapshot->generation) {
+		f->pending.approved = true;
+		wait_for(r, f, WAIT_GRANTS);
+		return;
+	}
 	if (!known)
 		s.reason = REASON_UNKNOWN;
 	evaluate(r, f, &s, known ? &c : NULL, NULL, &v);
 	fill(f, &v, f->pending.ref, encoded, &j);
 	if (!same)
 		j.say = bytes_str(moved);
-	same &= v.action != COMMAND_BLOCK && f->groups_generation == f->env.snapshot->generation;
+	same &= v.action != COMMAND_BLOCK;
 	r->counters.released += same;
 	give(r, f, same, &j);
 }
 
 void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool cancelled)
 {
-	struct judgement j = { .n = f->pending.ref, .say = say.len ? say : bytes_str(lost_text), .cancelled = cancelled };
-	bool recorded = f->wait == WAIT_APPROVAL;
+	struct judgement j = { .n = f->pending.ref, .say = say.len ? say : bytes_str(host_refusal(r)), .cancelled = cancelled };
+	bool recorded = f->wait == WAIT_APPROVAL || f->pending.approved;
 
 	if (!recorded) {
 		struct statement s = kept(f);
 		struct verdict v = { .action = COMMAND_BLOCK, .reason = REASON_CONTROL_LOST };
-		bool writes = r->journal_writes;
 
-		r->journal_writes = false; /* no barrier: nothing of the command goes out, and the disk may never answer */
 		recorded = record(r, f, &s, &v, (struct bytes){ 0 }, &j.n);
-		r->journal_writes = writes;
 	}
 	if (recorded)
 		give(r, f, false, &j);
@@ -512,6 +532,11 @@ static void login(void *host, const struct inspect_login *l)
 	struct event_login e = { .flow = f->id, .n = f->n, .token = l->token, .user = l->user, .database = l->database,
 				 .application = l->application };
 
+	/* A token is not left lying in a ring that nobody reads. */
+	if (r->refusing != REFUSING_NOTHING || r->room >= JOURNAL_ROOM_NO_SESSIONS) {
+		session_demand_end(r, f, END_UNAVAILABLE, bytes_str(r->refusing != REFUSING_NOTHING ? host_refusal(r) : full_text));
+		return;
+	}
 	tls_engine_describe(&f->tls[SIDE_CLIENT], tls, sizeof tls);
 	e.tls = bytes_str(tls);
 	if (!report_login(&r->report, &e, NULL)) {

@@ -34,13 +34,14 @@ static void take_identity(struct relay *r, const struct order_identity *m)
 
 	if (!f)
 		return;
+	f->suspended = m->suspended != 0;
+	if (f->suspended)
+		snprintf(f->suspended_say, sizeof f->suspended_say, "%.*s", (int)m->say.len, (const char *)m->say.base);
 	if (f->logged_in || f->wait == WAIT_GRANTS) { /* the same principal under another policy */
 		f->groups = group_bits_read(m->groups);
 		f->groups_generation = m->generation;
-		if (!m->accepted) {
-			f->kill_asked = true;
-			snprintf(f->kill_say, sizeof f->kill_say, "%.*s", (int)m->say.len, (const char *)m->say.base);
-		}
+		if (!m->accepted)
+			session_demand_end(r, f, END_KILLED, m->say);
 		relay_ready(r, f);
 		return;
 	}
@@ -171,9 +172,7 @@ static void take_kill(struct relay *r, const struct order_kill *m)
 
 		if (f->phase != FLOW_RUNNING || (m->flow != 0 && f->id != m->flow))
 			continue;
-		f->kill_asked = true;
-		snprintf(f->kill_say, sizeof f->kill_say, "%.*s", (int)m->say.len, (const char *)m->say.base);
-		relay_ready(r, f);
+		session_demand_end(r, f, END_KILLED, m->say);
 	}
 }
 
@@ -184,6 +183,7 @@ static void take_control(struct relay *r, const struct order_control *m)
 
 	r->control_known = true;
 	r->journal_writes = m->journal != 0;
+	r->room = m->level < JOURNAL_ROOM_count ? (enum journal_room)m->level : JOURNAL_ROOM_NO_SESSIONS;
 	if (m->boot.len == sizeof r->control_boot)
 		memcpy(r->control_boot, m->boot.base, m->boot.len);
 	for (uint32_t i = 0; reborn && i < r->config.flows_max; i++) {
@@ -193,12 +193,40 @@ static void take_control(struct relay *r, const struct order_control *m)
 			continue;
 		if (f->wait == WAIT_CLASSIFY)
 			f->pending.asked = false;
-		if (f->wait == WAIT_PROOF) {
-			f->kill_asked = true;
-			snprintf(f->kill_say, sizeof f->kill_say, "the control plane was restarted: connect again");
-		}
+		if (f->wait == WAIT_PROOF)
+			session_demand_end(r, f, END_UNAVAILABLE, bytes_str("the control plane was restarted: connect again"));
 		relay_ready(r, f);
 	}
+}
+
+static bool waits_in_vain(const struct flow *f)
+{
+	return f->phase == FLOW_RUNNING && (f->wait != WAIT_NONE || f->barriers > 0);
+}
+
+/* on_control_lost = "wait": for a while. */
+static bool may_wait(const struct relay *r)
+{
+	return r->snapshot && policy_defaults(r->snapshot->inspect.image).on_control_lost == POLICY_LOST_WAIT &&
+	       r->now_us - r->presence.lost_since_us <= r->config.lost_after_us;
+}
+
+/* Whether anything may be released now. When that ends, everybody who waits is looked at, once. */
+void orders_look_for_control(struct relay *r)
+{
+	bool lost = presence_look(&r->presence, r->now_us, r->config.stalled_after_us, r->config.lost_after_us);
+	enum refusing now = REFUSING_NOTHING;
+
+	if (r->control_known && lost && !may_wait(r))
+		now = REFUSING_LOST;
+	else if (r->control_known && !r->journal_writes)
+		now = REFUSING_JOURNAL;
+	if (now == r->refusing)
+		return;
+	r->refusing = now;
+	for (uint32_t i = 0; now != REFUSING_NOTHING && i < r->config.flows_max; i++)
+		if (waits_in_vain(&r->flows[i]))
+			relay_ready(r, &r->flows[i]);
 }
 
 static bool dispatch(struct relay *r, uint16_t type, struct bytes payload)

@@ -2,6 +2,8 @@
  * amount; what is left over is taken in the next turn. The other direction is the same code with the ends swapped. */
 #include "dataplane/relay/conductor.h"
 
+#include <stdio.h>
+
 #include "platform/base/secret.h"
 
 static enum side other(enum side side)
@@ -14,6 +16,30 @@ static void note_octets(struct flow *f, enum side from, size_t len)
 	f->octets[other(from)] += len;
 }
 
+/* TLS with the target cannot be had: the client is told, in its protocol's words, what the operator has to look at. */
+static void refuse_upstream(struct relay *r, struct flow *f, const char *what, const char *remedy)
+{
+	char say[sizeof f->kill_say];
+
+	snprintf(say, sizeof say, "%s: nothing was sent to it; %s", what, remedy);
+	stream_release(&f->out[SIDE_SERVER], &r->buffers);
+	session_demand_end(r, f, END_UPSTREAM, bytes_str(say));
+}
+
+/* A leg whose TLS failed. */
+static void tls_failed(struct relay *r, struct flow *f, enum side side)
+{
+	char reason[120], what[160];
+
+	if (side == SIDE_CLIENT || f->tls[SIDE_SERVER].established || f->phase != FLOW_RUNNING) {
+		session_abort(r, f, CLOSE_TLS);
+		return;
+	}
+	tls_engine_describe(&f->tls[side], reason, sizeof reason);
+	snprintf(what, sizeof what, "TLS with the target: %s", reason);
+	refuse_upstream(r, f, what, "the operator looks at the target's certificate, and at upstream_name and roots of this service");
+}
+
 /* Starts TLS on a side once everything that was written before it has left. */
 static void begin_tls(struct relay *r, struct flow *f, enum side side)
 {
@@ -21,7 +47,7 @@ static void begin_tls(struct relay *r, struct flow *f, enum side side)
 	struct policy_service service = policy_service(f->env.snapshot->image, f->env.service);
 	bool open = false;
 
-	if (!f->tls_wanted[side] || tls_engine_active(&f->tls[side]))
+	if (!f->tls_wanted[side] || tls_engine_active(&f->tls[side]) || (side == SIDE_SERVER && f->kill_asked))
 		return;
 	if (side == SIDE_CLIENT && s && s->server)
 		open = tls_engine_open_server(&f->tls[side], s->server);
@@ -37,7 +63,10 @@ static void begin_tls(struct relay *r, struct flow *f, enum side side)
 			return;
 		}
 	}
-	session_abort(r, f, CLOSE_TLS);
+	if (side == SIDE_SERVER && s && !s->client && f->phase == FLOW_RUNNING)
+		refuse_upstream(r, f, "no roots are known to verify the target by", "the operator names them under upstream in sluice.conf");
+	else
+		session_abort(r, f, CLOSE_TLS);
 }
 
 /* TCP's bytes into the side's stream, decrypted if TLS runs there. */
@@ -87,7 +116,7 @@ static bool ingest(struct relay *r, struct flow *f, enum side side)
 	if (in->base && stream_bytes(in) == 0)
 		stream_consume(in, &r->buffers, 0);
 	if (f->tls[side].failed)
-		session_abort(r, f, CLOSE_TLS);
+		tls_failed(r, f, side);
 	else if (tcp_read_closed(half) || f->tls[side].ended)
 		f->read_ended[side] = true;
 	return progress;
@@ -167,7 +196,7 @@ static bool opaque_move(struct flow *f, enum side from)
 	enum side to = other(from);
 
 	if (tls_engine_active(&f->tls[from]) || tls_engine_active(&f->tls[to]) || stream_bytes(&f->in[from]) > 0 ||
-	    stream_bytes(&f->out[to]) > 0)
+	    stream_bytes(&f->out[to]) > 0 || f->barriers > 0)
 		return false;
 	size_t moved = tcp_move(tcp_half_of(&f->pair, (enum tcp_side)from), tcp_half_of(&f->pair, (enum tcp_side)to), RELAY_IN_BYTES * 4);
 
@@ -349,6 +378,18 @@ static void endings(struct relay *r, struct flow *f)
 		session_end(r, f, (enum close_cause)f->cause);
 }
 
+/* A target that goes in the middle of a login: the client is told before its own connection is reset. */
+static void tell_lost(struct relay *r, struct flow *f, bool timed_out)
+{
+	struct inspect_answer a = { .kind = ANSWER_END, .end = END_UPSTREAM_LOST };
+
+	a.text = bytes_str(timed_out ? "the target does not answer any more: the operator looks at it and at the way to it"
+				     : "the target reset the connection: the operator looks at the target's log");
+	pump_answer(r, f, &a);
+	if (f->phase == FLOW_ENDING) /* it had something to say: for the record too */
+		session_demand_end(r, f, END_UPSTREAM_LOST, a.text);
+}
+
 /* A reset on one side becomes one on the other, behind what its peer sent before it: a server that explains itself and then
  * resets is heard. */
 static void resets(struct relay *r, struct flow *f)
@@ -365,6 +406,8 @@ static void resets(struct relay *r, struct flow *f)
 				if (f->phase == FLOW_RUNNING)
 					(void)feed(r, f, SIDE_SERVER);
 			}
+			if (f->phase == FLOW_RUNNING)
+				tell_lost(r, f, tcp_timed_out(half));
 			if (f->phase != FLOW_CLOSED)
 				(void)egress(r, f, to);
 		}
@@ -377,10 +420,33 @@ static void resets(struct relay *r, struct flow *f)
 	}
 }
 
+/* Never recorded, so never sent: the bytes behind the barrier go nowhere; those before it go out still. */
+static void drop_unrecorded(struct relay *r, struct flow *f)
+{
+	stream_truncate(&f->out[SIDE_SERVER], &r->buffers, released(r, f, SIDE_SERVER));
+	f->barriers = 0;
+	session_demand_end(r, f, END_KILLED, bytes_str(r->refusing == REFUSING_JOURNAL
+						       ? "the audit journal cannot be written: what was sent last did not reach the target"
+						       : "the journal does not answer: what was sent last did not reach the target"));
+}
+
+static void obey_demand(struct relay *r, struct flow *f)
+{
+	struct inspect_answer a = { .kind = ANSWER_END, .end = (enum inspect_end)f->kill_end, .text = bytes_str(f->kill_say) };
+
+	if (f->wait == WAIT_APPROVAL)
+		host_withdraw(r, f, WITHDRAW_CLIENT_GONE);
+	f->wait = WAIT_NONE;
+	f->cause = f->kill_end == END_UPSTREAM ? CLOSE_TLS : CLOSE_KILLED;
+	pump_answer(r, f, &a);
+	if (f->phase == FLOW_RUNNING)
+		session_abort(r, f, (enum close_cause)f->cause);
+}
+
 /* What does not come from a peer: killed, cancelled, waited too long for control, or did not get rid of its last bytes. */
 static void demands(struct relay *r, struct flow *f)
 {
-	bool lost = r->now_us - f->wait_since_us > r->config.lost_after_us;
+	bool lost = r->refusing != REFUSING_NOTHING || r->now_us - f->wait_since_us > r->config.lost_after_us;
 
 	if (f->phase == FLOW_ENDING && r->now_us - f->wait_since_us > RELAY_LINGER_US) {
 		session_abort(r, f, (enum close_cause)f->cause);
@@ -388,26 +454,11 @@ static void demands(struct relay *r, struct flow *f)
 	}
 	if (f->phase != FLOW_RUNNING)
 		return;
-	if (!f->kill_asked && f->barriers > 0 && r->now_us - f->barrier_since_us > r->config.lost_after_us) {
-		/* Never recorded, so never sent: the bytes behind the barrier are dropped. */
-		size_t keep = released(r, f, SIDE_SERVER);
-
-		if (keep == 0)
-			stream_release(&f->out[SIDE_SERVER], &r->buffers);
-		f->barriers = 0;
-		f->kill_asked = true;
-		memcpy(f->kill_say, "the journal does not answer", sizeof "the journal does not answer");
-	}
+	/* A command whose record is on its way is no more to be refused: it is released with its record, or the session ends. */
+	if (f->barriers > 0 && (r->refusing == REFUSING_JOURNAL || r->now_us - f->barrier_since_us > r->config.lost_after_us))
+		drop_unrecorded(r, f);
 	if (f->kill_asked) {
-		struct inspect_answer a = { .kind = ANSWER_END, .text = bytes_str(f->kill_say) };
-
-		if (f->wait == WAIT_APPROVAL)
-			host_withdraw(r, f, WITHDRAW_CLIENT_GONE);
-		f->wait = WAIT_NONE;
-		f->cause = CLOSE_KILLED;
-		pump_answer(r, f, &a);
-		if (f->phase == FLOW_RUNNING)
-			session_abort(r, f, CLOSE_KILLED);
+		obey_demand(r, f);
 		return;
 	}
 	if (f->cancel_asked && f->wait == WAIT_APPROVAL) {
@@ -415,16 +466,16 @@ static void demands(struct relay *r, struct flow *f)
 		host_withdraw(r, f, WITHDRAW_CANCELLED);
 		host_refuse_pending(r, f, bytes_str("canceling statement due to user request"), true);
 	}
-	if (lost && (f->wait == WAIT_CLASSIFY || f->wait == WAIT_GRANTS || f->wait == WAIT_RING))
+	if (f->wait == WAIT_APPROVAL && r->refusing == REFUSING_LOST && r->now_us > f->pending.expires_us) {
+		host_withdraw(r, f, WITHDRAW_CANCELLED);
+		host_refuse_pending(r, f, bytes_str("the approval has expired; nobody could be asked while the control plane was gone"), false);
+	} else if (lost && (f->wait == WAIT_CLASSIFY || f->wait == WAIT_GRANTS || f->wait == WAIT_RING))
 		host_refuse_pending(r, f, (struct bytes){ 0 }, false);
-	else if (lost && (f->wait == WAIT_IDENTITY || f->wait == WAIT_PROOF)) {
-		f->kill_asked = true;
-		memcpy(f->kill_say, "the control plane does not answer", sizeof "the control plane does not answer");
-		relay_ready(r, f);
-	} else if (f->wait == WAIT_RING || (f->wait == WAIT_CLASSIFY && !f->pending.asked) ||
-		   (f->wait == WAIT_GRANTS && f->groups_generation == f->env.snapshot->generation)) {
+	else if (lost && (f->wait == WAIT_IDENTITY || f->wait == WAIT_PROOF))
+		session_demand_end(r, f, END_UNAVAILABLE, bytes_str(host_refusal(r)));
+	else if (f->wait == WAIT_RING || (f->wait == WAIT_CLASSIFY && !f->pending.asked) ||
+		   (f->wait == WAIT_GRANTS && f->groups_generation == f->env.snapshot->generation))
 		host_retry(r, f);
-	}
 }
 
 struct emit_context {
@@ -477,7 +528,9 @@ static uint64_t deadline(const struct relay *r, const struct flow *f)
 
 	if (f->phase == FLOW_ENDING)
 		mine = f->wait_since_us + RELAY_LINGER_US + 1;
-	else if (f->phase == FLOW_RUNNING && f->wait != WAIT_NONE && f->wait != WAIT_APPROVAL)
+	else if (f->phase == FLOW_RUNNING && f->wait == WAIT_APPROVAL)
+		mine = r->refusing == REFUSING_LOST ? f->pending.expires_us + 1 : TCP_NEVER_US; /* else control says so */
+	else if (f->phase == FLOW_RUNNING && f->wait != WAIT_NONE)
 		mine = f->wait_since_us + r->config.lost_after_us + 1;
 	else if (f->phase == FLOW_RUNNING && f->barriers > 0)
 		mine = f->barrier_since_us + r->config.lost_after_us + 1;

@@ -96,6 +96,7 @@ struct relay *relay_create(const struct relay_config *config, const struct relay
 		r->tcp[v6].receive_bytes_max = r->tcp[v6].send_bytes_max = config->window_bytes;
 		r->tcp[v6].mss_max = (uint16_t)packet_mss(v6 ? 6 : 4, config->mtu_bytes);
 	}
+	r->presence.life = &((const struct ring_header *)down)->producer;
 	r->cache = cache_init(r->cache_memory, CACHE_SLOTS, config->hash_key);
 	r->tls = tls_library_create();
 	if (!r->cache || !r->tls || !ring_attach_producer(&r->report.ring, up, LIMIT_RING_UP_BYTES) ||
@@ -393,6 +394,7 @@ bool relay_turn(struct relay *r, uint64_t now_us)
 		wheel_init(&r->wheel, now_us);
 	r->syns_this_turn = 0;
 	did |= orders_take(r);
+	orders_look_for_control(r);
 	while ((entry = wheel_next(&r->wheel, now_us, &budget))) {
 		struct flow *f = (struct flow *)((uint8_t *)entry - offsetof(struct flow, timer));
 		unsigned events[2];

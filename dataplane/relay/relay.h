@@ -54,7 +54,8 @@ struct relay_config {
 	uint64_t wall_offset_us;       /* wall clock minus `now_us`, for rules with times */
 	struct page_flights *flights;  /* flight recorders for `flight_flows` flows; NULL: none. Outlives the relay */
 	uint32_t flight_flows;
-	uint64_t lost_after_us;        /* how long a command waits for control before it is refused: 30 s */
+	uint64_t lost_after_us;        /* the longest that a command waits for control before it is refused: 30 s */
+	uint64_t stalled_after_us;     /* a heartbeat that stands still for this long means that control is lost: 2 s */
 };
 
 /* NULL with a text in `err` when memory is short. `up` and `down` are the worker's rings, as shm_ring_open gave them. */

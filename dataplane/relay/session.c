@@ -139,15 +139,22 @@ static bool take_session(struct relay *r, struct flow *f)
 	return true;
 }
 
+/* Who has words of its own is told at its login. */
+static bool closed_to_new(const struct relay *r)
+{
+	return r->refusing != REFUSING_NOTHING || r->room >= JOURNAL_ROOM_NO_SESSIONS;
+}
+
 void session_begin(struct relay *r, struct flow *f)
 {
 	struct event_flow_open open;
+	uint64_t position;
 
 	session_refresh_snapshot(r, f);
 	f->env.scratch = r->snapshot->scratch;
 	f->env.hash_key = r->config.hash_key;
 	f->env.now_us = r->now_us;
-	if (f->phase != FLOW_OPENING || !report_has_room(&r->report) || !take_session(r, f)) {
+	if (f->phase != FLOW_OPENING || !report_has_room(&r->report) || !take_session(r, f) || (f->inspector->wordless && closed_to_new(r))) {
 		r->counters.drop[ERROR_memory_shed]++;
 		session_abort(r, f, CLOSE_RESET);
 		return;
@@ -158,12 +165,15 @@ void session_begin(struct relay *r, struct flow *f)
 		.target = bytes_of(f->server_address.byte, address_bytes(f)), .target_port = be16toh(f->server_tcp_port),
 		.vlan = f->vlan, .client_mac = bytes_of(f->client_mac, 6),
 	};
-	if (!report_flow_open(&r->report, &open, NULL)) {
+	if (!report_flow_open(&r->report, &open, &position)) {
 		session_abort(r, f, CLOSE_RESET);
 		return;
 	}
 	f->phase = FLOW_RUNNING;
 	session_opening_leave(r, f);
+	/* What is relayed unread has no record but this one. */
+	if (f->inspector->wordless && !f->prompt)
+		host_barrier(r, f, position);
 	f->cancel_key = (uint32_t)hash64(r->config.hash_key, &f->id, sizeof f->id);
 	f->inspector->open(f->session, &f->env, &host_calls, f);
 }
@@ -189,8 +199,17 @@ void session_refresh_snapshot(struct relay *r, struct flow *f)
 		f->payload_bytes_max = in_force.payload_bytes_max;
 		return;
 	}
-	f->kill_asked = true;
-	snprintf(f->kill_say, sizeof f->kill_say, "the policy no longer names this service");
+	session_demand_end(r, f, END_KILLED, bytes_str("the policy no longer names this service"));
+}
+
+void session_demand_end(struct relay *r, struct flow *f, enum inspect_end end, struct bytes say)
+{
+	if (!f->kill_asked) {
+		f->kill_asked = true;
+		f->kill_end = (uint8_t)end;
+		copy_name(f->kill_say, sizeof f->kill_say, say);
+	}
+	relay_ready(r, f);
 }
 
 static void report_close(struct relay *r, struct flow *f)
@@ -199,16 +218,18 @@ static void report_close(struct relay *r, struct flow *f)
 		.flow = f->id, .n = f->n++, .cause = f->cause, .octets_up = f->octets[SIDE_SERVER],
 		.octets_down = f->octets[SIDE_CLIENT], .commands = f->commands, .rows = f->rows,
 	};
-	char text[160] = "";
+	enum side side = f->tls[SIDE_CLIENT].failed ? SIDE_CLIENT : SIDE_SERVER;
+	char text[256] = "";
 
-	if (f->cause == CLOSE_TLS) {
-		enum side side = f->tls[SIDE_CLIENT].failed ? SIDE_CLIENT : SIDE_SERVER;
+	if (f->cause == CLOSE_TLS && f->tls[side].failed) {
 		char reason[120];
 
 		tls_engine_describe(&f->tls[side], reason, sizeof reason);
 		snprintf(text, sizeof text, "%s: %s", side == SIDE_CLIENT ? "client" : "server", reason);
 	} else if (f->kill_asked) {
 		snprintf(text, sizeof text, "%s", f->kill_say);
+	} else if (f->cause == CLOSE_TLS) {
+		snprintf(text, sizeof text, "server: it does not offer TLS");
 	}
 	close.text = bytes_str(text);
 	if (!report_flow_close(&r->report, &close, NULL))

@@ -236,8 +236,10 @@ static void note_error(struct tls_engine *e, int rc)
 
 	if (code == SSL_ERROR_ZERO_RETURN)
 		e->ended = true;
-	else if (code != SSL_ERROR_WANT_READ && code != SSL_ERROR_WANT_WRITE)
+	else if (code != SSL_ERROR_WANT_READ && code != SSL_ERROR_WANT_WRITE) {
 		e->failed = true;
+		e->error = ERR_peek_error();
+	}
 }
 
 void tls_engine_read(struct tls_engine *e, struct writer *out)
@@ -311,6 +313,7 @@ void tls_engine_end(struct tls_engine *e)
 void tls_engine_describe(const struct tls_engine *e, char *out, size_t cap)
 {
 	long verify = e->ssl ? SSL_get_verify_result(e->ssl) : X509_V_OK;
+	const char *reason = e->error ? ERR_reason_error_string(e->error) : NULL;
 
 	if (!e->ssl)
 		snprintf(out, cap, "none");
@@ -319,7 +322,7 @@ void tls_engine_describe(const struct tls_engine *e, char *out, size_t cap)
 	else if (verify != X509_V_OK)
 		snprintf(out, cap, "certificate refused: %s", X509_verify_cert_error_string(verify));
 	else
-		snprintf(out, cap, "handshake failed");
+		snprintf(out, cap, "handshake failed%s%s", reason ? ": " : "", reason ? reason : "");
 }
 
 void tls_engine_close(struct tls_engine *e)

@@ -30,6 +30,7 @@ void tls_context_destroy(struct tls_context *context);
 struct tls_engine {
 	void *ssl, *in, *out; /* NULL: not in use */
 	bool established, failed, ended; /* `ended`: the peer's close_notify was read */
+	unsigned long error;             /* OpenSSL's, when it failed */
 };
 
 /* False when memory is out. `name` (client only) is what the certificate must be for: a DNS name or an address. */

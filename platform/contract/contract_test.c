@@ -4,7 +4,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "platform/base/random.h"
 #include "platform/contract/classification.h"
@@ -259,6 +263,58 @@ static void classification_refuses_bad_enums(void **state)
 	}
 }
 
+/* kill -9, and an end in order: the kernel says so, at once. A new owner takes over, whatever lies there. */
+static void life_ends_with_its_owner(void **state)
+{
+	struct life *life = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char byte;
+
+	assert_ptr_not_equal(life, MAP_FAILED);
+	assert_false(life_over(life));
+	for (int round = 0; round < 4; round++) {
+		int begun[2];
+		pid_t pid;
+
+		assert_int_equal(pipe(begun), 0);
+		pid = fork();
+		if (pid == 0) {
+			bool good = life_begin(life) && write(begun[1], "x", 1) == 1;
+
+			if (!good || round % 2)
+				_exit(0);
+			for (;;)
+				pause();
+		}
+		assert_int_equal(read(begun[0], &byte, 1), 1);
+		if (round % 2 == 0) {
+			assert_false(life_over(life));
+			kill(pid, SIGKILL);
+		}
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		assert_true(life_over(life));
+		assert_int_equal(life_beats(life), 2 * (round + 1));
+		close(begun[0]);
+		close(begun[1]);
+		if (round == 1)
+			memset(&life->held, 0xa5, sizeof(life->held)); /* a hostile side wrote there */
+	}
+	munmap(life, 4096);
+}
+
+static void an_odd_beat_announces_work(void **state)
+{
+	struct life life = { .beat = 0 };
+
+	life_beat(&life, true);
+	assert_int_equal(life_beats(&life), 3);
+	life_beat(&life, true);
+	assert_int_equal(life_beats(&life), 5);
+	life_beat(&life, false);
+	assert_int_equal(life_beats(&life), 6);
+	life_beat(&life, false);
+	assert_int_equal(life_beats(&life), 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +327,8 @@ int main(void)
 		cmocka_unit_test(messages_survive_and_refuse_garbage),
 		cmocka_unit_test(classification_round_trip),
 		cmocka_unit_test(classification_refuses_bad_enums),
+		cmocka_unit_test(life_ends_with_its_owner),
+		cmocka_unit_test(an_odd_beat_announces_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,6 +45,7 @@ enum command_reason {
 	REASON_CONTROL_LOST,    /* control or journal not available */
 	REASON_PATTERN,         /* a pattern raised the verdict */
 	REASON_ORACLE,          /* a masked class stands in a predicate, and no rule allows that */
+	REASON_STALE,           /* the news of who was revoked is too old for this service */
 	REASON_count
 };
 
@@ -60,6 +61,14 @@ enum close_cause {
 /* APPROVAL_WAITING tells the number; APPROVAL_RECHECK wants event rechecked; the others end the wait. Only APPROVAL_RELEASE lets the
  * command go. */
 enum approval_answer { APPROVAL_WAITING, APPROVAL_RELEASE, APPROVAL_REFUSE, APPROVAL_RECHECK, APPROVAL_answers };
+
+/* How much room the journal's volume has (journal.md 10): what workers do differently for it. */
+enum journal_room {
+	JOURNAL_ROOM_ENOUGH,
+	JOURNAL_ROOM_DIGEST,      /* services that chose so are recorded without payload */
+	JOURNAL_ROOM_NO_SESSIONS, /* and nobody new may log in */
+	JOURNAL_ROOM_count
+};
 
 enum event_number {
 #define MESSAGE(name, number, when) EVENT_##name = number,

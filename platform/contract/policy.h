@@ -55,6 +55,7 @@ enum policy_action { POLICY_ALLOW, POLICY_HOLD, POLICY_BLOCK, POLICY_ACTION_coun
 enum policy_control_lost { POLICY_LOST_BLOCK, POLICY_LOST_WAIT, POLICY_LOST_count };
 enum policy_journal_full { POLICY_FULL_BLOCK, POLICY_FULL_DIGEST, POLICY_FULL_count };
 enum policy_stale { POLICY_STALE_BLOCK, POLICY_STALE_ALLOW, POLICY_STALE_count };
+enum policy_clock { POLICY_CLOCK_ALLOW, POLICY_CLOCK_REFUSE, POLICY_CLOCK_count };
 enum policy_transport { POLICY_TCP, POLICY_UDP, POLICY_TRANSPORT_count };
 
 struct policy_defaults {
@@ -63,6 +64,7 @@ struct policy_defaults {
 	enum policy_control_lost on_control_lost;
 	enum policy_journal_full on_journal_full;
 	enum policy_stale on_stale_revocation;
+	enum policy_clock on_clock_free;
 	enum policy_record record;
 	enum policy_audit audit;
 	bool run_id_required;
@@ -77,6 +79,9 @@ struct policy_service {
 	enum policy_fail fail;
 	enum policy_audit audit;
 	enum policy_record record;
+	enum policy_journal_full on_journal_full;
+	enum policy_stale on_stale_revocation;
+	enum policy_clock on_clock_free; /* new logins while the node's clock runs freely */
 	uint64_t payload_bytes_max;                           /* of one answer, kept as payload; what is beyond is said to be cut */
 	bool run_id_required;
 	unsigned listeners;

@@ -53,7 +53,7 @@ struct image_listener {
 struct image_service {
 	struct image_string name, protocol_word, upstream_name, login, search_path, reason;
 	struct image_range listeners;
-	uint8_t protocol, tls, fail, audit, record, run_id_required, zero[2];
+	uint8_t protocol, tls, fail, audit, record, run_id_required, on_journal_full, on_stale_revocation, on_clock_free, zero[7];
 	uint64_t payload_bytes_max;
 };
 
@@ -122,7 +122,8 @@ struct policy_image {
 	struct image_string name;
 	uint32_t verbs, flags; /* VERB_count and FLAG_count of the writer */
 	uint8_t unmatched, unknown, on_control_lost, on_journal_full, on_stale_revocation, record, audit, run_id_required;
-	uint16_t approval, zero[3];
+	uint16_t approval;
+	uint8_t on_clock_free, zero[5];
 	uint32_t pattern_count;  /* rules' text patterns in pattern_database */
 	uint32_t depends;        /* enum image_depends */
 	struct image_string class_database, pattern_database;

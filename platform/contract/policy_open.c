@@ -57,7 +57,8 @@ static void check_services(struct check *c)
 		(void)(string_fits(c, s->name) && string_fits(c, s->protocol_word) && string_fits(c, s->upstream_name) &&
 		       string_fits(c, s->login) && string_fits(c, s->search_path) && string_fits(c, s->reason));
 		if (!range_fits(s->listeners, c->p->listeners) || s->protocol >= POLICY_PROTOCOL_count || s->tls >= POLICY_TLS_count ||
-		    s->fail >= POLICY_FAIL_count || s->audit >= POLICY_AUDIT_count || s->record >= POLICY_RECORD_count)
+		    s->fail >= POLICY_FAIL_count || s->audit >= POLICY_AUDIT_count || s->record >= POLICY_RECORD_count ||
+		    s->on_journal_full >= POLICY_FULL_count || s->on_stale_revocation >= POLICY_STALE_count || s->on_clock_free >= POLICY_CLOCK_count)
 			fail(c, "a service");
 		if (s->fail == POLICY_FAIL_OPEN && s->protocol != POLICY_PROTOCOL_PASS)
 			fail(c, "an inspected service that fails open");
@@ -172,6 +173,7 @@ static bool check_header(struct check *c)
 	if ((p->unmatched != POLICY_HOLD && p->unmatched != POLICY_BLOCK) || (p->unknown != POLICY_HOLD && p->unknown != POLICY_BLOCK) ||
 	    (p->approval != POLICY_NONE && p->approval >= p->approvals.count) || (holds && p->approval == POLICY_NONE) ||
 	    p->on_control_lost >= POLICY_LOST_count || p->on_journal_full >= POLICY_FULL_count || p->on_stale_revocation >= POLICY_STALE_count ||
+	    p->on_clock_free >= POLICY_CLOCK_count ||
 	    p->record >= POLICY_RECORD_count || p->audit >= POLICY_AUDIT_count || p->run_id_required > 1)
 		return fail(c, "defaults");
 	if (!blob_fits(c, p->class_database) || !blob_fits(c, p->pattern_database))

@@ -126,7 +126,9 @@ static void put_services(struct build *b)
 			.login = put(b, s->login), .search_path = put(b, s->search_path), .reason = put(b, s->reason),
 			.listeners = { .first = b->listeners, .count = s->listeners_count }, .protocol = s->protocol, .tls = s->tls,
 			.fail = s->fail, .audit = s->audit, .record = s->record,
-			.run_id_required = s->run_id_required, .payload_bytes_max = s->payload_bytes_max ? s->payload_bytes_max : POLICY_PAYLOAD_BYTES,
+			.run_id_required = s->run_id_required, .on_journal_full = s->on_journal_full,
+			.on_stale_revocation = s->on_stale_revocation, .on_clock_free = s->on_clock_free,
+			.payload_bytes_max = s->payload_bytes_max ? s->payload_bytes_max : POLICY_PAYLOAD_BYTES,
 		};
 
 		if (to)
@@ -361,6 +363,7 @@ static void fill(struct build *b)
 	p->on_control_lost = d->on_control_lost;
 	p->on_journal_full = d->on_journal_full;
 	p->on_stale_revocation = d->on_stale_revocation;
+	p->on_clock_free = d->on_clock_free;
 	p->record = d->record;
 	p->audit = d->audit;
 	p->run_id_required = d->run_id_required;

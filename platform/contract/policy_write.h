@@ -40,6 +40,9 @@ struct spec_service {
 	enum policy_fail fail;
 	enum policy_audit audit;
 	enum policy_record record;
+	enum policy_journal_full on_journal_full;
+	enum policy_stale on_stale_revocation;
+	enum policy_clock on_clock_free;
 	uint64_t payload_bytes_max; /* 0: POLICY_PAYLOAD_BYTES */
 	bool run_id_required;
 	const struct spec_listener *listeners;

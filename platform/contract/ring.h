@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 #include "platform/base/bytes.h"
+#include "platform/contract/life.h"
 
 #define RING_MAGIC 0x534c5549434552ULL /* "SLUICER" */
 #define RING_HEADER_BYTES 4096
@@ -29,6 +30,7 @@ struct ring_header {
 	uint8_t id[16]; /* random, made with the ring: names its positions in the journal's cursors */
 	_Alignas(64) _Atomic uint64_t head; /* written by the producer */
 	_Alignas(64) _Atomic uint64_t tail; /* written by the consumer */
+	_Alignas(64) struct life producer; /* of the ring of orders: whether control is there */
 };
 
 _Static_assert(sizeof(struct ring_header) <= RING_HEADER_BYTES, "the header is one page");

@@ -32,7 +32,7 @@ static void send_frame(void *context, unsigned port, size_t bytes)
 void stage_transmit(struct stage *s, unsigned from, uint8_t flags, const char *text)
 {
 	struct end *e = &s->end[from];
-	struct tcp_segment segment = { .seq = e->next, .ack = e->ack, .window = 60000, .flags = flags };
+	struct tcp_segment segment = { .seq = e->next, .ack = e->ack, .window = e->window, .flags = flags };
 	size_t len = text ? strlen(text) : 0;
 	struct packet_built built;
 
@@ -238,6 +238,8 @@ static void control(struct stage *s)
 	}
 	if (s->answer_durable)
 		stage_durable(s);
+	if (s->beats)
+		life_beat(&((struct ring_header *)s->down)->producer, false);
 }
 
 /* Lets everything happen that can, without time passing beyond 1 ms a round. */
@@ -299,6 +301,12 @@ void stage_write_image(struct stage *s)
 		.services = services, .services_count = 1, .groups = groups, .groups_count = 1, .approvals = approvals, .approvals_count = 1,
 		.rules = rules, .rules_count = 3,
 	};
+
+	spec.defaults.on_control_lost = s->wait_for_control ? POLICY_LOST_WAIT : POLICY_LOST_BLOCK;
+	if (s->hold_unknown) {
+		spec.defaults.unknown = POLICY_HOLD;
+		spec.defaults.approval = 0;
+	}
 	struct bytes image = policy_image_write(&spec, NULL, 0);
 	char err[256] = "";
 
@@ -315,7 +323,7 @@ int stage_open(void **state)
 {
 	struct relay_config config = {
 		.flows_max = 64, .sessions_max = 16, .chunk_memory_bytes = 8u << 20, .buffers = { 64, 8, 4 }, .shared_bytes = 4u << 20, .mtu_bytes = 1500,
-		.window_bytes = 65536, .hash_key = { 1, 2 }, .lost_after_us = 5000000,
+		.window_bytes = 65536, .hash_key = { 1, 2 }, .lost_after_us = 5000000, .stalled_after_us = 1000000,
 	};
 	struct relay_wire wire;
 	struct packet p;
@@ -339,10 +347,11 @@ int stage_open(void **state)
 	stage_write_image(stage);
 	(void)relay_swap_snapshot(stage->relay, &stage->snapshot);
 	stage->now_us = 1000000;
-	stage->answer_login = stage->answer_classify = stage->answer_durable = true;
+	stage->answer_login = stage->answer_classify = stage->answer_durable = stage->beats = true;
 	assert_int_equal(packet_parse(bytes_of(stage_frame_head, sizeof stage_frame_head), &p), ERROR_none);
 	packet_template_from(&stage->end[0].template, &p);
 	packet_template_reply(&stage->end[1].template, &p);
+	stage->end[0].window = stage->end[1].window = 60000;
 	stage->end[0].next = 1000;
 	stage->end[1].next = 9000;
 	STAGE_ORDER(stage, control, .journal = 1);

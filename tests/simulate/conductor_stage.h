@@ -20,7 +20,7 @@
 struct end {
 	struct packet_template template;
 	uint32_t next, ack;
-	uint16_t port;
+	uint16_t port, window;
 	bool open, reset, finished;
 	uint8_t got[65536];
 	size_t got_bytes;
@@ -53,7 +53,8 @@ struct stage {
 	char recheck_state[64], recheck_raw[256];
 	char last_raw[256], payload[4096];
 	size_t payload_bytes;
-	bool answer_login, answer_classify, answer_durable;
+	bool answer_login, answer_classify, answer_durable, beats;
+	bool wait_for_control, hold_unknown; /* of the policy that stage_write_image writes */
 	bool fuzzed;             /* what a hostile peer may make untrue is not asserted */
 	uint64_t durable_given;  /* orders `durable` that a fuzz input wrote itself */
 };

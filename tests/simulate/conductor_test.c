@@ -231,7 +231,7 @@ static void lost_journal_ends_the_session_unsent(void **state)
 	stage->answer_durable = false;
 	stage_client_says(stage, "select 1\n");
 	stage_pass(stage, 7000000);
-	assert_true(stage_got(stage, 0, "end: the journal does not answer\n"));
+	assert_true(stage_got(stage, 0, "end: the journal does not answer"));
 	stage_durable(stage);
 	stage_settle(stage);
 	assert_int_equal(stage->end[1].got_bytes, 0);

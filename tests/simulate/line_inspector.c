@@ -123,6 +123,8 @@ static struct inspect_result line_answer(void *session, const struct inspect_ans
 		writer_str(io->out[SIDE_CLIENT], "\n");
 		break;
 	case ANSWER_END:
+		if (a->end == END_UPSTREAM_LOST)
+			break;
 		writer_str(io->out[SIDE_CLIENT], "end: ");
 		writer_put(io->out[SIDE_CLIENT], a->text);
 		writer_str(io->out[SIDE_CLIENT], "\n");

@@ -28,9 +28,9 @@ WRONG_NAME = '''  { name = "wrong-name"; protocol = "postgres"; listen = [ "[fd7
 class Bare:
     """PostgreSQL over a socket: TLS by SSLRequest or at once, any start-up parameters."""
 
-    def __init__(self, it, direct=False, alpn='postgresql', first=b''):
+    def __init__(self, it, direct=False, alpn='postgresql', first=b'', address=None, name='shop-db.example'):
         self.it, self.data = it, b''
-        self.s = in_namespace(it.wire.agent, lambda: socket.create_connection((it.wire.target_address, 5432), 60))
+        self.s = in_namespace(it.wire.agent, lambda: socket.create_connection((address or it.wire.target_address, 5432), 60))
         self.s.settimeout(60)
         self.answers = []
         if first:
@@ -42,7 +42,7 @@ class Bare:
         context = ssl.create_default_context(cafile=str(it.sluice.run_dir / 'ca.pem'))
         if alpn:
             context.set_alpn_protocols([alpn])
-        self.s = context.wrap_socket(self.s, server_hostname='shop-db.example')
+        self.s = context.wrap_socket(self.s, server_hostname=name)
 
     def start(self, token=None, **parameters):
         pairs = {'user': 'alice', 'database': 'shop', **parameters}

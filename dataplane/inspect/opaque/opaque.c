@@ -36,6 +36,7 @@ static void close_session(void *session)
 const struct inspector inspector_opaque = {
 	.name = "opaque",
 	.session_bytes = 1,
+	.wordless = true,
 	.guess = guess,
 	.open = open_session,
 	.feed = feed,

@@ -85,7 +85,8 @@ enum pg_step pg_tls_answer(struct pg_session *s, uint8_t answer, struct pg_io *i
 		s->tls[SIDE_SERVER] = true;
 		s->host->start_tls(s->host_context, SIDE_SERVER);
 	} else if (answer != 'N' || tls == POLICY_TLS_REQUIRED) {
-		return fatal(io, "08001", bytes_str("the target does not offer TLS, which this service requires"), CLOSE_TLS);
+		return fatal(io, "08001", bytes_str("the target does not offer TLS, which this service requires: nothing was sent to it; the operator "
+						   "enables TLS there, or changes the service's tls"), CLOSE_TLS);
 	}
 	startup_write(s, to_server(io));
 	s->phase = PHASE_LOGIN;

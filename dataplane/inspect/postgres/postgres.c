@@ -357,6 +357,31 @@ static struct inspect_result feed(void *session, enum side from, struct bytes in
 	return r;
 }
 
+/* Between the agent's password and the target's readiness: only then a lost target is news to the client. */
+static bool logging_in(const struct pg_session *s)
+{
+	return s->phase > PHASE_PASSWORD && s->phase < PHASE_READY;
+}
+
+static struct inspect_result end(struct pg_session *s, const struct inspect_answer *a, struct inspect_io *io)
+{
+	static const struct {
+		const char *code;
+		enum close_cause cause;
+	} ends[] = {
+		[END_KILLED] = { "57P01", CLOSE_KILLED },     /* admin_shutdown */
+		[END_UNAVAILABLE] = { "57P03", CLOSE_KILLED }, /* cannot_connect_now */
+		[END_UPSTREAM] = { "08001", CLOSE_TLS },      /* sqlclient_unable_to_establish_sqlconnection */
+		[END_UPSTREAM_LOST] = { "08006", CLOSE_SERVER }, /* connection_failure */
+	};
+
+	if (a->end == END_UPSTREAM_LOST && !logging_in(s))
+		return (struct inspect_result){ .status = INSPECT_OK };
+	if (!s->pass[SIDE_SERVER] && s->phase != PHASE_FIRST)
+		pg_error_write(io->out[SIDE_CLIENT], "FATAL", ends[a->end].code, a->text.len ? a->text : bytes_str("terminating connection"));
+	return closing(s, 0, ends[a->end].cause);
+}
+
 static struct inspect_result answer(void *session, const struct inspect_answer *a, struct inspect_io *io)
 {
 	struct pg_session *s = session;
@@ -390,9 +415,7 @@ static struct inspect_result answer(void *session, const struct inspect_answer *
 	case ANSWER_PROOF:
 		return conclude(s, pg_proof(s, a, &p), 0, &p);
 	case ANSWER_END:
-		if (!s->pass[SIDE_SERVER] && s->phase != PHASE_FIRST)
-			pg_error_write(io->out[SIDE_CLIENT], "FATAL", "57P01", a->text.len ? a->text : bytes_str("terminating connection"));
-		return closing(s, 0, CLOSE_KILLED);
+		return end(s, a, io);
 	}
 	return (struct inspect_result){ .status = INSPECT_OK };
 }
@@ -403,8 +426,9 @@ static struct inspect_result ended(void *session, enum side from, struct inspect
 
 	if (from == SIDE_SERVER) {
 		/* A client that waits in front of a dead server is told. */
-		if (s->phase != PHASE_DONE && s->phase > PHASE_PASSWORD && s->phase < PHASE_READY && writer_space(io->out[SIDE_CLIENT]) > PG_ROOM)
-			pg_error_write(io->out[SIDE_CLIENT], "FATAL", "08006", bytes_str("the target closed the connection"));
+		if (logging_in(s) && writer_space(io->out[SIDE_CLIENT]) > PG_ROOM)
+			pg_error_write(io->out[SIDE_CLIENT], "FATAL", "08006",
+				       bytes_str("the target closed the connection before the login was done: the operator looks at the target's log"));
 		pg_lost(s);
 		return closing(s, 0, CLOSE_SERVER);
 	}
