@@ -254,11 +254,10 @@ def volume_breaks(it):
     running = bench(it, 'simple', 12)
     time.sleep(2)
     volume = it.sluice.state / 'journal'
-    with open(volume / 'filler-all', 'wb') as f:
+    with open(volume / 'filler-all', 'wb', buffering=0) as f:
         try:
             while True:
                 f.write(bytes(1 << 16))
-                f.flush()
         except OSError:
             pass
     mark = random.randrange(10**9, 2 * 10**9)
