@@ -138,7 +138,7 @@ asyncio.run(main())''')
             self.no_secret(text, sql)
             self.no_secret(text[::-1], sql)
             expect('ADA@CALC' not in text, sql)
-        return 'renamed with AS, cast, concatenated, aggregated, as JSON, in an error: masked'
+        return 'renamed with AS, cast, concatenated, aggregated, as JSON, in an error: masked or refused'
 
     def step_ddl(self):
         for sql in ('DROP TABLE customers', 'dRoP/**/TaBlE customers', "DO $$ BEGIN EXECUTE 'DR' || 'OP TABLE customers'; END $$",
