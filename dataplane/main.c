@@ -442,6 +442,7 @@ int main(int argc, char **argv)
 		port_stop(d->worker.ports);
 	if (d->worker.page)
 		d->worker.page->pid = 0;
-	log_info("stopped");
+	if (!d->failed)
+		log_info("stopped");
 	_exit(rc == 0 && !d->failed ? 0 : 1); /* what DPDK does at exit takes calls that are forbidden by now */
 }
