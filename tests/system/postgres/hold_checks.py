@@ -194,7 +194,7 @@ def psql_and_pgbench(r):
     env = {"PGPASSWORD": rig.TOKEN, "PATH": "/usr/bin:/bin", "PGHOST": "127.0.0.1", "PGPORT": str(r.proxy.port), "PGUSER": "agent", "PGDATABASE": "shop"}
     out = subprocess.run(["psql", "-X", "-v", "ON_ERROR_STOP=1"], env=env, capture_output=True, timeout=60,
                          input=b"\\d customers\n\\copy customers to stdout csv\nselect * from customers \\gx\n\\dt+\n\\df made.*\n\\l\n")
-    need(out.returncode == 0, out.stderr)
+    need(out.returncode == 0, out.stderr + out.stdout[-300:])
     clean(out.stdout + out.stderr)
     script = f"{r.cluster.folder}/bench.sql"
     open(script, "w").write("select id, email from customers where id = 1;\nselect count(*) from orders;\n")

@@ -203,7 +203,8 @@ def errors_do_not_carry_values(r):
 def notices_notifications_and_reports_do_not_carry_values(r):
     w = Wire(r.proxy.port)
     w.ask(Q("listen news"))
-    w.ask(Q("select pg_notify('news', email) from customers where id = 1"))
+    need(shape(w.ask(Q("select pg_notify('news', email) from customers where id = 1"))) == "E42501 ZI")
+    w.ask(Q("select pg_notify('news', 'from ada@example.com')"))  # masked by value
     w.ask(Q("select set_config('application_name', email, false) from customers where id = 1"))
     w.ask(Q("set client_min_messages = log"))
     w.ask(Q("set log_min_duration_statement = 0"))
