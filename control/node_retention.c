@@ -74,7 +74,7 @@ void node_retention_commit(struct node *n)
 		const char *wrong = journal_prune(n->journal, &n->prune);
 
 		if (wrong)
-			log_warn("retention: records %llu to %llu stay for now: %s", (unsigned long long)n->prune.first, (unsigned long long)n->prune.end - 1, wrong);
+			log_warn("retention: records %llu to %llu stay: %s", (unsigned long long)n->prune.first, (unsigned long long)n->prune.end - 1, wrong);
 		else
 			log_info("retention: records %llu to %llu were pruned", (unsigned long long)n->prune.first, (unsigned long long)n->prune.end - 1);
 		n->prune = (struct journal_prune){ 0 };

@@ -168,7 +168,7 @@ struct approval_recheck {
 	enum command_action action;
 	bool current;                 /* judged under the policy in force */
 	struct bytes raw, params, state;
-	bool params_free;             /* of the approval that it asks for now; only with COMMAND_HOLD */
+	bool params_free;             /* of the approval that is asked for; only with COMMAND_HOLD */
 	unsigned needs, deny_quorum;
 	struct approval_need need[APPROVAL_NEEDS_MAX];
 };

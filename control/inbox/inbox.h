@@ -130,7 +130,7 @@ struct inbox_grant {
 	struct group_bits groups;
 	uint64_t generation;
 	const char *upstream_user;
-	const char *suspended; /* NULL, or why no command of the session is judged for now */
+	const char *suspended; /* NULL, or why no command of the session is judged at present */
 };
 void inbox_login_accepted(struct inbox *in, struct session *s, const struct inbox_grant *grant);
 struct inbox_refusal {

@@ -96,7 +96,7 @@ struct flow {
 	uint64_t groups_generation;
 	uint64_t wait_since_us;
 	struct flow_pending pending;
-	bool suspended;          /* control lets no command be judged for now: suspended_say */
+	bool suspended;          /* control lets no command be judged at present: suspended_say */
 	bool cancel_asked, kill_asked;
 	uint8_t kill_end;        /* enum inspect_end */
 	char kill_say[240], suspended_say[160];
