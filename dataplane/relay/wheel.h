@@ -1,7 +1,7 @@
-/* wheel.h: which flow's timer is due. A hashed wheel of 1 ms slots with intrusive lists; setting and clearing are O(1).
+/* wheel.h: which flow's timer is due. Two hashed wheels with intrusive lists: slots of 1 ms, and for what is farther away slots of 4 s;
+ * setting and clearing are O(1), and an entry is touched once more for each 4.6 hours that it waits.
  *
- * An entry whose deadline lies beyond one turn of the wheel stays in its slot until its time has come. Times are
- * microseconds of the worker's clock. One worker only; no allocation.
+ * Times are microseconds of the worker's clock. One worker only; no allocation.
  */
 #ifndef DATAPLANE_RELAY_WHEEL_H
 #define DATAPLANE_RELAY_WHEEL_H
@@ -17,7 +17,7 @@ struct wheel_entry {
 };
 
 struct wheel {
-	struct wheel_entry slot[WHEEL_SLOTS]; /* list heads */
+	struct wheel_entry fine[WHEEL_SLOTS], coarse[WHEEL_SLOTS]; /* list heads */
 	uint64_t now_ms;                      /* everything due before this has been handed out */
 };
 
@@ -27,7 +27,8 @@ void wheel_init(struct wheel *w, uint64_t now_us);
 void wheel_set(struct wheel *w, struct wheel_entry *e, uint64_t deadline_us);
 void wheel_clear(struct wheel_entry *e);
 
-/* An entry that is due, cleared; NULL when there is none. Looks at no more than `*budget` entries and slots, counted down. */
+/* An entry that is due, cleared; NULL when there is none. Takes no more than `*budget` steps, counted
+ * down: what is left is due in the next call. */
 struct wheel_entry *wheel_next(struct wheel *w, uint64_t now_us, unsigned *budget);
 
 #endif
