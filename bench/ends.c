@@ -163,7 +163,8 @@ void ends_open(const struct policy_spec *given, struct spec_service *service)
 		fprintf(stderr, "conductor_bench: %s\n", err);
 		exit(1);
 	}
-	(void)relay_swap_snapshot(ends.relay, &ends.snapshot);
+	if (!relay_swap_snapshot(ends.relay, &ends.snapshot))
+		exit(1);
 	ends.now_us = 1000000;
 	packet_template_from(&ends.end[0].template, &p);
 	packet_template_reply(&ends.end[1].template, &p);

@@ -35,19 +35,17 @@ static unsigned receive(struct worker *w, unsigned port, uint64_t now_us)
 	return count;
 }
 
-/* Between two turns nothing refers to the old snapshot: the swap is one pointer. */
 static void take_mail(struct worker *w)
 {
-	const struct relay_snapshot *next = atomic_load_explicit(&w->mailbox.next, memory_order_acquire);
+	const struct relay_snapshot *next = atomic_load_explicit(&w->mailbox.next, memory_order_acquire), *before;
 	char file[sizeof w->mailbox.file];
 	uint64_t generation;
 
-	if (next && !atomic_load(&w->mailbox.retired)) {
-		const struct relay_snapshot *before = relay_swap_snapshot(w->relay, next);
-
+	if (next && relay_swap_snapshot(w->relay, next))
 		atomic_store(&w->mailbox.next, NULL);
+	before = atomic_load_explicit(&w->mailbox.retired, memory_order_acquire) ? NULL : relay_retired_snapshot(w->relay);
+	if (before)
 		atomic_store_explicit(&w->mailbox.retired, before, memory_order_release);
-	}
 	if (relay_wants_snapshot(w->relay, &generation, file, sizeof file) && atomic_load(&w->mailbox.wanted) != generation) {
 		memcpy(w->mailbox.file, file, sizeof file);
 		atomic_store_explicit(&w->mailbox.wanted, generation, memory_order_release);

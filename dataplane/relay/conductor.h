@@ -7,6 +7,7 @@
  * host.c    what an inspector asks: judge, login, TLS, cancel
  * orders.c  what control answers
  * session.c begin and end of a flow's session
+ * news.c    what every flow has to hear of
  */
 #ifndef DATAPLANE_RELAY_CONDUCTOR_H
 #define DATAPLANE_RELAY_CONDUCTOR_H
@@ -25,6 +26,11 @@
 #define RELAY_ORDERS_PER_TURN 64
 #define RELAY_TIMERS_PER_TURN 512
 #define RELAY_FLOWS_PER_TURN 256
+#define RELAY_VISITS_PER_TURN 256    /* flows that are looked at because of news */
+#define RELAY_WAKES_PER_TURN 64      /* of them, those that then have something to do: fewer than RELAY_FLOWS_PER_TURN, so that the
+				      * others never stand behind all of them */
+#define RELAY_RECORDS_PER_TURN 1024  /* records that became durable: their flows are woken */
+#define RELAY_ANSWERS_PER_TURN 64    /* flows that wait for one and the same classification */
 #define RELAY_SEGMENTS_PER_TURN 64   /* per flow and side */
 #define RELAY_CALLS_PER_TURN 32      /* into the inspector per flow and side, each for several messages */
 #define RELAY_IN_BYTES (64u << 10)   /* taken from TCP per flow, side and turn */
@@ -34,6 +40,9 @@
 #define RELAY_OPENING_SHARE 8       /* the mark: this part of all flows */
 #define RELAY_LINGER_US 10000000u    /* a session that is ending may take this long to be rid of its bytes */
 #define RELAY_DURABLE_QUEUE (1u << 16)
+#define RELAY_CLASSIFY_BUCKETS 4096u
+
+_Static_assert(RELAY_WAKES_PER_TURN < RELAY_FLOWS_PER_TURN, "news does not fill the ready list faster than it is emptied");
 
 /* Why nothing new is released at the moment. */
 enum refusing {
@@ -62,6 +71,7 @@ struct relay {
 	struct page_counters counters;
 	struct flight flight;
 	uint16_t order_type; /* of the order that is being taken */
+	struct bytes order_rest; /* the order that was not finished in the last turn, in order_bytes; empty: none */
 	struct report report;
 	struct ring_consumer orders;
 	uint8_t *order_bytes;
@@ -83,8 +93,12 @@ struct relay {
 	struct tls_library *tls;
 	struct relay_service service[RELAY_SERVICES_MAX];
 	unsigned services;
-	const struct relay_snapshot *snapshot;
-	struct guard guard; /* of the snapshot, and of flows that outlived theirs */
+	const struct relay_snapshot *snapshot, *leaving, *retired; /* in force; replaced; replaced, and of no flow any more */
+	struct guard guard; /* of the snapshot, of the one that leaves, and of flows that outlived theirs */
+	struct guard guard_next; /* of the snapshot, and of the flows visited since it came */
+	uint64_t news, kill_news, reborn_news; /* the newest; the newest of these kinds */
+	char kill_say[240];
+	uint32_t visit_next, visits_left, leaving_left; /* left until each flow heard the news; until each heard of the snapshot */
 	uint64_t wanted_generation;
 	char wanted_file[128];
 	uint8_t wanted_hash[POLICY_HASH_BYTES];
@@ -92,10 +106,12 @@ struct relay {
 	struct flow *opening_first, *opening_last; /* half-open flows, oldest first: the first to be shed */
 	uint32_t opening_count, opening_mark; /* over the mark, and only then, new SYNs are rationed */
 	unsigned syns_this_turn;
-	struct flow *classify_first; /* flows that may wait for a classification */
+	struct flow *classify_bucket[RELAY_CLASSIFY_BUCKETS]; /* flows that wait for a classification, by its key */
+	struct flow *classify_answering; /* those that the order at hand may answer */
 	struct durable_wait *durable;
 	uint64_t durable_head, durable_tail; /* positions in the queue, never wrap in practice */
 	uint64_t durable_position;
+	uint64_t durable_unlisted, durable_unlisted_last; /* the first and last positions for which the queue had no room; 0: none */
 	uint64_t flow_serial, now_us, tick_at_us;
 	struct presence presence;
 	enum refusing refusing;
@@ -106,7 +122,6 @@ struct relay {
 
 /* relay.c */
 void relay_ready(struct relay *r, struct flow *f);
-void relay_classify_list(struct relay *r, struct flow *f);
 struct relay_service *relay_service_of(struct relay *r, const char *name, bool make);
 void relay_flow_free(struct relay *r, struct flow *f);
 struct passing_rules relay_passing(const struct relay *r);
@@ -153,6 +168,17 @@ void host_withdraw(struct relay *r, struct flow *f, enum withdraw_cause cause);
 
 /* orders.c */
 bool orders_take(struct relay *r);
+void orders_await_classified(struct relay *r, struct flow *f);
+void orders_await_durable(struct relay *r, const struct flow *f, uint64_t position);
 void orders_look_for_control(struct relay *r);
+
+/* news.c */
+void news_tell(struct relay *r);
+void news_kill_all(struct relay *r, struct bytes say);
+void news_control_reborn(struct relay *r);
+/* Before anything is done with a flow that rests on the policy or on control. */
+void news_hear(struct relay *r, struct flow *f);
+/* The next flows that have not moved since. Returns whether there was any to visit. */
+bool news_visit(struct relay *r);
 
 #endif

@@ -111,8 +111,8 @@ struct flow {
 
 	struct wheel_entry timer;
 	struct flow *next_ready; /* ready list */
-	struct flow *next_classify; /* list of those that may wait for a classification */
-	bool classify_listed;
+	struct flow *next_classify, **classify_link; /* list of those that may wait for a classification; NULL: in none */
+	uint64_t news;           /* the last that it heard (news.c) */
 	bool ready, output_full;
 };
 

@@ -42,6 +42,12 @@ static inline void guard_add(struct guard *g, const struct packet_address *a)
 	g->word[bit / 64] |= 1ULL << bit % 64;
 }
 
+static inline void guard_join(struct guard *g, const struct guard *other)
+{
+	for (unsigned i = 0; i < sizeof g->word / sizeof g->word[0]; i++)
+		g->word[i] |= other->word[i];
+}
+
 /* All addresses of all listeners. */
 static inline void guard_fill(struct guard *g, const struct policy_image *image)
 {

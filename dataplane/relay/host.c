@@ -47,8 +47,7 @@ void host_barrier(struct relay *r, struct flow *f, uint64_t position)
 		f->barrier[FLOW_BARRIERS - 1].position = position;
 	else
 		f->barrier[f->barriers++] = (struct barrier){ .from = from, .position = position };
-	if (r->durable_tail - r->durable_head < RELAY_DURABLE_QUEUE)
-		r->durable[r->durable_tail++ % RELAY_DURABLE_QUEUE] = (struct durable_wait){ position, f->number };
+	orders_await_durable(r, f, position);
 }
 
 /* Looks the statement up, or says that it has to be asked for. */
@@ -209,7 +208,7 @@ static void wait_for(struct relay *r, struct flow *f, enum flow_wait wait)
 	f->wait = (uint8_t)wait;
 	f->wait_since_us = r->now_us;
 	if (wait == WAIT_CLASSIFY)
-		relay_classify_list(r, f);
+		orders_await_classified(r, f);
 }
 
 static void ask_classify(struct relay *r, struct flow *f)
@@ -585,6 +584,7 @@ static struct inspect_cancel cancel(void *host, uint32_t issued_process, uint32_
 	if (issued_process == 0 || issued_process > r->config.flows_max)
 		return (struct inspect_cancel){ 0 };
 	f = &r->flows[issued_process - 1];
+	news_hear(r, f);
 	if (f->phase != FLOW_RUNNING || f->cancel_key != issued_key || !f->logged_in || f->env.service != asking->env.service)
 		return (struct inspect_cancel){ 0 };
 	if (f->wait == WAIT_NONE && f->barriers == 0)

@@ -12,19 +12,45 @@ static struct flow *flow_of(struct relay *r, uint64_t id)
 	if (number >= r->config.flows_max || r->flows[number].id != id || r->flows[number].phase != FLOW_RUNNING)
 		return NULL;
 	flight_note(&r->flight, &r->flows[number], PAGE_FLIGHT_order, SIDE_CLIENT, r->order_type, 0, r->now_us);
+	news_hear(r, &r->flows[number]);
 	return &r->flows[number];
+}
+
+void orders_await_durable(struct relay *r, const struct flow *f, uint64_t position)
+{
+	if (r->durable_tail - r->durable_head < RELAY_DURABLE_QUEUE) {
+		r->durable[r->durable_tail++ % RELAY_DURABLE_QUEUE] = (struct durable_wait){ position, f->number };
+		return;
+	}
+	if (r->durable_unlisted == 0)
+		r->durable_unlisted = position;
+	r->durable_unlisted_last = position;
+}
+
+/* Wakes whom the new durable position releases. Those for whom the queue had no room are found by a visit to all. */
+static bool wake_durable(struct relay *r)
+{
+	unsigned woken = 0;
+
+	for (; woken < RELAY_RECORDS_PER_TURN && r->durable_head != r->durable_tail; woken++, r->durable_head++) {
+		const struct durable_wait *w = &r->durable[r->durable_head % RELAY_DURABLE_QUEUE];
+
+		if (w->position > r->durable_position)
+			break;
+		relay_ready(r, &r->flows[w->number]);
+		r->counters.durable++;
+	}
+	if (r->durable_unlisted > 0 && r->durable_unlisted <= r->durable_position) {
+		r->durable_unlisted = r->durable_position < r->durable_unlisted_last ? r->durable_position + 1 : 0;
+		news_tell(r);
+	}
+	return woken > 0;
 }
 
 static void take_durable(struct relay *r, const struct order_durable *m)
 {
-	if (m->position <= r->durable_position)
-		return;
-	r->durable_position = m->position;
-	while (r->durable_head != r->durable_tail && r->durable[r->durable_head % RELAY_DURABLE_QUEUE].position <= m->position) {
-		relay_ready(r, &r->flows[r->durable[r->durable_head % RELAY_DURABLE_QUEUE].number]);
-		r->durable_head++;
-		r->counters.durable++;
-	}
+	if (m->position > r->durable_position)
+		r->durable_position = m->position;
 }
 
 static void take_identity(struct relay *r, const struct order_identity *m)
@@ -68,26 +94,67 @@ static void take_proof(struct relay *r, const struct order_proof *m)
 	pump_answer(r, f, &a);
 }
 
-/* Every flow that waits for this statement. Flows leave the list here, when they are found to wait no longer. */
-static void take_classified(struct relay *r, const struct order_classified *m)
+static void classify_unlist(struct flow *f)
+{
+	if (!f->classify_link)
+		return;
+	*f->classify_link = f->next_classify;
+	if (f->next_classify)
+		f->next_classify->classify_link = f->classify_link;
+	f->classify_link = NULL;
+}
+
+static void classify_list(struct flow **first, struct flow *f)
+{
+	classify_unlist(f);
+	f->next_classify = *first;
+	f->classify_link = first;
+	if (f->next_classify)
+		f->next_classify->classify_link = &f->next_classify;
+	*first = f;
+}
+
+static struct flow **bucket_of(struct relay *r, uint64_t key_lo)
+{
+	return &r->classify_bucket[key_lo % RELAY_CLASSIFY_BUCKETS];
+}
+
+void orders_await_classified(struct relay *r, struct flow *f)
+{
+	classify_list(bucket_of(r, f->pending.exact.lo), f);
+}
+
+/* Whom this order may answer; who then comes with the same statement finds it in the cache, or asks for itself. */
+static void begin_answering(struct relay *r, const struct order_classified *m)
+{
+	struct flow **first = bucket_of(r, m->key_lo);
+
+	r->classify_answering = *first;
+	if (*first)
+		(*first)->classify_link = &r->classify_answering;
+	*first = NULL;
+}
+
+/* Every flow that waits for this statement, some each turn. Flows leave the list when they are found to wait no longer. */
+static bool take_classified(struct relay *r, const struct order_classified *m)
 {
 	struct hash128 key = { .hi = m->key_hi, .lo = m->key_lo };
 	struct classification c;
 	bool known = m->known && classification_open(m->classification, &c);
-	struct flow *next = r->classify_first;
+	struct flow *f;
 
-	if (known)
-		(void)cache_put(r->cache, key, m->classification);
-	r->classify_first = NULL;
-	while (next) {
-		struct flow *f = next;
-
-		next = f->next_classify;
-		f->classify_listed = false;
+	if (r->order_rest.len == 0) {
+		if (known)
+			(void)cache_put(r->cache, key, m->classification);
+		begin_answering(r, m);
+	}
+	for (unsigned i = 0; i < RELAY_ANSWERS_PER_TURN && (f = r->classify_answering) != NULL; i++) {
+		classify_unlist(f);
+		news_hear(r, f);
 		if (f->phase != FLOW_RUNNING || f->wait != WAIT_CLASSIFY)
 			continue;
 		if (f->pending.exact.hi != key.hi || f->pending.exact.lo != key.lo) {
-			relay_classify_list(r, f);
+			orders_await_classified(r, f);
 			continue;
 		}
 		if (known && c.generic && (f->pending.generic.hi != key.hi || f->pending.generic.lo != key.lo))
@@ -95,6 +162,7 @@ static void take_classified(struct relay *r, const struct order_classified *m)
 		host_judge_pending(r, f, m->classification, known);
 		relay_ready(r, f);
 	}
+	return r->classify_answering == NULL;
 }
 
 static void take_approval(struct relay *r, const struct order_approval *m)
@@ -167,16 +235,14 @@ static void take_trust(struct relay *r, const struct order_trust *m)
 
 static void take_kill(struct relay *r, const struct order_kill *m)
 {
-	for (uint32_t i = 0; i < r->config.flows_max; i++) {
-		struct flow *f = &r->flows[i];
+	struct flow *f = m->flow != 0 ? flow_of(r, m->flow) : NULL;
 
-		if (f->phase != FLOW_RUNNING || (m->flow != 0 && f->id != m->flow))
-			continue;
+	if (f)
 		session_demand_end(r, f, END_KILLED, m->say);
-	}
+	else if (m->flow == 0)
+		news_kill_all(r, m->say);
 }
 
-/* A new life of control knows nothing of the questions that are no records: they are asked again, or cannot be. */
 static void take_control(struct relay *r, const struct order_control *m)
 {
 	bool reborn = r->control_known && m->boot.len == sizeof r->control_boot && memcmp(r->control_boot, m->boot.base, m->boot.len) != 0;
@@ -186,22 +252,8 @@ static void take_control(struct relay *r, const struct order_control *m)
 	r->room = m->level < JOURNAL_ROOM_count ? (enum journal_room)m->level : JOURNAL_ROOM_NO_SESSIONS;
 	if (m->boot.len == sizeof r->control_boot)
 		memcpy(r->control_boot, m->boot.base, m->boot.len);
-	for (uint32_t i = 0; reborn && i < r->config.flows_max; i++) {
-		struct flow *f = &r->flows[i];
-
-		if (f->phase != FLOW_RUNNING)
-			continue;
-		if (f->wait == WAIT_CLASSIFY)
-			f->pending.asked = false;
-		if (f->wait == WAIT_PROOF)
-			session_demand_end(r, f, END_UNAVAILABLE, bytes_str("the control plane was restarted: connect again"));
-		relay_ready(r, f);
-	}
-}
-
-static bool waits_in_vain(const struct flow *f)
-{
-	return f->phase == FLOW_RUNNING && (f->wait != WAIT_NONE || f->barriers > 0);
+	if (reborn)
+		news_control_reborn(r);
 }
 
 /* on_control_lost = "wait": for a while. */
@@ -224,12 +276,13 @@ void orders_look_for_control(struct relay *r)
 	if (now == r->refusing)
 		return;
 	r->refusing = now;
-	for (uint32_t i = 0; now != REFUSING_NOTHING && i < r->config.flows_max; i++)
-		if (waits_in_vain(&r->flows[i]))
-			relay_ready(r, &r->flows[i]);
+	if (now != REFUSING_NOTHING)
+		news_tell(r);
 }
 
-static bool dispatch(struct relay *r, uint16_t type, struct bytes payload)
+enum taken { TAKEN, TAKEN_PARTLY, TAKEN_BAD };
+
+static enum taken dispatch(struct relay *r, uint16_t type, struct bytes payload)
 {
 	union {
 		struct order_durable durable;
@@ -249,48 +302,68 @@ static bool dispatch(struct relay *r, uint16_t type, struct bytes payload)
 #define TAKE(name) \
 	case ORDER_##name: \
 		if (!order_##name##_decode(payload, &m.name)) \
-			return false; \
+			return TAKEN_BAD; \
 		take_##name(r, &m.name); \
-		return true;
+		return TAKEN;
 	TAKE(durable)
 	TAKE(identity)
 	TAKE(proof)
-	TAKE(classified)
 	TAKE(approval)
 	TAKE(certificate)
 	TAKE(trust)
 	TAKE(kill)
 	TAKE(control)
 #undef TAKE
+	case ORDER_classified:
+		if (!order_classified_decode(payload, &m.classified))
+			return TAKEN_BAD;
+		return take_classified(r, &m.classified) ? TAKEN : TAKEN_PARTLY;
 	case ORDER_snapshot:
 		if (!order_snapshot_decode(payload, &m.snapshot) || !name_of(m.snapshot.file, r->wanted_file, sizeof r->wanted_file))
-			return false;
+			return TAKEN_BAD;
 		r->wanted_generation = m.snapshot.generation;
 		memset(r->wanted_hash, 0, sizeof r->wanted_hash);
 		memcpy(r->wanted_hash, m.snapshot.hash.base, m.snapshot.hash.len < sizeof r->wanted_hash ? m.snapshot.hash.len : sizeof r->wanted_hash);
-		return true;
+		return TAKEN;
 	default:
-		return false;
+		return TAKEN_BAD;
 	}
+}
+
+/* One order, or the rest of the one before. False: it is not finished, and none is read behind it. */
+static bool take_one(struct relay *r, uint16_t type, struct bytes payload)
+{
+	enum taken taken = dispatch(r, type, payload);
+
+	r->counters.drop[ERROR_ring_message_bad] += taken == TAKEN_BAD;
+	r->order_rest = taken == TAKEN_PARTLY ? payload : (struct bytes){ 0 };
+	return taken != TAKEN_PARTLY;
 }
 
 bool orders_take(struct relay *r)
 {
+	bool did = r->order_rest.len > 0;
 	struct bytes payload;
 	uint64_t end = 0;
 	uint16_t type;
 	int taken = 0;
 
+	if (did && !take_one(r, r->order_type, r->order_rest)) {
+		(void)wake_durable(r);
+		return true;
+	}
 	while (taken < RELAY_ORDERS_PER_TURN && ring_read(&r->orders, r->order_bytes, LIMIT_MESSAGE_BYTES, &type, &payload, &end)) {
-		if (!dispatch(r, type, payload))
-			r->counters.drop[ERROR_ring_message_bad]++;
+		bool finished = take_one(r, type, payload);
+
 		if (type == ORDER_certificate || type == ORDER_proof) {
 			explicit_bzero(r->order_bytes, payload.len);
 			ring_release_wiped(&r->orders, end);
 		}
 		taken++;
+		if (!finished)
+			break;
 	}
 	if (taken)
 		ring_release(&r->orders, end);
-	return taken > 0;
+	return wake_durable(r) || did || taken > 0;
 }

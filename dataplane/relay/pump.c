@@ -551,6 +551,7 @@ void pump(struct relay *r, struct flow *f)
 {
 	uint64_t at;
 
+	news_hear(r, f);
 	if (f->phase == FLOW_OPENING && tcp_established(&f->pair.half[0]) && tcp_established(&f->pair.half[1]))
 		session_begin(r, f);
 	resets(r, f);

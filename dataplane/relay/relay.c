@@ -166,15 +166,6 @@ void relay_ready(struct relay *r, struct flow *f)
 	r->ready_last = f;
 }
 
-void relay_classify_list(struct relay *r, struct flow *f)
-{
-	if (f->classify_listed)
-		return;
-	f->classify_listed = true;
-	f->next_classify = r->classify_first;
-	r->classify_first = f;
-}
-
 static struct flow *next_ready(struct relay *r)
 {
 	struct flow *f = r->ready_first;
@@ -395,6 +386,7 @@ bool relay_turn(struct relay *r, uint64_t now_us)
 	r->syns_this_turn = 0;
 	did |= orders_take(r);
 	orders_look_for_control(r);
+	did |= news_visit(r);
 	while ((entry = wheel_next(&r->wheel, now_us, &budget))) {
 		struct flow *f = (struct flow *)((uint8_t *)entry - offsetof(struct flow, timer));
 		unsigned events[2];
@@ -414,27 +406,6 @@ bool relay_turn(struct relay *r, uint64_t now_us)
 	}
 	tick(r);
 	return did;
-}
-
-const struct relay_snapshot *relay_swap_snapshot(struct relay *r, const struct relay_snapshot *next)
-{
-	const struct relay_snapshot *before = r->snapshot;
-
-	r->snapshot = next;
-	guard_fill(&r->guard, next->inspect.image);
-	for (uint32_t i = 0; i < r->config.flows_max; i++) {
-		struct flow *f = &r->flows[i];
-
-		if (f->phase != FLOW_FREE)
-			guard_add(&r->guard, &f->server_address);
-		if (f->phase == FLOW_OPENING)
-			f->env.snapshot = NULL;
-		if (f->phase == FLOW_RUNNING || f->phase == FLOW_ENDING) {
-			session_refresh_snapshot(r, f);
-			relay_ready(r, f);
-		}
-	}
-	return before;
 }
 
 bool relay_wants_snapshot(struct relay *r, uint64_t *generation, char *file, size_t cap)

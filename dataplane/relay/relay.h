@@ -78,8 +78,12 @@ struct relay_snapshot {
 	struct match_patterns *patterns; /* NULL: the policy has none */
 };
 
-/* Puts `next` into force and returns the one before (NULL at first), which nothing refers to any more. Between two turns. */
-const struct relay_snapshot *relay_swap_snapshot(struct relay *relay, const struct relay_snapshot *next);
+/* Puts `next` into force, at once for all that passes. Between two turns. False, and nothing is changed, while flows may still refer
+ * to an earlier one or that one was not taken back: again in the next turn. */
+[[gnu::warn_unused_result]] bool relay_swap_snapshot(struct relay *relay, const struct relay_snapshot *next);
+
+/* The snapshot that was replaced, once nothing refers to it any more; NULL otherwise. Said once. */
+const struct relay_snapshot *relay_retired_snapshot(struct relay *relay);
 
 /* The policy image that control asked for and that is not loaded yet; false when there is none. `file` gets the name. */
 bool relay_wants_snapshot(struct relay *relay, uint64_t *generation, char *file, size_t cap);

@@ -80,8 +80,8 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	number = r->free_flows[r->free_count - 1];
 	f = &r->flows[number];
 	/* It may still stand in a list from its last life; it is then looked at once for nothing. */
-	*f = (struct flow){ .ready = f->ready, .next_ready = f->next_ready, .classify_listed = f->classify_listed,
-			    .next_classify = f->next_classify };
+	*f = (struct flow){ .ready = f->ready, .next_ready = f->next_ready, .classify_link = f->classify_link,
+			    .next_classify = f->next_classify, .news = r->news };
 	f->relay = r;
 	f->number = number;
 	f->key = flow_key_of(p);

@@ -9,6 +9,7 @@
 
 struct stage *stage;
 uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
+uint32_t stage_flows_max = 64;
 
 static uint8_t *room(void *context, unsigned port, size_t *cap)
 {
@@ -101,7 +102,7 @@ void stage_identify(struct stage *s, bool accepted)
 	      .groups = bytes_of(groups, 32), .say = bytes_str("who are you"));
 }
 
-static void classify(struct stage *s, const char *text, bool known)
+void stage_classify(struct stage *s, const char *text, bool known)
 {
 	uint8_t buffer[1024];
 	struct classification_writer cw = classification_writer_of(buffer, sizeof buffer, false);
@@ -183,7 +184,7 @@ static void see(struct stage *s, uint16_t type, struct bytes payload, uint64_t e
 		s->key_lo = m.classify.key_lo;
 		snprintf(text, sizeof text, "%.*s", (int)m.classify.text.len, (const char *)m.classify.text.base);
 		if (s->answer_classify)
-			classify(s, text, strstr(text, "???") == NULL);
+			stage_classify(s, text, strstr(text, "???") == NULL);
 		break;
 	case EVENT_command:
 		see_command(s, payload, end);
@@ -322,7 +323,7 @@ void stage_write_image(struct stage *s)
 int stage_open(void **state)
 {
 	struct relay_config config = {
-		.flows_max = 64, .sessions_max = 16, .chunk_memory_bytes = 8u << 20, .buffers = { 64, 8, 4 }, .shared_bytes = 4u << 20, .mtu_bytes = 1500,
+		.flows_max = stage_flows_max, .sessions_max = stage_flows_max / 4, .chunk_memory_bytes = 8u << 20, .buffers = { stage_flows_max / 8 > 64 ? stage_flows_max / 8 : 64, 8, 4 }, .shared_bytes = 4u << 20, .mtu_bytes = 1500,
 		.window_bytes = 65536, .hash_key = { 1, 2 }, .lost_after_us = 5000000, .stalled_after_us = 1000000,
 	};
 	struct relay_wire wire;
@@ -345,7 +346,7 @@ int stage_open(void **state)
 	assert_true(ring_attach_consumer(&stage->events, stage->up, LIMIT_RING_UP_BYTES));
 	assert_true(ring_attach_producer(&stage->orders, stage->down, LIMIT_RING_DOWN_BYTES));
 	stage_write_image(stage);
-	(void)relay_swap_snapshot(stage->relay, &stage->snapshot);
+	assert_true(relay_swap_snapshot(stage->relay, &stage->snapshot));
 	stage->now_us = 1000000;
 	stage->answer_login = stage->answer_classify = stage->answer_durable = stage->beats = true;
 	assert_int_equal(packet_parse(bytes_of(stage_frame_head, sizeof stage_frame_head), &p), ERROR_none);

@@ -61,6 +61,7 @@ struct stage {
 
 extern struct stage *stage;
 extern uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
+extern uint32_t stage_flows_max; /* room for flows, before stage_open: 64; for sessions a quarter of it */
 extern uint8_t stage_frame_head[54]; /* a SYN from the client to the service, checksum left out */
 
 /* cmocka's set-up and tear-down. */
@@ -79,6 +80,8 @@ bool stage_got(struct stage *s, unsigned at, const char *text);
 
 void stage_identify(struct stage *s, bool accepted);
 void stage_durable(struct stage *s);
+/* Answers the last classification that was asked for. */
+void stage_classify(struct stage *s, const char *text, bool known);
 void stage_connect(struct stage *s);
 void stage_client_says(struct stage *s, const char *text);
 void stage_log_in(struct stage *s);

@@ -44,7 +44,8 @@ static void control_dies(void)
 static void policy_again(void)
 {
 	stage_write_image(stage);
-	(void)relay_swap_snapshot(stage->relay, &stage->snapshot);
+	assert_true(relay_swap_snapshot(stage->relay, &stage->snapshot));
+	(void)relay_retired_snapshot(stage->relay);
 }
 
 /* --- on_control_lost --- */
@@ -329,7 +330,7 @@ static void a_login_across_a_reload_is_not_refused(void **state)
 	stage_connect(stage);
 	stage_client_says(stage, "LOGIN token\n");
 	next = next_policy(&old);
-	(void)relay_swap_snapshot(stage->relay, &next);
+	assert_true(relay_swap_snapshot(stage->relay, &next));
 	stage_settle(stage);
 	stage_identify(stage, true); /* of the old generation */
 	stage_settle(stage);
@@ -361,7 +362,7 @@ static void grants_before_their_policy_are_not_refused(void **state)
 	stage_client_says(stage, "select 1\n");
 	assert_int_equal(stage->commands, 0);
 	assert_false(stage_got(stage, 0, "refused"));
-	(void)relay_swap_snapshot(stage->relay, &next);
+	assert_true(relay_swap_snapshot(stage->relay, &next));
 	stage_settle(stage);
 	assert_true(stage_got(stage, 1, "select 1\n"));
 	finish(old);
@@ -376,7 +377,7 @@ static void an_approval_across_a_reload_is_not_refused(void **state)
 	stage_log_in(stage);
 	stage_client_says(stage, "delete it\n");
 	next = next_policy(&old);
-	(void)relay_swap_snapshot(stage->relay, &next);
+	assert_true(relay_swap_snapshot(stage->relay, &next));
 	STAGE_ORDER(stage, approval, .flow = stage->flow, .ref = stage->held_ref, .answer = APPROVAL_RELEASE);
 	stage_settle(stage);
 	assert_int_equal(stage->end[1].got_bytes, 0);
