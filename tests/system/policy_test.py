@@ -18,7 +18,7 @@ BROKEN = (
     ('a word that is not known', 'action = "allow"', 'action = "alow"'),
     ('a setting that is not known', 'policy : { format = 1;', 'policy : { format = 1; frobnicate = 3;'),
     ('a syntax error', 'rules = (', 'rules = ('),
-    ('a class that is not there', 'mask = [ "pii.email" ]', 'mask = [ "pii.nose" ]'),
+    ('a class that is not there', 'mask = [ "pii.email"', 'mask = [ "pii.nose"'),
     ('a detector that is not there', 'detector = "us_ssn"', 'detector = "us_nose"'),
     ('an approval that is not there', 'approval = "one-dba"', 'approval = "two-dba"'),
     ('a rule twice', 'id = "write-orders"', 'id = "read"'),
@@ -28,6 +28,7 @@ BROKEN = (
 
 
 def broken_text(good, name, old, new):
+    need(old in good, f'{name}: the policy has no {old}')
     text = good.replace(old, new, 1)
     return text + '\n"' if name == 'a syntax error' else text
 

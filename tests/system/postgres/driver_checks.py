@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import asyncpg
@@ -40,7 +39,7 @@ def ends(r):
         r.cluster.sql("drop database if exists plainly", "postgres")
         r.cluster.sql("create database plainly", "postgres")
         r.cluster.sql(SAMPLE + "alter table t owner to app; alter table kv owner to app; grant all on schema public to app;", "plainly")
-        r.open = rig.Proxy(sys.argv[1], r.cluster, str(HERE / "open.cfg"), sys.argv[3])
+        r.open = rig.Proxy(r.program, r.cluster, str(HERE / "open.cfg"), r.classes)
     return [dict(host="127.0.0.1", port=r.cluster.port, user="app", password=r.cluster.password),
             dict(host="127.0.0.1", port=r.open.port, user="agent", password=rig.TOKEN)]
 

@@ -218,7 +218,7 @@ def one(r, row, way, parts):
 def lists(r):
     r.cluster.sql(AWAY + OBJECTS)
     for row in LIST:
-        for way, parts in ways(row[2]) if not r.options else ways(row[2])[0:3:2]:
+        for way, parts in ways(row[2]):
             yield f"{row[0]} {way}".replace("\n", " ")[:90], lambda r, row=row, way=way, parts=parts: one(r, row, way, parts)
     for name, function in SPECIAL:
         yield name, function

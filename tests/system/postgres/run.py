@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """run.py: the PostgreSQL inspector between real clients and a real server, as TAP.
 
-usage: run.py POSTGRES_PROXY POLICY CLASSES [CHECK ...]
+usage: run.py MODES POSTGRES_PROXY POLICY CLASSES [CHECK ...]
 
+MODES, with commas between: how the proxy cuts and delays the bytes: whole, segment=7, segment=1, slow.
 Each check names what it attacks. A check that is a generator is many: it gives a name and a function for each.
 """
 import re
@@ -26,9 +27,9 @@ import predicate_checks  # noqa: F401
 import driver_checks  # noqa: F401
 
 # What is too slow byte by byte, and what no segmentation changes.
-WHOLE_ONLY = ("a_large_copy_is_byte_exact",)
-NOT_BY_BYTE = ("psql_and_pgbench", "long_rows", "rows_longer_than_are_read_whole", "long_messages_are_refused_by_name")
-ONCE = ("driver_",)
+NOT_IN_PIECES = ("a_large_copy_is_byte_exact", "long_messages_are_refused_by_name", "long_rows")
+NOT_BY_BYTE = ("psql_and_pgbench", "rows_longer_than_are_read_whole")
+ONCE = ("driver_", "lists")
 
 
 class Rig:
@@ -59,7 +60,7 @@ def every_command_is_answered_once(r):
 def left_out(name, options):
     if any(name.startswith(x) for x in ONCE):
         return bool(options)
-    return ("segment=1" in options and name in NOT_BY_BYTE) or (options[:1] in (["segment=1"], ["segment=7"]) and name in WHOLE_ONLY)
+    return ("segment=1" in options and name in NOT_BY_BYTE) or (options[:1] in (["segment=1"], ["segment=7"]) and name in NOT_IN_PIECES)
 
 
 class Run:
@@ -67,6 +68,7 @@ class Run:
         self.program, self.policy, self.classes, self.only = program, policy, classes, only
         self.count = self.failed = 0
         self.rig = Rig()
+        self.rig.program, self.rig.classes = program, classes
 
     def one(self, name, options, function):
         self.count += 1
@@ -108,12 +110,15 @@ class Run:
 
 
 def main():
-    run = Run(*sys.argv[1:4], sys.argv[4:])
+    modes = sys.argv[1].split(",")
+    if set(modes) - {"whole", "segment=7", "segment=1", "slow"}:
+        sys.exit(__doc__)
+    run = Run(*sys.argv[2:5], sys.argv[5:])
     run.rig.cluster = rig.Cluster(rig.folder())
     try:
         run.rig.cluster.start()
-        for options in ([], ["segment=7"], ["segment=1"], ["slow"]):
-            run.mode(options)
+        for mode in modes:
+            run.mode([] if mode == "whole" else [mode])
     finally:
         run.rig.cluster.stop()
         subprocess.run(["rm", "-rf", run.rig.cluster.folder])
