@@ -68,6 +68,7 @@ struct relay_snapshot *snapshot_load(const char *run_dir, const char *file, cons
 		l->classes[i].detectors = class.detectors;
 		l->classes[i].mask = (struct mask){ .kind = (enum mask_kind)class.mask_kind, .key = s->mask_key };
 	}
+	inspect_snapshot_settle(s);
 	return &l->snapshot;
 }
 

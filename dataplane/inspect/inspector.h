@@ -40,9 +40,19 @@ struct inspect_snapshot {
 	const struct match_set *match;
 	const struct inspect_class *classes; /* by policy class number */
 	unsigned classes_count;
+	struct class_bits every, every_detectors; /* all policy classes, and what finds them by value: inspect_snapshot_settle */
 	uint64_t generation;
 	uint8_t mask_key[MASK_KEY_BYTES];
 };
+
+/* Fills what follows from `image` and `classes_count`. Once, before a session sees the snapshot. */
+static inline void inspect_snapshot_settle(struct inspect_snapshot *s)
+{
+	s->every = (struct class_bits){ 0 };
+	for (unsigned i = 0; i < s->classes_count && i < LIMIT_CLASSES; i++)
+		class_bits_add(&s->every, i);
+	s->every_detectors = policy_detectors(s->image, &s->every);
+}
 
 /* What a session may look at. The pointer given to `open` stays valid for the session; its content may change between calls. */
 struct inspect_env {

@@ -2,8 +2,9 @@
  *
  * Their texts carry values (keys, failing rows, input that would not parse, plans). When a tagged object is in scope, or cannot be ruled
  * out, the text becomes the canonical one of its SQLSTATE and every field that can hold a value is dropped: fail closed, not
- * "remove what is known to leak". Else each field is looked at as a value. What nobody asked for (notifications, parameter
- * reports) is always looked at, with every class of the policy.
+ * "remove what is known to leak". Else each field is looked at as a value, and so is what nobody asked for (notifications, parameter
+ * reports): with every class of the policy, never only those of the rule that judged the command under way. What triggers, functions and
+ * other sessions say is explained by no statement, and no lineage leads to it (C8).
  */
 #include "dataplane/inspect/postgres/session.h"
 
@@ -23,28 +24,17 @@ static const char *canonical(const char code[6])
 	return "error";
 }
 
-/* Every class of the policy: for what no command explains. */
-static struct class_bits every_class(const struct pg_session *s)
+/* A command to choose masks by: every class of the policy. */
+static struct pg_command anything(const struct pg_session *s)
 {
-	struct class_bits all = { 0 };
-
-	for (unsigned i = 0; i < s->env->snapshot->classes_count && i < LIMIT_CLASSES; i++)
-		class_bits_add(&all, i);
-	return all;
-}
-
-/* A command to count and choose masks by, when there is none. */
-static struct pg_command nobody(const struct pg_session *s)
-{
-	return (struct pg_command){ .mask = every_class(s), .digest = -1, .text_slot = -1 };
+	return (struct pg_command){ .mask = s->env->snapshot->every, .digest = -1, .text_slot = -1 };
 }
 
 /* `text` with what is found in it masked; where anything is looked for, at most FIELD_BYTES of it, and no more is passed. */
 static void put_value(struct pg_session *s, struct pg_command *c, struct bytes text, struct writer *w)
 {
-	struct pg_masker m = { .s = s, .command = c };
+	struct pg_masker m = { .s = s, .command = c, .want = { .classes = s->env->snapshot->every_detectors } };
 
-	m.want.classes = policy_detectors(s->env->snapshot->image, &c->mask);
 	if (text.len > FIELD_BYTES && class_bits_any(&m.want.classes))
 		text.len = FIELD_BYTES;
 	/* Words before a number speak for it; names are not known here, so none speaks against. */
@@ -54,16 +44,16 @@ static void put_value(struct pg_session *s, struct pg_command *c, struct bytes t
 
 static bool withheld(const struct pg_session *s, const struct pg_command *c, bool parsing)
 {
-	struct class_bits every = every_class(s), any = c ? pg_command_any(c) : (struct class_bits){ 0 };
+	struct class_bits any = c ? pg_command_any(c) : (struct class_bits){ 0 };
 
-	if (!class_bits_any(&every))
+	if (!class_bits_any(&s->env->snapshot->every))
 		return false;
 	/* Before anything ran, a text can only hold what the client sent. */
 	if (parsing)
 		return false;
 	if (s->tagged_transaction)
 		return true;
-	return c && (c->outdated || class_bits_any(&any) || ((c->unknown || c->blind || c->calls) && class_bits_any(&c->mask)));
+	return c && (c->outdated || c->unknown || c->blind || class_bits_any(&any) || (c->calls && class_bits_any(&c->mask)));
 }
 
 /* Fields that cannot hold a value: severity, code, positions, place in the server's source. */
@@ -76,7 +66,7 @@ void pg_fields_write(struct pg_session *s, const struct pg_command *command, cha
 		     char code[6])
 {
 	struct reader r = reader_of_bytes(body);
-	struct pg_command own = command ? *command : nobody(s);
+	struct pg_command own = anything(s);
 	bool hide = withheld(s, command, parsing);
 	size_t mark = 0;
 
@@ -115,7 +105,7 @@ void pg_fields_write(struct pg_session *s, const struct pg_command *command, cha
 /* NotificationResponse: int32 pid, channel, payload. */
 void pg_notification_write(struct pg_session *s, struct bytes body, struct writer *w)
 {
-	struct pg_command own = nobody(s);
+	struct pg_command own = anything(s);
 	struct reader r = reader_of_bytes(body);
 	uint32_t process = reader_be32(&r);
 	struct bytes channel = reader_cstr(&r), payload = reader_cstr(&r);
@@ -140,7 +130,7 @@ static bool is(struct bytes a, const char *text)
 /* False: a pinned setting has another value now. */
 bool pg_parameter_status_write(struct pg_session *s, struct bytes body, struct writer *w)
 {
-	struct pg_command own = nobody(s);
+	struct pg_command own = anything(s);
 	struct reader r = reader_of_bytes(body);
 	struct bytes name = reader_cstr(&r), value = reader_cstr(&r);
 	size_t mark;

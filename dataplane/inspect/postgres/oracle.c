@@ -4,15 +4,6 @@
 
 #define RELATIONS 16
 
-static struct class_bits every_class(const struct pg_session *s)
-{
-	struct class_bits all = { 0 };
-
-	for (unsigned i = 0; i < s->env->snapshot->classes_count; i++)
-		class_bits_add(&all, i);
-	return all;
-}
-
 struct class_bits pg_tagged(void *session, const struct access *relation, struct bytes column)
 {
 	struct pg_session *s = session;
@@ -23,11 +14,11 @@ struct class_bits pg_tagged(void *session, const struct access *relation, struct
 	if (!s->catalogue)
 		return (struct class_bits){ 0 };
 	if (!pg_catalogue_usable(s->catalogue, s->env->snapshot))
-		return every_class(s);
+		return s->env->snapshot->every;
 	classes = pg_catalogue_tainted(s->catalogue, relation);
 	count = pg_catalogue_find(s->catalogue, relation, found, RELATIONS);
 	if (count > RELATIONS)
-		return every_class(s);
+		return s->env->snapshot->every;
 	for (unsigned i = 0; i < count; i++)
 		classes = class_bits_or(classes, column.len ? pg_catalogue_named(s->catalogue, found[i], column)
 							    : pg_catalogue_relation(s->catalogue, found[i])->classes);

@@ -70,6 +70,7 @@ static void load(void)
 	snapshot.classes_count = 2;
 	classes[0] = (struct inspect_class){ .detectors = spec_classes[0].detectors, .mask = { .kind = MASK_FULL, .key = snapshot.mask_key } };
 	classes[1].mask = (struct mask){ .kind = MASK_FULL, .key = snapshot.mask_key };
+	inspect_snapshot_settle(&snapshot);
 }
 
 static bool has(struct bytes text, const char *word)
@@ -119,8 +120,8 @@ static enum judged judge(void *host, const struct statement *s, struct judgement
 	k->generic = s->generic;
 	snprintf(k->schema, sizeof(k->schema), "%.*s", (int)s->search_path.len, (const char *)s->search_path.base);
 	*out = (struct judgement){ .n = k->n, .say = bytes_str("kit says no"), .rule = bytes_str("kit-rule") };
-	class_bits_add(&out->mask, 0);
-	class_bits_add(&out->mask, 1);
+	for (unsigned i = 0; i < 2 && !has(s->raw, "NOMASK"); i++)
+		class_bits_add(&out->mask, i);
 	if (!has(s->raw, "UNKNOWN") && s->reason == REASON_NONE)
 		out->classification = classify(k, s->raw);
 	if (s->kind == COMMAND_SIMPLE || s->kind == COMMAND_PREPARE)

@@ -2,7 +2,7 @@
  *
  * The policy: one service without TLS; class 0 "email" (columns shop.public.customers.email, detector email, full) and class 1 "name"
  * (column name, no detector). The host allows everything but texts with DENY (blocked), HOLD (waits for kit_release) and
- * UNKNOWN (allowed without a classification); a text that names customers reads that relation, with one TAINT_ALL.
+ * UNKNOWN (allowed without a classification), and masks both classes but for texts with NOMASK; a text that names customers reads that relation, with one TAINT_ALL.
  * Outputs are gathered in `out`; every rule of inspector.h that can be checked from outside is asserted at each call.
  */
 #ifndef DATAPLANE_INSPECT_POSTGRES_POSTGRES_KIT_H

@@ -252,6 +252,40 @@ static void errors_in_scope_say_only_their_code(void **state)
 	}
 }
 
+/* C8: what triggers and other sessions say is masked by every class of the policy, whatever the rule masks that let the command pass. */
+static void what_is_said_beside_rows_is_masked_by_every_class(void **state)
+{
+	static const char notice[] = "SNOTICE\0C00000\0Mmail of ada@example.com\0DDETAIL bob@example.org\0HHINT eve@example.net\0WCONTEXT eve@example.net\0";
+
+	FOR_EACH_SEGMENT {
+		struct writer w = fresh();
+
+		start(segment);
+		ask("update other NOMASK", segment);
+		kit_message(&w, 'N', notice, sizeof(notice));
+		kit_message(&w, 'A', "\0\0\0\1news\0of ada@example.com", 28);
+		kit_message(&w, 'S', "application_name\0ada@example.com", 33);
+		kit_error(&w, "P0001", "raised by ada@example.com");
+		kit_ready(&w, 'I');
+		say(SIDE_SERVER, &w, segment);
+		assert_client("mail of ***@masked.invalid");
+		assert_client("DETAIL ***@masked.invalid");
+		assert_client("of ***@masked.invalid");
+		assert_client("application_name");
+		assert_client("raised by ***@masked.invalid");
+		assert_not_client("ada@example.com");
+		assert_not_client("bob@example.org");
+		assert_not_client("eve@example.net");
+		ask("UNKNOWN NOMASK", segment);
+		kit_error(&w, "22P02", "invalid input syntax: \"Lovelace\"");
+		kit_ready(&w, 'I');
+		say(SIDE_SERVER, &w, segment);
+		assert_not_client("Lovelace");
+		assert_client("invalid text representation");
+		kit_end(&k);
+	}
+}
+
 static void what_the_server_may_not_say_ends_the_session(void **state)
 {
 	static const struct { const char *name; char type; const char *body; size_t len; } cases[] = {
@@ -569,6 +603,7 @@ int main(void)
 		cmocka_unit_test(a_refused_group_is_dropped_up_to_sync),
 		cmocka_unit_test(hold_release_and_cancel),
 		cmocka_unit_test(errors_in_scope_say_only_their_code),
+		cmocka_unit_test(what_is_said_beside_rows_is_masked_by_every_class),
 		cmocka_unit_test(what_the_server_may_not_say_ends_the_session),
 		cmocka_unit_test(lengths_that_cannot_be),
 		cmocka_unit_test(a_row_without_its_description_is_not_passed),

@@ -501,6 +501,7 @@ static void load(const char *policy_path, const char *classes_path)
 
 		classes[i] = (struct inspect_class){ .detectors = c.detectors, .mask = { .kind = (enum mask_kind)c.mask_kind, .key = snapshot.mask_key } };
 	}
+	inspect_snapshot_settle(&snapshot);
 	scratch = match_scratch_create(set);
 }
 
