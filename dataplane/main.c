@@ -1,6 +1,5 @@
 /* sluice-dataplane: ordered start, then the poll loop. Everything that needs root, a file or memory happens before the
  * loop; afterwards the process has given its privileges up, and only the main thread still opens policy images. */
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "dataplane/worker.h"
 #include "platform/base/random.h"
 #include "platform/contract/ring.h"
+#include "platform/os/arguments.h"
 #include "platform/os/log.h"
 #include "platform/os/priv.h"
 #include "platform/os/sandbox.h"
@@ -48,47 +48,6 @@ static struct dataplane dataplane;
 static void on_signal(int number)
 {
 	atomic_store(&dataplane.worker.mailbox.stop, true);
-}
-
-static void usage(FILE *out)
-{
-	fprintf(out, "Usage: sluice-dataplane -c FILE\n\n"
-		     "The packet workers of Sluice: polls the two wire ports named in FILE (sluice.conf).\n\n"
-		     "  -c, --config FILE   the node's configuration\n"
-		     "  -h, --help          this text\n"
-		     "  -V, --version       the version\n\n"
-		     "Exit status: 0 stopped by a signal, 1 failed, 2 wrong usage or configuration.\n");
-}
-
-static const char *arguments(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { 0 },
-	};
-	const char *file = NULL;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			file = optarg;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		case 'V':
-			puts("sluice-dataplane " SLUICE_VERSION);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(2);
-		}
-	}
-	if (!file || optind != argc) {
-		usage(stderr);
-		exit(2);
-	}
-	return file;
 }
 
 /* The key of the masks: random, and as long-lived as the run directory, so that a restart knows its own tokens. */
@@ -420,7 +379,10 @@ int main(int argc, char **argv)
 	int rc;
 
 	log_open("sluice-dataplane", LOG_LEVEL_INFO);
-	d->settings = settings_open(arguments(argc, argv), why, sizeof why);
+	d->settings = settings_open(arguments_config(argc, argv, "sluice-dataplane",
+						     "The packet workers of Sluice: polls the two wire ports of its configuration.\n",
+						     "Exit status: 0 stopped by a signal, 1 failed, 2 wrong usage or configuration.\n"),
+				    why, sizeof why);
 	if (!d->settings) {
 		fprintf(stderr, "%s\n", why);
 		return 2;

@@ -7,7 +7,6 @@
  *
  * What is guarded is what the dead data plane had in force: its page names the policy image, which is loaded here beforehand.
  * Starts as root for the two packet sockets, then has no privileges. One thread. */
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "dataplane/standby/life.h"
 #include "dataplane/standby/wire.h"
 #include "platform/contract/page.h"
+#include "platform/os/arguments.h"
 #include "platform/os/log.h"
 #include "platform/os/priv.h"
 #include "platform/os/sandbox.h"
@@ -223,31 +223,16 @@ static bool start(struct standby *s, char err[OS_ERROR_BYTES])
 	return sandbox_calls(calls, err);
 }
 
-static const char *arguments(int argc, char **argv)
-{
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { "help", no_argument, NULL, 'h' }, { 0 } };
-	const char *file = NULL;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-		if (c == 'c')
-			file = optarg;
-		else
-			file = NULL, optind = argc + 1;
-	}
-	if (file && optind == argc)
-		return file;
-	fprintf(stderr, "Usage: sluice-standby -c FILE\n\nBridges the two wire ports of FILE (sluice.conf) while the data plane is down.\n");
-	exit(2);
-}
-
 int main(int argc, char **argv)
 {
 	static struct standby s;
 	char why[4096] = "", err[OS_ERROR_BYTES] = "";
 
 	log_open("sluice-standby", LOG_LEVEL_INFO);
-	s.settings = settings_open(arguments(argc, argv), why, sizeof why);
+	s.settings = settings_open(arguments_config(argc, argv, "sluice-standby",
+						    "Bridges the two wire ports of its configuration while the data plane is down.\n",
+						    "Exit status: 0 stopped by a signal, 1 failed, 2 wrong usage or configuration.\n"),
+				   why, sizeof why);
 	if (!s.settings) {
 		fprintf(stderr, "%s\n", why);
 		return 2;

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/os/arguments.h"
 #include "platform/os/child.h"
 #include "platform/os/log.h"
 #include "platform/os/priv.h"
@@ -170,6 +171,38 @@ static void privileges_do_not_come_back(void **state)
 	assert_non_null(strstr(err, "no such user"));
 }
 
+static char **words;
+
+static void body_arguments(void)
+{
+	int argc = 0;
+
+	while (words[argc])
+		argc++;
+	optind = 1;
+	if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+		_exit(99);
+	_exit(strcmp(arguments_config(argc, words, "sluice-it", "About.\n", ""), "a.conf") == 0 ? 10 : 11);
+}
+
+/* 10: the file was taken; otherwise what the process ended with. */
+static void the_command_line_of_a_daemon(void **state)
+{
+	static const struct {
+		char *words[5];
+		int status;
+	} row[] = {
+		{ { "it", "-c", "a.conf" }, 10 }, { { "it", "--config", "a.conf" }, 10 }, { { "it", "--config=a.conf" }, 10 },
+		{ { "it", "-h" }, 0 }, { { "it", "--help" }, 0 }, { { "it", "-V" }, 0 }, { { "it", "--version" }, 0 },
+		{ { "it" }, 2 }, { { "it", "-c" }, 2 }, { { "it", "a.conf" }, 2 }, { { "it", "-c", "a.conf", "b.conf" }, 2 }, { { "it", "-x" }, 2 },
+	};
+
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+		words = (char **)(uintptr_t)row[i].words;
+		assert_int_equal(WEXITSTATUS(apart(body_arguments)), row[i].status);
+	}
+}
+
 static void a_log_line_carries_no_control_characters(void **state)
 {
 	char line[2048];
@@ -197,6 +230,7 @@ int main(void)
 		cmocka_unit_test(a_call_that_is_not_on_the_list_ends_the_process),
 		cmocka_unit_test(files_outside_the_list_cannot_be_opened),
 		cmocka_unit_test(privileges_do_not_come_back),
+		cmocka_unit_test(the_command_line_of_a_daemon),
 		cmocka_unit_test(a_log_line_carries_no_control_characters),
 	};
 
