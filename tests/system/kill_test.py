@@ -149,10 +149,20 @@ def bench(it, mode, seconds):
 
 
 def bench_kill(it, victims, mode='simple'):
-    """Kills in the middle of a running pgbench. It ends either well or with errors that say what happened."""
+    """Kills in the middle of a running pgbench, each when statements have run since the last. It ends either well or with errors
+    that say what happened."""
+    log, seen = it.lab.dir / 'postgres.log', 0
+    begin = log.stat().st_size
+
+    def moved():
+        with open(log, 'rb') as file:
+            file.seek(begin)
+            return running.poll() is not None or file.read().count(b'UPDATE orders SET cents') >= seen + 50
     running = bench(it, mode, 8)
     for victim in victims:
-        time.sleep(1.5 + random.random())
+        world.wait_for('pgbench to run', moved, 120)
+        time.sleep(random.random())
+        seen = log.read_bytes()[begin:].count(b'UPDATE orders SET cents')
         pid = victim(it)
         os.kill(pid, signal.SIGKILL)
     out, err = running.communicate(timeout=150)
