@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "control/approval/statement.h"
 #include "control/inbox/describe.h"
 #include "control/journal/base64.h"
 #include "control/journal/jcs_read.h"
@@ -155,14 +156,18 @@ void node_held(void *ctx, struct session *s, const struct event_command *e, cons
 	struct node *n = ctx;
 	static const uint8_t no_policy[32];
 	char server[ENTRY_ADDRESS_BYTES + 8], address[ENTRY_ADDRESS_BYTES], say[APPROVAL_SAY_BYTES];
+	static char classes[TOUCHED_BYTES];
+	struct writer touched = writer_of(classes, sizeof(classes) - 1);
 	struct bytes rules[256];
 	struct approval_command c = { .worker = s->worker, .flow = s->flow, .event = e, .requester = s->principal, .who = bytes_of(s->who, s->who_len),
 				      .service = s->service, .server = server, .database = s->database, .user = s->user, .login = s->login,
 				      .proto = "postgres", .parser = "libpg_query-15", .policy_sha256 = image ? policy_hash(image) : no_policy,
-				      .rules = rules };
+				      .rules = rules, .classes = classes };
 
 	memcpy(c.session, s->id, 16);
 	snprintf(server, sizeof(server), "%s:%u", entry_address(s->target, s->address_len, address), s->target_port);
+	(void)touched_write(image, bytes_str(s->database), e->classification, &touched);
+	classes[touched.len] = 0;
 	c.rules_count = rules_of(image, e->rules, rules);
 	asks_for(image, e->approval, &c);
 	s->asked_approval = true;
@@ -179,7 +184,7 @@ void node_rechecked(void *ctx, struct session *s, const struct event_rechecked *
 {
 	struct node *n = ctx;
 	struct approval_recheck r = { .action = (enum command_action)e->action, .current = image && image == n->current, .raw = e->raw, .params = e->params,
-				      .state = e->state };
+				      .types = e->types, .state = e->state };
 
 	if (r.action == COMMAND_HOLD && (r.needs = needs_of(image, e->approval, r.need))) {
 		struct policy_approval p = policy_approval(image, e->approval);
@@ -298,7 +303,7 @@ bool node_approvals_rebuild(struct node *n, char err[OS_ERROR_BYTES])
 	struct archive *archive = journal_archive(n->journal);
 	const struct archive_filter filter = { .type = "approval." };
 	uint64_t index = low_read(n);
-	uint8_t *copy = malloc(RECORD_BYTES_MAX), *room = malloc(1u << 20);
+	uint8_t *copy = malloc(RECORD_BYTES_MAX), *room = malloc(STATEMENT_BYTES_MAX);
 	enum archive_next next = ARCHIVE_MORE;
 	struct bytes record_bytes;
 	const char *why = "";
@@ -307,7 +312,7 @@ bool node_approvals_rebuild(struct node *n, char err[OS_ERROR_BYTES])
 		index = 0;
 	while (archive && copy && room && (next = archive_search(archive, &filter, &index, 4096, &record_bytes, &why)) != ARCHIVE_END &&
 	       next != ARCHIVE_BROKEN) {
-		struct writer w = writer_of(room, 1u << 20);
+		struct writer w = writer_of(room, STATEMENT_BYTES_MAX);
 		size_t len = record_bytes.len;
 
 		if (next == ARCHIVE_MORE)

@@ -233,11 +233,13 @@ def classifies(w, worker):
 
 
 def approves(w, worker):
-    n, answer = worker.ask('hold 1 0 DELETE FROM orders WHERE id = 1', 'approval')
+    n, answer = worker.ask("hold 1 0 DELETE FROM orders WHERE id = 1 /*reason='sent%20twice',ticket='CHG-1'*/", 'approval')
     number = re.search(r'id=(\w+)', answer + ' id=none').group(1)
     w.check('answer=0' in answer and number in answer.split('say=')[1], 'a held command gets a number at once', answer)
     listed = w.json('approval', 'list')['approvals']
     w.check(len(listed) == 1 and listed[0]['id'] == number and listed[0]['state'] == 'pending' and listed[0]['person'] == 'alice', 'it is listed', listed)
+    said = w.json('approval', 'show', number)['statement']
+    w.check(said['reason'] == 'sent twice' and said['ticket'] == 'CHG-1', 'with what the requester says of it', said)
     for who, claims in (('the requester', ('alice', ['agents', 'dba'])), ('an agent', ('bob', ['dba'], 300, 'x')), ('somebody of no group', ('carl', ['other']))):
         done = w.cli('approval', 'approve', number, '--reason', 'x', '--token-file', w.token_file(*claims))
         w.check(done.returncode == 3 and re.fullmatch(r'sluice: [^:]+: [^:]+: [^:]+\n', done.stderr), f'{who} cannot approve it', done.stderr)

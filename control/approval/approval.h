@@ -138,6 +138,7 @@ struct approval_command {
 	const uint8_t *policy_sha256;                          /* 32 bytes */
 	const struct bytes *rules;
 	unsigned rules_count;
+	const char *classes;                                   /* of touched.h; NULL: unknown */
 	bool params_free;
 	unsigned needs;
 	struct approval_need need[APPROVAL_NEEDS_MAX];
@@ -167,7 +168,7 @@ enum approval_vote_result approvals_vote(struct approvals *as, struct approval *
 struct approval_recheck {
 	enum command_action action;
 	bool current;                 /* judged under the policy in force */
-	struct bytes raw, params, state;
+	struct bytes raw, params, types, state;
 	bool params_free;             /* of the approval that is asked for; only with COMMAND_HOLD */
 	unsigned needs, deny_quorum;
 	struct approval_need need[APPROVAL_NEEDS_MAX];

@@ -16,7 +16,7 @@
 struct said {
 	bool silent, stale;        /* says nothing; speaks of a policy that is over */
 	bool allow, block, free;   /* the verdict now, instead of the same hold */
-	const char *raw, *params, *state, *group; /* not NULL: instead of what was held */
+	const char *raw, *params, *types, *state, *group; /* not NULL: instead of what was held */
 	unsigned deny_quorum, count;
 };
 
@@ -188,7 +188,7 @@ static inline struct approval *held(const char *needs)
 static void worker_says(const struct approval *a)
 {
 	struct approval_recheck r = { .action = w.said.block ? COMMAND_BLOCK : w.said.allow ? COMMAND_ALLOW : COMMAND_HOLD, .current = !w.said.stale,
-				      .raw = bytes_str(w.said.raw ? w.said.raw : w.sql[a->n % 64]), .params = bytes_str(w.said.params ? w.said.params : ""),
+				      .raw = bytes_str(w.said.raw ? w.said.raw : w.sql[a->n % 64]), .params = bytes_str(w.said.params ? w.said.params : ""), .types = bytes_str(w.said.types ? w.said.types : ""),
 				      .state = bytes_str(w.said.state ? w.said.state : "search_path=public"), .needs = a->needs, .params_free = w.said.free,
 				      .deny_quorum = w.said.deny_quorum ? w.said.deny_quorum : a->deny_quorum };
 

@@ -7,7 +7,6 @@
 #include <openssl/sha.h>
 
 #include "control/approval/approval_fixture.h"
-#include "control/approval/statement.h"
 
 /* --- the way it should go ------------------------------------------------------------------------------------------------ */
 
@@ -65,41 +64,6 @@ static void withdrawal_cancels_also_before_it_was_durable(void **state)
 	approvals_durable(w.as);
 	assert_int_equal(b->state, APPROVAL_CANCELLED);
 	principal_put(alice);
-}
-
-/* `h` covers every byte of the values; count and formats are read out for people. */
-static void the_statement_counts_the_bound_values(void **state)
-{
-	static const struct {
-		const char *bytes;
-		size_t len;
-		int64_t count;
-		const char *types;
-	} rows[] = {
-		{ "", 0, 0, "[]" },
-		{ "\0\0\0\1\0\0\0\1x", 9, 1, "[\"text\"]" },
-		{ "\0\1\0\1\0\2\0\0\0\0\0\0\0\0", 14, 2, "[\"binary\",\"binary\"]" },
-		{ "\0\2\0\0\0\1\0\2\377\377\377\377\377\377\377\377", 16, 2, "[\"text\",\"binary\"]" },
-		{ "\0\2\0\1", 4, 0, "[]" },
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct event_command e = { .raw = bytes_str("select $1"), .params = bytes_of(rows[i].bytes, rows[i].len) };
-		const struct approval_command c = { .event = &e, .who = who_json(), .service = "db", .server = "s", .database = "d", .login = "l", .proto = "p",
-						    .parser = "q", .policy_sha256 = policy_hash_a };
-		static const struct approval a;
-		static uint8_t room[STATEMENT_BYTES_MAX], hash[32];
-		struct writer w_ = writer_of(room, sizeof(room));
-		struct bytes text = statement_write(&a, &c, hash, "n", "o", &w_);
-		struct jcs_value params = jcs_get(jcs_value_of(text), "params");
-		int64_t count;
-
-		assert_null(jcs_check(text, NULL));
-		assert_true(jcs_read_int(jcs_get(params, "count"), &count));
-		assert_int_equal(count, rows[i].count);
-		assert_true(bytes_equal(jcs_get(params, "types").raw, bytes_str(rows[i].types)));
-		assert_int_equal(jcs_read_plain(jcs_get(params, "h")).len, 64);
-	}
 }
 
 /* --- rebuilding ---------------------------------------------------------------------------------------------------------- */
@@ -194,7 +158,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_person_of_the_group_releases_it_and_the_nonce_is_spent_before),
 		CASE(the_statement_says_what_will_run_and_hashes_to_what_is_signed),
-		CASE(the_statement_counts_the_bound_values),
 		CASE(withdrawal_cancels_also_before_it_was_durable),
 		CASE(objects_are_what_their_records_say),
 		CASE(records_that_do_not_fit_make_nothing),

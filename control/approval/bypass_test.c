@@ -159,6 +159,7 @@ static void case_10_5_another_text_or_value_than_approved_is_not_released(void *
 		{ "another statement behind it", { .raw = "DELETE FROM orders; DROP TABLE orders" } },
 		{ "nothing", { .raw = "" } },
 		{ "another value", { .params = "\1" } },
+		{ "another declared type", { .types = "\1\1\1\1" } },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

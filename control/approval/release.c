@@ -6,6 +6,7 @@
 #include <openssl/sha.h>
 
 #include "control/approval/store.h"
+#include "control/approval/values.h"
 
 static bool same_sha256(struct bytes data, const uint8_t expected[32])
 {
@@ -13,6 +14,14 @@ static bool same_sha256(struct bytes data, const uint8_t expected[32])
 
 	SHA256(data.base, data.len, hash);
 	return !memcmp(hash, expected, 32);
+}
+
+static bool same_values(const struct approval *a, const struct approval_recheck *r)
+{
+	uint8_t hash[32];
+
+	values_hash(r->types, r->params, hash);
+	return !memcmp(hash, a->params_sha256, 32);
 }
 
 static bool same_needs(const struct approval *a, const struct approval_recheck *r)
@@ -35,7 +44,7 @@ static const char *changed(const struct approval *a, const struct approval_reche
 		return "the policy now asks for another approval";
 	if (!same_sha256(bytes_of(a->statement, a->statement_len), a->statement_sha256))
 		return "the statement is not what was signed";
-	if (!same_sha256(r->raw, a->command_sha256) || (!a->params_free && !same_sha256(r->params, a->params_sha256)))
+	if (!same_sha256(r->raw, a->command_sha256) || (!a->params_free && !same_values(a, r)))
 		return "the held command is not what was shown";
 	return same_sha256(r->state, a->state_sha256) ? NULL : "the state of the session changed";
 }

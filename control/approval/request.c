@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "control/approval/remark.h"
 #include "control/approval/statement.h"
 #include "control/approval/store.h"
+#include "control/approval/values.h"
 #include "platform/base/random.h"
 
 /* "dba, security": who can approve, by group and never by name. */
@@ -90,6 +92,7 @@ static bool same_of(const struct approval_command *c, uint8_t out[32])
 	if (good) {
 		digest_text(ctx, c->event->raw);
 		digest_text(ctx, c->event->params);
+		digest_text(ctx, c->event->types);
 		good = EVP_DigestFinal_ex(ctx, out, NULL) == 1;
 	}
 	EVP_MD_CTX_free(ctx);
@@ -161,7 +164,7 @@ static bool request_fill(struct approval *a, const struct approval_command *c, c
 	snprintf(a->run, sizeof(a->run), "%s", c->requester->run);
 	snprintf(a->agent, sizeof(a->agent), "%s", c->requester->agent);
 	hash_of(c->event->raw, a->command_sha256);
-	hash_of(c->event->params, a->params_sha256);
+	values_hash(c->event->types, c->event->params, a->params_sha256);
 	hash_of(c->event->state, a->state_sha256);
 	memcpy(a->same_sha256, same_sha256, 32);
 	a->params_free = c->params_free;
@@ -173,8 +176,8 @@ static bool request_fill(struct approval *a, const struct approval_command *c, c
 
 static bool request_statement(struct approvals *as, struct approval *a, const struct approval_command *c)
 {
-	/* Canonical text is at most twice as long, and six bytes a character as JSON. */
-	size_t size = 12 * c->event->raw.len + 3 * c->event->params.len + (64u << 10);
+	/* As STATEMENT_BYTES_MAX counts it, for this text and these values. */
+	size_t size = 12 * c->event->raw.len + 24 * c->event->params.len + (c->classes ? strlen(c->classes) : 0) + (64u << 10);
 	uint8_t *room = malloc(size), nonce[16];
 	struct writer w = writer_of(room, room ? size : 0);
 	struct bytes text;
@@ -191,7 +194,7 @@ static bool request_statement(struct approvals *as, struct approval *a, const st
 	return a->statement != NULL;
 }
 
-static bool request_record(struct approvals *as, struct approval *a)
+static bool request_record(struct approvals *as, struct approval *a, const char *ticket)
 {
 	uint8_t room[STORE_DATA_BYTES];
 	struct writer w = writer_of(room, sizeof(room));
@@ -218,6 +221,7 @@ static bool request_record(struct approvals *as, struct approval *a)
 	jcs_put_int(&j, "ref", a->n);
 	jcs_put_str(&j, "service", a->service);
 	jcs_put_int(&j, "statement_len", (int64_t)a->statement_len);
+	jcs_put_str(&j, "ticket", ticket);
 	jcs_put_uint(&j, "use_by_s", a->use_by_s);
 	jcs_put_int(&j, "worker", a->worker);
 	jcs_close(&j);
@@ -227,7 +231,10 @@ static bool request_record(struct approvals *as, struct approval *a)
 /* NULL, or why nobody can be shown this command whole (approvals.md 3). */
 static const char *not_showable(const struct approval_command *c)
 {
-	if (c->event->raw.len > APPROVAL_TEXT_BYTES || statement_norm(c->event->raw).len > APPROVAL_TEXT_BYTES)
+	size_t text = c->event->raw.len > APPROVAL_TEXT_BYTES ? c->event->raw.len : statement_norm(c->event->raw).len;
+
+	if (text > APPROVAL_TEXT_BYTES ||
+	    (!c->params_free && values_shown_bytes(c->event->types, c->event->params, APPROVAL_TEXT_BYTES - text) > APPROVAL_TEXT_BYTES - text))
 		return "this command is longer than 64 KiB: no approval is possible; it was refused";
 	return NULL;
 }
@@ -255,7 +262,7 @@ struct approval *approvals_request(struct approvals *as, const struct approval_c
 		;
 	else if (!(a = store_add(as)))
 		snprintf(say, APPROVAL_SAY_BYTES, "too many commands wait for approval; try again later");
-	else if (!request_fill(a, c, same_sha256, now) || !request_statement(as, a, c) || !request_record(as, a)) {
+	else if (!request_fill(a, c, same_sha256, now) || !request_statement(as, a, c) || !request_record(as, a, remark_read(c->event->raw).ticket)) {
 		/* "no object exists": nothing but a record can make one. */
 		store_drop(as, a);
 		snprintf(say, APPROVAL_SAY_BYTES, "this command cannot be put to approval; it was refused");

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "control/approval/remark.h"
+#include "control/approval/values.h"
 #include "control/journal/jcs.h"
 #include "dataplane/inspect/postgres/lex.h"
 #include "platform/contract/classification.h"
@@ -165,28 +167,6 @@ static void put_needs(struct jcs *j, const struct approval *a)
 	jcs_array_close(j);
 }
 
-/* PostgreSQL's Bind, from the formats on: how many values, and each one's format as sent. A list that is cut short counts nothing. */
-static void put_values(struct jcs *j, struct bytes params)
-{
-	struct reader r = reader_of_bytes(params), formats;
-	unsigned given = reader_be16(&r), count, last = 0;
-
-	formats = reader_sub(&r, 2u * (size_t)given);
-	count = reader_be16(&r);
-	jcs_put_int(j, "count", r.ok ? (int64_t)count : 0);
-	put_sha256(j, "h", params);
-	jcs_key(j, "types");
-	jcs_array(j);
-	for (unsigned i = 0; r.ok && i < count; i++) {
-		if (i < given)
-			last = reader_be16(&formats);
-		else if (given != 1) /* none given: text; one: for all */
-			last = 0;
-		jcs_str(j, bytes_str(last == 1 ? "binary" : "text"));
-	}
-	jcs_array_close(j);
-}
-
 static void put_parameters(struct jcs *j, const struct approval_command *c)
 {
 	jcs_key(j, "params");
@@ -197,7 +177,7 @@ static void put_parameters(struct jcs *j, const struct approval_command *c)
 		jcs_str(j, c->rules_count ? c->rules[0] : bytes_str(""));
 	} else {
 		jcs_put_int(j, "bytes", (int64_t)c->event->params.len);
-		put_values(j, c->event->params);
+		values_put(j, c->event->types, c->event->params);
 	}
 	jcs_close(j);
 }
@@ -206,7 +186,7 @@ static void put_policy(struct jcs *j, const struct approval_command *c, uint64_t
 {
 	jcs_key(j, "policy");
 	jcs_open(j);
-	jcs_put_str(j, "class", "");
+	jcs_put_str(j, "class", c->classes ? c->classes : "unknown");
 	jcs_put_hex(j, "h", bytes_of(c->policy_sha256, 32));
 	jcs_put_str(j, "impact", impact_of(verbs));
 	jcs_put_strs(j, "rules", c->rules, c->rules_count);
@@ -228,6 +208,7 @@ struct bytes statement_write(const struct approval *a, const struct approval_com
 			     const char *origin, struct writer *out)
 {
 	struct jcs j = jcs_of(out);
+	struct remark remark = remark_read(c->event->raw);
 	char time[STATEMENT_TIME_BYTES];
 	uint64_t verbs;
 
@@ -251,11 +232,11 @@ struct bytes statement_write(const struct approval *a, const struct approval_com
 	jcs_close(&j);
 	jcs_put_str(&j, "proto", c->proto);
 	jcs_put_int(&j, "quorum", a->quorum);
-	jcs_put_str(&j, "reason", "");
+	jcs_put_str(&j, "reason", remark.reason);
 	jcs_put_hex(&j, "sess", bytes_of(c->session, 16));
 	put_sha256(&j, "state_h", c->event->state);
 	put_target(&j, c);
-	jcs_put_str(&j, "ticket", "");
+	jcs_put_str(&j, "ticket", remark.ticket);
 	jcs_put_str(&j, "use_by", statement_time(a->use_by_us, time));
 	jcs_put_int(&j, "v", 1);
 	jcs_put_raw(&j, "who", c->who);

@@ -7,9 +7,11 @@
 #define CONTROL_APPROVAL_STATEMENT_H
 
 #include "control/approval/approval.h"
+#include "control/approval/touched.h"
 
-/* The command's text at six bytes a character, and the rest. */
-#define STATEMENT_BYTES_MAX (6u * LIMIT_STATEMENT_BYTES + 3u * LIMIT_PARAMETERS_BYTES + (64u << 10))
+/* Text twice as long as sent and values likewise, at six bytes a character; formats and types at 12 bytes for each of a value's four;
+ * the classes, and the rest. */
+#define STATEMENT_BYTES_MAX (12u * APPROVAL_TEXT_BYTES + 24u * LIMIT_PARAMETERS_BYTES + TOUCHED_BYTES + (64u << 10))
 
 /* The text that people read: the canonical form of `raw`, or `raw` where that has none. Valid until the next call of this folder. */
 struct bytes statement_norm(struct bytes raw);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "control/approval/remark.h"
 #include "control/approval/statement.h"
 #include "control/approval/store.h"
 
@@ -140,19 +141,6 @@ void approvals_seen(struct approvals *as, struct principal *p)
 	}
 }
 
-/* Reasons are shown on terminals and pages: one line of text without markup or control characters. */
-static void reason_clean(const char *from, char out[APPROVAL_REASON_BYTES])
-{
-	size_t at = 0;
-
-	for (; *from && at + 1 < APPROVAL_REASON_BYTES; from++) {
-		unsigned char c = (unsigned char)*from;
-
-		out[at++] = c < 0x20 || c >= 0x7f || strchr("<>&`\\", c) ? ' ' : (char)c;
-	}
-	out[at] = 0;
-}
-
 static void hex(const uint8_t *from, size_t len, char *out)
 {
 	for (size_t i = 0; i < len; i++)
@@ -243,7 +231,7 @@ enum approval_vote_result approvals_vote(struct approvals *as, struct approval *
 	*v = (struct approval_vote){ .voter = voter, .approve = approve, .wall_us = now.wall_us };
 	snprintf(v->person, sizeof(v->person), "%s", voter->person);
 	hex(voter->token_sha256, 32, v->credential);
-	reason_clean(reason, v->reason);
+	remark_clean(bytes_str(reason), v->reason, sizeof(v->reason));
 	if (!store_step(as, a, APPROVAL_GETS_VOTE, "", who, vote_extra(a, v, &w))) {
 		snprintf(text, APPROVAL_SAY_BYTES, "the journal does not take the vote");
 		return APPROVAL_NOT_RECORDED;

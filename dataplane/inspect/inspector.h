@@ -70,6 +70,7 @@ struct statement {
 	enum command_reason reason; /* not REASON_NONE: cannot be understood or is never passed; `key` is then ignored */
 	struct bytes raw;           /* the command's text as sent, after protocol framing */
 	struct bytes params;        /* bound values as sent, with their formats; empty when there are none */
+	struct bytes types;         /* of the bound values, as the client declared them: u32 type oids; 0, or none: left to the server */
 	struct bytes state;         /* session state that changes meaning, as canonical text */
 	struct bytes database;
 	struct bytes search_path;   /* where names without a schema are looked up, as the client last set it; empty: never set */

@@ -32,8 +32,8 @@ struct barrier {
 
 /* A statement that waits for its judgement: its bytes are copied into `pending`. */
 struct flow_pending {
-	struct stream bytes; /* raw, params, state, database, search_path, one after the other */
-	uint32_t raw_bytes, params_bytes, state_bytes, database_bytes, path_bytes;
+	struct stream bytes; /* raw, params, types, state, database, search_path, one after the other */
+	uint32_t raw_bytes, params_bytes, types_bytes, state_bytes, database_bytes, path_bytes;
 	enum command_kind kind;
 	struct hash128 exact, generic;
 	enum command_reason reason;

@@ -136,6 +136,8 @@ static bool record(struct relay *r, struct flow *f, const struct statement *s, c
 		e.raw.len = LIMIT_STATEMENT_BYTES;
 	if (s->params.len > LIMIT_PARAMETERS_BYTES)
 		e.params.len = LIMIT_PARAMETERS_BYTES;
+	if (v->action == COMMAND_HOLD)
+		e.types = s->types;
 	if (encoded.len > LIMIT_CLASSIFICATION_BYTES)
 		e.classification = (struct bytes){ 0 };
 	if (!report_command(&r->report, &e, &position))
@@ -164,13 +166,13 @@ static void fill(struct flow *f, const struct verdict *v, uint32_t ref, struct b
 static bool keep(struct relay *r, struct flow *f, const struct statement *s)
 {
 	struct flow_pending *p = &f->pending;
-	size_t total = s->raw.len + s->params.len + s->state.len + s->database.len + s->search_path.len;
+	size_t total = s->raw.len + s->params.len + s->types.len + s->state.len + s->database.len + s->search_path.len;
 	struct writer w;
 
 	stream_release(&p->bytes, &r->buffers);
 	*p = (struct flow_pending){
-		.kept = true, .raw_bytes = (uint32_t)s->raw.len, .params_bytes = (uint32_t)s->params.len, .state_bytes = (uint32_t)s->state.len,
-		.database_bytes = (uint32_t)s->database.len, .path_bytes = (uint32_t)s->search_path.len, .kind = s->kind, .exact = s->exact, .generic = s->generic,
+		.kept = true, .raw_bytes = (uint32_t)s->raw.len, .params_bytes = (uint32_t)s->params.len, .types_bytes = (uint32_t)s->types.len,
+		.state_bytes = (uint32_t)s->state.len, .database_bytes = (uint32_t)s->database.len, .path_bytes = (uint32_t)s->search_path.len, .kind = s->kind, .exact = s->exact, .generic = s->generic,
 		.in_transaction = s->in_transaction, .binary_result = s->binary_result, .reason = s->reason,
 	};
 	if (total > BUFFER_MEDIUM_BYTES || !stream_reserve(&p->bytes, &r->buffers, total + 1))
@@ -178,6 +180,7 @@ static bool keep(struct relay *r, struct flow *f, const struct statement *s)
 	w = stream_writer(&p->bytes);
 	writer_put(&w, s->raw);
 	writer_put(&w, s->params);
+	writer_put(&w, s->types);
 	writer_put(&w, s->state);
 	writer_put(&w, s->database);
 	writer_put(&w, s->search_path);
@@ -197,6 +200,7 @@ static struct statement kept(const struct flow *f)
 
 	s.raw = reader_bytes(&r, p->raw_bytes);
 	s.params = reader_bytes(&r, p->params_bytes);
+	s.types = reader_bytes(&r, p->types_bytes);
 	s.state = reader_bytes(&r, p->state_bytes);
 	s.database = reader_bytes(&r, p->database_bytes);
 	s.search_path = reader_bytes(&r, p->path_bytes);
@@ -227,7 +231,7 @@ static enum judged conclude(struct relay *r, struct flow *f, const struct statem
 {
 	uint32_t ref = 0;
 
-	if (v->action == COMMAND_HOLD && !f->pending.kept && !keep(r, f, s)) {
+	if (v->action == COMMAND_HOLD && (s->types.len > LIMIT_TYPES_BYTES || (!f->pending.kept && !keep(r, f, s)))) {
 		v->action = COMMAND_BLOCK;
 		v->reason = REASON_TOO_LONG;
 	}
@@ -404,7 +408,7 @@ void host_recheck(struct relay *r, struct flow *f)
 		writer_be16(&w, v.rules[i]);
 	struct event_rechecked e = { .flow = f->id, .ref = f->pending.ref, .generation = f->env.snapshot->generation, .action = (uint8_t)v.action,
 				     .transaction = s.in_transaction, .reason = (uint16_t)v.reason, .approval = (uint16_t)v.approval,
-				     .rules = writer_done(&w), .state = s.state, .raw = s.raw, .params = s.params };
+				     .rules = writer_done(&w), .state = s.state, .raw = s.raw, .params = s.params, .types = s.types };
 
 	if (!report_rechecked(&r->report, &e, NULL))
 		r->counters.drop[ERROR_ring_message_bad]++;

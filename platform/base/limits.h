@@ -11,6 +11,7 @@
 /* A statement, as sent. Longer is answered as unknown; an approver is never shown a cut text (approvals.md 3). */
 #define LIMIT_STATEMENT_BYTES (64u << 10)
 #define LIMIT_PARAMETERS_BYTES (64u << 10)
+#define LIMIT_TYPES_BYTES (16u << 10)       /* declared types of bound values, 4 bytes each; more is never held: nobody could be shown it */
 #define LIMIT_CLASSIFICATION_BYTES (16u << 10)
 #define LIMIT_OBJECTS 64                  /* relations, functions and other objects of one statement */
 #define LIMIT_TARGETS 512                 /* output columns with their taint; PostgreSQL's own limit is 1,664 */
@@ -49,7 +50,7 @@
 #define LIMIT_STREAM_BYTES (1u << 20)     /* one inspected protocol message that has to be whole */
 #define LIMIT_COLUMNS 1664                /* MaxTupleAttributeNumber of PostgreSQL */
 
-_Static_assert(LIMIT_STATEMENT_BYTES + LIMIT_PARAMETERS_BYTES + LIMIT_CLASSIFICATION_BYTES + 4096 <= LIMIT_MESSAGE_BYTES,
+_Static_assert(LIMIT_STATEMENT_BYTES + LIMIT_PARAMETERS_BYTES + LIMIT_TYPES_BYTES + LIMIT_CLASSIFICATION_BYTES + 4096 <= LIMIT_MESSAGE_BYTES,
 	       "a command event carries the statement, its parameters and its classification");
 _Static_assert(LIMIT_MESSAGE_BYTES * 4 <= LIMIT_RING_DOWN_BYTES, "a ring holds several of the largest messages");
 _Static_assert(LIMIT_VERDICT_RULES * 2 <= 512, "a command event carries the matched rules as u16");

@@ -105,6 +105,29 @@ def held(it):
     return told + '; then the held one is released'
 
 
+def held_values(it):
+    """A prepared command is held with its values: their declared types, the reason and the ticket stand in what is signed; then it runs."""
+    c = Bare(it)
+    need(code(c.start()) is None, 'no session')
+    text = b"DELETE FROM orders WHERE id = $1 /*reason='twice%20in%20the%20books',ticket='CHG-7'*/"
+    c.send(b'P', b's\0' + text + b'\0' + struct.pack('!HI', 1, 23))
+    c.send(b'B', b'\0s\0' + struct.pack('!HHHIIH', 1, 1, 1, 4, 181, 0))
+    c.send(b'E', b'\0' + struct.pack('!I', 0))
+    c.send(b'S')
+    approval = it.pending()[0]
+    statement = it.json('approval', 'show', approval)['statement']
+    params = statement['params']
+    need((params['types'], params['formats'], params['values'], params['count']) == (['int4'], ['binary'], ['181'], 1), params)
+    need((statement['reason'], statement['ticket']) == ('twice in the books', 'CHG-7'), statement)
+    shown = it.sluice.cli('approval', 'show', approval).stdout
+    need('twice in the books' in shown and 'CHG-7' in shown and '181' in shown, shown)
+    need(it.vote('approve', approval).returncode == 0, 'not approved')
+    need(code(c.until(b'Z')) is None, 'refused')
+    need(it.db.direct('SELECT count(*) FROM orders WHERE id = 181').strip() == '0', 'not released')
+    c.close()
+    return f'{params["types"]} {params["values"]}, {statement["ticket"]}'
+
+
 def stalled_parser(it):
     """The parser does not answer. Statements that are known go on; one that is not is never passed, and its session lives."""
     session = it.session()
@@ -147,6 +170,7 @@ def run(it, result):
     result.check('without a stall', lambda: warm(it))
     result.check('a stalled client', lambda: stalled_client(it))
     result.check('a held approval', lambda: held(it))
+    result.check('a held command with values', lambda: held_values(it))
     result.check('a stalled parser', lambda: stalled_parser(it))
     result.check('a stalled journal', lambda: slow_disk(it))
     result.check('the journal is good', lambda: it.sluice.cli('journal', 'verify').stdout.strip().splitlines()[-1])

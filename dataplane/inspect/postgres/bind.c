@@ -39,7 +39,7 @@ static void expect_slot(struct pg_session *s, struct pg_expect *e, int slot)
 enum pg_step pg_parse(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
 {
 	struct reader r = reader_of_bytes(f->body);
-	struct bytes name = reader_cstr(&r), text = reader_cstr(&r);
+	struct bytes name = reader_cstr(&r), text = reader_cstr(&r), types;
 	struct pg_effects effects;
 	struct pg_expect *e;
 	struct statement st;
@@ -47,10 +47,12 @@ enum pg_step pg_parse(struct pg_session *s, const struct pg_frame *f, struct pg_
 	enum pg_lookup fits;
 	enum pg_step step;
 
-	reader_skip(&r, (size_t)reader_be16(&r) * 4);
+	types = reader_bytes(&r, (size_t)reader_be16(&r) * 4);
 	if (!r.ok || r.left)
 		return malformed(s, f, io);
-	fits = pg_name_fits(&s->names, PG_STATEMENT, text.len);
+	if (types.len > LIMIT_TYPES_BYTES) /* too long to be shown stays so; the rest is not kept */
+		types.len = LIMIT_TYPES_BYTES + 4;
+	fits = pg_name_fits(&s->names, PG_STATEMENT, text.len + types.len);
 	if (fits == PG_NAME_WAIT)
 		return STEP_STALL;
 	st = pg_statement_effects(s, COMMAND_PREPARE, text, &effects);
@@ -71,7 +73,7 @@ enum pg_step pg_parse(struct pg_session *s, const struct pg_frame *f, struct pg_
 	}
 	e = sent(s, f, REPLY_PARSE, io);
 	e->command = (int16_t)command;
-	slot = pg_name_add(&s->names, PG_STATEMENT, name, s->group, text);
+	slot = pg_name_add(&s->names, PG_STATEMENT, name, s->group, text, types);
 	if (slot >= 0)
 		s->reading[slot % PG_READINGS].serial = 0;
 	expect_slot(s, e, slot);
@@ -106,7 +108,7 @@ static void bound(struct pg_session *s, const struct pg_frame *f, struct bytes p
 {
 	struct pg_expect *e = sent(s, f, REPLY_BIND, io);
 	struct pg_command *c = &s->commands.command[command];
-	int slot = pg_name_add(&s->names, PG_PORTAL, portal, s->group, (struct bytes){ 0 });
+	int slot = pg_name_add(&s->names, PG_PORTAL, portal, s->group, (struct bytes){ 0 }, (struct bytes){ 0 });
 
 	pg_taint_hold(s, c);
 	c->text_slot = (int16_t)statement;

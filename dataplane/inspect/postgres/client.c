@@ -33,7 +33,7 @@ void pg_makes_name(struct pg_session *s, const struct pg_effects *e, struct pg_e
 	if (!e->makes[space] || !e->inner.len || pg_name_fits(&s->names, space, e->inner.len) != PG_NAME_FOUND)
 		return; /* a name without a slot is unknown: it is not executed */
 	memcpy(text, e->inner.base, e->inner.len); /* it may be a view into the texts that are moved now */
-	slot = pg_name_add(&s->names, space, bytes_of(e->one, e->one_len), reply->group, bytes_of(text, e->inner.len));
+	slot = pg_name_add(&s->names, space, bytes_of(e->one, e->one_len), reply->group, bytes_of(text, e->inner.len), (struct bytes){ 0 });
 	if (slot < 0)
 		return;
 	s->reading[slot % PG_READINGS].serial = 0;

@@ -73,8 +73,10 @@ static const struct pg_reading *reading(struct pg_session *s, int slot)
 struct statement pg_statement_prepared(struct pg_session *s, int slot)
 {
 	const struct pg_reading *r = reading(s, slot);
+	struct statement st = statement_of(s, COMMAND_EXECUTE, pg_name_text(&s->names, slot), r->good, &r->lex);
 
-	return statement_of(s, COMMAND_EXECUTE, pg_name_text(&s->names, slot), r->good, &r->lex);
+	st.types = pg_name_types(&s->names, slot);
+	return st;
 }
 
 const struct pg_effects *pg_effects_prepared(struct pg_session *s, int slot)

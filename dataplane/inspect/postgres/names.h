@@ -33,6 +33,7 @@ struct pg_name {
 	uint32_t serial;             /* tells the slot's users apart; never 0 while used */
 	int16_t command;             /* of a portal: the judged command; -1 */
 	uint32_t text_at, text_len;  /* of a statement, of a cursor made by SQL */
+	uint32_t types_len;          /* behind the text: the type oids of its values, as Parse declared them */
 	uint32_t epoch;              /* of the session's settings, when SQL made it */
 };
 
@@ -60,13 +61,14 @@ enum pg_lookup {
 /* What `name` means for a message of group `group`. */
 enum pg_lookup pg_name_find(const struct pg_names *n, enum pg_name_space space, struct bytes name, uint32_t group, int *slot);
 
-/* A pending slot; -1 when there is no room (`text` counts for statements). */
-int pg_name_add(struct pg_names *n, enum pg_name_space space, struct bytes name, uint32_t group, struct bytes text);
+/* A pending slot; -1 when there is no room (`text` and `types` count for statements). */
+int pg_name_add(struct pg_names *n, enum pg_name_space space, struct bytes name, uint32_t group, struct bytes text, struct bytes types);
 
-/* Whether pg_name_add would find room for a text of this length; PG_NAME_WAIT: not now, but replies may make some. */
+/* Whether pg_name_add would find room for a text and types of this length; PG_NAME_WAIT: not now, but replies may make some. */
 enum pg_lookup pg_name_fits(const struct pg_names *n, enum pg_name_space space, size_t text_len);
 
 struct bytes pg_name_text(const struct pg_names *n, int slot);
+struct bytes pg_name_types(const struct pg_names *n, int slot);
 
 /* Whether `slot` still holds what had `serial` when it was added. */
 static inline bool pg_name_is(const struct pg_names *n, int slot, uint32_t serial)

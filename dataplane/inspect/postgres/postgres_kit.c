@@ -118,6 +118,8 @@ static enum judged judge(void *host, const struct statement *s, struct judgement
 		k->n = 0, memset(k->answered, 0, sizeof(k->answered));
 	k->exact = s->exact;
 	k->generic = s->generic;
+	k->types_len = s->types.len < sizeof(k->types) ? s->types.len : sizeof(k->types);
+	memcpy(k->types, s->types.base ? s->types.base : k->types, k->types_len);
 	snprintf(k->schema, sizeof(k->schema), "%.*s", (int)s->search_path.len, (const char *)s->search_path.base);
 	*out = (struct judgement){ .n = k->n, .say = bytes_str("kit says no"), .rule = bytes_str("kit-rule") };
 	for (unsigned i = 0; i < 2 && !has(s->raw, "NOMASK"); i++)
@@ -378,14 +380,21 @@ void kit_query(struct writer *w, const char *text)
 	kit_message(w, 'Q', text, strlen(text) + 1);
 }
 
-void kit_parse(struct writer *w, const char *name, const char *text)
+void kit_parse_types(struct writer *w, const char *name, const char *text, const uint32_t *types, unsigned count)
 {
 	size_t mark = pg_frame_begin(w, 'P');
 
 	writer_cstr(w, name);
 	writer_cstr(w, text);
-	writer_be16(w, 0);
+	writer_be16(w, (uint16_t)count);
+	for (unsigned i = 0; i < count; i++)
+		writer_be32(w, types[i]);
 	pg_frame_end(w, mark);
+}
+
+void kit_parse(struct writer *w, const char *name, const char *text)
+{
+	kit_parse_types(w, name, text, NULL, 0);
 }
 
 void kit_bind(struct writer *w, const char *portal, const char *name)

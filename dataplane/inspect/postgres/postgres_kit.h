@@ -27,6 +27,8 @@ struct kit {
 	struct inspect_response last;
 	char last_status[8];
 	struct hash128 exact, generic; /* of the last statement */
+	uint8_t types[16]; /* of the last statement's values, as declared */
+	size_t types_len;
 	char schema[64]; /* of the last statement: where its bare names are */
 	unsigned masked[2]; /* cells, by class, of all responses */
 	struct judgement held;
@@ -59,6 +61,8 @@ bool kit_wrote(const struct kit *k, enum side to, const char *text);
 void kit_message(struct writer *w, char type, const void *body, size_t len);
 void kit_query(struct writer *w, const char *text);
 void kit_parse(struct writer *w, const char *name, const char *text);
+/* The same with declared types, at most 4. */
+void kit_parse_types(struct writer *w, const char *name, const char *text, const uint32_t *types, unsigned count);
 void kit_bind(struct writer *w, const char *portal, const char *name);
 void kit_execute(struct writer *w, const char *portal, unsigned rows);
 void kit_column(struct writer *w, const char *name, uint32_t relation, unsigned attnum, uint32_t type, unsigned format);

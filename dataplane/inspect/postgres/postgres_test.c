@@ -401,6 +401,47 @@ static void bound_again_is_the_text_it_was(void **state)
 	}
 }
 
+/* What an approver is told of the values' types is what this text was parsed with, also when others were parsed and closed around it. */
+static void types_are_those_of_the_text(void **state)
+{
+	static const uint32_t first[] = { 23, 25 }, second[] = { 0 }, third[] = { 2950, 16450, 1700, 16 };
+	static const struct { const char *name; const uint32_t *types; unsigned count; } made[] = { { "a", first, 2 }, { "b", NULL, 0 }, { "c", second, 1 }, { "d", third, 4 } };
+
+	FOR_EACH_SEGMENT {
+		struct writer w = fresh();
+
+		start(segment);
+		for (unsigned round = 0; round < 3; round++) {
+			for (unsigned i = 0; i < 4; i++)
+				kit_parse_types(&w, made[i].name, "select 1", made[i].types, made[i].count);
+			say(SIDE_CLIENT, &w, segment);
+			for (unsigned i = 4; i-- > 0;) {
+				struct reader r;
+
+				kit_bind(&w, "", made[i].name);
+				say(SIDE_CLIENT, &w, segment);
+				assert_int_equal(k.types_len, 4 * made[i].count);
+				r = reader_of(k.types, k.types_len);
+				for (unsigned t = 0; t < made[i].count; t++)
+					assert_int_equal(reader_be32(&r), made[i].types[t]);
+			}
+			for (unsigned i = 0; i < 4; i++)
+				kit_message(&w, 'C', i % 2 ? "Sb" : "Sa", 3);
+			kit_message(&w, 'S', NULL, 0);
+			say(SIDE_CLIENT, &w, segment);
+			for (unsigned i = 0; i < 4; i++)
+				kit_message(&w, '1', NULL, 0);
+			for (unsigned i = 0; i < 4; i++)
+				kit_message(&w, '2', NULL, 0);
+			for (unsigned i = 0; i < 4; i++)
+				kit_message(&w, '3', NULL, 0);
+			kit_ready(&w, 'I');
+			say(SIDE_SERVER, &w, segment);
+		}
+		kit_end(&k);
+	}
+}
+
 static void copy_rows_need_not_be_aligned(void **state)
 {
 	static const char data[] = "1\tAda\tada@example.com\n2\tBob \\\"B\\\" \tbob@example.com\n3\t\\N\t\\N\n";
@@ -609,6 +650,7 @@ int main(void)
 		cmocka_unit_test(a_row_without_its_description_is_not_passed),
 		cmocka_unit_test(rows_get_their_description_by_an_injected_describe),
 		cmocka_unit_test(bound_again_is_the_text_it_was),
+		cmocka_unit_test(types_are_those_of_the_text),
 		cmocka_unit_test(copy_rows_need_not_be_aligned),
 		cmocka_unit_test(rows_of_any_length),
 		cmocka_unit_test(masks_do_not_come_back_in_a_copy),
