@@ -96,13 +96,15 @@ void tcp_congestion_acked(struct tcp_congestion *c, uint32_t mss, uint32_t acked
 		avoid_congestion(c, mss, rtt_us, now_us);
 }
 
-static void reduce(struct tcp_congestion *c, uint32_t mss, uint32_t flight)
+/* By the window, not by what is in flight (RFC 9438 4.6): it only grows while it is used, and a flow that loses a small request has
+ * learnt nothing about its path. */
+static void reduce(struct tcp_congestion *c, uint32_t mss)
 {
 	bool shrinking = c->window_bytes < c->peak_bytes;
 
 	/* RFC 9438 4.7: a flow that loses below its last peak gives room to others */
 	c->peak_bytes = shrinking ? (uint32_t)(c->window_bytes * 17ull / 20) : c->window_bytes;
-	c->threshold_bytes = max_u32((uint32_t)(flight * 7ull / 10), 2 * mss); /* 4.6 */
+	c->threshold_bytes = max_u32((uint32_t)(c->window_bytes * 7ull / 10), 2 * mss);
 	c->epoch_us = 0;
 }
 
@@ -115,7 +117,7 @@ static void remember(struct tcp_congestion *c)
 void tcp_congestion_lost(struct tcp_congestion *c, uint32_t mss, uint32_t flight)
 {
 	remember(c);
-	reduce(c, mss, flight);
+	reduce(c, mss);
 	c->window_bytes = c->threshold_bytes;
 	c->flight_bytes = max_u32(flight, 1);
 	c->delivered_bytes = c->sent_bytes = 0;
@@ -157,11 +159,14 @@ void tcp_congestion_undo(struct tcp_congestion *c)
 	c->epoch_us = 0;
 }
 
-void tcp_congestion_timeout(struct tcp_congestion *c, uint32_t mss, uint32_t flight)
+void tcp_congestion_timeout(struct tcp_congestion *c, uint32_t mss, bool again)
 {
-	remember(c);
-	reduce(c, mss, flight);
+	if (!again) {
+		remember(c);
+		reduce(c, mss);
+	}
 	c->window_bytes = mss; /* RFC 5681 3.1: the loss window */
+	c->epoch_us = 0;
 }
 
 void tcp_congestion_idle(struct tcp_congestion *c, uint32_t mss)

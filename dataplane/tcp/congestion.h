@@ -39,7 +39,8 @@ void tcp_congestion_recovering(struct tcp_congestion *c, uint32_t mss, uint32_t 
 void tcp_congestion_sent(struct tcp_congestion *c, uint32_t bytes); /* in fast recovery */
 void tcp_congestion_recovered(struct tcp_congestion *c);
 void tcp_congestion_undo(struct tcp_congestion *c); /* the last loss was none */
-void tcp_congestion_timeout(struct tcp_congestion *c, uint32_t mss, uint32_t flight);
+/* `again`: within a recovery that is not over, whose threshold holds (RFC 5681 3.1). */
+void tcp_congestion_timeout(struct tcp_congestion *c, uint32_t mss, bool again);
 void tcp_congestion_idle(struct tcp_congestion *c, uint32_t mss); /* restart after idle (RFC 5681 4.1) */
 
 #endif

@@ -38,7 +38,7 @@ static void backs_off_to_the_maximum(void **state)
 	assert_int_equal(tcp_rtt_timeout_us(&rtt, &config), 60000000);
 	tcp_rtt_sample(&rtt, &config, 0); /* faster than the clock */
 	assert_int_equal(rtt.smoothed_us, 1);
-	assert_int_equal(tcp_rtt_timeout_us(&rtt, &config), 200000);
+	assert_int_equal(tcp_rtt_timeout_us(&rtt, &config), 200001);
 	tcp_rtt_sample(&rtt, &config, UINT64_MAX);
 	assert_true(tcp_rtt_timeout_us(&rtt, &config) <= 60000000);
 }
@@ -121,11 +121,39 @@ static void undo_restores(void **state)
 	tcp_congestion_init(&c, 1000);
 	c.window_bytes = 50000;
 	c.threshold_bytes = 40000;
-	tcp_congestion_timeout(&c, 1000, 50000);
+	tcp_congestion_timeout(&c, 1000, false);
 	assert_int_equal(c.window_bytes, 1000);
 	tcp_congestion_undo(&c);
 	assert_int_equal(c.window_bytes, 50000);
 	assert_int_equal(c.threshold_bytes, 40000);
+}
+
+/* Whoever times out again before the loss is repaired is not punished twice. */
+static void a_second_time_out_keeps_the_threshold(void **state)
+{
+	struct tcp_congestion c;
+
+	tcp_congestion_init(&c, 1000);
+	c.window_bytes = 50000;
+	tcp_congestion_timeout(&c, 1000, false);
+	assert_int_equal(c.threshold_bytes, 35000);
+	c.window_bytes = 4000;
+	tcp_congestion_timeout(&c, 1000, true);
+	assert_int_equal(c.window_bytes, 1000);
+	assert_int_equal(c.threshold_bytes, 35000);
+	tcp_congestion_undo(&c);
+	assert_int_equal(c.window_bytes, 50000);
+}
+
+static void the_variance_may_come_to_nothing(void **state)
+{
+	struct tcp_config config = tcp_config_default();
+	struct tcp_rtt rtt;
+
+	tcp_rtt_init(&rtt, &config);
+	for (unsigned i = 0; i < 100; i++)
+		tcp_rtt_sample(&rtt, &config, 400000);
+	assert_in_range(tcp_rtt_timeout_us(&rtt, &config), 599000, 601000); /* a delayed ACK is no loss */
 }
 
 static void never_below_two_segments(void **state)
@@ -136,7 +164,7 @@ static void never_below_two_segments(void **state)
 	for (unsigned i = 0; i < 20; i++)
 		tcp_congestion_lost(&c, 1460, c.window_bytes);
 	assert_int_equal(c.window_bytes, 2920);
-	tcp_congestion_timeout(&c, 1460, 1460);
+	tcp_congestion_timeout(&c, 1460, false);
 	assert_int_equal(c.window_bytes, 1460);
 	assert_int_equal(c.threshold_bytes, 2920);
 }
@@ -164,6 +192,8 @@ int main(void)
 		cmocka_unit_test(small_windows_grow_as_reno_does),
 		cmocka_unit_test(reduction_is_proportional),
 		cmocka_unit_test(undo_restores),
+		cmocka_unit_test(a_second_time_out_keeps_the_threshold),
+		cmocka_unit_test(the_variance_may_come_to_nothing),
 		cmocka_unit_test(never_below_two_segments),
 		cmocka_unit_test(extremes_do_not_overflow),
 	};

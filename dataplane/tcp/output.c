@@ -183,12 +183,18 @@ static uint32_t put(struct output *o, uint32_t seq, uint32_t end)
 	return sent_end;
 }
 
+/* What a segment holds beside the options that it may have to carry: what limits us is no reason to send less. */
+static uint32_t full_segment(const struct tcp_half *half)
+{
+	return half->send.mss - (half->timestamps || half->receive.sack_count > 0 ? TCP_OPTIONS_BYTES_MAX : 0);
+}
+
 /* RFC 6675 5 (C): a whole segment, options and all, or what is left of a hole. */
 static bool pipe_has_room(const struct tcp_half *half, uint32_t pipe, uint32_t len)
 {
 	uint32_t room = half->congestion.window_bytes > pipe ? half->congestion.window_bytes - pipe : 0;
 
-	return room >= len || room + TCP_OPTIONS_BYTES_MAX >= half->send.mss;
+	return room >= len || room >= full_segment(half);
 }
 
 /* What is lost, lowest first, as far as the pipe allows. */
@@ -224,7 +230,7 @@ static uint32_t new_limit(const struct tcp_half *half, uint32_t pipe)
 /* RFC 9293 3.8.6.2.1: a full segment, or all there is, or half of the largest window ever, or nothing is in flight. */
 static bool worth_sending(const struct tcp_half *half, uint32_t usable, uint32_t unsent)
 {
-	return usable + TCP_OPTIONS_BYTES_MAX >= half->send.mss || usable >= unsent || usable >= half->send.window_max / 2 ||
+	return usable >= full_segment(half) || usable >= unsent || usable >= half->send.window_max / 2 ||
 	       half->send.next == half->send.una;
 }
 

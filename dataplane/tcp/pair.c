@@ -27,6 +27,7 @@ struct tcp_config tcp_config_default(void)
 		.syn_retries = 5,
 		.retries = 12,
 		.tail_probe = true,
+		.probe_alone_us = 50000, /* Linux delays for 40 ms at most */
 		.ack_delay_us = 1000,
 		.keepalive_idle_us = 120000000,
 		.keepalive_interval_us = 15000000,

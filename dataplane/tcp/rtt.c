@@ -10,10 +10,12 @@ void tcp_rtt_init(struct tcp_rtt *rtt, const struct tcp_config *config)
 	*rtt = (struct tcp_rtt){ .timeout_us = config->rto_initial_us, .min_us = UINT32_MAX };
 }
 
-static uint32_t within(uint64_t value, const struct tcp_config *config)
+/* RFC 6298 2.3 with rto_min for G: on a path of even round trips the variance comes to nothing, and the time that the peer may
+ * take to acknowledge is still to be waited for. */
+static uint32_t timeout_of(const struct tcp_rtt *rtt, const struct tcp_config *config)
 {
-	if (value < config->rto_min_us)
-		return config->rto_min_us;
+	uint64_t spread = 4ull * rtt->variance_us, value = rtt->smoothed_us + (spread < config->rto_min_us ? config->rto_min_us : spread);
+
 	return value > config->rto_max_us ? config->rto_max_us : (uint32_t)value;
 }
 
@@ -32,7 +34,7 @@ void tcp_rtt_sample(struct tcp_rtt *rtt, const struct tcp_config *config, uint64
 		rtt->smoothed_us += rtt->smoothed_us == 0;
 	}
 	rtt->min_us = r < rtt->min_us ? r : rtt->min_us;
-	rtt->timeout_us = within(rtt->smoothed_us + 4ull * rtt->variance_us, config);
+	rtt->timeout_us = timeout_of(rtt, config);
 	rtt->backoff = 0;
 }
 

@@ -58,10 +58,11 @@ struct tcp_config {
 	uint32_t send_bytes_max;    /* unsent and unacknowledged bytes of a half */
 	uint16_t mss_max;           /* what the MTU of both ports allows (packet_mss) */
 	uint16_t mss_min;           /* a smaller MSS option is read as this */
-	uint32_t rto_initial_us, rto_min_us, rto_max_us;
+	uint32_t rto_initial_us, rto_min_us, rto_max_us; /* rto_min: above the smoothed round trip */
 	uint8_t syn_retries;        /* also SYN-ACK */
 	uint8_t retries;            /* of data and FIN; zero-window probes that are answered do not count */
 	bool tail_probe;            /* RFC 8985 7; off only to measure without it */
+	uint32_t probe_alone_us;    /* how much longer the probe for a single segment waits, for a delayed ACK (RFC 8985 7.2, max_ack_delay) */
 	uint32_t ack_delay_us;      /* only between request and reply; everything else is acknowledged at once */
 	uint64_t keepalive_idle_us, keepalive_interval_us; /* idle 0: never */
 	uint8_t keepalive_probes;

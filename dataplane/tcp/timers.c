@@ -2,7 +2,7 @@
  *
  *   SYN or SYN-ACK unanswered        time-out, back-off, give up after syn_retries
  *   something later has arrived      reordered segments are waited for, then they are lost (RFC 8985 6.3)
- *   data or FIN in flight            a tail loss probe first when that comes sooner, then the time-out (RFC 6298 5)
+ *   data or FIN in flight            a tail loss probe first, at the latest when the time-out is due, then the time-out (RFC 6298 5)
  *   nothing in flight, window zero   persist: probe, back-off, never give up while the peer answers (RFC 9293 3.8.6.1)
  *   nothing to do                    off
  */
@@ -12,7 +12,6 @@
 #include "dataplane/tcp/seq.h"
 
 #define PROBE_MIN_US 10000      /* RFC 8985 7.2, with a floor for poll loops */
-#define PROBE_ALONE_US 50000    /* a single segment may meet a delayed ACK */
 
 void tcp_timer_stop(struct tcp_half *half, enum tcp_timer timer)
 {
@@ -35,7 +34,7 @@ static uint64_t probe_us(const struct tcp_half *half)
 	uint64_t us = 2ull * half->rtt.smoothed_us;
 
 	us = us < PROBE_MIN_US ? PROBE_MIN_US : us;
-	return half->send.next - half->send.una <= half->send.mss ? us + PROBE_ALONE_US : us;
+	return half->send.next - half->send.una <= half->send.mss ? us + tcp_pair_of(half)->config->probe_alone_us : us;
 }
 
 void tcp_timer_retransmit(struct tcp_half *half, uint64_t now_us)
@@ -116,7 +115,7 @@ static unsigned timeout_due(struct tcp_half *half, uint64_t now_us)
 		return give_up(half);
 	half->retries += half->retries < UINT8_MAX;
 	if (half->retries == 1) /* RFC 5681 3.1: once for the same segment */
-		tcp_congestion_timeout(&half->congestion, f.mss, f.next - f.una);
+		tcp_congestion_timeout(&half->congestion, f.mss, r->mode != TCP_RECOVERY_NONE);
 	tcp_half_suspect_path(half, now_us);
 	half->congestion.window_bytes = half->send.mss;
 	/* A peer that SACKed the very next byte and does not acknowledge it has reneged (RFC 2018 8). */
@@ -147,7 +146,7 @@ static unsigned retransmit_due(struct tcp_half *half, uint64_t now_us)
 		back_off(half, now_us);
 		return 0;
 	}
-	if (probe_allowed(half) && probe_us(half) < tcp_rtt_timeout_us(&half->rtt, tcp_pair_of(half)->config)) {
+	if (probe_allowed(half)) {
 		half->probe_now = true;
 		half->recovery.probing = true;
 		half->recovery.probe_end = s->next;

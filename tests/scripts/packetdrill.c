@@ -552,6 +552,7 @@ bool packetdrill_play(struct play *p, FILE *file, unsigned *line_number, char re
 
 	strip(at);
 	p->stage->config.send_bytes_max = 4u << 20;
+	p->stage->config.probe_alone_us = p->stage->config.rto_min_us; /* as the kernel that the scripts were written for */
 	*line_number = 1;
 	while (at && *at) {
 		char *end = end_of(at);
