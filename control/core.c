@@ -84,7 +84,7 @@ struct identity_clock node_identity_clock(const struct node *n)
 
 struct approval_clock node_approval_clock(const struct node *n)
 {
-	return (struct approval_clock){ .wall_us = n->now.wall_us, .mono_us = n->now.mono_us };
+	return (struct approval_clock){ .wall_us = n->now.wall_us, .mono_us = n->now.mono_us, .free = !strcmp(n->now.clk, "free") };
 }
 
 /* --- records ------------------------------------------------------------------------------------------------------------- */

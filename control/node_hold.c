@@ -74,6 +74,15 @@ static void recheck(void *ctx, const struct approval *a)
 		inbox_order(n->inbox, a->worker, ORDER_approval, order_approval_encode(&m, room, sizeof(room)), ORDERS_NOW);
 }
 
+static void cut(void *ctx, const struct approval *a, const char *say)
+{
+	struct node *n = ctx;
+	struct session *s = session_find(n->sessions, a->worker, a->flow);
+
+	if (s && !memcmp(s->id, a->session, 16))
+		inbox_kill(n->inbox, s, say);
+}
+
 static bool in_group(void *ctx, const struct principal *p, const char *group)
 {
 	struct node *n = ctx;
@@ -95,7 +104,7 @@ static bool still_valid(void *ctx, const struct principal *p)
 
 struct approval_host node_approval_host(struct node *n)
 {
-	return (struct approval_host){ .ctx = n, .record = record, .answer = answer, .recheck = recheck, .in_group = in_group, .still_valid = still_valid };
+	return (struct approval_host){ .ctx = n, .record = record, .answer = answer, .recheck = recheck, .cut = cut, .in_group = in_group, .still_valid = still_valid };
 }
 
 static void text_of(char *out, size_t size, struct bytes from)
@@ -122,8 +131,16 @@ static unsigned needs_of(const struct policy_image *image, unsigned number, stru
 	return p.needs;
 }
 
+/* Whether it is released also by a clock that nobody sets; not, when the policy in force does not know it. */
+static bool free_clock_ok(const struct node *n, const struct policy_image *image, unsigned number)
+{
+	const struct policy_tree_approval *a = n->tree ? policy_approval_by_name(n->tree, policy_approval(image, number).name) : NULL;
+
+	return a && a->free_clock_ok;
+}
+
 /* What the policy asks for: groups by name, times. */
-static void asks_for(const struct policy_image *image, unsigned number, struct approval_command *c)
+static void asks_for(const struct node *n, const struct policy_image *image, unsigned number, struct approval_command *c)
 {
 	struct policy_approval p;
 
@@ -135,6 +152,7 @@ static void asks_for(const struct policy_image *image, unsigned number, struct a
 	c->expires_s = p.expires_s;
 	c->use_by_s = p.use_by_s;
 	c->params_free = p.params_free;
+	c->free_clock_ok = free_clock_ok(n, image, number);
 }
 
 static unsigned rules_of(const struct policy_image *image, struct bytes list, struct bytes out[256])
@@ -169,7 +187,7 @@ void node_held(void *ctx, struct session *s, const struct event_command *e, cons
 	(void)touched_write(image, bytes_str(s->database), e->classification, &touched);
 	classes[touched.len] = 0;
 	c.rules_count = rules_of(image, e->rules, rules);
-	asks_for(image, e->approval, &c);
+	asks_for(n, image, e->approval, &c);
 	s->asked_approval = true;
 	session_touch(n->sessions, s);
 	if (!approvals_request(n->approvals, &c, node_approval_clock(n), say)) {
@@ -191,6 +209,7 @@ void node_rechecked(void *ctx, struct session *s, const struct event_rechecked *
 
 		r.deny_quorum = p.deny_quorum;
 		r.params_free = p.params_free;
+		r.free_clock_ok = free_clock_ok(n, image, e->approval);
 	}
 	approvals_rechecked(n->approvals, s->worker, s->flow, e->ref, &r, node_approval_clock(n));
 }

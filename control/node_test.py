@@ -26,7 +26,7 @@ issuers = ( {{ name = "corp"; issuer = "{issuer}"; audience = "sluice"; ca = "pr
 groups = ( {{ name = "agents"; issuer = "corp"; group = [ "agents" ]; }}, {{ name = "dba"; issuer = "corp"; group = [ "dba" ]; }},
   {{ name = "auditors"; issuer = "corp"; group = [ "audit" ]; }}{groups} );
 services = ( {{ name = "db"; {service} protocol = "postgres"; listen = [ "10.1.0.200:5432" ]; tls = "required"; upstream_name = "db.example"; login = "app"; fail = "closed"; }} );
-approvals = ( {{ name = "one-dba"; need = [ "dba:1" ]; expires = "{expires}"; use_by = "5m"; mode = "hold"; }} );
+approvals = ( {{ name = "one-dba"; need = [ "dba:1" ]; expires = "{expires}"; use_by = "5m"; mode = "hold"; on_clock_free = "{clock}"; }} );
 rules = ( {{ id = "read"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "select" ]; objects = [ "**" ]; action = "allow"; }},
   {{ id = "delete"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "delete" ]; objects = [ "**" ]; action = "hold"; approval = "one-dba"; }},
   {{ id = "tripwire"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "select" ]; pattern = "z[e]bra-[0-9]{{3}}"; action = "block"; say = "not that animal"; }} );
@@ -92,8 +92,8 @@ upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
         Provider.issuer = f'https://localhost:{server.server_address[1]}'
         Provider.keys = [json.loads(self.key.export_public())]
 
-    def write_policy(self, version, expires='60s', groups='', service=''):
-        text = POLICY.format(version=version, issuer=Provider.issuer, expires=expires, groups=groups, service=service)
+    def write_policy(self, version, expires='60s', groups='', service='', clock='release'):
+        text = POLICY.format(version=version, issuer=Provider.issuer, expires=expires, groups=groups, service=service, clock=clock)
         (self.dir / 'policy.cfg').write_text(text)
 
     def token(self, person, groups, life=300, agent=None, **changes):
@@ -283,6 +283,54 @@ def denies(w, worker):
     w.check('answer=2' in answer and 'cancelled' in answer, 'a withdrawn one is cancelled', answer)
 
 
+def revokes(w, worker):
+    """A grant is taken back before it is used, and after; by a clock that nobody sets nothing is released, unless the policy says so."""
+    def hold(number):
+        n, answer = worker.ask(f'hold 1 0 DELETE FROM orders WHERE id = {number}', 'approval')
+        return n, re.search(r'id=(\w+)', answer + ' id=none').group(1)
+
+    def revoke(approval, *claims):
+        return w.cli('approval', 'revoke', approval, '--reason', 'not today', *(('--token-file', w.token_file(*claims)) if claims else ()))
+
+    n, approval = hold(30)
+    done = revoke(approval, 'bob', ['dba'])
+    w.check(done.returncode == 1 and 'deny it instead' in done.stderr, 'what was not granted is denied, not revoked', done.stderr)
+    worker.say('recheck 0 0 search_path=public')  # the worker does not say what it would run
+    w.cli('approval', 'approve', approval, '--reason', 'x', '--token-file', w.token_file('bob', ['dba']))
+    w.check(w.json('approval', 'show', approval)['state'] == 'approved', 'granted, and not used yet')
+    for who, claims in (('the requester', ('alice', ['agents', 'extra'])), ('an agent', ('bob', ['audit'], 300, 'x')), ('a stranger', ('carl', ['other']))):
+        done = revoke(approval, *claims)
+        w.check(done.returncode == 3 and w.json('approval', 'show', approval)['state'] == 'approved', f'{who} cannot take it back', done.stderr)
+    done = revoke(approval, 'dora', ['dba'])
+    answer = worker.decided()
+    w.check(done.returncode == 0 and f'ref={n} answer=2' in answer and 'revoked' in answer, 'another approver can', done.stderr + answer)
+    worker.say('recheck 3 0 search_path=public')
+    w.write_policy(1, clock='suspend')
+    w.cli('policy', 'reload')
+    worker.wait('identity')
+    n, approval = hold(31)
+    w.cli('approval', 'approve', approval, '--reason', 'x', '--token-file', w.token_file('bob', ['dba']))
+    shown = w.json('approval', 'show', approval)
+    if w.json('show', 'health')['clock'] == 'free':
+        w.check(shown['state'] == 'approved' and 'clock' in shown['waits_for'], 'the clock runs freely: its release waits', shown)
+        w.write_policy(1)
+        w.cli('policy', 'reload')
+        worker.wait('identity')
+        n, approval = hold(32)
+        w.cli('approval', 'approve', approval, '--reason', 'x', '--token-file', w.token_file('bob', ['dba']))
+    answer = worker.decided()
+    w.check(f'ref={n} answer=1' in answer, 'by a good clock, or where the policy says so, it is released', answer)
+    done = revoke(approval)
+    answer = worker.wait('kill')[-1] or ''
+    w.check(done.returncode == 0 and 'revoked' in answer, "root takes back what was sent already: its session is ended", done.stderr + answer)
+    w.check(w.json('approval', 'show', approval)['state'] == 'revoked', 'and it is shown as such')
+    types = [r['t'] for r in w.json('journal', 'search', '--type', 'approval.')['records']]
+    w.check(types.count('approval.revoke') == 2, 'both are records', types)
+    worker.say('close 1')
+    worker.say('open 1')
+    worker.ask('login 1 ' + w.token('alice', ['agents'], agent='agent-7'), 'identity')
+
+
 def reloads(w, worker):
     (w.dir / 'policy.cfg').write_text('policy : { format = 1; name = "broken" };')
     done = w.cli('policy', 'reload')
@@ -342,6 +390,39 @@ def survives(w, worker):
     w.check(w.until(lambda: w.json('show', 'health')['journal']['checkpoint_size'] >= size), 'and checkpoints go on')
 
 
+def sees_approvals(w, other, token):
+    """approvals.md 5, export.md 8: an approver sees what it may decide, the requester its own, an auditor all, anybody else nothing."""
+    everything = {a['id'] for a in w.json('approval', 'list', '--all')['approvals']}
+    number = sorted(everything)[0]
+    before = len(w.json('journal', 'search', '--type', 'read.', '--limit', '10000')['records'])
+    if os.geteuid() == 0:
+        done = [other('approval', 'list', '--all'), other('approval', 'show', number), other('approval', 'revoke', number, '--reason', 'x')]
+        w.check(all(d.returncode == 3 and not d.stdout and '--token-file' in d.stderr for d in done), 'without a token nobody but root sees approvals', [d.stderr for d in done])
+
+    def seen(person, *groups, **changes):
+        path = w.token_file(person, list(groups), **changes)
+        path.chmod(0o644)
+        done = other('--json', 'approval', 'list', '--all', '--token-file', path)
+        shown = other('approval', 'show', number, '--token-file', path)
+        return {a['id'] for a in json.loads(done.stdout)['approvals']} if done.returncode == 0 else done.stderr, shown
+
+    for who, person, groups, changes, sees in (('an approver', 'bob', ['dba'], {}, True), ('the requester', 'alice', ['agents'], {}, True),
+                                               ("the requester's agent", 'alice', ['agents'], {'agent': 'agent-7'}, True), ('an auditor', 'olga', ['audit'], {}, True),
+                                               ('a stranger', 'mallory', ['other'], {}, False), ('another requester', 'mallory', ['agents'], {}, False),
+                                               ('an agent of an approver', 'bob', ['dba'], {'agent': 'agent-9'}, False)):
+        ids, shown = seen(person, *groups, **changes)
+        w.check(ids == (everything if sees else set()), f'{who} {"sees them" if sees else "sees none"}', ids)
+        w.check(shown.returncode == (0 if sees else 3) and ('command, every' in shown.stdout) == sees, f'and {who} {"is" if sees else "is not"} shown one', shown.stderr)
+    unknown = other('approval', 'show', 'zzzz', *token('other'))
+    hidden = other('approval', 'show', number, *token('other'))
+    w.check(unknown.stderr == hidden.stderr, 'what is not seen is not told apart from what is not there', unknown.stderr + hidden.stderr)
+    done = other('approval', 'list', *token('dba', aud='other'))
+    w.check(done.returncode == 3 and 'aud_wrong' in done.stderr, 'a token for another audience shows nothing', done.stderr)
+    records = w.json('journal', 'search', '--type', 'read.', '--limit', '10000')['records'][before:]
+    w.check([r['who']['person'] for r in records if r['t'] == 'read.approvals'].count('mallory') == 2 and {'bob', 'alice', 'olga'} <= {r['who']['person'] for r in records if r['t'] == 'read.approval'},
+            'each look is a record with the name', records[:3])
+
+
 def audits(w):
     """Who may read is policy: somebody else than root, with and without an auditor's token."""
     session = w.json('session', 'list')['sessions'][0]['id']
@@ -375,6 +456,7 @@ def audits(w):
             [d.stdout[:200] for d in read])
     records = w.json('journal', 'search', '--person', 'olga')['records']
     types = [r['t'] for r in records]
+    sees_approvals(w, other, token)
     w.check(types.count('admin.refused') == len(reading) + 1, 'each refusal is a record with the name', types)
     w.check({'read.search', 'read.tail', 'read.record', 'read.proof', 'read.session', 'read.replay'} <= set(types), 'and so is each reading', types)
     w.check(all('token' not in r['data'].get('detail', '') for r in records), 'without the token')
@@ -418,8 +500,11 @@ def ends_sessions(w, worker):
 
 def fails(w, worker):
     """policy.md 4 and identity.md 4, as far as one node shows it: the clock, the volume, the sign of life."""
-    worker.wait('none', 1)  # a sign of life: this worker gives one a line
-    health = w.json('show', 'health')
+    def looks():
+        worker.wait('none', 1)  # a sign of life: this worker gives one a line
+        health = w.json('show', 'health')
+        return health if health['workers'][0]['life'] == 'runs' else None
+    health = w.until(looks) or w.json('show', 'health')
     w.check(health['workers'][0]['life'] == 'runs' and health['journal']['level'] == 'ok' and not health['journal']['stopped'] and
             health['fail_open_services'] == [] and health['idp'][0]['news_stale'] is False, 'health says it all', health)
     w.check(w.cli('show', 'health').returncode == 0 and 'level' in w.cli('show', 'journal').stdout, 'show health and show journal')
@@ -488,7 +573,7 @@ def main():
         w = World(folder, *paths[:4], paths[4:])
         try:
             worker = starts(w)
-            for step in (logs_in, runs, classifies, approves, denies, reloads, survives, ends_sessions, fails, breaks):
+            for step in (logs_in, runs, classifies, approves, denies, revokes, reloads, survives, ends_sessions, fails, breaks):
                 step(w, worker)
             proves(w)
             audits(w)

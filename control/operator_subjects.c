@@ -1,7 +1,6 @@
-/* operator_subjects.c: the verbs about sessions, approvals and identities. */
+/* operator_subjects.c: the verbs about sessions and identities. */
 #include <stdio.h>
 
-#include "control/inbox/who.h"
 #include "control/operator_verbs.h"
 
 static json_t *time_json(uint64_t wall_us)
@@ -79,90 +78,7 @@ void operation_session_kill(struct operation *o)
 	o->result = json_pack("{s:s}", "killed", full);
 }
 
-/* --- approvals ----------------------------------------------------------------------------------------------------------- */
-
-static json_t *votes_json(const struct approval *a)
-{
-	json_t *list = json_array();
-
-	for (unsigned i = 0; i < a->votes; i++) {
-		const struct approval_vote *v = &a->vote[i];
-
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "person", v->person, "vote", v->approve ? "approve" : "deny", "reason", v->reason,
-						      "time", time_json(v->wall_us)));
-	}
-	return list;
-}
-
-static json_t *approval_json(struct node *n, const struct approval *a)
-{
-	json_t *statement = json_loadb((const char *)a->statement, a->statement_len, JSON_REJECT_DUPLICATES, NULL), *needs = json_array();
-	json_t *command = json_object_get(statement, "cmd"), *who = json_object_get(statement, "who"), *result;
-	uint64_t now = n->now.mono_us;
-	char session[33], hash[65];
-
-	for (unsigned i = 0; i < a->needs; i++) {
-		char text[LIMIT_NAME_BYTES + 16];
-
-		snprintf(text, sizeof(text), "%.255s:%u", a->need[i].group, a->need[i].count);
-		json_array_append_new(needs, json_string(text));
-	}
-	for (unsigned i = 0; i < 32; i++)
-		snprintf(hash + 2 * i, 3, "%02x", a->statement_sha256[i]);
-	id_text(a->session, session);
-	result = json_pack("{s:s, s:s, s:s, s:s, s:O?, s:O?, s:O?, s:s, s:i, s:o, s:i, s:o, s:o, s:I, s:s, s:s}", "id", a->id_text, "state",
-			   approval_state_name(a->state), "kind", "once-hold", "service", a->service, "person", json_object_get(who, "person"), "agent",
-			   json_object_get(who, "agent"), "command", json_object_get(command, "norm"), "session", session, "n", (int)a->n, "approvers", needs,
-			   "quorum", (int)a->quorum, "votes", votes_json(a), "created", time_json(a->created_us), "seconds_left",
-			   (json_int_t)(a->state == APPROVAL_PENDING && a->expires_mono_us > now ? (a->expires_mono_us - now) / 1000000 : 0), "statement_sha256",
-			   hash, "result", a->result);
-	json_decref(statement);
-	return result;
-}
-
-void operation_approvals(struct operation *o)
-{
-	bool all = json_is_true(json_object_get(o->args, "all"));
-	json_t *list = json_array();
-	struct approval *a;
-	unsigned at = 0;
-
-	while ((a = approvals_next(o->node->approvals, &at))) {
-		if (all || !approval_is_terminal(a->state))
-			json_array_append_new(list, approval_json(o->node, a));
-	}
-	o->result = json_pack("{s:o}", "approvals", list);
-}
-
-static struct approval *named(struct operation *o)
-{
-	const char *id = operation_text(o, "id");
-	struct approval *a = id ? approvals_find(o->node->approvals, id) : NULL;
-
-	if (!a)
-		operation_fail(o, FRAME_REFUSED, "approval %.26s: not known, or not unique: see sluice approval list --all", id ? id : "");
-	return a;
-}
-
-void operation_approval_show(struct operation *o)
-{
-	struct approval *a = named(o);
-	const char *pairs[] = { "approval", a ? a->id_text : "", NULL };
-	json_t *records = json_array(), *statement;
-
-	if (!a) {
-		json_decref(records);
-		return;
-	}
-	node_record(o->node, "read.approval", o->who, pairs);
-	for (unsigned i = 0; i < a->history; i++)
-		json_array_append_new(records, json_integer((json_int_t)a->record[i]));
-	statement = json_loadb((const char *)a->statement, a->statement_len, JSON_REJECT_DUPLICATES, NULL);
-	o->result = approval_json(o->node, a);
-	json_object_set_new(o->result, "records", records);
-	json_object_set_new(o->result, "statement", statement ? statement : json_null());
-	json_object_set_new(o->result, "statement_jcs", json_stringn((const char *)a->statement, a->statement_len));
-}
+/* --- tokens -------------------------------------------------------------------------------------------------------------- */
 
 void operation_token_refused(struct operation *o, const struct identity_failure *why)
 {
@@ -171,31 +87,6 @@ void operation_token_refused(struct operation *o, const struct identity_failure 
 	node_record(o->node, "auth.fail", o->who, pairs);
 	operation_fail(o, FRAME_NOT_PERMITTED, "token: %s (%s): get a fresh one from the provider", identity_reason_text(why->reason),
 		       identity_reason_name(why->reason));
-}
-
-static void vote_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
-{
-	static const enum frame_status statuses[] = {
-		[APPROVAL_VOTED] = FRAME_DONE, [APPROVAL_DECIDED] = FRAME_DONE, [APPROVAL_NOT_FOUND] = FRAME_REFUSED, [APPROVAL_NOT_OPEN] = FRAME_REFUSED,
-		[APPROVAL_NOT_ELIGIBLE] = FRAME_NOT_PERMITTED, [APPROVAL_NOT_RECORDED] = FRAME_REFUSED,
-	};
-	struct approval *a = p ? named(o) : NULL;
-	uint8_t room[SESSION_WHO_BYTES];
-	struct writer w = writer_of(room, sizeof(room));
-	char text[APPROVAL_SAY_BYTES] = "";
-	enum approval_vote_result result;
-
-	if (!p)
-		operation_token_refused(o, why);
-	if (!a)
-		return;
-	approvals_tick(o->node->approvals, node_approval_clock(o->node));
-	result = approvals_vote(o->node->approvals, a, p, who_write(p, &w), json_is_true(json_object_get(o->args, "approve")),
-				operation_text(o, "reason"), node_approval_clock(o->node), text);
-	if (statuses[result] != FRAME_DONE)
-		operation_fail(o, statuses[result], "approval %s: %s: see sluice approval show %s", a->id_text, text, a->id_text);
-	else
-		o->result = json_pack("{s:s, s:s, s:s}", "id", a->id_text, "state", approval_state_name(a->state), "text", text);
 }
 
 void operation_identify(struct operation *o, void (*then)(struct operation *, struct principal *, const struct identity_failure *))
@@ -209,18 +100,6 @@ void operation_identify(struct operation *o, void (*then)(struct operation *, st
 	o->identified = then;
 	o->waiting = true;
 	node_identify(o->node, o->question, bytes_of(json_string_value(token), json_string_length(token)));
-}
-
-void operation_approval_vote(struct operation *o)
-{
-	const char *reason = operation_text(o, "reason");
-
-	if (!reason || !reason[0] || strlen(reason) >= APPROVAL_REASON_BYTES)
-		operation_fail(o, FRAME_USAGE, "approval: no reason: give --reason in at most 255 characters");
-	else if (o->node->watch.stop != WATCH_RUNS && json_is_true(json_object_get(o->args, "approve")))
-		operation_fail(o, FRAME_REFUSED, "approval: %s, and what is released must be recorded: only a denial is taken now", watch_text(o->node->watch.stop));
-	else if (named(o))
-		operation_identify(o, vote_identified);
 }
 
 /* --- identities ---------------------------------------------------------------------------------------------------------- */

@@ -131,6 +131,7 @@ static const struct {
 	{ "approval list", false, operation_approvals },
 	{ "approval show", false, operation_approval_show },
 	{ "approval vote", false, operation_approval_vote },
+	{ "approval revoke", false, operation_approval_revoke },
 	{ "identity test", false, operation_identity_test },
 	{ "key show-fingerprints", false, operation_key_fingerprints },
 	{ "journal erase", true, operation_journal_erase },

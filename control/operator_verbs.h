@@ -68,6 +68,7 @@ void operation_session_kill(struct operation *o);
 void operation_approvals(struct operation *o);
 void operation_approval_show(struct operation *o);
 void operation_approval_vote(struct operation *o);
+void operation_approval_revoke(struct operation *o);
 void operation_identity_test(struct operation *o);
 
 #endif

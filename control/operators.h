@@ -1,7 +1,7 @@
 /* operators.h: the operator's socket: `control.sock` in the run directory, frames of control/cli/frame.h.
  *
  * The peer's uid gives the role: root and the user that control runs as are administrators; whoever else may open the socket (the
- * node's group) looks, and votes with a token. Every verb that shows what the journal or a session holds, and every one that changes
+ * node's group) sees the node's state; approvals and records, votes and revocations need a token. Every verb that shows what the journal or a session holds, and every one that changes
  * something, is a record. Answers leave after the commit of what they rest on.
  * Connections: 32, each with one request and ten seconds. Threading: the core's thread.
  */

@@ -18,6 +18,7 @@ void store_tell(struct approvals *as, const struct approval *a, enum approval_an
 void store_clock(struct approvals *as, struct approval_clock now)
 {
 	as->now = now;
+	as->clock_free = now.free;
 	as->clock_stepped_back = now.wall_us + CLOCK_STEP_US < as->wall_us_max;
 	if (now.wall_us > as->wall_us_max)
 		as->wall_us_max = now.wall_us;

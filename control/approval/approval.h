@@ -14,7 +14,7 @@
  * requester and the voters again, and only then spends the nonce. So a policy that changed supersedes only what it judges otherwise.
  *
  * Time is an argument: wall clock for what people read, monotonic for what runs out. While the wall clock stands more than a
- * second behind what it was, nothing is released (approvals.md 8).
+ * second behind what it was, and, unless the policy says otherwise, while nobody sets it, nothing is released (approvals.md 8).
  * Ownership: objects belong to the struct approvals; a pointer is valid until the next call. Threading: one thread.
  */
 #ifndef CONTROL_APPROVAL_APPROVAL_H
@@ -43,6 +43,7 @@
 
 struct approval_clock {
 	uint64_t wall_us, mono_us;
+	bool free; /* nobody sets the wall clock, and it was never right within a day */
 };
 
 /* "dba:1": `count` distinct persons of group `group`. */
@@ -74,6 +75,7 @@ struct approval {
 	uint64_t expires_mono_us, use_by_mono_us;       /* use_by counts from the grant */
 	uint32_t use_by_s;
 	uint64_t asked_mono_us;                         /* the worker, to judge again; 0: not asked */
+	bool free_clock_ok;                             /* the policy releases also while the node's clock runs freely */
 	bool look_again;                                /* the policy changed since it was judged */
 	unsigned votes;
 	struct approval_vote *vote;                     /* APPROVAL_VOTES_MAX of them, from the first vote on */
@@ -108,6 +110,8 @@ struct approval_host {
 	void (*answer)(void *ctx, const struct approval *a, enum approval_answer answer, const char *say);
 	/* Has the worker judge the held command again; approvals_rechecked follows, or nothing. */
 	void (*recheck)(void *ctx, const struct approval *a);
+	/* Ends the session in which it waits or runs, with these words for its client. */
+	void (*cut)(void *ctx, const struct approval *a, const char *say);
 	/* Whether `p` is in the policy's group of that name, by the policy in force. */
 	bool (*in_group)(void *ctx, const struct principal *p, const char *group);
 	/* Whether `p` is still good: token not over, key not withdrawn. */
@@ -115,7 +119,7 @@ struct approval_host {
 };
 
 struct approval_counters {
-	uint64_t requested, joined, granted, denied, expired, cancelled, superseded, executed, unknown, refused_events, refused_votes;
+	uint64_t requested, joined, granted, denied, expired, cancelled, superseded, executed, unknown, revoked, refused_events, refused_votes;
 	unsigned open; /* not terminal */
 };
 
@@ -139,7 +143,7 @@ struct approval_command {
 	const struct bytes *rules;
 	unsigned rules_count;
 	const char *classes;                                   /* of touched.h; NULL: unknown */
-	bool params_free;
+	bool params_free, free_clock_ok;
 	unsigned needs;
 	struct approval_need need[APPROVAL_NEEDS_MAX];
 	unsigned deny_quorum;
@@ -164,12 +168,24 @@ enum approval_vote_result {
 enum approval_vote_result approvals_vote(struct approvals *as, struct approval *a, struct principal *voter, struct bytes voter_who,
 					 bool approve, const char *reason, struct approval_clock now, char text[APPROVAL_SAY_BYTES]);
 
+/* Takes back a grant: one that was not used yet is refused to its requester, one that was sent already has its session ended. `p`: an
+ * eligible approver; NULL: the caller knows that `who` may (the machine's administrators, the policy's role). APPROVAL_DECIDED when done;
+ * otherwise nothing changed, and the attempt is a record. */
+enum approval_vote_result approvals_revoke(struct approvals *as, struct approval *a, struct principal *p, struct bytes who, const char *reason,
+					   struct approval_clock now, char text[APPROVAL_SAY_BYTES]);
+
+/* Whether `p` may see it: who may decide on it, and the side that asked. */
+bool approvals_may_see(struct approvals *as, const struct approval *a, const struct principal *p);
+
+/* Why what was granted is not released now (fixed text), NULL when it may be. */
+const char *approvals_suspended(const struct approvals *as, const struct approval *a);
+
 /* What the worker says of a held command when it is asked again. Views are borrowed. */
 struct approval_recheck {
 	enum command_action action;
 	bool current;                 /* judged under the policy in force */
 	struct bytes raw, params, types, state;
-	bool params_free;             /* of the approval that is asked for; only with COMMAND_HOLD */
+	bool params_free, free_clock_ok; /* of the approval that is asked for; only with COMMAND_HOLD */
 	unsigned needs, deny_quorum;
 	struct approval_need need[APPROVAL_NEEDS_MAX];
 };

@@ -30,7 +30,8 @@ struct world {
 	enum approval_answer last;
 	char last_say[APPROVAL_SAY_BYTES];
 	bool journal_broken, everybody_invalid;
-	unsigned released, asked;
+	unsigned released, asked, cuts;
+	bool free_clock_ok; /* of the policy's approval */
 	char sql[64][1024];     /* the held commands' texts, by their number */
 	struct said said;
 	const char *left_group; /* this person is in no group any more */
@@ -89,6 +90,12 @@ static void host_recheck(void *ctx, const struct approval *a)
 	w.asked++;
 }
 
+static void host_cut(void *ctx, const struct approval *a, const char *say)
+{
+	w.cuts++;
+	snprintf(w.last_say, sizeof(w.last_say), "%s", say);
+}
+
 static bool host_in_group(void *ctx, const struct principal *p, const char *group)
 {
 	if (w.left_group && !strcmp(w.left_group, p->person))
@@ -101,7 +108,7 @@ static bool host_still_valid(void *ctx, const struct principal *p)
 	return !w.everybody_invalid;
 }
 
-static const struct approval_host host = { .record = host_record, .answer = host_answer, .recheck = host_recheck, .in_group = host_in_group, .still_valid = host_still_valid };
+static const struct approval_host host = { .record = host_record, .answer = host_answer, .recheck = host_recheck, .cut = host_cut, .in_group = host_in_group, .still_valid = host_still_valid };
 
 static int setup(void **state)
 {
@@ -149,7 +156,7 @@ static struct approval *held_by(struct principal *requester, const char *needs, 
 	struct event_command e = { .flow = 77, .n = n, .raw = bytes_str(sql), .state = bytes_str("search_path=public") };
 	struct approval_command c = { .worker = 1, .flow = 77, .event = &e, .requester = requester, .service = "db", .server = "192.0.2.1:5432",
 				      .database = "shop", .user = "app", .login = "app", .proto = "postgres", .parser = "test", .policy_sha256 = policy_hash_a,
-				      .expires_s = expires_s, .use_by_s = 60 };
+				      .expires_s = expires_s, .use_by_s = 60, .free_clock_ok = w.free_clock_ok };
 	char copy[128], *save = NULL, say[APPROVAL_SAY_BYTES], who[400];
 	struct approval *a;
 
@@ -189,7 +196,7 @@ static void worker_says(const struct approval *a)
 {
 	struct approval_recheck r = { .action = w.said.block ? COMMAND_BLOCK : w.said.allow ? COMMAND_ALLOW : COMMAND_HOLD, .current = !w.said.stale,
 				      .raw = bytes_str(w.said.raw ? w.said.raw : w.sql[a->n % 64]), .params = bytes_str(w.said.params ? w.said.params : ""), .types = bytes_str(w.said.types ? w.said.types : ""),
-				      .state = bytes_str(w.said.state ? w.said.state : "search_path=public"), .needs = a->needs, .params_free = w.said.free,
+				      .state = bytes_str(w.said.state ? w.said.state : "search_path=public"), .needs = a->needs, .params_free = w.said.free, .free_clock_ok = w.free_clock_ok,
 				      .deny_quorum = w.said.deny_quorum ? w.said.deny_quorum : a->deny_quorum };
 
 	memcpy(r.need, a->need, sizeof(r.need));

@@ -59,11 +59,18 @@ static const char *gone(struct approvals *as, const struct approval *a)
 	return NULL;
 }
 
+const char *approvals_suspended(const struct approvals *as, const struct approval *a)
+{
+	if (as->clock_stepped_back)
+		return "the node's clock went back";
+	return as->clock_free && !a->free_clock_ok ? "the node's clock runs freely" : NULL;
+}
+
 void store_release(struct approvals *as, struct approval *a)
 {
 	const char *why = gone(as, a);
 
-	if (as->clock_stepped_back)
+	if (as->clock_stepped_back || (a->state == APPROVAL_APPROVED && as->now.mono_us < a->use_by_mono_us && !why && approvals_suspended(as, a)))
 		return;
 	if (a->state == APPROVAL_APPROVED && as->now.mono_us >= a->use_by_mono_us) {
 		store_end(as, a, APPROVAL_PASSES_USE_BY, "not released in time");
@@ -86,6 +93,8 @@ void approvals_rechecked(struct approvals *as, unsigned worker, uint64_t flow, u
 	if (!a || !a->asked_mono_us || !r->current || as->clock_stepped_back || (a->state != APPROVAL_PENDING && a->state != APPROVAL_APPROVED))
 		return;
 	a->asked_mono_us = 0;
+	if (r->action == COMMAND_HOLD)
+		a->free_clock_ok = r->free_clock_ok;
 	why = changed(a, r);
 	if (!why)
 		why = gone(as, a);
@@ -94,6 +103,6 @@ void approvals_rechecked(struct approvals *as, unsigned worker, uint64_t flow, u
 		store_end(as, a, APPROVAL_PASSES_USE_BY, "not released in time");
 	else if (why)
 		store_end(as, a, APPROVAL_IS_SUPERSEDED, why);
-	else if (a->state == APPROVAL_APPROVED && store_step(as, a, APPROVAL_IS_RELEASED, "", store_who(a), (struct bytes){ 0 }))
+	else if (a->state == APPROVAL_APPROVED && !approvals_suspended(as, a) && store_step(as, a, APPROVAL_IS_RELEASED, "", store_who(a), (struct bytes){ 0 }))
 		store_tell(as, a, APPROVAL_RELEASE, "");
 }

@@ -168,6 +168,7 @@ static bool request_fill(struct approval *a, const struct approval_command *c, c
 	hash_of(c->event->state, a->state_sha256);
 	memcpy(a->same_sha256, same_sha256, 32);
 	a->params_free = c->params_free;
+	a->free_clock_ok = c->free_clock_ok;
 	memcpy(a->policy_sha256, c->policy_sha256, 32);
 	if (a->who && c->who.len)
 		memcpy(a->who, c->who.base, c->who.len);

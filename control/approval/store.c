@@ -107,7 +107,7 @@ void store_enter(struct approvals *as, struct approval *a, enum approval_state t
 		[APPROVAL_APPROVED] = &as->counters.granted, [APPROVAL_DENIED] = &as->counters.denied,
 		[APPROVAL_EXPIRED] = &as->counters.expired, [APPROVAL_CANCELLED] = &as->counters.cancelled,
 		[APPROVAL_SUPERSEDED] = &as->counters.superseded, [APPROVAL_EXECUTED] = &as->counters.executed,
-		[APPROVAL_UNKNOWN] = &as->counters.unknown,
+		[APPROVAL_UNKNOWN] = &as->counters.unknown, [APPROVAL_REVOKED] = &as->counters.revoked,
 	};
 
 	if (a->state == APPROVAL_REQUESTED && to != APPROVAL_REQUESTED)

@@ -24,7 +24,7 @@ struct approvals {
 	struct store_denial denial[STORE_DENIALS];
 	unsigned denials;
 	uint64_t wall_us_max; /* the furthest that the clock was */
-	bool clock_stepped_back;
+	bool clock_stepped_back, clock_free;
 	struct approval_clock now;
 };
 
@@ -48,6 +48,9 @@ struct bytes store_who(const struct approval *a);
 /* How many slots the approving persons fill (vote.c): each person one slot at most. `check_again`: only voters who are
  * eligible now count. */
 unsigned store_slots_filled(struct approvals *as, const struct approval *a, bool check_again);
+
+/* NULL, or why this person may not decide on this (rights.c). */
+const char *store_not_eligible(struct approvals *as, const struct approval *a, const struct principal *p);
 
 /* Tries the release of an approved object: asks the worker, unless it was asked just now. */
 void store_release(struct approvals *as, struct approval *a);

@@ -1,4 +1,4 @@
-/* vote.c: who may vote, what a vote does, and how many of the slots the voters fill (approvals.md 5).
+/* vote.c: what a vote does, and how many of the slots the voters fill (approvals.md 5).
  *
  * Quorum counts persons, so a person in five groups fills one slot. Slots are filled by the largest matching of persons to
  * needs: "dba:1, security:1" with one voter in both groups and one in dba only is met, whichever voted first. */
@@ -9,50 +9,13 @@
 #include "control/approval/statement.h"
 #include "control/approval/store.h"
 
-static bool same_account(const char *iss, const char *sub, const struct principal *p)
-{
-	return sub[0] && !strcmp(sub, p->sub) && !strcmp(iss, p->iss);
-}
-
-/* The voter is the requester, stands behind the requester, or shares a credential with one of them. */
-static bool on_requester_side(const struct principal *requester, const struct principal *voter)
-{
-	if (principal_same_person(requester, voter) || same_account(requester->iss, requester->sub, voter) ||
-	    !memcmp(requester->token_sha256, voter->token_sha256, 32))
-		return true;
-	if (requester->cnf != PRINCIPAL_CNF_NONE && requester->cnf == voter->cnf && !memcmp(requester->cnf_sha256, voter->cnf_sha256, 32))
-		return true;
-	for (unsigned i = 0; i < requester->act_count; i++) {
-		const struct principal_actor *actor = &requester->act[i];
-
-		if (same_account(actor->iss, actor->sub, voter) || (actor->sub[0] && !strcmp(actor->sub, voter->person)))
-			return true;
-	}
-	return false;
-}
-
-static bool in_any_group(struct approvals *as, const struct approval *a, const struct principal *voter)
-{
-	for (unsigned i = 0; i < a->needs; i++) {
-		if (as->host.in_group(as->host.ctx, voter, a->need[i].group))
-			return true;
-	}
-	return false;
-}
-
 /* NULL, or why this person may not vote on this. */
-static const char *not_eligible(struct approvals *as, const struct approval *a, const struct principal *voter)
+static const char *may_not_vote(struct approvals *as, const struct approval *a, const struct principal *voter)
 {
-	if (!voter->person[0])
-		return "your token names no person";
-	if (voter->agent[0] || voter->act_count)
-		return "agents do not vote";
-	if (!a->requester || on_requester_side(a->requester, voter))
-		return "the requester, and whoever stands behind the requester, cannot approve";
-	if (!in_any_group(as, a, voter))
-		return "you are in no group that can approve this";
-	if (!as->host.still_valid(as->host.ctx, voter))
-		return "your token is no longer valid";
+	const char *why = store_not_eligible(as, a, voter);
+
+	if (why)
+		return why;
 	for (unsigned i = 0; i < a->votes; i++) {
 		if (!strcmp(a->vote[i].person, voter->person))
 			return "you have voted already";
@@ -185,6 +148,7 @@ static enum approval_vote_result decide(struct approvals *as, struct approval *a
 					char *text)
 {
 	unsigned denials = 0;
+	const char *why;
 
 	for (unsigned i = 0; i < a->votes; i++)
 		denials += !a->vote[i].approve;
@@ -201,7 +165,8 @@ static enum approval_vote_result decide(struct approvals *as, struct approval *a
 			return APPROVAL_NOT_RECORDED;
 		a->use_by_mono_us = as->now.mono_us + a->use_by_s * 1000000ull;
 		store_release(as, a);
-		snprintf(text, APPROVAL_SAY_BYTES, "approval %s: %s", a->id_text, approval_state_name(a->state));
+		why = a->state == APPROVAL_APPROVED ? approvals_suspended(as, a) : NULL;
+		snprintf(text, APPROVAL_SAY_BYTES, "approval %s: %s%s%s", a->id_text, approval_state_name(a->state), why ? "; its release waits: " : "", why ? why : "");
 		return APPROVAL_DECIDED;
 	}
 	snprintf(text, APPROVAL_SAY_BYTES, "vote counted; approval %s is still %s", a->id_text, approval_state_name(a->state));
@@ -222,7 +187,7 @@ enum approval_vote_result approvals_vote(struct approvals *as, struct approval *
 		snprintf(text, APPROVAL_SAY_BYTES, "approval %s is %s", a->id_text, approval_state_name(a->state));
 		return APPROVAL_NOT_OPEN;
 	}
-	why = not_eligible(as, a, voter);
+	why = may_not_vote(as, a, voter);
 	if (why)
 		return refuse(as, a, voter, who, why, text);
 	if (!a->vote && !(a->vote = calloc(APPROVAL_VOTES_MAX, sizeof(*a->vote))))

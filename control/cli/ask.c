@@ -219,14 +219,23 @@ static void approvals_text(json_t *result)
 	print_table(json_object_get(result, "approvals"), columns, sizeof(columns) / sizeof(*columns));
 }
 
+/* With the token, when there is one. `args` is taken. */
+static int viewed(struct cli *c, const char *verb, json_t *args, void (*text)(json_t *result))
+{
+	if (cli_token(c, args))
+		return ask_and_print(c, verb, args, text);
+	json_decref(args);
+	return FRAME_USAGE;
+}
+
 int cli_approval_list(struct cli *c)
 {
-	return ask_and_print(c, "approval list", json_pack("{s:b}", "all", cli_option(c, "all") != NULL), approvals_text);
+	return viewed(c, "approval list", json_pack("{s:b}", "all", cli_option(c, "all") != NULL), approvals_text);
 }
 
 int cli_show_approvals(struct cli *c)
 {
-	return ask_and_print(c, "approval list", NULL, approvals_text);
+	return viewed(c, "approval list", json_object(), approvals_text);
 }
 
 /* What people decide on: the command in full, unlike in the list, and nothing rendered. */
@@ -256,7 +265,7 @@ static void approval_text(json_t *result)
 
 int cli_approval_show(struct cli *c)
 {
-	return ask_and_print(c, "approval show", json_pack("{s:s}", "id", c->positional[0]), approval_text);
+	return viewed(c, "approval show", json_pack("{s:s}", "id", c->positional[0]), approval_text);
 }
 
 /* A token from a file of its own; never an argument, never in the environment. False after an error line. */
@@ -336,6 +345,15 @@ int cli_approval_approve(struct cli *c)
 int cli_approval_deny(struct cli *c)
 {
 	return vote(c, false);
+}
+
+int cli_approval_revoke(struct cli *c)
+{
+	const char *reason = cli_option(c, "reason");
+
+	if (!reason)
+		return cli_fail(c, FRAME_USAGE, "approval revoke: no reason: give --reason");
+	return viewed(c, "approval revoke", json_pack("{s:s, s:s}", "id", c->positional[0], "reason", reason), vote_text);
 }
 
 /* --- identity, key ------------------------------------------------------------------------------------------------------- */

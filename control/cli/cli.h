@@ -114,6 +114,7 @@ int cli_approval_list(struct cli *c);
 int cli_approval_show(struct cli *c);
 int cli_approval_approve(struct cli *c);
 int cli_approval_deny(struct cli *c);
+int cli_approval_revoke(struct cli *c);
 int cli_policy_check(struct cli *c);
 int cli_policy_explain(struct cli *c);
 int cli_policy_reload(struct cli *c);

@@ -3,6 +3,8 @@
 
 #define AUDITOR "Root reads by itself; whoever else may open the control socket gives --token-file with an auditor's token (admin.roles.auditor of the policy)."
 
+#define VIEWER "Root sees all; whoever else may open the control socket gives --token-file: an approver sees what it may decide on, a requester its own, an auditor all."
+
 const struct cli_verb cli_verbs[] = {
 	{ "run", "", "", "", "start everything in the foreground",
 	  "Starts sluice-control, sluice-standby and sluice-dataplane with the same configuration, passes their log lines on, each with its name, starts again "
@@ -16,7 +18,7 @@ const struct cli_verb cli_verbs[] = {
 	  "level is ok, alarm (80 % of the volume), digest (90 %: services with on_journal_full = \"digest\" are recorded without payload), no_sessions (95 %: nobody "
 	  "new may log in), full (98 %: commands are refused). stop names what commands are refused for: full, signer, clock.", cli_show_journal },
 	{ "show", "sessions", "", "", "as session list --open", "", cli_show_sessions },
-	{ "show", "approvals", "", "", "as approval list", "", cli_show_approvals },
+	{ "show", "approvals", "", "token-file=", "as approval list", "", cli_show_approvals },
 	{ "show", "policy", "", "", "the policy in force", "", cli_show_policy },
 	{ "show", "workers", "", "", "heartbeat and memory of each worker",
 	  "Read from the workers' own pages; nobody is stopped for it. --json has every number, the worst look-up of the flow table among them.", cli_show_workers },
@@ -31,11 +33,14 @@ const struct cli_verb cli_verbs[] = {
 	{ "session", "replay", "ID", "asciicast token-file=", "what went over the wire, in order",
 	  "As a transcript, or with --asciicast as asciicast v2. Journaled as read.replay. " AUDITOR, cli_session_replay },
 	{ "session", "kill", "ID", "reason=", "end a session now", "The record follows the act. Needs --reason.", cli_session_kill },
-	{ "approval", "list", "", "all", "held commands", "--all adds those that are decided.", cli_approval_list },
-	{ "approval", "show", "ID", "", "one held command: the statement in full", "Journaled as read.approval.", cli_approval_show },
+	{ "approval", "list", "", "all token-file=", "held commands", "--all adds those that are decided. Journaled as read.approvals. " VIEWER, cli_approval_list },
+	{ "approval", "show", "ID", "token-file=", "one held command: the statement in full", "Journaled as read.approval. " VIEWER, cli_approval_show },
 	{ "approval", "approve", "ID", "reason= token-file=", "vote for a held command",
 	  "You are who your token says. The requester, everybody in the actor chain, agents and whoever is in no named group cannot vote.", cli_approval_approve },
 	{ "approval", "deny", "ID", "reason= token-file=", "vote against a held command", "One denial is enough unless the policy says more.", cli_approval_deny },
+	{ "approval", "revoke", "ID", "reason= token-file=", "take back what was granted",
+	  "Not used yet: the command is refused. Sent already: its session is ended. Any approver of it may, with a token; so may root, and administrators of the policy.",
+	  cli_approval_revoke },
 	{ "policy", "check", "FILE", "classes=", "read and check a policy, print what is wrong by line", "Exit status 2 when it has an error. Needs no running node.",
 	  cli_policy_check },
 	{ "policy", "explain", "", "as= service= text= database= policy= classes=", "what the policy says to one command, and why",

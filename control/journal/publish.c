@@ -334,6 +334,11 @@ bool journal_publish(struct journal *j, const struct journal_signer *signer, uin
 	return p->phase != PUBLISH_IDLE;
 }
 
+void journal_publish_every(struct journal *j, uint64_t us)
+{
+	j->config.publish_us = us;
+}
+
 bool journal_publish_flush(struct journal *j, const struct journal_signer *signer, uint64_t now_us, unsigned wait_ms)
 {
 	uint64_t want = j->range.size;

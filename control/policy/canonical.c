@@ -142,9 +142,10 @@ static json_t *approvals(const struct policy_tree *t)
 	for (unsigned i = 0; i < t->approvals_count; i++) {
 		const struct policy_tree_approval *a = &t->approvals[i];
 
-		json_array_append_new(out, json_pack("{so so si si si so so}", "name", text(a->name), "need", strings(a->need), "expires_s",
+		json_array_append_new(out, json_pack("{so so si si si so so so}", "name", text(a->name), "need", strings(a->need), "expires_s",
 						     (int)a->expires_s, "use_by_s", (int)a->use_by_s, "deny_quorum", (int)a->deny_quorum, "params",
-						     text(a->params_free ? "free" : "fixed"), "mode", text("hold")));
+						     text(a->params_free ? "free" : "fixed"), "mode", text("hold"), "on_clock_free",
+						     text(a->free_clock_ok ? "release" : "suspend")));
 	}
 	return out;
 }

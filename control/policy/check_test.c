@@ -111,6 +111,7 @@ static const struct row errors[] = {
 	{ 10, "classes = ( { name = \"email\"; columns = [ \"db.public.t.email\" ]; } ); budgets = ( { name = \"b\"; per = \"run\"; window = \"1h\"; cells = \"5\"; on_exceed = \"block\"; } );", "budget-class" },
 	/* Approvals. */
 	{ 11, APPROVAL("need = [ \"dba\" ]; expires = \"15m\"; use_by = \"5m\";"), "bad-need" },
+	{ 11, APPROVAL("need = [ \"dba:1\" ]; expires = \"15m\"; use_by = \"5m\"; on_clock_free = \"allow\";"), "unknown-word" },
 	{ 11, APPROVAL("need = [ \"dba:0\" ]; expires = \"15m\"; use_by = \"5m\";"), "bad-need" },
 	{ 11, APPROVAL("need = [ \"nobody:1\" ]; expires = \"15m\"; use_by = \"5m\";"), "unknown-group" },
 	{ 11, APPROVAL("need = [ \"dba:1\", \"dba:2\" ]; expires = \"15m\"; use_by = \"5m\";"), "duplicate" },

@@ -174,7 +174,7 @@ static void parse_journal(struct policy_parse *p, const struct config_item *root
 
 	j->retention_records_s = seconds(p, g, "retention_records", day, 36500 * day, 400 * day);
 	j->retention_payload_s = seconds(p, g, "retention_payload", day, 36500 * day, 90 * day);
-	j->checkpoint_ms = config_duration_ms(p->c, g, "checkpoint", CONFIG_OPTIONAL, 100, 3600000, 1000);
+	j->checkpoint_ms = config_duration_ms(p->c, g, "checkpoint", CONFIG_OPTIONAL, 100, 60000, 1000);
 	j->timestamp_ms = config_duration_ms(p->c, g, "timestamp", CONFIG_OPTIONAL, 1000, 86400000, 600000);
 	j->witnesses = (unsigned)config_int(p->c, g, "witnesses", CONFIG_OPTIONAL, 0, 16, 0);
 	if (j->retention_payload_s > j->retention_records_s)

@@ -228,7 +228,7 @@ static void parse_needs(struct policy_parse *p, const struct config_item *g, str
 
 static void parse_approval(struct policy_parse *p, const struct config_item *g, struct policy_tree_approval *n)
 {
-	static const char *const modes[] = { "hold", "retry", NULL }, *const params[] = { "fixed", "free", NULL };
+	static const char *const modes[] = { "hold", "retry", NULL }, *const params[] = { "fixed", "free", NULL }, *const clocks[] = { "suspend", "release", NULL };
 
 	n->line = config_line(g);
 	n->name = policy_parse_name(p, g, "name");
@@ -237,6 +237,7 @@ static void parse_approval(struct policy_parse *p, const struct config_item *g, 
 	n->use_by_s = (uint32_t)(config_duration_ms(p->c, g, "use_by", CONFIG_REQUIRED, 1000, 86400000, 1000) / 1000);
 	n->deny_quorum = (unsigned)config_int(p->c, g, "deny_quorum", CONFIG_OPTIONAL, 1, 16, 1);
 	n->params_free = config_word(p->c, g, "params", CONFIG_OPTIONAL, params, 0) == 1;
+	n->free_clock_ok = config_word(p->c, g, "on_clock_free", CONFIG_OPTIONAL, clocks, 0) == 1;
 	if (config_word(p->c, g, "mode", CONFIG_OPTIONAL, modes, 0) == 1)
 		config_item_error(p->c, g, "no-retry", "mode \"retry\" is not in this build: write mode = \"hold\"");
 	if (n->params_free)

@@ -5,7 +5,8 @@
  * new one beside it. One thread; not for a poll loop.
  *
  * Beyond policy.md's text: `defaults.approval` names the approval of a default hold; `search_path` and `run_id` of a service;
- * `clients`, `bound`, `single_use`, `max_stale`, `jwks_uri`, `ca` of an issuer; `deny_quorum` of an approval. `time` is
+ * `clients`, `bound`, `single_use`, `max_stale`, `jwks_uri`, `ca` of an issuer; `deny_quorum` and `on_clock_free` (suspend,
+ * release) of an approval. `time` is
  * "Mon-Fri 08:00-18:00". All conditions that a group names have to hold. Patterns are compiled without regard to case.
  */
 #ifndef CONTROL_POLICY_POLICY_H

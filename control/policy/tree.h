@@ -62,7 +62,7 @@ struct policy_tree_approval {
 	struct policy_need *needs;  /* `group`: number in the tree, and in the image */
 	unsigned needs_count, persons, deny_quorum;
 	uint32_t expires_s, use_by_s;
-	bool params_free;
+	bool params_free, free_clock_ok; /* free_clock_ok: released also while nobody sets the node's clock */
 	unsigned line;
 };
 
