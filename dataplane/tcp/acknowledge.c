@@ -134,6 +134,7 @@ static void undo(struct tcp_half *half, const struct tcp_flight *f)
 	tcp_congestion_undo(&half->congestion);
 	tcp_recovery_spare(r, f);
 	r->mode = TCP_RECOVERY_NONE;
+	r->point = f->una - 1; /* nothing was lost up to the old one, so what is lost now is another loss (RFC 6582 3.2 step 1) */
 	r->undoable = false;
 	r->reordering = true;
 	half->rtt.backoff = 0;

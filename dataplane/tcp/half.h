@@ -16,9 +16,14 @@ static inline struct tcp_pair *tcp_pair_of(const struct tcp_half *half)
 
 _Static_assert(offsetof(struct tcp_pair, half) == 0, "tcp_pair_of");
 
+#define TCP_TIMESTAMPS_BYTES 12 /* with their padding */
+
+/* A segment of it holds what is left beside the timestamps. */
 static inline struct tcp_flight tcp_half_flight(const struct tcp_half *half)
 {
-	return (struct tcp_flight){ half->send.una, half->send.next, half->send.mss, half->sack };
+	uint32_t segment = half->send.mss - (half->timestamps ? TCP_TIMESTAMPS_BYTES : 0u);
+
+	return (struct tcp_flight){ half->send.una, half->send.next, segment, half->sack };
 }
 
 void tcp_half_init(struct tcp_half *half, enum tcp_side side, const struct tcp_config *config, uint64_t now_us);

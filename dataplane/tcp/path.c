@@ -26,7 +26,7 @@ bool tcp_pair_path_mtu(struct tcp_pair *pair, enum tcp_side side, uint32_t seq, 
 	struct tcp_flight f = tcp_half_flight(half);
 
 	/* RFC 5927 4.1: only about something that is in flight, and never to make it larger. */
-	if (!tcp_established(half) || half->state == TCP_TIME_WAIT || !seq_within(seq, f.una, f.next) || mss >= f.mss || mss == 0)
+	if (!tcp_established(half) || half->state == TCP_TIME_WAIT || !seq_within(seq, f.una, f.next) || mss >= half->send.mss || mss == 0)
 		return false;
 	lower(half, (uint16_t)mss, now_us);
 	/* RFC 1191 6.4: sent again at once, and no sign of congestion. */

@@ -53,13 +53,17 @@ void tcp_recovery_acked(struct tcp_recovery *r, struct tcp_pool *pool, const str
 {
 	struct tcp_range *list = tcp_ranges(r);
 	unsigned count = tcp_ranges_count(r, f);
+	bool resent = false;
 
 	for (unsigned i = 0; i < count && seq_before(list[i].start, una); i++) {
 		uint32_t end = seq_min(tcp_range_end(list, count, i, f->next), una);
 
 		if (!(list[i].flags & TCP_RANGE_SACKED))
 			arrived(r, &list[i], list[i].start, end, d);
+		resent |= (list[i].flags & TCP_RANGE_RESENT) != 0;
 	}
+	/* What lay behind a hole arrived long ago; only the echo of what filled it tells a round trip. */
+	d->sampled &= !resent;
 	tcp_ranges_drop(r, pool, f, una);
 	/* These follow, so that they never are half the sequence space behind. */
 	r->highest = seq_max(r->highest, una);
