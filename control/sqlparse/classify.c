@@ -8,6 +8,7 @@
 #include "control/sqlparse/filter.h"
 #include "control/sqlparse/generic.h"
 #include "control/sqlparse/walk.h"
+#include "control/sqlparse/writes.h"
 #include "dataplane/inspect/postgres/lex.h"
 
 static const char *over_limit(const struct pg_lex_summary *s)
@@ -155,6 +156,24 @@ static struct columns targets_of(struct arena *a, const ProtobufCMessage *m, uin
 
 #define TARGET_NAMES_MAX 128
 
+/* By name only: whoever reads it looks in all relations of the statement. */
+static enum taint names_of(const struct taint_set *t, struct bytes names[TARGET_NAMES_MAX], unsigned *count)
+{
+	bool all = t->all;
+
+	*count = 0;
+	for (unsigned n = 0; n < t->count && !all; n++) {
+		bool another = n == 0 || strcmp(t->names[n].name, t->names[n - 1].name) != 0;
+
+		all = !*t->names[n].name || (another && *count == TARGET_NAMES_MAX);
+		if (another && !all)
+			names[(*count)++] = bytes_str(t->names[n].name);
+	}
+	if (all)
+		*count = 0;
+	return all ? TAINT_ALL : *count ? TAINT_NAMES : TAINT_NONE;
+}
+
 static void encode_targets(struct classification_writer *cw, const struct columns *c)
 {
 	bool in_star = false;
@@ -164,20 +183,12 @@ static void encode_targets(struct classification_writer *cw, const struct column
 		return;
 	}
 	for (unsigned i = 0; i < c->count; i++) {
-		const struct taint_set *t = &c->list[i].taint;
-		struct bytes names[TAINT_NAMES_MAX];
-		unsigned count = 0;
-		bool all = t->all;
+		struct bytes names[TARGET_NAMES_MAX];
+		unsigned count;
+		enum taint taint = names_of(&c->list[i].taint, names, &count);
 
-		/* By name only: whoever reads it looks in all relations of the statement. */
-		for (unsigned n = 0; n < t->count; n++) {
-			all |= !*t->names[n].name;
-			if (n == 0 || strcmp(t->names[n].name, t->names[n - 1].name) != 0)
-				names[count++] = bytes_str(t->names[n].name);
-		}
-		all |= count > TARGET_NAMES_MAX;
 		if (!c->list[i].star)
-			classification_add_target(cw, all ? TAINT_ALL : count ? TAINT_NAMES : TAINT_NONE, names, all ? 0 : count);
+			classification_add_target(cw, taint, names, count);
 		else if (!in_star) /* neighbours are one stretch of columns */
 			classification_add_target(cw, TAINT_STAR, NULL, 0);
 		in_star = c->list[i].star;
@@ -237,6 +248,36 @@ static void encode_predicates(struct classification_writer *cw, const struct fac
 	}
 }
 
+/* What nothing flows into is left out. */
+static void encode_write(struct classification_writer *cw, unsigned access, const struct columns *columns)
+{
+	struct bytes names[TARGET_NAMES_MAX];
+	unsigned count;
+
+	if (columns->loose)
+		classification_add_write(cw, access, 0, (struct bytes){ 0 }, TAINT_ALL, NULL, 0);
+	for (unsigned i = 0; i < columns->count && !columns->loose; i++) {
+		const struct column *c = &columns->list[i];
+		enum taint taint = names_of(&c->taint, names, &count);
+
+		if (taint != TAINT_NONE)
+			classification_add_write(cw, access, c->name ? 0 : i + 1, c->name ? bytes_str(c->name) : (struct bytes){ 0 }, taint, names, count);
+	}
+}
+
+static void encode_writes(struct classification_writer *cw, const struct facts *f, const struct writes *w)
+{
+	bool told = w->told;
+
+	for (const struct write *one = w->first; one; one = one->next)
+		told &= access_of(f, one->relation) != PREDICATE_ANY;
+	if (!told)
+		return;
+	classification_begin_writes(cw);
+	for (const struct write *one = w->first; one; one = one->next)
+		encode_write(cw, access_of(f, one->relation), &one->columns);
+}
+
 static bool gives_all_rows(struct arena *a, const ProtobufCMessage *m)
 {
 	const PgQuery__InsertStmt *insert;
@@ -261,6 +302,7 @@ static const char *encode_statement(struct classification_writer *cw, struct are
 	struct taint_set predicates = { 0 };
 	struct walk w = { .arena = a, .facts = &facts, .parsed = parsed, .predicates = &predicates, .verb = VERB_select };
 	struct columns targets;
+	struct writes writes;
 
 	walk_statement(&w, m);
 	predicates_add(a, m, false, &predicates);
@@ -271,12 +313,14 @@ static const char *encode_statement(struct classification_writer *cw, struct are
 	if (w.why || facts.over)
 		return w.why ? w.why : "more objects than LIMIT_OBJECTS";
 	targets = targets_of(a, m, facts.flags);
+	writes = writes_of(a, m);
 	classification_begin_statement(cw, facts.flags);
 	for (unsigned i = 0; i < facts.accesses; i++)
 		classification_add_access(cw, &facts.access[i]);
 	classification_begin_targets(cw);
 	encode_targets(cw, &targets);
 	encode_predicates(cw, &facts, &predicates);
+	encode_writes(cw, &facts, &writes);
 	classification_end_statement(cw, &facts.copy);
 	return NULL;
 }

@@ -44,6 +44,14 @@ static const struct {
 #undef PREDICATES
 };
 
+static const struct {
+	const char *text, *expected;
+} writes_cases[] = {
+#define WRITES(text, expected) { text, expected },
+#include "control/sqlparse/writes_cases.def"
+#undef WRITES
+};
+
 #define CASES (sizeof cases / sizeof *cases)
 
 static uint8_t encoded[SQLPARSE_ENCODED_BYTES];
@@ -95,6 +103,28 @@ static void predicates_are_as_expected(void **state)
 			writer_str(&w, a.why);
 		else
 			assert_true(classification_predicates_text(a.classification, &w));
+		line[w.len] = 0;
+		if (strcmp(line, expected) == 0)
+			continue;
+		wrong++;
+		print_message("%s\n  is       %s\n  expected %s\n", text, line, expected);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static void writes_are_as_expected(void **state)
+{
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < sizeof writes_cases / sizeof *writes_cases; i++) {
+		const char *text = writes_cases[i].text, *expected = writes_cases[i].expected;
+		struct sqlparse_answer a = sqlparse_classify(bytes_str(text), SQLPARSE_POSTGRES, encoded, sizeof encoded);
+		struct writer w = writer_of(line, sizeof line - 1);
+
+		if (!a.known)
+			writer_str(&w, a.why);
+		else
+			assert_true(classification_writes_text(a.classification, &w));
 		line[w.len] = 0;
 		if (strcmp(line, expected) == 0)
 			continue;
@@ -394,6 +424,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cases_are_as_expected),
 		cmocka_unit_test(predicates_are_as_expected),
+		cmocka_unit_test(writes_are_as_expected),
 		cmocka_unit_test(groups_are_judged_alike),
 		cmocka_unit_test(filtered_changes_are_not_flagged),
 		cmocka_unit_test(generic_holds_for_other_literals),

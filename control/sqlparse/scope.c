@@ -114,6 +114,11 @@ void scope_add_relation(struct scope *s, const PgQuery__RangeVar *r)
 	}
 }
 
+void scope_add_value(struct scope *s, const char *name, struct taint_set taint)
+{
+	add_item(s, ITEM_OPAQUE, name)->taint = taint;
+}
+
 static void add_join(struct scope *s, const PgQuery__JoinExpr *j)
 {
 	struct item **start = s->last ? s->last : &s->first;

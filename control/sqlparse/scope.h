@@ -36,6 +36,9 @@ struct scope scope_of(struct arena *a, struct env *env, struct scope *outer);
 void scope_add(struct scope *s, const ProtobufCMessage *from);
 void scope_add_relation(struct scope *s, const PgQuery__RangeVar *r);
 
+/* A row of this name, into whose every column `taint` flows. */
+void scope_add_value(struct scope *s, const char *name, struct taint_set taint);
+
 /* What flows out of a column reference; of an expression. */
 struct taint_set scope_lookup(struct scope *s, const PgQuery__ColumnRef *ref);
 struct taint_set value_taint(struct scope *s, const ProtobufCMessage *expression);

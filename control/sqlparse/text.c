@@ -115,6 +115,49 @@ bool classification_predicates_text(struct bytes encoded, struct writer *w)
 	return w->ok;
 }
 
+static void put_written(struct writer *w, const struct classified_statement *s, struct written *c)
+{
+	static const char digits[] = "0123456789";
+	struct access a;
+
+	if (access_at(s, c->access, &a) && a.levels)
+		writer_put(w, a.level[a.levels - 1]);
+	writer_u8(w, '.');
+	if (c->position) {
+		writer_u8(w, '#');
+		if (c->position > 9)
+			writer_u8(w, (uint8_t)digits[c->position / 10 % 10]);
+		writer_u8(w, (uint8_t)digits[c->position % 10]);
+	} else {
+		writer_put(w, c->column.len ? c->column : bytes_str("*"));
+	}
+	writer_u8(w, '=');
+	put_target(w, &c->from);
+}
+
+bool classification_writes_text(struct bytes encoded, struct writer *w)
+{
+	struct classification c;
+	struct classified_statement s;
+	struct written one;
+	struct reader at;
+
+	if (!classification_open(encoded, &c))
+		return false;
+	at = c.statement_bytes;
+	for (bool first = true; classification_next(&at, &s); first = false) {
+		struct reader writes = s.write_bytes;
+
+		writer_str(w, first ? "" : " ;; ");
+		writer_str(w, s.writes_told ? "" : "?");
+		for (bool none = true; written_next(&writes, &one); none = false) {
+			writer_str(w, none ? "" : " ");
+			put_written(w, &s, &one);
+		}
+	}
+	return w->ok;
+}
+
 bool classification_text(struct bytes encoded, struct writer *w)
 {
 	struct classification c;

@@ -15,4 +15,7 @@ bool classification_text(struct bytes encoded, struct writer *w);
 /* The predicates alone: "users.email users.id"; * any column of a relation, ? any relation of the statement. */
 bool classification_predicates_text(struct bytes encoded, struct writer *w);
 
+/* What flows into written columns: "t.note=ssn t.#2=a+b t.*=!"; #n by place (two digits), * any column, ? not told. */
+bool classification_writes_text(struct bytes encoded, struct writer *w);
+
 #endif

@@ -2,7 +2,8 @@
 
 #include "platform/base/limits.h"
 
-#define VERSION 2
+#define VERSION 3
+#define NOT_TOLD 0xffffu
 
 static const char *const verb_words[] = {
 #define VERB(name, word) word,
@@ -101,6 +102,19 @@ bool predicate_next(struct reader *at, struct predicate *out)
 	return at->ok;
 }
 
+bool written_next(struct reader *at, struct written *out)
+{
+	*out = (struct written){ 0 };
+	if (!at->ok || at->left == 0)
+		return false;
+	out->access = reader_be16(at);
+	out->position = reader_be16(at);
+	out->column = short_string(at);
+	if (!target_next(at, &out->from) || (out->from.taint != TAINT_NAMES && out->from.taint != TAINT_ALL))
+		at->ok = false;
+	return at->ok;
+}
+
 bool access_same_object(const struct access *a, const struct access *b)
 {
 	if (a->kind != b->kind || a->levels != b->levels)
@@ -111,17 +125,19 @@ bool access_same_object(const struct access *a, const struct access *b)
 	return true;
 }
 
-enum section { SECTION_ACCESSES, SECTION_TARGETS, SECTION_PREDICATES };
+enum section { SECTION_ACCESSES, SECTION_TARGETS, SECTION_PREDICATES, SECTION_WRITES };
 
 static bool unit_next(struct reader *r, enum section kind, unsigned accesses)
 {
 	struct access a;
 	struct target t;
 	struct predicate p;
+	struct written w;
 
 	switch (kind) {
 	case SECTION_ACCESSES: return access_next(r, &a);
 	case SECTION_TARGETS: return target_next(r, &t);
+	case SECTION_WRITES: return written_next(r, &w) && w.access < accesses;
 	default: return predicate_next(r, &p) && (p.access < accesses || p.access == PREDICATE_ANY);
 	}
 }
@@ -170,6 +186,12 @@ bool classification_next(struct reader *at, struct classified_statement *out)
 	out->predicates = reader_be16(at);
 	if (!section_of(at, out->predicates, SECTION_PREDICATES, out->accesses, &out->predicate_bytes))
 		return false;
+	out->writes = reader_be16(at);
+	out->writes_told = out->writes != NOT_TOLD;
+	if (!out->writes_told)
+		out->writes = 0;
+	if (!section_of(at, out->writes, SECTION_WRITES, out->accesses, &out->write_bytes))
+		return false;
 	return copy_shape_read(at, &out->copy);
 }
 
@@ -187,7 +209,7 @@ bool classification_open(struct bytes encoded, struct classification *out)
 	start = r.at;
 	for (unsigned i = 0; i < out->statements; i++)
 		if (!classification_next(&r, &s) || s.accesses > LIMIT_OBJECTS || s.targets > LIMIT_TARGETS ||
-		    s.predicates > LIMIT_PREDICATES)
+		    s.predicates > LIMIT_PREDICATES || s.writes > LIMIT_TARGETS)
 			r.ok = false;
 	if (r.ok)
 		out->statement_bytes = reader_of(start, (size_t)(r.at - start));
@@ -222,7 +244,7 @@ void classification_begin_statement(struct classification_writer *cw, uint32_t f
 	writer_be32(&cw->w, flags);
 	cw->count_mark = writer_mark(&cw->w, 2);
 	cw->count = 0;
-	cw->predicates = false;
+	cw->predicates = cw->writes = false;
 	cw->statements++;
 }
 
@@ -273,11 +295,38 @@ void classification_add_predicate(struct classification_writer *cw, unsigned acc
 	cw->count++;
 }
 
-void classification_end_statement(struct classification_writer *cw, const struct copy_shape *copy)
+void classification_begin_writes(struct classification_writer *cw)
 {
 	if (!cw->predicates)
 		classification_begin_predicates(cw);
 	writer_patch(&cw->w, cw->count_mark, 2, cw->count);
+	cw->count_mark = writer_mark(&cw->w, 2);
+	cw->count = 0;
+	cw->writes = true;
+}
+
+void classification_add_write(struct classification_writer *cw, unsigned access, unsigned position, struct bytes column, enum taint taint,
+			      const struct bytes *names, unsigned count)
+{
+	if (access > UINT16_MAX || position > UINT16_MAX || count > 255 || cw->count >= LIMIT_TARGETS)
+		cw->w.ok = false;
+	writer_be16(&cw->w, (uint16_t)access);
+	writer_be16(&cw->w, (uint16_t)position);
+	put_short(&cw->w, column);
+	writer_u8(&cw->w, (uint8_t)taint);
+	writer_u8(&cw->w, (uint8_t)count);
+	for (unsigned i = 0; cw->w.ok && i < count; i++)
+		put_short(&cw->w, names[i]);
+	cw->count++;
+}
+
+void classification_end_statement(struct classification_writer *cw, const struct copy_shape *copy)
+{
+	bool told = cw->writes;
+
+	if (!told)
+		classification_begin_writes(cw);
+	writer_patch(&cw->w, cw->count_mark, 2, told ? cw->count : NOT_TOLD);
 	writer_u8(&cw->w, copy ? (uint8_t)copy->format : COPY_NONE);
 	if (!copy || copy->format == COPY_NONE)
 		return;

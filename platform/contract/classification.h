@@ -2,17 +2,19 @@
  *
  * Shape: one message of a client holds one or more statements; each statement is a list of accesses
  * (verb, object), flags, output columns with their taint ("targets"), columns that decide something instead of being shown
- * ("predicates": conditions, joins, order, groups, and what may fail on a value; common.md C6) and, for COPY, the
- * stream's format.
+ * ("predicates": conditions, joins, order, groups, and what may fail on a value; common.md C6), what flows into the columns of
+ * the relations it writes ("writes") and, for COPY, the stream's format.
  * A policy judges access by access; the strictest answer wins; an access that nothing matched is unmatched.
  *
  * Encoding (big endian), at most LIMIT_CLASSIFICATION_BYTES:
- *   u8 version (2), u8 generic, u16 statements, then each statement:
+ *   u8 version (3), u8 generic, u16 statements, then each statement:
  *     u32 flags
  *     u16 accesses, each: u8 verb, u8 kind, u8 levels (0..4), levels x (u8 length, bytes)
  *     u16 targets,  each: u8 taint, u8 names, names x (u8 length, bytes)
  *     u16 predicates, each: u16 access (number in this statement, 0xffff: any of its relations), u8 length, bytes (none: any
  *        column of it)
+ *     u16 writes (0xffff: not told, everything read may be in everything written), each: u16 access (number in this
+ *        statement), u16 position, u8 length, bytes of the column's name, u8 taint, u8 names, names x (u8 length, bytes)
  *     u8 copy_format (enum copy_format); when not COPY_NONE: u8 delimiter, u8 quote, u8 escape, u8 header,
  *        u8 null length, bytes
  *   u32 length, bytes: canonical text (comments removed, identifiers folded, literals kept); empty when generic and the
@@ -93,6 +95,14 @@ struct predicate {
 	struct bytes column; /* folded; empty: all columns */
 };
 
+/* A column that the statement writes and columns flow into. Columns into which nothing flows are left out. */
+struct written {
+	unsigned access;      /* of the statement: to the relation */
+	struct bytes column;  /* folded; empty: by its place */
+	unsigned position;    /* among the relation's columns, from 1; 0 without a name: any of its columns */
+	struct target from;   /* TAINT_NAMES or TAINT_ALL */
+};
+
 enum copy_format { COPY_NONE, COPY_TEXT, COPY_CSV, COPY_BINARY, COPY_formats };
 
 struct copy_shape {
@@ -104,8 +114,9 @@ struct copy_shape {
 
 struct classified_statement {
 	uint32_t flags; /* enum flag */
-	unsigned accesses, targets, predicates;
-	struct reader access_bytes, target_bytes, predicate_bytes;
+	unsigned accesses, targets, predicates, writes;
+	bool writes_told;
+	struct reader access_bytes, target_bytes, predicate_bytes, write_bytes;
 	struct copy_shape copy;
 };
 
@@ -122,11 +133,12 @@ struct classification {
 /* The next statement; `at` starts as `c->statement_bytes`. False after the last. */
 bool classification_next(struct reader *at, struct classified_statement *out);
 
-/* The next access, target or predicate; `at` starts as `s->access_bytes`, `s->target_bytes` or `s->predicate_bytes`. False
- * after the last. */
+/* The next access, target, predicate or written column; `at` starts as `s->access_bytes`, `s->target_bytes`, `s->predicate_bytes`
+ * or `s->write_bytes`. False after the last. */
 bool access_next(struct reader *at, struct access *out);
 bool target_next(struct reader *at, struct target *out);
 bool predicate_next(struct reader *at, struct predicate *out);
+bool written_next(struct reader *at, struct written *out);
 
 /* Whether both touch the same object, as named. */
 bool access_same_object(const struct access *a, const struct access *b);
@@ -135,12 +147,12 @@ bool access_same_object(const struct access *a, const struct access *b);
 bool target_name(struct target *t, struct bytes *out);
 
 /* Encoding, for the helper and for tests. Begin a statement, add its accesses, begin its targets, add them, begin its
- * predicates, add them (or leave them out), end it; counts are patched. `writer.ok` tells at the end whether it fitted. */
+ * predicates, add them (or leave them out), begin its writes, add them (or leave them out: not told), end it; counts are patched. `writer.ok` tells at the end whether it fitted. */
 struct classification_writer {
 	struct writer w;
 	size_t statements_mark, count_mark;
 	unsigned statements, count;
-	bool predicates;
+	bool predicates, writes;
 };
 
 struct classification_writer classification_writer_of(void *base, size_t cap, bool generic);
@@ -150,6 +162,9 @@ void classification_begin_targets(struct classification_writer *cw);
 void classification_add_target(struct classification_writer *cw, enum taint taint, const struct bytes *names, unsigned count);
 void classification_begin_predicates(struct classification_writer *cw);
 void classification_add_predicate(struct classification_writer *cw, unsigned access, struct bytes column);
+void classification_begin_writes(struct classification_writer *cw);
+void classification_add_write(struct classification_writer *cw, unsigned access, unsigned position, struct bytes column, enum taint taint,
+			      const struct bytes *names, unsigned count);
 void classification_end_statement(struct classification_writer *cw, const struct copy_shape *copy);
 struct bytes classification_finish(struct classification_writer *cw, struct bytes canonical, struct bytes normalised);
 

@@ -45,6 +45,7 @@ static void fuzz_classification(struct bytes in)
 	struct classified_statement s;
 	struct access a;
 	struct predicate p;
+	struct written written;
 	struct target t;
 	struct bytes name;
 
@@ -55,6 +56,9 @@ static void fuzz_classification(struct bytes in)
 			;
 		while (target_next(&s.target_bytes, &t))
 			while (target_name(&t, &name))
+				;
+		while (written_next(&s.write_bytes, &written))
+			while (target_name(&written.from, &name))
 				;
 		while (predicate_next(&s.predicate_bytes, &p))
 			;

@@ -200,6 +200,8 @@ static struct bytes sample_classification(uint8_t *buffer, size_t cap)
 	classification_begin_predicates(&cw);
 	classification_add_predicate(&cw, 0, bytes_str("id"));
 	classification_add_predicate(&cw, PREDICATE_ANY, bytes_str(""));
+	classification_begin_writes(&cw);
+	classification_add_write(&cw, 0, 7, bytes_str("note"), TAINT_NAMES, &name, 1);
 	classification_end_statement(&cw, NULL);
 	return classification_finish(&cw, bytes_str("select email, 1 from customers"), bytes_str("select email, $1 from customers"));
 }
@@ -212,6 +214,7 @@ static void classification_round_trip(void **state)
 	struct classified_statement s;
 	struct access a;
 	struct predicate p;
+	struct written w;
 	struct target t;
 	struct bytes name;
 	struct reader at;
@@ -237,6 +240,13 @@ static void classification_round_trip(void **state)
 	assert_int_equal(p.access, PREDICATE_ANY);
 	assert_int_equal(p.column.len, 0);
 	assert_false(predicate_next(&s.predicate_bytes, &p));
+	assert_true(s.writes_told);
+	assert_true(written_next(&s.write_bytes, &w));
+	assert_int_equal(w.access, 0);
+	assert_int_equal(w.position, 7);
+	assert_true(bytes_equal(w.column, bytes_str("note")));
+	assert_true(target_name(&w.from, &name) && bytes_equal(name, bytes_str("email")));
+	assert_false(written_next(&s.write_bytes, &w));
 	assert_false(classification_next(&at, &s));
 	for (size_t cut = 0; cut < wire.len; cut++)
 		assert_false(classification_open(bytes_of(wire.base, cut), &c));
@@ -254,9 +264,10 @@ static void classification_refuses_bad_enums(void **state)
 	memcpy(copy, wire.base, wire.len);
 	copy[0] = 1;
 	assert_false(classification_open(bytes_of(copy, wire.len), &c));
-	for (size_t i = 0; i + 4 < wire.len; i++) { /* the first predicate names an access that is not there */
+	/* The first predicate names an access that is not there; so does what is written. */
+	for (size_t i = 0; i + 9 < wire.len; i++) {
 		memcpy(copy, wire.base, wire.len);
-		if (memcmp(copy + i, "\0\0\2id", 5) != 0)
+		if (memcmp(copy + i, "\0\0\2id", 5) != 0 && memcmp(copy + i, "\0\0\0\7\4note", 9) != 0)
 			continue;
 		copy[i + 1] = 1;
 		assert_false(classification_open(bytes_of(copy, wire.len), &c));

@@ -99,6 +99,7 @@ uint32_t pg_catalogue_begin(struct pg_catalogue *c, const struct inspect_snapsho
 	c->building = true;
 	/* Numbers of builds are never 0 and never reused within reach of a session that loads. */
 	c->build = c->build + 2 > 2 ? c->build + 2 : 1;
+	pg_catalogue_taints_seen(c);
 	return c->build;
 }
 
@@ -154,6 +155,7 @@ static bool tag_column(struct pg_tags *t, struct pg_tagged_relation *relation, c
 		return false;
 	if (!slot->relation) {
 		t->columns++;
+		relation->listed++;
 		next = relation->first;
 		relation->first = (uint16_t)(at + 1);
 	}
@@ -189,6 +191,7 @@ static bool row_cells(struct bytes row, struct bytes cell[ROW_CELLS])
 	return r.ok && !r.left && cell[ROW_KIND].len == 1;
 }
 
+/* False: no room. */
 static bool tag_row(struct pg_tags *t, const struct bytes cell[ROW_CELLS], const struct class_bits *classes)
 {
 	struct pg_tagged_relation *relation;
@@ -211,6 +214,53 @@ static bool tag_row(struct pg_tags *t, const struct bytes cell[ROW_CELLS], const
 	return tag_column(t, relation, &column, classes);
 }
 
+/* Room for tags is not taken by what has none. */
+static bool room_to_keep(const struct pg_tags *t, uint32_t oid)
+{
+	unsigned i = 0;
+
+	while (i < t->relations && t->relation[i].oid != oid)
+		i++;
+	return t->kept_columns < PG_KEPT_COLUMNS && (i < t->relations || t->kept_relations < PG_KEPT_RELATIONS);
+}
+
+/* A column without a tag: without room its relation's columns are not told apart. */
+static void keep_row(struct pg_tags *t, const struct bytes cell[ROW_CELLS])
+{
+	unsigned relations = t->relations, columns = t->columns;
+	struct class_bits none = { 0 };
+
+	if (!room_to_keep(t, number(cell[ROW_OID])))
+		return;
+	(void)tag_row(t, cell, &none);
+	t->kept_relations += t->relations > relations;
+	t->kept_columns += t->columns > columns;
+}
+
+static void taints_of_row(struct pg_catalogue *c, const struct bytes cell[ROW_CELLS])
+{
+	bool same = bytes_equal(cell[ROW_NAME], cell[ROW_ROOT_NAME]) && bytes_equal(cell[ROW_SCHEMA], cell[ROW_ROOT_SCHEMA]);
+
+	if (c->taints && same && cell[ROW_KIND].base[0] == 'c')
+		pg_catalogue_place(c, pg_name_hash(cell[ROW_SCHEMA]), pg_name_hash(cell[ROW_NAME]), number(cell[ROW_POSITION]), pg_name_hash(cell[ROW_COLUMN]));
+	if (c->taints && cell[ROW_ROOT_NAME].len && !same)
+		pg_catalogue_kin(c, pg_name_hash(cell[ROW_NAME]), pg_name_hash(cell[ROW_ROOT_NAME]), cell[ROW_KIND].base[0] == 'v');
+}
+
+/* An untagged column is kept when another one of its table is tagged, or the table is tainted. */
+static bool kept(const struct pg_catalogue *c, const struct inspect_snapshot *snapshot, const struct bytes cell[ROW_CELLS])
+{
+	struct class_bits any;
+
+	if (cell[ROW_KIND].base[0] != 'c')
+		return false;
+	any = pg_catalogue_taints(c, pg_name_hash(cell[ROW_SCHEMA]), pg_name_hash(cell[ROW_NAME]), 0);
+	if (class_bits_any(&any))
+		return true;
+	any = policy_column_classes(snapshot->image, bytes_of(c->name, c->name_len), cell[ROW_ROOT_SCHEMA], cell[ROW_ROOT_NAME], bytes_str(""));
+	return class_bits_any(&any);
+}
+
 bool pg_catalogue_row(struct pg_catalogue *c, uint32_t build, const struct inspect_snapshot *snapshot, struct bytes row)
 {
 	struct bytes cell[ROW_CELLS], database = bytes_of(c->name, c->name_len);
@@ -231,10 +281,13 @@ bool pg_catalogue_row(struct pg_catalogue *c, uint32_t build, const struct inspe
 		t->oid_max = number(cell[ROW_OID]);
 		return true;
 	}
+	taints_of_row(c, cell);
 	classes = policy_column_classes(snapshot->image, database, cell[ROW_ROOT_SCHEMA], cell[ROW_ROOT_NAME],
 					cell[ROW_KIND].base[0] == 'w' ? bytes_str("") : cell[ROW_COLUMN]);
-	if (class_bits_any(&classes) && !tag_row(t, cell, &classes))
-		t->full = true;
+	if (class_bits_any(&classes))
+		t->full |= !tag_row(t, cell, &classes);
+	else if (kept(c, snapshot, cell))
+		keep_row(t, cell);
 	return true;
 }
 
@@ -261,6 +314,7 @@ void pg_catalogue_end(struct pg_catalogue *c, uint32_t build, bool good, uint64_
 	if (c->loaded && c->policy != c->build_policy)
 		taints_of_any_class(c);
 	c->active = !c->active;
+	pg_catalogue_taints_listed(c);
 	c->changes++;
 	c->policy = c->build_policy;
 	c->loaded = true;

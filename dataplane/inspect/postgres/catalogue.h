@@ -7,8 +7,10 @@
  *
  * A policy that tags the same columns is the same policy here, so that reloads do not make the catalogue be read again.
  * Tags are sticky: a refresh under the same policy adds and never removes, so that renaming a column or a table does not
- * wash it. What a statement copies out of tagged relations into another one taints that one by name: for everybody from the moment that
- * the statement is sent, for good when its transaction committed, and no longer when it did not (pg_catalogue_taint_*).
+ * wash it. What a statement copies out of tagged columns taints the column that it is copied into, by name (of the relation, and of the
+ * column where that is known): for everybody from the moment that the statement is sent, for good when its transaction committed, and
+ * no longer when it did not (catalogue_taint.c). Relations with tagged columns, and tainted ones, are kept with all of their columns, as
+ * far as there is room; a column that is not there is taken for every tainted one.
  *
  * One struct per service and worker (inspect_env.shared), shared by its sessions, one database each of PG_DATABASES.
  * Loading is additive and any number of sessions may do it at once: the first to finish publishes. Fixed memory; what does
@@ -20,15 +22,19 @@
 #include "dataplane/inspect/inspector.h"
 
 #define PG_DATABASES 4
-#define PG_TAGGED_RELATIONS 512
-#define PG_TAGGED_COLUMNS 2048
-#define PG_COLUMN_SLOTS 4096 /* open addressing: twice the columns */
+#define PG_TAGGED_RELATIONS 1024
+#define PG_TAGGED_COLUMNS 4096
+#define PG_COLUMN_SLOTS 8192 /* open addressing: twice the columns */
 #define PG_TAG_SETS 64       /* distinct sets of classes */
-#define PG_TAINTS 128
+#define PG_TAINTS 256
+#define PG_KEPT_RELATIONS 512 /* at most, of them without a tag; the same for columns */
+#define PG_KEPT_COLUMNS 2048
+#define PG_KIN 16 /* relations that show the rows of a tainted one; with more, it is any relation */
 #define PG_CATALOGUE_AGE_US (300ull * 1000000)  /* refreshed after this */
 #define PG_CATALOGUE_RETRY_US (10ull * 1000000) /* … when that failed */
 
 _Static_assert(PG_TAINTS <= 256, "a session keeps the number of a taint in a byte");
+_Static_assert(PG_KIN <= 32, "kin_views has a bit for each");
 _Static_assert(PG_COLUMN_SLOTS >= 2 * PG_TAGGED_COLUMNS, "probing stays short");
 
 struct pg_tagged_column {
@@ -45,7 +51,8 @@ struct pg_tagged_relation {
 	uint32_t oid;
 	bool whole;          /* every column, whatever its number */
 	uint16_t columns;    /* of the relation, not dropped */
-	uint16_t first;      /* tagged column: slot + 1 */
+	uint16_t listed;     /* … that are kept, tagged or not */
+	uint16_t first;      /* kept column: slot + 1 */
 	uint64_t schema, name;
 	struct class_bits classes;
 };
@@ -53,6 +60,7 @@ struct pg_tagged_relation {
 struct pg_tags {
 	bool full;
 	uint16_t relations, columns, sets;
+	uint16_t kept_relations, kept_columns; /* that were kept before any tag of theirs was read */
 	uint32_t oid_max; /* of all relations when it was read */
 	struct pg_tagged_relation relation[PG_TAGGED_RELATIONS];
 	struct pg_tagged_column column[PG_COLUMN_SLOTS];
@@ -60,11 +68,16 @@ struct pg_tags {
 };
 
 struct pg_taint {
-	uint64_t schema, name; /* 0: any */
+	uint64_t schema, name, column; /* 0: any */
 	struct class_bits classes; /* for good */
 	struct class_bits held;    /* as long as there are holders */
 	uint16_t holders;          /* transactions that wrote it and are not at their end */
-	bool used;
+	bool used, listed;         /* listed: relations of this name have been read since */
+	bool made;                 /* … was made with what it holds: nothing went through it into those it shows */
+	uint8_t kins;
+	uint32_t seen;             /* the last build that began after it was made */
+	uint32_t kin_views;        /* a bit for each kin: a view is between the two */
+	uint64_t kin[PG_KIN];      /* names of relations that show the same rows */
 };
 
 struct pg_catalogue {
@@ -78,6 +91,7 @@ struct pg_catalogue {
 	bool building;
 	unsigned active;                /* index of the tags in force */
 	uint32_t changes;               /* of tags or taints */
+	unsigned taints;                /* in use */
 	struct pg_taint taint[PG_TAINTS];
 	struct pg_tags tags[2];
 };
@@ -94,6 +108,17 @@ extern const char pg_catalogue_query[];
 static inline uint64_t pg_name_hash(struct bytes name)
 {
 	return hash64((struct hash_key){ 0x706763, 0x6e616d65 }, name.len ? name.base : (const uint8_t *)"", name.len) | 1;
+}
+
+/* In the place of a column's name while only its position is known, or nothing (0): names' hashes are odd. */
+static inline uint64_t pg_place_hash(unsigned position)
+{
+	return (uint64_t)position << 1;
+}
+
+static inline bool pg_is_place(uint64_t column)
+{
+	return !(column & 1);
 }
 
 /* The database's catalogue; NULL when PG_DATABASES others are in use. */
@@ -114,34 +139,58 @@ uint32_t pg_catalogue_begin(struct pg_catalogue *c, const struct inspect_snapsho
 bool pg_catalogue_row(struct pg_catalogue *c, uint32_t build, const struct inspect_snapshot *snapshot, struct bytes row);
 void pg_catalogue_end(struct pg_catalogue *c, uint32_t build, bool good, uint64_t now_us);
 
-/* The classes of a column of a result, and its type; attnum 0 is the whole row. `*known` is false for a relation that was
- * made after the catalogue was read. */
-struct class_bits pg_catalogue_column(const struct pg_catalogue *c, uint32_t relation, int16_t attnum, bool *known);
+/* How much the number of a column tells. */
+enum pg_column_found {
+	PG_COLUMN_LISTED,    /* its classes are all it has */
+	PG_COLUMN_ELSEWHERE, /* its relation is not kept: what its name is tainted by is not among the classes */
+	PG_COLUMN_NEWER,     /* its relation was made after the catalogue was read */
+};
+
+/* The classes of a column of a result; attnum 0 is the whole row. */
+struct class_bits pg_catalogue_column(const struct pg_catalogue *c, uint32_t relation, int16_t attnum, enum pg_column_found *found);
 
 /* By names, as a classification gives them; a name without schema means every relation of that name. Writes indices of
  * tagged relations, at most `max`, and returns how many there are (it may be more). */
 unsigned pg_catalogue_find(const struct pg_catalogue *c, const struct access *relation, int *out, unsigned max);
 
-/* What was copied into a relation of this name. */
-struct class_bits pg_catalogue_tainted(const struct pg_catalogue *c, const struct access *relation);
+/* What was copied into a relation of this name or its kin; `column` 0: into any of its columns. */
+struct class_bits pg_catalogue_taints(const struct pg_catalogue *c, uint64_t schema, uint64_t name, uint64_t column);
 
-/* Of the tagged relation with this index: all its classes; a column's by name; a column's tag by name or by position. */
+/* The same of a relation as an access names it, without what its columns as they are kept tell. */
+struct class_bits pg_catalogue_washed(const struct pg_catalogue *c, const struct access *relation);
+
+/* Of the kept relation with this index: itself; all its classes, tainted ones too; a column's by name; a column by position, and the name
+ * there (0: not known). A column that is not kept may be any of those that are tainted. */
 const struct pg_tagged_relation *pg_catalogue_relation(const struct pg_catalogue *c, int relation);
+struct class_bits pg_catalogue_classes(const struct pg_catalogue *c, int relation);
 struct class_bits pg_catalogue_named(const struct pg_catalogue *c, int relation, struct bytes column);
+struct class_bits pg_catalogue_hashed(const struct pg_catalogue *c, int relation, uint64_t column);
 const struct pg_tagged_column *pg_catalogue_position(const struct pg_catalogue *c, int relation, unsigned position, struct class_bits *classes);
-const struct pg_tagged_column *pg_catalogue_column_named(const struct pg_catalogue *c, int relation, struct bytes column,
-							 struct class_bits *classes);
+uint64_t pg_catalogue_name_at(const struct pg_catalogue *c, int relation, unsigned position);
+
+/* Whether every column of it is kept. */
+static inline bool pg_relation_complete(const struct pg_tagged_relation *r)
+{
+	return r->whole || (r->columns && r->listed >= r->columns);
+}
 
 /* The hashes of a relation's name; `schema` 0 when it is not given. False: it names no relation. */
 bool pg_catalogue_names(const struct access *relation, uint64_t *schema, uint64_t *name);
 
-/* A relation may now hold what came out of columns of these classes: one holder more. Returns what the other two take. Without room
- * every relation does: see pg_catalogue_taint_room. */
-unsigned pg_catalogue_taint_hold(struct pg_catalogue *c, uint64_t schema, uint64_t name, const struct class_bits *classes);
+/* A column (0: any of the relation; pg_place_hash: the one there, any of them until it is known) may now hold what came out of columns of these classes: one holder more. Returns what the other two
+ * take. Without room every relation does: see pg_catalogue_taint_room. */
+unsigned pg_catalogue_taint_hold(struct pg_catalogue *c, uint64_t schema, uint64_t name, uint64_t column, bool made, const struct class_bits *classes);
 void pg_catalogue_taint_keep(struct pg_catalogue *c, unsigned taint, const struct class_bits *classes);
 void pg_catalogue_taint_drop(struct pg_catalogue *c, unsigned taint);
 
 /* Whether a taint more would find room. */
-bool pg_catalogue_taint_room(const struct pg_catalogue *c, uint64_t schema, uint64_t name);
+bool pg_catalogue_taint_room(const struct pg_catalogue *c, uint64_t schema, uint64_t name, uint64_t column);
+
+/* While the catalogue is read: `child` shows rows of `root`; the column at a position has this name. At its beginning, and when it is
+ * published. */
+void pg_catalogue_place(struct pg_catalogue *c, uint64_t schema, uint64_t name, unsigned position, uint64_t column);
+void pg_catalogue_kin(struct pg_catalogue *c, uint64_t child, uint64_t root, bool view);
+void pg_catalogue_taints_seen(struct pg_catalogue *c);
+void pg_catalogue_taints_listed(struct pg_catalogue *c);
 
 #endif

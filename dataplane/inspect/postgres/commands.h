@@ -12,7 +12,7 @@
 
 #define PG_COMMANDS 128
 #define PG_DIGESTS 80 /* more than PG_PORTALS: those that wait for a reply have theirs too */
-#define PG_WRITES 8   /* relations that one command copies tagged values into */
+#define PG_WRITES 8   /* columns that one command copies tagged values into; more of one relation are the relation */
 #define PG_MASKED 16  /* classes counted for one command */
 
 /* What flows into an output column that has no table of its own: a policy class + 1, or one of these. */
@@ -47,8 +47,8 @@ struct pg_command {
 	struct class_bits mask;  /* policy classes to mask */
 	struct class_bits scope; /* of them: those with a tagged column among the relations touched */
 	struct class_bits washed; /* of them: those that were copied into a relation touched */
-	uint8_t writes;   /* relations that tagged values are copied into, of these classes */
-	struct { uint64_t schema, name; } write[PG_WRITES];
+	uint8_t writes;   /* columns that tagged values are copied into, of these classes */
+	struct { uint64_t schema, name, column; bool made; } write[PG_WRITES]; /* column 0: any of the relation; made: by this command */
 	struct class_bits written;
 	struct class_bits hidden; /* of them: those that cursors and statements made by SQL may hide, for columns without a number */
 	bool blind;       /* no catalogue to tell by: every column is taken for tagged */

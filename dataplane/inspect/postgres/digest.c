@@ -3,29 +3,14 @@
  * Relations are looked up by name in the catalogue; what cannot be told is taken for tagged with everything the policy masks.
  * Two kinds of trace: `scope` (tagged relations, views over them) and `washed` (relations into which tagged columns were copied).
  */
-#include "dataplane/inspect/postgres/session.h"
+#include "dataplane/inspect/postgres/reading.h"
 
-#define RELATIONS 16
-
-struct reading {
-	struct pg_session *s;
-	struct pg_command *command;
-	struct pg_digest *digest; /* NULL: columns are not wanted */
-	int relation[RELATIONS];
-	unsigned relations, copied; /* tagged ones; relations that a COPY TO reads */
-	bool cursor;               /* about cursors or statements made by SQL */
-	bool carries;              /* calls what takes values elsewhere than into the answer */
-	bool tells;                /* calls what may answer with anything */
-	bool many;                 /* more than there is room for */
-	struct class_bits found, washed; /* of this statement, before the mask */
-};
-
-static void add_relation(struct reading *r, const struct access *a)
+static void add_relation(struct pg_reader *r, const struct access *a)
 {
 	const struct pg_catalogue *c = r->s->catalogue;
-	int found[RELATIONS];
-	unsigned count = pg_catalogue_find(c, a, found, RELATIONS);
-	struct class_bits washed = pg_catalogue_tainted(c, a);
+	int found[PG_RELATIONS];
+	unsigned count = pg_catalogue_find(c, a, found, PG_RELATIONS);
+	struct class_bits washed = pg_catalogue_washed(c, a);
 	uint64_t schema, name;
 
 	/* An earlier statement of this text may have written it. */
@@ -33,16 +18,16 @@ static void add_relation(struct reading *r, const struct access *a)
 		if (!pg_catalogue_names(a, &schema, &name) || r->command->write[i].name == name)
 			washed = class_bits_or(washed, r->command->written);
 	r->washed = class_bits_or(r->washed, washed);
-	r->many |= count > RELATIONS;
-	for (unsigned i = 0; i < count && i < RELATIONS; i++) {
+	r->many |= count > PG_RELATIONS;
+	for (unsigned i = 0; i < count && i < PG_RELATIONS; i++) {
 		unsigned known = 0;
 
-		r->found = class_bits_or(r->found, pg_catalogue_relation(c, found[i])->classes);
+		r->found = class_bits_or(r->found, pg_catalogue_classes(c, found[i]));
 		while (known < r->relations && r->relation[known] != found[i])
 			known++;
 		if (known < r->relations)
 			continue;
-		if (r->relations == RELATIONS)
+		if (r->relations == PG_RELATIONS)
 			r->many = true;
 		else
 			r->relation[r->relations++] = found[i];
@@ -57,20 +42,28 @@ static void flow(struct pg_digest *d, unsigned value)
 		d->flow[d->flows++] = (uint16_t)value;
 }
 
-static unsigned names_flow(struct reading *r, struct target *t)
+/* The classes of columns of these names, in any relation of the statement. */
+struct class_bits pg_reading_named(const struct pg_reader *r, struct target *t)
 {
 	struct class_bits classes = r->washed;
 	struct bytes name;
-	int class;
 
 	while (target_name(t, &name))
 		for (unsigned i = 0; i < r->relations; i++)
 			classes = class_bits_or(classes, pg_catalogue_named(r->s->catalogue, r->relation[i], name));
+	return classes;
+}
+
+static unsigned names_flow(struct pg_reader *r, struct target *t)
+{
+	struct class_bits classes = pg_reading_named(r, t);
+	int class;
+
 	class = pg_class_of(r->s, &classes, &r->command->mask);
 	return class < 0 ? PG_FLOW_NONE : (unsigned)class + 1;
 }
 
-static void targets(struct reading *r, const struct classified_statement *st)
+static void targets(struct pg_reader *r, const struct classified_statement *st)
 {
 	struct reader at = st->target_bytes;
 	struct target t;
@@ -87,43 +80,7 @@ static void targets(struct reading *r, const struct classified_statement *st)
 	}
 }
 
-static bool writes(enum verb v)
-{
-	return v == VERB_ddl || v == VERB_insert || v == VERB_update;
-}
-
-/* What a statement that reads tagged relations writes into others will carry their classes (taint.c). More of them than are followed,
- * and the command is refused. */
-static void wash(struct reading *r, const struct classified_statement *st)
-{
-	struct class_bits all = class_bits_or(r->found, r->washed);
-	struct reader at = st->access_bytes;
-	struct pg_command *c = r->command;
-	uint64_t schema, name;
-	bool reads = false;
-	struct access a;
-
-	if (!class_bits_any(&all))
-		return;
-	while (access_next(&at, &a))
-		reads |= a.verb == VERB_select || a.verb == VERB_copy_out;
-	at = st->access_bytes;
-	while (reads && access_next(&at, &a)) {
-		int one[1];
-
-		if (!writes(a.verb) || a.kind != OBJECT_RELATION || pg_catalogue_find(r->s->catalogue, &a, one, 1))
-			continue;
-		if (c->writes == PG_WRITES || !pg_catalogue_names(&a, &schema, &name) || !pg_catalogue_taint_room(r->s->catalogue, schema, name)) {
-			c->carries = true;
-			return;
-		}
-		c->write[c->writes].schema = schema;
-		c->write[c->writes++].name = name;
-		c->written = class_bits_or(c->written, all);
-	}
-}
-
-static void copy(struct reading *r, const struct classified_statement *st, unsigned index)
+static void copy(struct pg_reader *r, const struct classified_statement *st, unsigned index)
 {
 	struct pg_digest *d = r->digest;
 
@@ -182,7 +139,7 @@ static bool leaves(const struct access *a)
 	       !(a->levels > 1 && bytes_equal(a->level[a->levels - 2], bytes_str("pg_catalog"))) && !one_of(a->level[a->levels - 1], functions);
 }
 
-static void accesses(struct reading *r, const struct classified_statement *st)
+static void accesses(struct pg_reader *r, const struct classified_statement *st)
 {
 	struct reader at = st->access_bytes;
 	struct pg_command *c = r->command;
@@ -210,7 +167,7 @@ static void accesses(struct reading *r, const struct classified_statement *st)
 }
 
 /* Whether anything that is masked here can flow in the statement. */
-static bool tagged(const struct reading *r)
+static bool tagged(const struct pg_reader *r)
 {
 	struct class_bits all = class_bits_and(class_bits_or(r->found, r->washed), r->command->mask);
 
@@ -243,7 +200,7 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 		command->digest = (int16_t)pg_digest_new(&s->commands);
 	at = c.statement_bytes;
 	for (; classification_next(&at, &st); index++) {
-		struct reading r = { .s = s, .command = command,
+		struct pg_reader r = { .s = s, .command = command,
 				     .digest = command->digest >= 0 ? &s->commands.digest[command->digest] : NULL };
 
 		accesses(&r, &st);
@@ -253,7 +210,7 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 			targets(&r, &st);
 		copy(&r, &st, index);
 		if (s->catalogue && !command->blind)
-			wash(&r, &st);
+			pg_wash(&r, &st);
 		command->scope = class_bits_or(command->scope, r.tells && s->catalogue ? command->mask : class_bits_and(r.found, command->mask));
 		command->carries |= r.carries && tagged(&r);
 		/* DECLARE and PREPARE hide relations behind a name; FETCH and EXECUTE show no relation. */

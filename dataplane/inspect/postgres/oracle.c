@@ -15,13 +15,13 @@ struct class_bits pg_tagged(void *session, const struct access *relation, struct
 		return (struct class_bits){ 0 };
 	if (!pg_catalogue_usable(s->catalogue, s->env->snapshot))
 		return s->env->snapshot->every;
-	classes = pg_catalogue_tainted(s->catalogue, relation);
+	classes = pg_catalogue_washed(s->catalogue, relation);
 	count = pg_catalogue_find(s->catalogue, relation, found, RELATIONS);
 	if (count > RELATIONS)
 		return s->env->snapshot->every;
 	for (unsigned i = 0; i < count; i++)
 		classes = class_bits_or(classes, column.len ? pg_catalogue_named(s->catalogue, found[i], column)
-							    : pg_catalogue_relation(s->catalogue, found[i])->classes);
+							    : pg_catalogue_classes(s->catalogue, found[i]));
 	return classes;
 }
 

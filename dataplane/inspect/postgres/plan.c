@@ -93,16 +93,18 @@ static void finish(struct pg_session *s, struct pg_column *column)
 
 static int class_by_number(struct pg_session *s, const struct pg_command *c, uint32_t relation, int16_t attnum)
 {
-	struct class_bits any = pg_command_any(c), classes;
-	bool known = true;
+	enum pg_column_found found;
+	struct class_bits classes;
 
 	if (!s->catalogue)
 		return -1;
 	if (c->blind)
 		return pg_class_of(s, &c->mask, &c->mask);
-	classes = pg_catalogue_column(s->catalogue, relation, attnum, &known);
-	if (!class_bits_any(&classes))
-		classes = known ? c->washed : any;
+	classes = pg_catalogue_column(s->catalogue, relation, attnum, &found);
+	if (found == PG_COLUMN_ELSEWHERE)
+		classes = c->washed;
+	else if (found == PG_COLUMN_NEWER)
+		classes = pg_command_any(c);
 	return pg_class_of(s, &classes, &c->mask);
 }
 
@@ -211,7 +213,7 @@ static bool copy_column(struct pg_session *s, const struct pg_command *command, 
 	}
 	tag = pg_catalogue_position(s->catalogue, d->relation, i + 1, &classes);
 	c->class = (int16_t)pg_class_of(s, &classes, &command->mask);
-	c->type = tag ? tag->type : 0;
+	c->type = tag && c->class >= 0 ? tag->type : 0;
 	return true;
 }
 

@@ -83,19 +83,44 @@ static uint64_t text_hash(struct bytes text)
 	return hash64((struct hash_key){ 3, 4 }, text.len ? text.base : (const uint8_t *)"", text.len);
 }
 
+/* "copy name into" customers, other: into the column note; with "untold", into any. */
+static struct bytes classify_copy(struct kit *k, struct bytes text)
+{
+	struct classification_writer w = classification_writer_of(k->classification, sizeof(k->classification), false);
+	struct access to = { .verb = VERB_update, .kind = OBJECT_RELATION, .levels = 1, .level = { bytes_str(has(text, "other") ? "other" : "customers") } };
+	struct access from = { .verb = VERB_select, .kind = OBJECT_RELATION, .levels = 1, .level = { bytes_str("customers") } };
+	struct bytes name = bytes_str("name");
+
+	classification_begin_statement(&w, 0);
+	classification_add_access(&w, &from);
+	classification_add_access(&w, &to);
+	classification_begin_targets(&w);
+	if (!has(text, "untold")) {
+		classification_begin_writes(&w);
+		classification_add_write(&w, 1, 0, bytes_str("note"), TAINT_NAMES, &name, 1);
+	}
+	classification_end_statement(&w, NULL);
+	return classification_finish(&w, bytes_str("canonical"), bytes_str("normal"));
+}
+
 static struct bytes classify(struct kit *k, struct bytes text)
 {
 	struct classification_writer w = classification_writer_of(k->classification, sizeof(k->classification), false);
+	static const char *const relations[] = { "customers", "other", "kids" };
 	struct access a = { .verb = VERB_select, .kind = OBJECT_NONE };
+	struct bytes name = bytes_str(has(text, "flow note") ? "note" : "id");
 
-	if (has(text, "customers"))
-		a = (struct access){ .verb = VERB_select, .kind = OBJECT_RELATION, .levels = 1, .level = { bytes_str("customers") } };
+	if (has(text, "copy name into"))
+		return classify_copy(k, text);
+	for (unsigned i = 0; i < 3; i++)
+		if (has(text, relations[i]))
+			a = (struct access){ .verb = VERB_select, .kind = OBJECT_RELATION, .levels = 1, .level = { bytes_str(relations[i]) } };
 	if (has(text, "stdin"))
 		a.verb = VERB_copy_in;
 	classification_begin_statement(&w, 0);
 	classification_add_access(&w, &a);
 	classification_begin_targets(&w);
-	classification_add_target(&w, TAINT_ALL, NULL, 0);
+	classification_add_target(&w, has(text, "flow") ? TAINT_NAMES : TAINT_ALL, &name, has(text, "flow"));
 	if (has(text, "stdout")) {
 		struct copy_shape copy = { .format = has(text, "csv") ? COPY_CSV : COPY_TEXT, .delimiter = has(text, "csv") ? ',' : '\t', .quote = '"',
 					   .escape = '"', .null_text = bytes_str(has(text, "csv") ? "" : "\\N") };
@@ -479,12 +504,17 @@ static void catalogue_row(struct writer *w, const char *const cell[11])
 	pg_frame_end(w, mark);
 }
 
-static void catalogue(struct kit *k, size_t segment)
+void kit_catalogue(struct kit *k, size_t segment)
 {
 	static const char *const rows[][11] = {
-		{ "c", "1000", "public", "customers", "1", "id", "23", "1", "3", "public", "customers" },
-		{ "c", "1000", "public", "customers", "2", "name", "25", "2", "3", "public", "customers" },
-		{ "c", "1000", "public", "customers", "3", "email", "25", "3", "3", "public", "customers" },
+		{ "c", "1000", "public", "customers", "1", "id", "23", "1", "4", "public", "customers" },
+		{ "c", "1000", "public", "customers", "2", "name", "25", "2", "4", "public", "customers" },
+		{ "c", "1000", "public", "customers", "3", "email", "25", "3", "4", "public", "customers" },
+		{ "c", "1000", "public", "customers", "4", "note", "25", "4", "4", "public", "customers" },
+		{ "c", "1001", "public", "kids", "1", "note", "25", "1", "1", "public", "kids" },
+		{ "c", "1001", "public", "kids", "1", "note", "25", "1", "1", "public", "other" },
+		{ "c", "1002", "public", "other", "1", "note", "25", "1", "2", "public", "other" },
+		{ "c", "1002", "public", "other", "2", "x", "25", "2", "2", "public", "other" },
 		{ "m", "5000", "", "", "0", "", "0", "0", "0", "", "" },
 	};
 	static uint8_t buffer[8192];
@@ -493,7 +523,7 @@ static void catalogue(struct kit *k, size_t segment)
 	kit_column(&w, "x", 0, 0, 25, 0);
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		catalogue_row(&w, rows[i]);
-	kit_complete(&w, "SELECT 4");
+	kit_complete(&w, "SELECT 9");
 	kit_ready(&w, 'I');
 	kit_feed(k, SIDE_SERVER, writer_done(&w), segment);
 }
@@ -533,7 +563,7 @@ void kit_login(struct kit *k, size_t segment)
 	for (unsigned i = 0; i <= k->reloads; i++) {
 		if (i < k->reloads)
 			kit_reload(k, i % 2 == 0);
-		catalogue(k, segment);
+		kit_catalogue(k, segment);
 	}
 	if (k->closed || k->out_len[SIDE_CLIENT] < 6 || memcmp(k->out[SIDE_CLIENT] + k->out_len[SIDE_CLIENT] - 6, "Z\0\0\0\5I", 6)) {
 		fwrite(k->out[SIDE_CLIENT], 1, k->out_len[SIDE_CLIENT], stderr);

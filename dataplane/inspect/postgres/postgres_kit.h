@@ -2,7 +2,9 @@
  *
  * The policy: one service without TLS; class 0 "email" (columns shop.public.customers.email, detector email, full) and class 1 "name"
  * (column name, no detector). The host allows everything but texts with DENY (blocked), HOLD (waits for kit_release) and
- * UNKNOWN (allowed without a classification), and masks both classes but for texts with NOMASK; a text that names customers reads that relation, with one TAINT_ALL.
+ * UNKNOWN (allowed without a classification), and masks both classes but for texts with NOMASK; a text that names customers, other or kids reads that
+ * relation, with one TAINT_ALL, or with "flow note" or "flow id" that column; "copy name into" customers or other sets its column
+ * note, and with "untold" nobody knows which.
  * Outputs are gathered in `out`; every rule of inspector.h that can be checked from outside is asserted at each call.
  */
 #ifndef DATAPLANE_INSPECT_POSTGRES_POSTGRES_KIT_H
@@ -50,8 +52,11 @@ void kit_release(struct kit *k, bool allow, bool cancelled);
 void kit_reload(struct kit *k, bool other_columns);
 void kit_end_session(struct kit *k, const char *text);
 
-/* From the first byte to the first ReadyForQuery, with the catalogue's rows (customers is relation 1000: id, name, email). */
+/* From the first byte to the first ReadyForQuery, with the catalogue's rows: customers is relation 1000 (id, name, email, note), kids 1001
+ * (note) inherits from other 1002 (note, x). */
 void kit_login(struct kit *k, size_t segment);
+/* Those rows again, as the answer to its query. */
+void kit_catalogue(struct kit *k, size_t segment);
 
 /* Forgets what was written so far. */
 void kit_clear(struct kit *k);

@@ -286,6 +286,74 @@ static void what_is_said_beside_rows_is_masked_by_every_class(void **state)
 	}
 }
 
+/* postgres.md 9: copies launder tags. From then on the column that was copied into is masked, and no other. */
+static void what_is_copied_into_a_column_taints_that_column(void **state)
+{
+	static const struct { const char *copy, *look; uint32_t relation; unsigned attnum; bool masked; } cases[] = {
+		{ "copy name into customers", "select x from customers", 1000, 4, true },
+		{ "copy name into customers", "select x from customers", 1000, 1, false },
+		{ "copy name into customers", "select flow note from customers", 0, 0, true },
+		{ "copy name into customers", "select flow id from customers", 0, 0, false },
+		{ "copy name into customers", "select x from customers", 1000, 5, true }, /* a column that is newer than the catalogue */
+		{ "copy name into other", "select x from other", 1002, 1, true },
+		{ "copy name into other", "select x from other", 1002, 2, false },
+		{ "copy name into other", "select x from kids", 1001, 1, true }, /* shows the same rows */
+		{ "copy name into other", "select flow note from kids", 0, 0, true },
+		{ "copy name into other", "select x from other", 9999, 2, true }, /* another relation of this name may be newer */
+		{ "copy name into other untold", "select x from other", 1002, 2, true },
+		{ "copy name into customers untold", "select x from customers", 1000, 1, true },
+		{ "select x from customers", "select x from customers", 1000, 4, false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (unsigned read = 0; read < 2; read++) {
+			struct writer w = fresh();
+			bool again = read && cases[i].copy[0] == 'c';
+
+			start(0);
+			ask(cases[i].copy, 0);
+			kit_complete(&w, "UPDATE 1");
+			kit_ready(&w, 'I');
+			say(SIDE_SERVER, &w, 0);
+			/* The catalogue is read again before the next command. */
+			ask(cases[i].look, 0);
+			if (cases[i].copy[0] == 'c') {
+				assert_server("pg_catalog");
+				assert_not_server(cases[i].look);
+				kit_catalogue(&k, 0);
+			}
+			assert_server(cases[i].look);
+			answer("x", cases[i].relation, cases[i].attnum, 25, "Lovelace", 0);
+			if (again) {
+				kit_clear(&k);
+				ask(cases[i].look, 0);
+				assert_not_server("pg_catalog");
+				answer("x", cases[i].relation, cases[i].attnum, 25, "Lovelace", 0);
+			}
+			if (kit_wrote(&k, SIDE_CLIENT, "Lovelace") == cases[i].masked)
+				fail_msg("%s; %s: %u", cases[i].copy, cases[i].look, cases[i].attnum);
+			kit_end(&k);
+		}
+	}
+}
+
+/* A copy that did not happen blinds nobody. */
+static void a_copy_that_failed_taints_nothing(void **state)
+{
+	struct writer w = fresh();
+
+	start(0);
+	ask("copy name into customers", 0);
+	kit_error(&w, "23505", "no");
+	kit_ready(&w, 'I');
+	say(SIDE_SERVER, &w, 0);
+	ask("select x from customers", 0);
+	kit_catalogue(&k, 0);
+	answer("x", 1000, 4, 25, "Lovelace", 0);
+	assert_client("Lovelace");
+	kit_end(&k);
+}
+
 static void what_the_server_may_not_say_ends_the_session(void **state)
 {
 	static const struct { const char *name; char type; const char *body; size_t len; } cases[] = {
@@ -645,6 +713,8 @@ int main(void)
 		cmocka_unit_test(hold_release_and_cancel),
 		cmocka_unit_test(errors_in_scope_say_only_their_code),
 		cmocka_unit_test(what_is_said_beside_rows_is_masked_by_every_class),
+		cmocka_unit_test(what_is_copied_into_a_column_taints_that_column),
+		cmocka_unit_test(a_copy_that_failed_taints_nothing),
 		cmocka_unit_test(what_the_server_may_not_say_ends_the_session),
 		cmocka_unit_test(lengths_that_cannot_be),
 		cmocka_unit_test(a_row_without_its_description_is_not_passed),

@@ -1,4 +1,4 @@
-/* taint.c: relations that a transaction copies tagged values into.
+/* taint.c: columns that a transaction copies tagged values into.
  *
  * From the moment that such a command is bound or sent they count as tainted for every session; the catalogue counts holders. At the
  * transaction's end the taint stays when it committed, and goes when it did not, or when the command was never executed: a command that
@@ -25,7 +25,7 @@ static void settle(struct pg_session *s, unsigned i, bool stays)
 void pg_taint_hold(struct pg_session *s, struct pg_command *c)
 {
 	for (unsigned i = 0; s->catalogue && i < c->writes; i++) {
-		unsigned taint = pg_catalogue_taint_hold(s->catalogue, c->write[i].schema, c->write[i].name, &c->written);
+		unsigned taint = pg_catalogue_taint_hold(s->catalogue, c->write[i].schema, c->write[i].name, c->write[i].column, c->write[i].made, &c->written);
 
 		if (s->held_taints == PG_HELD_TAINTS) {
 			pg_catalogue_taint_keep(s->catalogue, taint, &c->written); /* not followed any more */

@@ -19,6 +19,7 @@ from checks import check, need
 
 import login_checks  # noqa: F401
 import mask_checks  # noqa: F401
+import copy_taint_checks  # noqa: F401
 import refusal_checks  # noqa: F401
 import copy_checks  # noqa: F401
 import hold_checks  # noqa: F401
