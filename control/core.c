@@ -357,7 +357,7 @@ static bool start(struct node *n, char *err, size_t err_size)
 	n->started_us = n->now.wall_us;
 	n->started_mono_us = n->now.mono_us;
 	good = start_privileged(n, why) && priv_drop(n->settings->users.control, why) && priv_harden(why) && start_journal(n, why) &&
-	       start_inbox(n, why) && start_clients(n, why);
+	       node_runs_begin(n, why) && start_inbox(n, why) && start_clients(n, why);
 	if (!good) {
 		snprintf(err, err_size, "%s", why);
 		return false;

@@ -167,7 +167,8 @@ const struct policy_image *node_image(void *ctx, uint64_t generation);
 void node_policy_close(struct node *n);
 
 /* node_login.c */
-bool node_login_start(struct node *n, char err[OS_ERROR_BYTES]); /* with privileges: reads the credentials */
+bool node_login_start(struct node *n, char err[OS_ERROR_BYTES]); /* with privileges: reads the credentials; after the commitment key */
+bool node_runs_begin(struct node *n, char err[OS_ERROR_BYTES]); /* whose runs are, from the journal, and into it from now on */
 void node_login(void *ctx, struct session *s, const struct event_login *e);
 void node_scram(void *ctx, struct session *s, const struct event_scram *e);
 void node_egress_answer(void *ctx, const struct egress_answer *answer);

@@ -3,15 +3,19 @@
  * A token whose issuer's keys are not there yet waits, a copy of it in this process's memory, until sluice-egress brought them or
  * NODE_LOGIN_WAIT_US are over; the rest of the world goes on. Tokens are wiped as soon as there is an answer. */
 #include <dirent.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "control/node.h"
 #include "control/operators.h"
-#include "platform/base/random.h"
 #include "platform/base/secret.h"
 #include "platform/os/log.h"
+
+_Static_assert(RUNS_ENTRIES <= JOURNAL_KEPT && RUNS_STORED_BYTES <= JOURNAL_KEPT_BYTES, "the journal keeps the whole table");
+_Static_assert(sizeof(struct hash_key) <= 32, "one digest is enough for the key");
 
 /* --- credentials --------------------------------------------------------------------------------------------------------- */
 
@@ -65,14 +69,46 @@ static void credentials_load(struct node *n, const char *directory)
 	closedir(d);
 }
 
+/* The same at every start, or what was kept of runs would be nobody's; secret, or places in the table could be chosen. */
+static bool runs_key(const struct node *n, struct hash_key *out)
+{
+	uint8_t mac[32];
+	unsigned len = sizeof(mac);
+	bool good = HMAC(EVP_sha256(), n->commitment_key, sizeof(n->commitment_key), (const uint8_t *)"sluice run ids", 14, mac, &len) != NULL;
+
+	memcpy(out, mac, sizeof(*out));
+	secret_wipe(mac, sizeof(mac));
+	return good;
+}
+
+static bool run_keep(void *ctx, unsigned slot, struct bytes stored)
+{
+	struct node *n = ctx;
+
+	return journal_keep(n->journal, slot, stored);
+}
+
+bool node_runs_begin(struct node *n, char err[OS_ERROR_BYTES])
+{
+	for (unsigned slot = 0; slot < RUNS_ENTRIES; slot++) {
+		struct bytes stored = journal_kept(n->journal, slot);
+
+		if (stored.len && !runs_restore(n->runs, slot, stored)) {
+			snprintf(err, OS_ERROR_BYTES, "runs: kept value %u is none: run sluice journal verify", slot);
+			return false;
+		}
+	}
+	runs_keep_with(n->runs, run_keep, n);
+	return true;
+}
+
 bool node_login_start(struct node *n, char err[OS_ERROR_BYTES])
 {
-	struct hash_key key;
+	struct hash_key key = { 0 };
 
 	n->login = calloc(NODE_LOGINS, sizeof(*n->login));
 	n->scram = scram_create();
-	random_secret(&key, sizeof(key));
-	n->runs = runs_create(key);
+	n->runs = runs_key(n, &key) ? runs_create(key) : NULL;
 	if (!n->login || !n->scram || !n->runs) {
 		snprintf(err, OS_ERROR_BYTES, "logins: out of memory: free some");
 		return false;

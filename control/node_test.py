@@ -381,6 +381,13 @@ def survives(w, worker):
     w.check('all=1' in answer, 'an open session goes on', answer)
     _, answer = worker.ask('login 3 ' + w.token('alice', ['agents'], agent='agent-7'), 'identity', 15000)
     w.check('flow=3 accepted=1' in answer, 'a flow that was opened meanwhile logs in', answer)
+    # run-8 began with agent-8, whose session is over since before the kill.
+    for flow, agent, accepted in ((13, 'agent-9', 0), (14, 'agent-8', 1)):
+        worker.say(f'open {flow}')
+        _, answer = worker.ask(f'login {flow} ' + w.token('alice', ['agents'], agent=agent, run='run-8'), 'identity')
+        w.check(f'flow={flow} accepted={accepted}' in answer, f'a run is its agent\'s over the restart: {agent}', answer)
+        worker.say(f'close {flow}')
+        worker.wait('durable')
     for name in ('sluice-signer', 'sluice-egress'):
         for pid in w.find(name):
             os.kill(pid, signal.SIGKILL)

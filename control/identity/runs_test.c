@@ -100,10 +100,93 @@ static void when_it_is_full_it_refuses_and_forgets_nobody(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* --- over a restart ------------------------------------------------------------------------------------------------------ */
+
+#define STORED 64
+
+struct shelf {
+	unsigned count;
+	unsigned slot[STORED];
+	uint8_t value[STORED][RUNS_STORED_BYTES];
+	bool full;
+};
+
+static bool shelve(void *ctx, unsigned slot, struct bytes stored)
+{
+	struct shelf *s = ctx;
+	unsigned i = 0;
+
+	assert_int_equal(stored.len, RUNS_STORED_BYTES);
+	if (s->full)
+		return false;
+	while (i < s->count && s->slot[i] != slot)
+		i++;
+	assert_true(i < STORED);
+	s->count += i == s->count;
+	s->slot[i] = slot;
+	memcpy(s->value[i], stored.base, stored.len);
+	return true;
+}
+
+static void restart(const struct shelf *s)
+{
+	runs_destroy(runs);
+	runs = runs_create((struct hash_key){ 1, 2 });
+	for (unsigned i = 0; i < s->count; i++)
+		assert_true(runs_restore(runs, s->slot[i], bytes_of(s->value[i], RUNS_STORED_BYTES)));
+}
+
+static void nobody_takes_a_run_over_a_restart(void **state)
+{
+	const struct run_binding *first;
+	struct shelf s = { 0 };
+
+	runs_keep_with(runs, shelve, &s);
+	assert_int_equal(use("https://a", "alice", "agent-7", "run-1", here, 1000, NULL), RUN_BEGINS);
+	assert_int_equal(use("https://a", "alice", "agent-7", "run-1", there, 5000, NULL), RUN_GOES_ON); /* a later token: kept for longer */
+	assert_int_equal(use("https://a", "alice", "", "run-2", here, 1000, NULL), RUN_BEGINS);
+	assert_int_equal(s.count, 2);
+	restart(&s);
+	assert_int_equal(use("https://a", "mallory", "agent-8", "run-1", there, 1000, NULL), RUN_OF_ANOTHER);
+	assert_int_equal(use("https://a", "mallory", "", "run-2", there, 1000, NULL), RUN_OF_ANOTHER);
+	assert_int_equal(use("https://a", "alice", "agent-7", "run-1", there, 1100, &first), RUN_GOES_ON);
+	assert_memory_equal(first->source, here, 4); /* how it began is known too */
+	/* Bound for as long as before: by the last token, and a day. */
+	assert_int_equal(use("https://a", "mallory", "agent-8", "run-1", there, 5300 + RUNS_KEPT_S - 1, NULL), RUN_OF_ANOTHER);
+	assert_int_equal(use("https://a", "mallory", "agent-8", "run-1", there, 5300 + RUNS_KEPT_S, NULL), RUN_BEGINS);
+	/* A clock that went back gives nothing free. */
+	restart(&s);
+	assert_int_equal(use("https://a", "mallory", "agent-8", "run-1", there, 10, NULL), RUN_OF_ANOTHER);
+}
+
+static void what_cannot_be_kept_is_refused(void **state)
+{
+	struct shelf s = { .full = true };
+
+	runs_keep_with(runs, shelve, &s);
+	assert_int_equal(use("https://a", "alice", "agent-7", "run-1", here, 1000, NULL), RUNS_FULL);
+	s.full = false;
+	assert_int_equal(use("https://a", "bob", "agent-8", "run-1", here, 1000, NULL), RUN_BEGINS); /* it was nobody's */
+	s.full = true;
+	assert_int_equal(use("https://a", "bob", "agent-8", "run-1", here, 1000, NULL), RUN_GOES_ON); /* nothing to be kept */
+	assert_int_equal(use("https://a", "bob", "agent-8", "run-1", here, 2000, NULL), RUNS_FULL);
+}
+
+static void what_is_no_binding_is_not_taken(void **state)
+{
+	uint8_t room[RUNS_STORED_BYTES + 1] = { 0 };
+
+	assert_false(runs_restore(runs, 0, bytes_of(room, RUNS_STORED_BYTES - 1)));
+	assert_false(runs_restore(runs, 0, bytes_of(room, RUNS_STORED_BYTES + 1)));
+	assert_false(runs_restore(runs, RUNS_ENTRIES, bytes_of(room, RUNS_STORED_BYTES)));
+	assert_true(runs_restore(runs, RUNS_ENTRIES - 1, bytes_of(room, RUNS_STORED_BYTES)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(whose_a_run_is), CASE(how_it_began_is_kept), CASE(it_ends_a_day_after_its_last_token), CASE(when_it_is_full_it_refuses_and_forgets_nobody),
+		CASE(nobody_takes_a_run_over_a_restart), CASE(what_cannot_be_kept_is_refused), CASE(what_is_no_binding_is_not_taken),
 	};
 
 	return cmocka_run_group_tests_name("runs", tests, NULL, NULL);

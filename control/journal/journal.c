@@ -154,6 +154,7 @@ static int segment_next(struct journal *j, uint64_t now_us)
 		.origin = j->origin,
 		.range = &j->range,
 		.cursor = j->cursor,
+		.kept = j->kept,
 	};
 	char next[PATH_MAX], path[PATH_MAX], file[PATH_MAX + 16];
 	struct stat st;
@@ -257,6 +258,7 @@ static bool range_load(struct journal *j, uint64_t size)
 static bool recover(struct journal *j, bool *sealed, char err[JOURNAL_ERROR_BYTES])
 {
 	const struct segment_view *newest;
+	const char *wrong;
 	char text[ARCHIVE_ERROR_BYTES];
 
 	j->archive = archive_open(j->dir, text);
@@ -267,6 +269,9 @@ static bool recover(struct journal *j, bool *sealed, char err[JOURNAL_ERROR_BYTE
 		return fail(err, "this journal has another origin", newest->origin);
 	j->chunks = newest->chunk_end;
 	memcpy(j->cursor, newest->cursor, sizeof j->cursor);
+	wrong = kept_load(j, newest->first);
+	if (wrong)
+		return fail(err, j->dir, wrong);
 	*sealed = newest->sealed;
 	if (newest->sealed && newest->seal_end != newest->end)
 		return fail(err, j->dir, "the newest segment holds another number of records than its seal says");
@@ -359,7 +364,7 @@ struct journal *journal_open(const struct journal_config *config, uint64_t now_u
 	j->config.origin = j->origin;
 	j->codec = record_codec_create();
 	j->batch.arena = malloc(JOURNAL_BATCH_BYTES + RECORD_STORED_BYTES_MAX);
-	if (!j->codec || !j->batch.arena)
+	if (!j->codec || !j->batch.arena || !kept_open(j))
 		fail(err, config->dir, "out of memory");
 	else if (open_all(j, now_us, err))
 		return j;
@@ -377,6 +382,7 @@ void journal_close(struct journal *j)
 	spine_close(&j->spine);
 	record_codec_destroy(j->codec);
 	free(j->batch.arena);
+	free(j->kept);
 	if (j->lock >= 0)
 		close(j->lock);
 	free(j);
@@ -507,14 +513,14 @@ enum journal_status journal_commit(struct journal *j, uint64_t now_us)
 	struct segment_batch batch = {
 		.index = j->range.size, .records = b->records, .stored = b->stored, .leaf = b->leaf,
 		.chunk = j->chunks, .chunks = b->chunks, .chunk_stored = b->chunk,
-		.cursors = b->cursors, .cursor = j->cursor,
+		.cursors = b->cursors, .cursor = j->cursor, .kept = j->kept->changed ? j->kept : NULL,
 	};
 	uint64_t began;
 	int code;
 
 	if (j->is_stopped)
 		return JOURNAL_STOPPED;
-	if (b->records == 0 && b->chunks == 0 && b->cursors == 0) {
+	if (b->records == 0 && b->chunks == 0 && b->cursors == 0 && !j->kept->changed) {
 		level_update(j);
 		return JOURNAL_OK;
 	}
@@ -537,6 +543,7 @@ enum journal_status journal_commit(struct journal *j, uint64_t now_us)
 	j->chunks += b->chunks;
 	b->records = b->chunks = 0;
 	b->cursors = b->used = 0;
+	kept_committed(j);
 	level_update(j);
 	if (j->reserve_bytes && !j->has_reserve && j->level < JOURNAL_LEVEL_FULL && j->commits % 64 == 0)
 		reserve_make(j);

@@ -32,6 +32,8 @@
 #define JOURNAL_BATCH_RECORDS 1024u
 #define JOURNAL_BATCH_BYTES (32u << 20) /* stored bytes, records and chunks together */
 #define JOURNAL_CURSORS 64u             /* ring ids 0..63 */
+#define JOURNAL_KEPT 65536u             /* numbers of kept values */
+#define JOURNAL_KEPT_BYTES 96u          /* the longest one */
 
 struct journal;
 
@@ -79,7 +81,13 @@ const char *journal_refusal(const struct journal *j);
 uint64_t journal_cursor_get(const struct journal *j, unsigned ring);
 void journal_cursor_set(struct journal *j, unsigned ring, uint64_t position);
 
-/* One durable commit of the batch and the cursors. An empty batch without a changed cursor costs nothing. Rotates the segment
+/* Small state of this process that becomes durable with the records of the same commit and comes back at the next opening; it is no
+ * evidence, and no reader of the journal sees it. False: a number or length over the limits, an empty value, or the journal is stopped. */
+bool journal_keep(struct journal *j, unsigned key, struct bytes value);
+/* The value as it was last set; empty: none. Valid until the next journal_keep. */
+struct bytes journal_kept(const struct journal *j, unsigned key);
+
+/* One durable commit of the batch, the cursors and what is kept. An empty batch without a change costs nothing. Rotates the segment
  * when that is due. */
 enum journal_status journal_commit(struct journal *j, uint64_t now_us);
 

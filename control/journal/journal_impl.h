@@ -8,6 +8,7 @@
 #include "control/journal/segment.h"
 #include "control/journal/spine.h"
 
+_Static_assert(JOURNAL_KEPT == SEGMENT_KEPT && JOURNAL_KEPT_BYTES == SEGMENT_KEPT_BYTES && SEGMENT_KEPT_BYTES < 256, "every segment has room for what is kept");
 _Static_assert(JOURNAL_CURSORS == SEGMENT_CURSORS, "one cursor a ring in every segment");
 
 /* The records and chunks since the last commit. Values lie in one arena, in the order of arrival. */
@@ -54,6 +55,7 @@ struct journal {
 	struct merkle_range range;  /* committed records */
 	uint64_t chunks;            /* committed chunks */
 	uint64_t cursor[JOURNAL_CURSORS];
+	struct segment_kept *kept;
 	bool rotate;                /* due at the next multiple of 256 */
 	bool next_reserved, has_reserve;
 	uint64_t reserve_bytes;     /* of the volume, on disk or given up; 0: none wanted */
@@ -75,6 +77,11 @@ struct merkle_source journal_source(struct journal *j);
 
 /* prune.c: removes what an interrupted pruning left. */
 void prune_left_over(struct journal *j);
+
+/* kept.c: memory; what the segment with this first index holds (NULL, or a fixed text); after a commit. */
+bool kept_open(struct journal *j);
+const char *kept_load(struct journal *j, uint64_t segment);
+void kept_committed(struct journal *j);
 
 /* publish.c: after opening, and before closing. */
 bool publish_open(struct journal *j, char err[JOURNAL_ERROR_BYTES]);

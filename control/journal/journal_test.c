@@ -165,6 +165,40 @@ static void cursors_are_those_of_the_last_commit(void **state)
 	journal_close(j);
 }
 
+/* Small state of the writer: as durable as the commit it was in, over restarts and new segments. */
+static void what_is_kept_comes_back(void **state)
+{
+	struct journal *j = open_with(1 << 20);
+	struct bytes longest = bytes_str("012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345");
+
+	assert_int_equal(longest.len, JOURNAL_KEPT_BYTES);
+	assert_int_equal(journal_kept(j, 7).len, 0);
+	assert_true(journal_keep(j, 7, bytes_str("seven")));
+	assert_true(journal_keep(j, JOURNAL_KEPT - 1, longest));
+	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK); /* alone it is a commit too */
+	assert_true(journal_keep(j, 7, bytes_str("SEVEN!")));
+	assert_true(journal_keep(j, 64, bytes_str("x")));
+	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
+	assert_true(journal_keep(j, 7, bytes_str("never committed")));
+	assert_false(journal_keep(j, JOURNAL_KEPT, bytes_str("x")));
+	assert_false(journal_keep(j, 8, (struct bytes){ 0 }));
+	assert_false(journal_keep(j, 8, bytes_of(longest.base, longest.len + 1)));
+	journal_close(j);
+	j = open_with(1 << 20);
+	for (unsigned i = 0; i < 40; i++)
+		assert_true(fixture_fill(j, 250, 50, FIXTURE_TIME + i)); /* several segments */
+	publish(j);
+	journal_close(j);
+	assert_verifies(10000);
+	j = open_with(1 << 20);
+	assert_true(bytes_equal(journal_kept(j, 7), bytes_str("SEVEN!")));
+	assert_true(bytes_equal(journal_kept(j, 64), bytes_str("x")));
+	assert_true(bytes_equal(journal_kept(j, JOURNAL_KEPT - 1), longest));
+	assert_int_equal(journal_kept(j, 8).len, 0);
+	assert_int_equal(journal_kept(j, JOURNAL_KEPT).len, 0);
+	journal_close(j);
+}
+
 static void payload_comes_back_by_number_and_hash(void **state)
 {
 	struct journal *j = open_with(0);
@@ -519,6 +553,7 @@ int main(void)
 		TEST(uncommitted_records_are_nowhere),
 		TEST(what_is_not_canonical_is_refused),
 		TEST(cursors_are_those_of_the_last_commit),
+		TEST(what_is_kept_comes_back),
 		TEST(payload_comes_back_by_number_and_hash),
 		TEST(second_writer_is_refused),
 		TEST(other_origin_is_refused),

@@ -87,6 +87,22 @@ static int open_dbs(struct segment *s, MDB_txn *txn, unsigned flags)
 	return mdb_dbi_open(txn, "meta", flags, &s->meta);
 }
 
+/* Values of `k`: all of them, or those that changed. */
+static int put_kept(struct segment *s, MDB_txn *txn, const struct segment_kept *k, bool all)
+{
+	int code = 0;
+
+	for (unsigned key = 0; k && code == 0 && key < SEGMENT_KEPT; key++) {
+		if (!all && key % 64 == 0 && k->dirty[key / 64] == 0) {
+			key += 63;
+			continue;
+		}
+		if (k->len[key] && (all || k->dirty[key / 64] >> (key % 64) & 1))
+			code = put(txn, s->kept, key, bytes_of(k->value[key], k->len[key]), 0);
+	}
+	return code;
+}
+
 static int put_start(struct segment *s, MDB_txn *txn, const struct segment_start *start)
 {
 	int code;
@@ -101,7 +117,7 @@ static int put_start(struct segment *s, MDB_txn *txn, const struct segment_start
 	for (unsigned ring = 0; code == 0 && ring < SEGMENT_CURSORS; ring++)
 		if (start->cursor[ring])
 			code = put_u64(txn, s->meta, SEGMENT_META_CURSOR + ring, start->cursor[ring]);
-	return code;
+	return code ? code : put_kept(s, txn, start->kept, true);
 }
 
 static int begin(struct segment *s, const char *dir, uint64_t map_bytes)
@@ -109,7 +125,7 @@ static int begin(struct segment *s, const char *dir, uint64_t map_bytes)
 	*s = (struct segment){ 0 };
 	if ((size_t)snprintf(s->dir, sizeof s->dir, "%s", dir) >= sizeof s->dir)
 		return ENAMETOOLONG;
-	return segment_env_open(&s->env, dir, map_bytes, 4);
+	return segment_env_open(&s->env, dir, map_bytes, 5);
 }
 
 int segment_create(struct segment *s, const char *dir, uint64_t map_bytes, const struct segment_start *start)
@@ -121,6 +137,8 @@ int segment_create(struct segment *s, const char *dir, uint64_t map_bytes, const
 		code = mdb_txn_begin(s->env, NULL, 0, &txn);
 	if (code == 0)
 		code = open_dbs(s, txn, MDB_CREATE);
+	if (code == 0)
+		code = mdb_dbi_open(txn, "kept", MDB_CREATE | MDB_INTEGERKEY, &s->kept);
 	if (code == 0)
 		code = put_start(s, txn, start);
 	if (code == 0) {
@@ -143,10 +161,12 @@ int segment_open(struct segment *s, const char *dir, uint64_t map_bytes)
 	int code = begin(s, dir, map_bytes);
 
 	if (code == 0)
-		code = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+		code = mdb_txn_begin(s->env, NULL, 0, &txn);
 	if (code == 0)
 		code = open_dbs(s, txn, 0);
-	/* Handles live on after a read transaction only when it is committed. */
+	if (code == 0) /* the segment of an earlier version has none */
+		code = mdb_dbi_open(txn, "kept", MDB_CREATE | MDB_INTEGERKEY, &s->kept);
+	/* Handles live on only when the transaction is committed. */
 	if (code == 0) {
 		code = mdb_txn_commit(txn);
 		txn = NULL;
@@ -188,7 +208,7 @@ static int put_batch(struct segment *s, MDB_txn *txn, const struct segment_batch
 	for (unsigned ring = 0; code == 0 && ring < SEGMENT_CURSORS; ring++)
 		if (b->cursors >> ring & 1)
 			code = put_u64(txn, s->meta, SEGMENT_META_CURSOR + ring, b->cursor[ring]);
-	return code;
+	return code ? code : put_kept(s, txn, b->kept, false);
 }
 
 static int commit_once(struct segment *s, const struct segment_batch *batch)

@@ -6,6 +6,7 @@
  *	tile0   leaf index -> a run of leaf hashes from there on; a run ends with its batch, at a multiple of 256, or after 127
  *	        (127 hashes and LMDB's header fill one page)
  *	meta    segment_meta -> value; only the cursors are ever written twice
+ *	kept    number -> small state of the writer's process (journal_keep), written over in place; no evidence, absent in old segments
  * Full durability: no NOSYNC, no NOMETASYNC, no WRITEMAP, no RESERVE. One thread, no nested transactions. After any error of a
  * commit the segment must be closed: nothing of the batch counts as written.
  * Reading goes through mdbfile.h, never through here.
@@ -20,6 +21,8 @@
 #define SEGMENT_RUN_HASHES 127u
 #define SEGMENT_VERSION 1
 #define SEGMENT_CURSORS 64u
+#define SEGMENT_KEPT 65536u
+#define SEGMENT_KEPT_BYTES 96u
 #define SEGMENT_FILE "data.mdb"
 
 enum segment_meta {
@@ -35,9 +38,17 @@ enum segment_meta {
 
 struct segment {
 	MDB_env *env;
-	MDB_dbi entry, chunk, tile0, meta;
+	MDB_dbi entry, chunk, tile0, meta, kept;
 	uint64_t first, created_us;
 	char dir[512];
+};
+
+/* Numbered values; `dirty` has a bit for each that is to be written. */
+struct segment_kept {
+	bool changed;
+	uint64_t dirty[SEGMENT_KEPT / 64];
+	uint8_t len[SEGMENT_KEPT]; /* 0: none */
+	uint8_t value[SEGMENT_KEPT][SEGMENT_KEPT_BYTES];
 };
 
 /* What one commit writes. Values are views that hold until it returns. */
@@ -51,6 +62,7 @@ struct segment_batch {
 	const struct bytes *chunk_stored;
 	uint64_t cursors; /* a bit for each ring whose cursor is to be written */
 	const uint64_t *cursor;
+	const struct segment_kept *kept; /* NULL: nothing changed */
 };
 
 struct segment_start {
@@ -58,6 +70,7 @@ struct segment_start {
 	const char *origin;
 	const struct merkle_range *range;
 	const uint64_t *cursor; /* SEGMENT_CURSORS of them; zeros are not written */
+	const struct segment_kept *kept; /* all of it is written; NULL: none */
 };
 
 /* All return 0, or an LMDB or errno code (segment_error tells what it is). */

@@ -202,3 +202,22 @@ const char *segment_view_leaf(struct segment_view *v, uint64_t index, struct mer
 		*offset = v->run_offset + slot * MERKLE_HASH_BYTES;
 	return NULL;
 }
+
+const char *segment_view_kept(struct segment_view *v, bool (*visit)(void *ctx, uint64_t key, struct bytes value), void *ctx)
+{
+	struct mdbfile_db kept;
+	struct mdbfile_cursor c;
+	struct mdbfile_entry entry;
+	enum mdbfile_status status = mdbfile_db(&v->file, "kept", &kept);
+
+	if (status != MDBFILE_OK)
+		return status == MDBFILE_END ? NULL : v->file.wrong;
+	c = mdbfile_cursor_of(&v->file, &kept);
+	while ((status = mdbfile_next(&c, &entry)) == MDBFILE_OK) {
+		if (visit(ctx, entry.key, entry.value))
+			continue;
+		v->file.wrong_at = entry.offset;
+		return "a kept value that is none";
+	}
+	return status == MDBFILE_BAD ? v->file.wrong : NULL;
+}

@@ -41,6 +41,8 @@ const char *segment_view_refresh(struct segment_view *v);
 /* The stored record, the stored chunk (MDBFILE_END as a text: "not there"). */
 const char *segment_view_entry(struct segment_view *v, uint64_t index, struct mdbfile_entry *entry);
 const char *segment_view_chunk(struct segment_view *v, uint64_t number, struct mdbfile_entry *entry);
+/* Gives every kept value to `visit`, which says whether it is one; none in a segment of an earlier version. */
+const char *segment_view_kept(struct segment_view *v, bool (*visit)(void *ctx, uint64_t key, struct bytes value), void *ctx);
 /* The stored leaf hash; `*offset` (may be NULL) is its place in the file. */
 const char *segment_view_leaf(struct segment_view *v, uint64_t index, struct merkle_hash *out, uint64_t *offset);
 
