@@ -133,7 +133,7 @@ double ends_median(void)
 void ends_open(const struct policy_spec *given, struct spec_service *service)
 {
 	static const struct spec_listener listener = { .family = 4, .address = { 10, 0, 0, 10 }, .port = 5432, .any_vlan = true };
-	struct relay_config config = { .flows_max = 1024, .sessions_max = 64, .chunk_memory_bytes = 64u << 20, .buffers = { 256, 16, 4 }, .shared_bytes = 64u << 20,
+	struct relay_config config = { .flows_max = ends.flows_max ? ends.flows_max : 1024, .sessions_max = 64, .chunk_memory_bytes = 64u << 20, .buffers = { 256, 16, 4 }, .shared_bytes = 64u << 20,
 				       .mtu_bytes = 1500, .window_bytes = 1u << 20, .hash_key = { 1, 2 }, .lost_after_us = 1u << 30 };
 	struct relay_wire wire = { .room = room, .send = send_frame };
 	void *up = aligned_alloc(4096, ring_bytes(LIMIT_RING_UP_BYTES)), *down = aligned_alloc(4096, ring_bytes(LIMIT_RING_DOWN_BYTES));

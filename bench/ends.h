@@ -24,6 +24,7 @@ struct end {
 };
 
 struct ends {
+	uint32_t flows_max; /* 0: 1,024; before ends_open */
 	struct relay *relay;
 	struct relay_snapshot snapshot;
 	struct ring_consumer events;

@@ -279,6 +279,18 @@ def journal_runs(arguments):
             yield {(r['what'], r.get('batch')): r for r in json.loads(done.stdout)['results']}
 
 
+def row_s12(arguments, results):
+    idle = lambda count: json.loads(world.run('taskset', '-c', BETWEEN, BUILD.parent / 'bench' / 'idle_bench', count).stdout)
+    few, many = 1000, 1000000
+    runs = [(idle(few), idle(many)) for _ in range(arguments.runs)]
+    each = [(m['resident_mb'] - f['resident_mb']) * 1e6 / (many - few) for f, m in runs]
+    results.add('S12', '1,000,000 idle guarded connections, opaque', [e * many / 1e6 for e in each], 'MB', ('goal', 768),
+                {'bytes a connection': statistics.median(each), 'worst look-up, slots': max(m['worst_lookup_slots'] for _, m in runs)}, 'less',
+                'in memory: flow, both TCP halves, its part of the table')
+    results.add('S12', 'an ACK to one of 1,000,000 connections', [m['cycles_an_ack'] for _, m in runs], 'cycles',
+                ('one of 1,000', statistics.median(f['cycles_an_ack'] for f, _ in runs)), better='less', config='random, with making the frame: each misses the caches')
+
+
 def row_s13(arguments, results):
     runs = list(journal_runs(arguments))
     take = lambda key, field: [r[key][field] for r in runs]
@@ -292,7 +304,7 @@ def row_s13(arguments, results):
     results.add('S13', 'records verified', take(('verify', None), 'records_per_s'), 'rec/s', ('goal', 10e6 / 60))
 
 
-ROWS = {'S1': row_s1, 'S3': row_s3, 'S4': row_s4, 'S11': row_s11, 'S13': row_s13}
+ROWS = {'S1': row_s1, 'S3': row_s3, 'S4': row_s4, 'S11': row_s11, 'S12': row_s12, 'S13': row_s13}
 
 
 def main():

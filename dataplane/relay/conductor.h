@@ -41,6 +41,8 @@
 #define RELAY_LINGER_US 10000000u    /* a session that is ending may take this long to be rid of its bytes */
 #define RELAY_DURABLE_QUEUE (1u << 16)
 #define RELAY_CLASSIFY_BUCKETS 4096u
+#define RELAY_SAY_BYTES 240         /* what a session is told at its end, with its zero */
+#define RELAY_SAYS_SHARE 16         /* this part of all flows can be told something of their own at one time */
 
 _Static_assert(RELAY_WAKES_PER_TURN < RELAY_FLOWS_PER_TURN, "news does not fill the ready list faster than it is emptied");
 
@@ -51,12 +53,10 @@ enum refusing {
 	REFUSING_JOURNAL, /* control said that the journal cannot be written */
 };
 
-/* TLS material of a service, by name: it outlives snapshots. */
-struct relay_service {
-	char name[64];
-	struct tls_context *server, *client;
-	void *shared;       /* the inspector's, one per service */
-	size_t shared_bytes;
+/* A text kept for one flow. */
+union relay_say {
+	union relay_say *next;
+	char text[RELAY_SAY_BYTES];
 };
 
 /* Who waits for which position of the event ring, in the order of positions. */
@@ -85,6 +85,8 @@ struct relay {
 	struct flow *flows;
 	struct flow *recent; /* the flow of the last segment, or NULL: frames of a flow come in a row */
 	uint32_t *free_flows, free_count;
+	union relay_say *says, *free_say;
+	uint32_t says_max;
 	void **free_sessions;
 	uint32_t sessions_free;
 	size_t session_bytes;
@@ -97,7 +99,7 @@ struct relay {
 	struct guard guard; /* of the snapshot, of the one that leaves, and of flows that outlived theirs */
 	struct guard guard_next; /* of the snapshot, and of the flows visited since it came */
 	uint64_t news, kill_news, reborn_news; /* the newest; the newest of these kinds */
-	char kill_say[240];
+	char kill_say[RELAY_SAY_BYTES];
 	uint32_t visit_next, visits_left, leaving_left; /* left until each flow heard the news; until each heard of the snapshot */
 	uint64_t wanted_generation;
 	char wanted_file[128];
@@ -146,6 +148,11 @@ void session_end(struct relay *r, struct flow *f, enum close_cause cause);
 void session_opening_leave(struct relay *r, struct flow *f);
 void session_refresh_snapshot(struct relay *r, struct flow *f);
 void session_abort(struct relay *r, struct flow *f, enum close_cause cause);
+/* Keeps a text for a flow in `slot`, which is NULL or has one already. When so many flows were told something, the others are told
+ * something general. session_hush gives it back. */
+void session_say(struct relay *r, const char **slot, struct bytes say);
+void session_hush(struct relay *r, const char **slot);
+
 /* Asks for the end of a session in the protocol's own words; the first one that asks is heard. */
 void session_demand_end(struct relay *r, struct flow *f, enum inspect_end end, struct bytes say);
 

@@ -112,7 +112,7 @@ void flight_open(struct flight *t, struct flow *f, uint64_t now_us)
 	e->target_port = be16toh(f->server_tcp_port);
 	e->vlan = f->vlan;
 	e->family = f->family;
-	memcpy(e->service, f->service_name, sizeof e->service);
+	memcpy(e->service, f->service->name, sizeof e->service);
 	e->records = 0;
 	show(f, e, now_us);
 	write_end(e);

@@ -11,8 +11,16 @@
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/tls/engine.h"
 
-#define FLOW_BARRIERS 16
-#define FLOW_SMALL_SESSION 64
+#define FLOW_BARRIERS 4 /* more commands than that under way share the last one, and wait for its record */
+#define FLOW_SMALL_SESSION 16
+
+/* TLS material of a service, by name: it outlives snapshots. */
+struct relay_service {
+	char name[64];
+	struct tls_context *server, *client;
+	void *shared;       /* the inspector's, one per service */
+	size_t shared_bytes;
+};
 
 /* What the session waits for; DURABLE is not among them, because it holds bytes, not the session (struct barrier). */
 enum flow_wait {
@@ -89,7 +97,7 @@ struct flow {
 	uint64_t payload_bytes_max; /* of one answer that are kept, likewise */
 	uint64_t facts_generation; /* of the policy that they were read from */
 	bool opaque, answered;   /* `answered`: feed both sides again */
-	char service_name[64];
+	struct relay_service *service; /* by its name, which outlives snapshots */
 
 	bool logged_in;
 	struct group_bits groups;
@@ -99,7 +107,7 @@ struct flow {
 	bool suspended;          /* control lets no command be judged at present: suspended_say */
 	bool cancel_asked, kill_asked;
 	uint8_t kill_end;        /* enum inspect_end */
-	char kill_say[240], suspended_say[160];
+	const char *kill_say, *suspended_say; /* NULL: not said (session_say) */
 	uint32_t cancel_key, upstream_process, upstream_key;
 
 	uint32_t n;              /* next record number */

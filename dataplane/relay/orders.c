@@ -62,7 +62,7 @@ static void take_identity(struct relay *r, const struct order_identity *m)
 		return;
 	f->suspended = m->suspended != 0;
 	if (f->suspended)
-		snprintf(f->suspended_say, sizeof f->suspended_say, "%.*s", (int)m->say.len, (const char *)m->say.base);
+		session_say(r, &f->suspended_say, m->say);
 	if (f->logged_in || f->wait == WAIT_GRANTS) { /* the same principal under another policy */
 		f->groups = group_bits_read(m->groups);
 		f->groups_generation = m->generation;

@@ -19,7 +19,7 @@ static void note_octets(struct flow *f, enum side from, size_t len)
 /* TLS with the target cannot be had: the client is told, in its protocol's words, what the operator has to look at. */
 static void refuse_upstream(struct relay *r, struct flow *f, const char *what, const char *remedy)
 {
-	char say[sizeof f->kill_say];
+	char say[RELAY_SAY_BYTES];
 
 	snprintf(say, sizeof say, "%s: nothing was sent to it; %s", what, remedy);
 	stream_release(&f->out[SIDE_SERVER], &r->buffers);
@@ -43,15 +43,15 @@ static void tls_failed(struct relay *r, struct flow *f, enum side side)
 /* Starts TLS on a side once everything that was written before it has left. */
 static void begin_tls(struct relay *r, struct flow *f, enum side side)
 {
-	struct relay_service *s = relay_service_of(r, f->service_name, false);
+	struct relay_service *s = f->service;
 	struct policy_service service = policy_service(f->env.snapshot->image, f->env.service);
 	bool open = false;
 
 	if (!f->tls_wanted[side] || tls_engine_active(&f->tls[side]) || (side == SIDE_SERVER && f->kill_asked))
 		return;
-	if (side == SIDE_CLIENT && s && s->server)
+	if (side == SIDE_CLIENT && s->server)
 		open = tls_engine_open_server(&f->tls[side], s->server);
-	if (side == SIDE_SERVER && s && s->client)
+	if (side == SIDE_SERVER && s->client)
 		open = tls_engine_open_client(&f->tls[side], s->client, (const char *)service.upstream_name.base);
 	if (open) {
 		struct bytes early = stream_readable(&f->in[side]);
@@ -63,7 +63,7 @@ static void begin_tls(struct relay *r, struct flow *f, enum side side)
 			return;
 		}
 	}
-	if (side == SIDE_SERVER && s && !s->client && f->phase == FLOW_RUNNING)
+	if (side == SIDE_SERVER && !s->client && f->phase == FLOW_RUNNING)
 		refuse_upstream(r, f, "no roots are known to verify the target by", "the operator names them under upstream in sluice.conf");
 	else
 		session_abort(r, f, CLOSE_TLS);
@@ -432,7 +432,7 @@ static void drop_unrecorded(struct relay *r, struct flow *f)
 
 static void obey_demand(struct relay *r, struct flow *f)
 {
-	struct inspect_answer a = { .kind = ANSWER_END, .end = (enum inspect_end)f->kill_end, .text = bytes_str(f->kill_say) };
+	struct inspect_answer a = { .kind = ANSWER_END, .end = (enum inspect_end)f->kill_end, .text = bytes_str(f->kill_say ? f->kill_say : "") };
 
 	if (f->wait == WAIT_APPROVAL)
 		host_withdraw(r, f, WITHDRAW_CLIENT_GONE);

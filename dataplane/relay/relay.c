@@ -47,17 +47,23 @@ static bool take_memory(struct relay *r)
 	r->shared_max = c->shared_bytes;
 	r->chunk_memory = memory_of(c->chunk_memory_bytes);
 	r->fragments = memory_of(packet_fragments_bytes());
+	r->says_max = c->flows_max / RELAY_SAYS_SHARE + 64;
+	r->says = memory_of((size_t)r->says_max * sizeof *r->says);
 	r->cache_memory = memory_of(cache_bytes(CACHE_SLOTS));
 	r->durable = calloc(RELAY_DURABLE_QUEUE, sizeof *r->durable);
 	r->order_bytes = malloc(LIMIT_MESSAGE_BYTES);
 	r->report.scratch = malloc(LIMIT_MESSAGE_BYTES);
 	r->table = flow_table_create(c->flows_max, c->hash_key);
-	if (!r->flows || !r->free_flows || !r->free_sessions || !r->session_memory || !r->shared_memory || !r->chunk_memory ||
+	if (!r->flows || !r->says || !r->free_flows || !r->free_sessions || !r->session_memory || !r->shared_memory || !r->chunk_memory ||
 	    !r->fragments || !r->cache_memory || !r->durable || !r->order_bytes || !r->report.scratch || !r->table ||
 	    !buffer_pool_create(&r->buffers, c->buffers))
 		return false;
 	for (uint32_t i = 0; i < c->flows_max; i++)
 		r->free_flows[r->free_count++] = c->flows_max - 1 - i;
+	for (uint32_t i = 0; i < r->says_max; i++) {
+		r->says[i].next = r->free_say;
+		r->free_say = &r->says[i];
+	}
 	for (uint32_t i = 0; i < c->sessions_max; i++)
 		r->free_sessions[r->sessions_free++] = (uint8_t *)r->session_memory + (size_t)i * r->session_bytes;
 	return true;
@@ -131,6 +137,7 @@ void relay_destroy(struct relay *r)
 	unmap(r->flows, (size_t)r->config.flows_max * sizeof *r->flows);
 	unmap(r->session_memory, (size_t)r->config.sessions_max * r->session_bytes);
 	unmap(r->shared_memory, r->config.shared_bytes);
+	unmap(r->says, (size_t)r->says_max * sizeof *r->says);
 	unmap(r->fragments, packet_fragments_bytes());
 	unmap(r->chunk_memory, r->config.chunk_memory_bytes);
 	unmap(r->cache_memory, cache_bytes(CACHE_SLOTS));
@@ -182,6 +189,8 @@ static struct flow *next_ready(struct relay *r)
 void relay_flow_free(struct relay *r, struct flow *f)
 {
 	session_opening_leave(r, f);
+	session_hush(r, &f->kill_say);
+	session_hush(r, &f->suspended_say);
 	tcp_pair_release(&f->pair);
 	flow_table_remove(r->table, &f->key);
 	wheel_clear(&f->timer);

@@ -72,10 +72,14 @@ static bool make_room(struct relay *r)
 struct flow *session_create(struct relay *r, unsigned port, const struct packet *p, const struct tcp_segment *syn, unsigned service)
 {
 	const struct policy_image *image = r->snapshot->inspect.image;
+	struct relay_service *known;
+	char name[sizeof known->name];
 	uint32_t number;
 	struct flow *f;
 
-	if (!make_room(r))
+	copy_name(name, sizeof name, policy_service(image, service).name);
+	known = relay_service_of(r, name, true);
+	if (!known || !make_room(r))
 		return NULL;
 	number = r->free_flows[r->free_count - 1];
 	f = &r->flows[number];
@@ -106,7 +110,7 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	packet_template_from(&f->wire[SIDE_SERVER], p);
 	packet_template_reply(&f->wire[SIDE_CLIENT], p);
 	f->env.service = service;
-	copy_name(f->service_name, sizeof f->service_name, policy_service(image, service).name);
+	f->service = known;
 	r->counters.flows_opened++;
 	flight_open(&r->flight, f, r->now_us);
 	flight_note(&r->flight, f, PAGE_FLIGHT_segment_in, SIDE_CLIENT, flight_segment(syn, syn->payload_bytes), syn->seq, r->now_us);
@@ -117,12 +121,12 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 static bool take_session(struct relay *r, struct flow *f)
 {
 	struct policy_service service = policy_service(f->env.snapshot->image, f->env.service);
-	struct relay_service *known = relay_service_of(r, f->service_name, true);
+	struct relay_service *known = f->service;
 	bool small;
 
 	f->inspector = inspector_find((const char *)service.protocol_word.base);
 	small = f->inspector && f->inspector->session_bytes <= FLOW_SMALL_SESSION;
-	if (!f->inspector || !known || (!small && r->sessions_free == 0))
+	if (!f->inspector || (!small && r->sessions_free == 0))
 		return false;
 	if (!known->shared && f->inspector->shared_bytes > 0) {
 		size_t bytes = (f->inspector->shared_bytes + 63) & ~(size_t)63;
@@ -187,7 +191,7 @@ void session_refresh_snapshot(struct relay *r, struct flow *f)
 	f->env.scratch = r->snapshot->scratch;
 	if (f->env.snapshot == now && f->facts_generation == now->generation)
 		return;
-	service = policy_service_by_name(now->image, bytes_str(f->service_name));
+	service = policy_service_by_name(now->image, bytes_str(f->service->name));
 	f->env.snapshot = now;
 	if (service >= 0) {
 		struct policy_service in_force = policy_service(now->image, (unsigned)service);
@@ -202,12 +206,40 @@ void session_refresh_snapshot(struct relay *r, struct flow *f)
 	session_demand_end(r, f, END_KILLED, bytes_str("the policy no longer names this service"));
 }
 
+static const char general_say[] = "the session was ended, as many others: the operator knows why";
+
+void session_say(struct relay *r, const char **slot, struct bytes say)
+{
+	union relay_say *mine;
+
+	session_hush(r, slot);
+	mine = r->free_say;
+	if (!mine) {
+		*slot = general_say;
+		return;
+	}
+	r->free_say = mine->next;
+	copy_name(mine->text, sizeof mine->text, say);
+	*slot = mine->text;
+}
+
+void session_hush(struct relay *r, const char **slot)
+{
+	union relay_say *mine = (union relay_say *)(uintptr_t)*slot;
+
+	if (mine && *slot != general_say) {
+		mine->next = r->free_say;
+		r->free_say = mine;
+	}
+	*slot = NULL;
+}
+
 void session_demand_end(struct relay *r, struct flow *f, enum inspect_end end, struct bytes say)
 {
 	if (!f->kill_asked) {
 		f->kill_asked = true;
 		f->kill_end = (uint8_t)end;
-		copy_name(f->kill_say, sizeof f->kill_say, say);
+		session_say(r, &f->kill_say, say);
 	}
 	relay_ready(r, f);
 }
@@ -227,7 +259,7 @@ static void report_close(struct relay *r, struct flow *f)
 		tls_engine_describe(&f->tls[side], reason, sizeof reason);
 		snprintf(text, sizeof text, "%s: %s", side == SIDE_CLIENT ? "client" : "server", reason);
 	} else if (f->kill_asked) {
-		snprintf(text, sizeof text, "%s", f->kill_say);
+		snprintf(text, sizeof text, "%s", f->kill_say ? f->kill_say : "");
 	} else if (f->cause == CLOSE_TLS) {
 		snprintf(text, sizeof text, "server: it does not offer TLS");
 	}
@@ -260,6 +292,8 @@ void session_end(struct relay *r, struct flow *f, enum close_cause cause)
 		tls_engine_close(&f->tls[side]);
 	}
 	stream_release(&f->pending.bytes, &r->buffers);
+	session_hush(r, &f->kill_say);
+	session_hush(r, &f->suspended_say);
 	f->wait = WAIT_NONE;
 	f->barriers = 0;
 	f->phase = FLOW_CLOSED;

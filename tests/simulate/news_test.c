@@ -123,6 +123,15 @@ static unsigned await_still(void)
 	return flows_where(awaits_classification);
 }
 
+static unsigned free_says(void)
+{
+	unsigned count = 0;
+
+	for (const union relay_say *s = stage->relay->free_say; s; s = s->next)
+		count++;
+	return count;
+}
+
 static int open_stage(void **state)
 {
 	stage_flows_max = FLOWS_MAX;
@@ -214,6 +223,7 @@ static void all_sessions_end_a_few_at_a_time(void **state)
 	for (int i = 0; i < 100; i++)
 		turn();
 	assert_int_equal(flows_where(runs), 1);
+	assert_int_equal(free_says(), stage->relay->says_max);
 }
 
 static void a_silent_control_is_heard_of_a_few_at_a_time(void **state)
@@ -252,6 +262,24 @@ static void one_answer_for_many_is_given_a_few_at_a_time(void **state)
 	}
 }
 
+static void texts_run_out_and_come_back(void **state)
+{
+	static const char *slot[FLOWS_MAX];
+
+	for (uint32_t i = 0; i < FLOWS_MAX; i++)
+		session_say(stage->relay, &slot[i], bytes_str("because"));
+	session_say(stage->relay, &slot[0], bytes_str("again"));
+	assert_string_equal(slot[0], "again");
+	assert_string_equal(slot[1], "because");
+	assert_non_null(strstr(slot[FLOWS_MAX - 1], "the session was ended"));
+	assert_int_equal(free_says(), 0);
+	for (uint32_t i = 0; i < FLOWS_MAX; i++) {
+		session_hush(stage->relay, &slot[i]);
+		session_hush(stage->relay, &slot[i]);
+	}
+	assert_int_equal(free_says(), stage->relay->says_max);
+}
+
 #define STAGED(f) cmocka_unit_test_setup_teardown(f, open_stage, stage_close)
 
 int main(void)
@@ -261,6 +289,7 @@ int main(void)
 		STAGED(flows_that_outlive_their_service_stay_guarded),
 		STAGED(all_sessions_end_a_few_at_a_time),
 		STAGED(a_silent_control_is_heard_of_a_few_at_a_time),
+		STAGED(texts_run_out_and_come_back),
 		STAGED(one_answer_for_many_is_given_a_few_at_a_time),
 	};
 
