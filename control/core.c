@@ -116,23 +116,34 @@ void node_restart_helper(struct node *n, enum helper h)
 	(void)!send(n->channel, &number, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* The log's public key beside the journal, for those who read it. An auditor compares it with what was given out elsewhere. */
-static void vkey_write(const struct node *n)
+/* The log's public keys beside the journal, for those who read it. An auditor compares it with what was given out elsewhere. */
+static void key_file_write(const struct node *n, const char *name, struct bytes text)
 {
-	char path[320], temp[330], text[256];
-	struct writer w = writer_of(text, sizeof(text) - 1);
+	char path[320], temp[330];
 	FILE *f;
 
-	if (!n->signer.keys.has_ed25519 || !checkpoint_vkey_write(&n->signer.keys, &w))
-		return;
-	snprintf(path, sizeof(path), "%s/journal/vkey", n->settings->state_dir);
+	snprintf(path, sizeof(path), "%.240s/journal/%.40s", n->settings->state_dir, name);
 	snprintf(temp, sizeof(temp), "%s.new", path);
 	f = fopen(temp, "we");
 	if (!f)
 		return;
-	fprintf(f, "%.*s\n", (int)w.len, text);
+	fwrite(text.base, 1, text.len, f);
 	if (fclose(f) != 0 || rename(temp, path) != 0)
 		log_warn("%s: cannot be written: check the directory", path);
+}
+
+static void keys_write(const struct node *n)
+{
+	char text[CHECKPOINT_KEY_TEXT_BYTES];
+	struct writer w = writer_of(text, sizeof(text));
+
+	if (n->signer.keys.has_ed25519 && checkpoint_vkey_write(&n->signer.keys, &w)) {
+		writer_u8(&w, '\n');
+		key_file_write(n, "vkey", writer_done(&w));
+	}
+	w = writer_of(text, sizeof(text));
+	if (n->signer.keys.has_p256 && checkpoint_pem_write(&n->signer.keys, CHECKPOINT_P256, &w))
+		key_file_write(n, "log-p256.pem", writer_done(&w));
 }
 
 static void signer_connect(struct node *n, int fd)
@@ -148,7 +159,7 @@ static void signer_connect(struct node *n, int fd)
 		node_restart_helper(n, HELPER_SIGNER);
 		return;
 	}
-	vkey_write(n);
+	keys_write(n);
 }
 
 static void helper_arrived(struct node *n, enum helper h, int fd)

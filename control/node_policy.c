@@ -187,6 +187,8 @@ static void take(struct node *n, struct policy_tree *tree, struct identity *iden
 	n->identity = identity;
 	n->current = image;
 	n->policy_loaded_us = n->now.wall_us;
+	/* An idle node's tree grows by its ticks, so it has one a minute then. */
+	journal_publish_every(n->journal, (tree->journal.checkpoint_ms ? tree->journal.checkpoint_ms : 1000) * 1000);
 }
 
 static void tell(struct node *n)

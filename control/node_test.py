@@ -457,6 +457,23 @@ def audits(w):
     w.check(done.returncode == 3 and 'administrator' in done.stderr, 'nor who is an administrator too', done.stderr)
     done = other('journal', 'tail', *token('audit', aud='other'))
     w.check(done.returncode == 3 and 'aud_wrong' in done.stderr, 'nor with a token for another audience', done.stderr)
+    done = other('journal', 'verify', *token('audit'))
+    w.check(done.returncode == 0 and 'good' in done.stdout and 'checked its own journal' in done.stdout, 'an auditor has the journal checked', done.stdout + done.stderr)
+    done = other('export', 'events', '--format', 'ocsf', '--type', 'cmd', *token('audit'))
+    w.check(done.returncode == 0 and all(json.loads(line)['class_uid'] for line in done.stdout.splitlines()) and done.stdout, 'and gets events', done.stderr)
+    (w.dir / 'out').mkdir(exist_ok=True)
+    (w.dir / 'out').chmod(0o777)
+    size = w.json('show', 'health')['journal']['size']
+    w.until(lambda: w.json('show', 'health')['journal']['checkpoint_size'] >= size)
+    done = other('export', 'bundle', '--to', '12', '--out', w.dir / 'out' / 'bundle', *token('audit'))
+    w.check(done.returncode == 0 and (w.dir / 'out' / 'bundle' / 'trust' / 'log-p256.pem').exists(), 'and a bundle, with both keys', done.stdout + done.stderr)
+    checked = subprocess.run(['sh', 'verify.sh', '2'], cwd=w.dir / 'out' / 'bundle', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+    w.check(checked.returncode == 0 and 'all checks passed' in checked.stdout and 'Verified OK' in checked.stdout, "which openssl and sha256sum alone believe", checked.stdout[-400:])
+    for what in (('journal', 'verify'), ('export', 'events'), ('export', 'bundle', '--out', w.dir / 'out' / 'no')):
+        done = other(*what, *token('agents'))
+        w.check(done.returncode == 3 and not done.stdout and not (w.dir / 'out' / 'no').exists(), f'{" ".join(what[:2])} is an auditor\'s', done.stderr)
+    done = other('export', 'bundle', '--with-keys', '--out', w.dir / 'out' / 'no', *token('audit'))
+    w.check(done.returncode == 3, 'keys of payload are not', done.stderr)
     read = [other(*r, *token('audit')) for r in reading]
     w.check(all(d.returncode == 0 and d.stdout for d in read), 'an auditor reads by token', [(d.returncode, d.stderr, d.stdout[:80]) for d in read])
     w.check('auth.ok' in read[0].stdout and 'node.boot' in read[2].stdout and 'c2sp.org/tlog-proof' in read[3].stdout and 'session.open' in read[4].stdout, 'and gets what was asked for',
@@ -464,8 +481,8 @@ def audits(w):
     records = w.json('journal', 'search', '--person', 'olga')['records']
     types = [r['t'] for r in records]
     sees_approvals(w, other, token)
-    w.check(types.count('admin.refused') == len(reading) + 1, 'each refusal is a record with the name', types)
-    w.check({'read.search', 'read.tail', 'read.record', 'read.proof', 'read.session', 'read.replay'} <= set(types), 'and so is each reading', types)
+    w.check(types.count('admin.refused') == len(reading) + 4, 'each refusal is a record with the name', types)
+    w.check({'read.search', 'read.tail', 'read.record', 'read.proof', 'read.session', 'read.replay', 'read.verify', 'export'} <= set(types), 'and so is each reading', types)
     w.check(all('token' not in r['data'].get('detail', '') for r in records), 'without the token')
     done = other('journal', 'show', '999999', *token('audit'))
     w.check(done.returncode == 1 and re.fullmatch(r'sluice: record 999999: there is no such record: [^\n]+\n', done.stderr), 'a record that is none', done.stderr)

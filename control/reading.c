@@ -13,14 +13,18 @@
 
 #include "control/cli/frame.h"
 #include "control/export/replay.h"
+#include "control/export/stream.h"
 #include "control/journal/archive.h"
+#include "control/journal/base64.h"
 #include "control/journal/proof.h"
+#include "control/journal/verify.h"
 #include "platform/os/log.h"
 #include "platform/os/sandbox.h"
 
 #define SEARCH_BUDGET 4096u
 #define PATIENCE_MS 10000
 #define TAIL_DEFAULT 100
+#define PIECE_BYTES (3u << 17) /* of a file, before base64 */
 
 struct readings {
 	char dir[320], keys_dir[320];
@@ -135,11 +139,16 @@ static void read_records(struct reading *r, struct archive_filter *filter, uint6
 	}
 }
 
+static struct archive_filter filter_of(const struct reading *r)
+{
+	return (struct archive_filter){ .from = number_of(r, "from"), .to = number_of(r, "to"), .session = text_of(r, "session"), .type = text_of(r, "type"),
+					.person = text_of(r, "person"), .agent = text_of(r, "agent"), .service = text_of(r, "service"),
+					.verdict = text_of(r, "verdict"), .since = text_of(r, "since"), .until = text_of(r, "until"), .text = text_of(r, "text") };
+}
+
 static void read_search(struct reading *r)
 {
-	struct archive_filter f = { .from = number_of(r, "from"), .to = number_of(r, "to"), .session = text_of(r, "session"), .type = text_of(r, "type"),
-				    .person = text_of(r, "person"), .agent = text_of(r, "agent"), .service = text_of(r, "service"),
-				    .verdict = text_of(r, "verdict"), .since = text_of(r, "since"), .until = text_of(r, "until"), .text = text_of(r, "text") };
+	struct archive_filter f = filter_of(r);
 
 	read_records(r, &f, number_of(r, "limit"));
 }
@@ -207,11 +216,122 @@ static void read_replay(struct reading *r)
 	payload_keys_close(keys);
 }
 
+/* --- exports, and the audit ----------------------------------------------------------------------------------------------- */
+
+/* The log's public keys, as they lie beside the journal: whoever trusts nothing of this machine has them from elsewhere. */
+static bool keys_of(struct reading *r, struct checkpoint_keys *keys)
+{
+	const char *why = checkpoint_keys_beside(r->all->dir, keys);
+
+	if (why)
+		fail(r, "the log's public keys", why, "wait for the first checkpoint");
+	return !why;
+}
+
+static bool give_text(void *ctx, struct bytes line)
+{
+	struct reading *r = ctx;
+
+	frame(r, json_pack("{s:s%}", "t", (const char *)line.base, line.len));
+	return !r->gone && !atomic_load(&r->all->ending);
+}
+
+static void read_events(struct reading *r)
+{
+	struct stream_request request = { .filter = filter_of(r), .schema = text_of(r, "schema") };
+	const char *format = text_of(r, "format");
+	struct checkpoint_keys keys;
+	char err[EXPORT_ERROR_BYTES];
+
+	if (!stream_form_of(format ? format : "jsonl", &request.form)) {
+		fail(r, "export events", "no such format", "jsonl, ocsf, cef or syslog");
+		return;
+	}
+	request.origin = checkpoint_keys_beside(r->all->dir, &keys) ? "" : keys.name;
+	if (!stream_write(r->archive, &request, give_text, r, err))
+		fail(r, "export", err, "run sluice journal verify");
+}
+
+static bool give_piece(void *ctx, const char *name, struct bytes data)
+{
+	struct reading *r = ctx;
+
+	do {
+		size_t len = data.len < PIECE_BYTES ? data.len : PIECE_BYTES;
+		char *room = malloc(PIECE_BYTES / 3 * 4 + 8);
+		struct writer w = writer_of(room, room ? PIECE_BYTES / 3 * 4 + 8 : 0);
+
+		base64_write(&w, bytes_of(data.base, len));
+		frame(r, w.ok ? json_pack("{s:s, s:s%}", "f", name, "b", room, w.len) : NULL);
+		free(room);
+		data = bytes_of(data.base + len, data.len - len);
+	} while (data.len && !r->gone);
+	errno = EPIPE;
+	return !r->gone && !atomic_load(&r->all->ending);
+}
+
+/* Without the keys of sealed payload: those need an approval of their own (export.md 8). */
+static void read_bundle(struct reading *r)
+{
+	const struct bundle_sink sink = { give_piece, r };
+	struct checkpoint_keys keys;
+	struct export_request request = { .filter = filter_of(r), .keys = &keys, .sink = &sink };
+	struct export_result result;
+	char err[EXPORT_ERROR_BYTES];
+
+	if (!keys_of(r, &keys))
+		return;
+	if (!export_bundle(r->archive, &request, &result, err))
+		fail(r, "export", err, "run sluice journal verify");
+	else
+		frame(r, json_pack("{s:{s:I, s:I, s:I, s:I, s:I}}", "bundle", "records", (json_int_t)result.records, "chunks", (json_int_t)result.chunks, "first",
+				   (json_int_t)result.first, "last", (json_int_t)result.last, "checkpoint_size", (json_int_t)result.checkpoint_size));
+}
+
+static json_int_t place(uint64_t n)
+{
+	return n > INT64_MAX ? -1 : (json_int_t)n;
+}
+
+static void give_finding(void *ctx, const struct verify_finding *f)
+{
+	frame(ctx, json_pack("{s:{s:s, s:I, s:I, s:I, s:I}}", "finding", "what", f->what, "index", place(f->index), "last", place(f->last), "segment",
+			     place(f->segment), "byte", place(f->byte)));
+}
+
+static bool goes_on(void *ctx, uint64_t done, uint64_t total)
+{
+	struct reading *r = ctx;
+
+	frame(r, json_pack("{s:I}", "at", (json_int_t)done));
+	return !r->gone && !atomic_load(&r->all->ending);
+}
+
+static void read_verify(struct reading *r)
+{
+	struct checkpoint_keys keys;
+	const struct verify_options options = { .dir = r->all->dir, .keys = &keys, .ctx = r, .found = give_finding, .progress = goes_on };
+	struct verify_summary s = { 0 };
+	bool good;
+
+	if (!keys_of(r, &keys))
+		return;
+	good = verify_journal(&options, &s);
+	if (atomic_load(&r->all->ending))
+		fail(r, "journal verify", "sluice-control is ending", "try again later");
+	else
+		frame(r, json_pack("{s:{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}}", "verified", "good", good, "first", (json_int_t)s.first, "size",
+				   (json_int_t)s.size, "segments", (json_int_t)s.segments, "checkpoints", (json_int_t)s.checkpoints, "chunks",
+				   (json_int_t)s.chunks, "sessions", (json_int_t)s.sessions, "findings", (json_int_t)s.findings, "covered",
+				   (json_int_t)s.covered, "signatures_checked", s.signatures_checked));
+}
+
 static const struct {
 	const char *what;
 	void (*run)(struct reading *r);
 } kinds[] = {
 	{ "search", read_search }, { "session", read_search }, { "tail", read_tail }, { "record", read_record }, { "proof", read_proof }, { "replay", read_replay },
+	{ "events", read_events }, { "bundle", read_bundle }, { "verify", read_verify },
 };
 
 static void serve(struct readings *rs, const struct job *job)

@@ -5,7 +5,8 @@
  * session's key seals.
  *
  * The stream on the connection: the answer {"ok": true, "result": {"stream": true}}, then frames of cli/frame.h: {"i": 7, "r": "<record>"},
- * {"t": "text"}, and one {"end": true} or {"end": true, "status": 1, "error": "what: why: do"}.
+ * {"t": "text"}, {"f": "name", "b": "<base64>"} (a piece of a bundle's file), {"bundle": {…}}, {"finding": {…}}, {"verified": {…}},
+ * {"at": 65536} (still at it), and one {"end": true} or {"end": true, "status": 1, "error": "what: why: do"}.
  * Ownership: a job takes the descriptor and the arguments. A reader that takes nothing for ten seconds is given up.
  */
 #ifndef CONTROL_READING_H
@@ -27,7 +28,7 @@ struct readings *readings_create(const char *journal_dir, const char *payload_ke
 /* Waits for what is under way, which ends early. */
 void readings_destroy(struct readings *rs);
 
-/* Takes over `fd` and `args`: {"what", "from", "to", "limit", "index", "asciicast", and the strings of struct archive_filter}. False, and
+/* Takes over `fd` and `args`: {"what", "from", "to", "limit", "index", "asciicast", "format", "schema", and the strings of struct archive_filter}. False, and
  * nothing is taken, when READINGS_MAX are under way. */
 bool readings_take(struct readings *rs, int fd, json_t *args);
 

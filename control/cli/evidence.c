@@ -1,6 +1,14 @@
 /* evidence.c: the verbs that hand a journal's content out: session replay and export bundle. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "control/cli/read.h"
 #include "control/export/export.h"
+#include "control/journal/base64.h"
+#include "control/journal/tiles.h"
 #include "platform/os/settings.h"
 
 /* The payload keys of this node; NULL for a copy, or where they may not be read. */
@@ -25,6 +33,81 @@ int cli_session_replay(struct cli *c)
 	return read_from_control(c, json_pack("{s:s, s:s, s:b}", "what", "replay", "session", id, "asciicast", cli_option(c, "asciicast") != NULL));
 }
 
+/* A bundle that sluice-control makes: its files come in pieces. */
+struct arriving {
+	const char *out;
+	json_t *bundle;
+	bool bad;
+};
+
+/* A name that stays inside the directory. */
+static bool name_ok(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len < 128 && name[0] != '/' && !strstr(name, "..") &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/") == len;
+}
+
+static bool piece_write(const struct arriving *a, const char *name, struct bytes data)
+{
+	char path[4096];
+	FILE *f;
+	bool good;
+
+	if (snprintf(path, sizeof(path), "%s/%s", a->out, name) >= (int)sizeof(path))
+		return false;
+	if (access(path, F_OK) != 0)
+		return tiles_write_file(a->out, name, data) == 0;
+	f = fopen(path, "ae");
+	good = f && fwrite(data.base, 1, data.len, f) == data.len;
+	return f && fclose(f) == 0 && good;
+}
+
+static bool arrives(void *ctx, json_t *frame)
+{
+	struct arriving *a = ctx;
+	const char *name = json_string_value(json_object_get(frame, "f"));
+	json_t *piece = json_object_get(frame, "b"), *bundle = json_object_get(frame, "bundle");
+	size_t len = json_string_length(piece);
+	uint8_t *room = name ? malloc(len + 1) : NULL;
+	struct writer w = writer_of(room, room ? len + 1 : 0);
+
+	if (name)
+		a->bad |= !name_ok(name) || !base64_read(bytes_of(json_string_value(piece), len), &w) || !piece_write(a, name, writer_done(&w));
+	if (bundle)
+		a->bundle = json_incref(bundle);
+	free(room);
+	return !a->bad;
+}
+
+static int bundle_by_control(struct cli *c, const struct archive_filter *filter, uint64_t limit)
+{
+	struct arriving a = { .out = cli_option(c, "out") };
+	json_t *args;
+	int status = FRAME_USAGE;
+
+	if (cli_option(c, "with-keys"))
+		return cli_fail(c, FRAME_NOT_PERMITTED, "export bundle: --with-keys: not with a token: payload keys are disclosed by root alone");
+	if (mkdir(a.out, 0755) != 0)
+		return cli_fail(c, FRAME_REFUSED, "%s: %s: give another --out", a.out, strerror(errno));
+	args = read_arguments("bundle", filter, limit);
+	if (cli_token(c, args))
+		status = cli_stream(c, json_incref(args), arrives, &a);
+	json_decref(args);
+	if (status == FRAME_DONE && (!a.bundle || a.bad))
+		status = cli_fail(c, FRAME_REFUSED, "%s: cannot be written, or ended early: see the disk's space", a.out);
+	if (status != FRAME_DONE)
+		bundle_remove(a.out);
+	else if (c->json)
+		print_json(json_incref(a.bundle));
+	else
+		printf("%lld records, %lld chunks in %s; to check it: see VERIFY.md in it\n", (long long)json_integer_value(json_object_get(a.bundle, "records")),
+		       (long long)json_integer_value(json_object_get(a.bundle, "chunks")), a.out);
+	json_decref(a.bundle);
+	return status;
+}
+
 int cli_export_bundle(struct cli *c)
 {
 	struct export_request request = { .out = cli_option(c, "out") };
@@ -40,6 +123,8 @@ int cli_export_bundle(struct cli *c)
 		return cli_fail(c, FRAME_USAGE, "export bundle: no directory: give --out");
 	if (!read_filter(c, &request.filter, &limit))
 		return FRAME_USAGE;
+	if (cli_option(c, "token-file") && !cli_option(c, "dir"))
+		return bundle_by_control(c, &request.filter, limit);
 	if (!(a = read_open(c, "export", read_filter_text(c, detail, sizeof(detail)), dir, &status)))
 		return status;
 	if (!read_keys(c, dir, &keys, &own)) {

@@ -161,7 +161,7 @@ static void put_text(json_t *args, const char *name, const char *text)
 }
 
 /* The arguments of a reading by sluice-control. */
-static json_t *reading(const char *what, const struct archive_filter *f, uint64_t limit)
+json_t *read_arguments(const char *what, const struct archive_filter *f, uint64_t limit)
 {
 	json_t *args = json_pack("{s:s, s:I, s:I, s:I}", "what", what, "from", (json_int_t)f->from, "to", (json_int_t)f->to, "limit", (json_int_t)limit);
 
@@ -195,7 +195,7 @@ static int records_print(struct cli *c, const char *what, const struct archive_f
 
 	if (cli_option(c, "dir"))
 		status = take_copy(&t, cli_option(c, "dir"), filter, limit);
-	else if (cli_token(c, args = reading(what, filter, limit)))
+	else if (cli_token(c, args = read_arguments(what, filter, limit)))
 		status = cli_stream(c, json_incref(args), take_frame, &t);
 	json_decref(args);
 	if (status == FRAME_DONE)
@@ -273,12 +273,10 @@ static bool keys_read_file(const char *path, struct checkpoint_keys *keys, const
 
 bool read_keys(struct cli *c, const char *dir, struct checkpoint_keys *keys, bool *own)
 {
-	const char *given = cli_option(c, "key"), *why;
-	char path[400];
+	const char *given = cli_option(c, "key"), *why = "";
 
 	*own = !given;
-	snprintf(path, sizeof(path), "%s/vkey", dir);
-	if (keys_read_file(given ? given : path, keys, &why))
+	if (!(given ? !keys_read_file(given, keys, &why) : (why = checkpoint_keys_beside(dir, keys)) != NULL))
 		return true;
 	if (given)
 		cli_fail(c, FRAME_USAGE, "%s: %s: give the log's vkey or PEM", given, why);
@@ -287,6 +285,7 @@ bool read_keys(struct cli *c, const char *dir, struct checkpoint_keys *keys, boo
 
 struct findings {
 	json_t *list;
+	json_t *verified; /* sluice-control's summary */
 	bool json;
 };
 
@@ -322,15 +321,80 @@ static void summary_print(const struct verify_summary *s, bool own, bool good)
 		printf("not good: %llu findings\n", (unsigned long long)s->findings);
 }
 
-int cli_journal_verify(struct cli *c)
+static void verified_print(struct cli *c, const struct verify_summary *s, bool own, bool good, json_t *findings)
+{
+	if (c->json)
+		print_json(json_pack("{s:b, s:I, s:I, s:I, s:b, s:O}", "good", good, "first", (json_int_t)s->first, "size", (json_int_t)s->size, "covered",
+				     (json_int_t)s->covered, "signatures_checked", s->signatures_checked, "findings", findings));
+	else
+		summary_print(s, own, good);
+}
+
+/* The audit of the node's own journal by sluice-control. */
+static bool verify_frame(void *ctx, json_t *frame)
+{
+	struct findings *to = ctx;
+	json_t *f = json_object_get(frame, "finding"), *verified = json_object_get(frame, "verified");
+
+	if (f) {
+		json_int_t segment = json_integer_value(json_object_get(f, "segment")), byte = json_integer_value(json_object_get(f, "byte"));
+		const struct verify_finding finding = { .what = text_of(f, "what"), .index = (uint64_t)json_integer_value(json_object_get(f, "index")),
+							.last = (uint64_t)json_integer_value(json_object_get(f, "last")), .segment = (uint64_t)segment,
+							.byte = (uint64_t)byte };
+
+		on_finding(to, &finding);
+	}
+	if (verified)
+		to->verified = json_incref(verified);
+	return true;
+}
+
+static uint64_t count_of(json_t *object, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, name));
+}
+
+static int verify_by_control(struct cli *c)
 {
 	struct findings findings = { .json = c->json, .list = json_array() };
+	json_t *args = json_pack("{s:s}", "what", "verify");
+	int status = FRAME_USAGE;
+	bool good;
+
+	if (cli_token(c, args))
+		status = cli_stream(c, json_incref(args), verify_frame, &findings);
+	json_decref(args);
+	good = json_is_true(json_object_get(findings.verified, "good"));
+	if (status == FRAME_DONE && findings.verified) {
+		json_t *v = findings.verified;
+		const struct verify_summary s = { .first = count_of(v, "first"), .size = count_of(v, "size"), .segments = count_of(v, "segments"),
+						  .checkpoints = count_of(v, "checkpoints"), .chunks = count_of(v, "chunks"), .sessions = count_of(v, "sessions"),
+						  .findings = count_of(v, "findings"), .covered = count_of(v, "covered"),
+						  .signatures_checked = json_is_true(json_object_get(v, "signatures_checked")) };
+
+		verified_print(c, &s, true, good, findings.list);
+		if (!c->json)
+			puts("note: sluice-control checked its own journal; whoever does not believe it exports a bundle and follows its VERIFY.md");
+		status = good ? FRAME_DONE : FRAME_REFUSED;
+	} else if (status == FRAME_DONE) {
+		status = cli_fail(c, FRAME_REFUSED, "journal verify: ended early: see the log of sluice-control");
+	}
+	json_decref(findings.list);
+	json_decref(findings.verified);
+	return status;
+}
+
+int cli_journal_verify(struct cli *c)
+{
+	struct findings findings = { .json = c->json };
 	struct verify_options options = { .ctx = &findings, .found = on_finding };
 	struct verify_summary s = { 0 };
 	struct checkpoint_keys keys;
 	char own_dir[320];
 	bool own, good, has_keys;
 
+	if (!c->positionals && cli_option(c, "token-file"))
+		return verify_by_control(c);
 	options.dir = c->positionals ? c->positional[0] : cli_journal_dir(c, own_dir);
 	if (!options.dir)
 		return FRAME_USAGE;
@@ -338,14 +402,10 @@ int cli_journal_verify(struct cli *c)
 	if (!has_keys && !own)
 		return FRAME_USAGE;
 	options.keys = has_keys ? &keys : NULL;
+	findings.list = json_array();
 	good = verify_journal(&options, &s);
-	if (c->json)
-		print_json(json_pack("{s:b, s:I, s:I, s:I, s:b, s:o}", "good", good, "first", (json_int_t)s.first, "size", (json_int_t)s.size, "covered",
-				     (json_int_t)s.covered, "signatures_checked", s.signatures_checked, "findings", findings.list));
-	else
-		summary_print(&s, own, good);
-	if (!c->json)
-		json_decref(findings.list);
+	verified_print(c, &s, own, good, findings.list);
+	json_decref(findings.list);
 	return good ? FRAME_DONE : FRAME_REFUSED;
 }
 

@@ -10,6 +10,8 @@
  * after an error line, with the status. */
 struct archive *read_open(struct cli *c, const char *what, const char *detail, char dir[320], int *status);
 
+/* The arguments of a reading by sluice-control. */
+json_t *read_arguments(const char *what, const struct archive_filter *f, uint64_t limit);
 /* One reading by sluice-control, with the token of --token-file: prints what comes. Takes `args`. The exit status. */
 int read_from_control(struct cli *c, json_t *args);
 

@@ -31,6 +31,14 @@ int cli_export_events(struct cli *c)
 		return cli_fail(c, FRAME_USAGE, "export events: --format %s: no such format: jsonl, ocsf, cef or syslog", format);
 	if (!read_filter(c, &request.filter, &limit))
 		return FRAME_USAGE;
+	if (cli_option(c, "token-file") && !cli_option(c, "dir")) {
+		json_t *args = read_arguments("events", &request.filter, limit);
+
+		json_object_set_new(args, "format", json_string(format ? format : "jsonl"));
+		if (request.schema)
+			json_object_set_new(args, "schema", json_string(request.schema));
+		return read_from_control(c, args);
+	}
 	if (!(a = read_open(c, "export", read_filter_text(c, detail, sizeof(detail)), dir, &status)))
 		return status;
 	request.origin = read_keys(c, dir, &keys, &own) ? keys.name : "";

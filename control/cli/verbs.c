@@ -48,9 +48,10 @@ const struct cli_verb cli_verbs[] = {
 	  "Runs sluice-sqlparse for the text.", cli_policy_explain },
 	{ "policy", "reload", "", "", "read the policy file again", "Flows stay. A file with an error changes nothing: exit status 2.", cli_policy_reload },
 	{ "policy", "show", "", "", "the policy in force", "", cli_show_policy },
-	{ "journal", "verify", "[DIR]", "key=", "check a journal: records, tree, signatures, counters",
+	{ "journal", "verify", "[DIR]", "key= token-file=", "check a journal: records, tree, signatures, counters",
 	  "DIR is a journal's directory or a copy of one; left out, the node's own. --key names a file with the log's vkey or PEM from elsewhere; without it "
-	  "the vkey beside the journal is used. Reads only. Exit status 1 when something is wrong, and the record is named.", cli_journal_verify },
+	  "the vkey beside the journal is used. Reads only. Exit status 1 when something is wrong, and the record is named. "
+	  "With --token-file of an auditor sluice-control checks the node's own and says what it found; journaled as read.verify.", cli_journal_verify },
 	{ "journal", "erase", "ID", "reason=", "destroy the key of a session's payload",
 	  "The records and all proofs stay; what the session said can no longer be read. ID in full; the session must have ended. Needs --reason. "
 	  "Journaled as key.destroy before the key is gone.", cli_journal_erase },
@@ -62,12 +63,12 @@ const struct cli_verb cli_verbs[] = {
 	{ "journal", "search", "", "session= type= person= agent= service= verdict= since= until= text= from= limit= dir= token-file=", "records that match all that is given",
 	  "Times are RFC 3339 UTC. --type approval. matches every approval record. Journaled as read.search. " AUDITOR, cli_journal_search },
 	{ "journal", "tail", "", "limit= dir= token-file=", "the newest records", "Journaled as read.tail. " AUDITOR, cli_journal_tail },
-	{ "export", "bundle", "", "out= with-keys session= from= to= since= until= dir=", "a directory that proves itself with openssl and sha256sum",
-	  "--out must not exist. --with-keys discloses the keys of the sessions' payload. Journaled as export before the first byte.", cli_export_bundle },
-	{ "export", "events", "", "format= schema= session= type= person= agent= service= verdict= since= until= text= from= to= dir=",
+	{ "export", "bundle", "", "out= with-keys session= from= to= since= until= dir= token-file=", "a directory that proves itself with openssl and sha256sum",
+	  "--out must not exist. --with-keys discloses the keys of the sessions' payload, to root. Journaled as export before the first byte. " AUDITOR, cli_export_bundle },
+	{ "export", "events", "", "format= schema= session= type= person= agent= service= verdict= since= until= text= from= to= dir= token-file=",
 	  "records for other systems, one a line, on standard output",
 	  "--format is jsonl (default), ocsf, cef or syslog (RFC 5424 with OCSF inside). --schema of OCSF: 1.8.0 (default) or 1.9.0-dev. Copies, not evidence: each "
-	  "names its record. Journaled as export before the first byte.", cli_export_events },
+	  "names its record. Journaled as export before the first byte. " AUDITOR, cli_export_events },
 	{ "export", "report", "", "out= format= session= person= agent= service= since= until= from= to= dir=",
 	  "a page for people, or OSCAL assessment results: who did what, refused, held, masked, by control of SP 800-53",
 	  "--format is html (default), pdf (needs Debian's weasyprint) or oscal. Numbers lead to records by index. Journaled as export before the first byte.",

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <openssl/evp.h>
+#include <search.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +27,46 @@ bool bundle_create(struct bundle *b, const char *dir)
 	return true;
 }
 
+bool bundle_create_to(struct bundle *b, const struct bundle_sink *sink)
+{
+	*b = (struct bundle){ .sink = sink };
+	b->manifest = open_memstream(&b->manifest_text, &b->manifest_len);
+	return b->manifest != NULL;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+bool bundle_has(const struct bundle *b, const char *name)
+{
+	char path[sizeof b->dir + 128];
+	struct stat st;
+
+	if (b->sink)
+		return tfind(name, &b->names, by_name) != NULL;
+	snprintf(path, sizeof path, "%s/%s", b->dir, name);
+	return stat(path, &st) == 0;
+}
+
+/* A whole file, to where files go. False with errno. */
+static bool put_file(struct bundle *b, const char *name, struct bytes data)
+{
+	char *copy;
+
+	errno = b->sink ? 0 : tiles_write_file(b->dir, name, data);
+	if (!b->sink)
+		return errno == 0;
+	copy = strdup(name);
+	if (!copy || !tsearch(copy, &b->names, by_name)) {
+		free(copy);
+		errno = ENOMEM;
+		return false;
+	}
+	return b->sink->piece(b->sink->ctx, name, data);
+}
+
 static bool list(struct bundle *b, const uint8_t hash[32], const char *name)
 {
 	for (size_t i = 0; i < 32; i++)
@@ -36,8 +78,7 @@ bool bundle_file(struct bundle *b, const char *name, struct bytes data)
 {
 	struct merkle_hash hash = merkle_sha256(data);
 
-	errno = tiles_write_file(b->dir, name, data);
-	return errno == 0 && list(b, hash.b, name);
+	return put_file(b, name, data) && list(b, hash.b, name);
 }
 
 bool bundle_stream_open(struct bundle *b, const char *name)
@@ -48,13 +89,15 @@ bool bundle_stream_open(struct bundle *b, const char *name)
 	snprintf(path, sizeof path, "%s/%s", b->dir, name);
 	snprintf(b->stream_name, sizeof b->stream_name, "%s", name);
 	b->stream_hash = ctx;
-	b->stream = fopen(path, "wxe");
-	return b->stream && ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+	b->stream = b->sink ? NULL : fopen(path, "wxe");
+	return (b->sink || b->stream) && ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
 }
 
 bool bundle_stream_write(struct bundle *b, struct bytes data)
 {
-	return data.len == 0 || (fwrite(data.base, 1, data.len, b->stream) == data.len && EVP_DigestUpdate(b->stream_hash, data.base, data.len) == 1);
+	bool put = data.len == 0 || (b->sink ? b->sink->piece(b->sink->ctx, b->stream_name, data) : fwrite(data.base, 1, data.len, b->stream) == data.len);
+
+	return data.len == 0 || (put && EVP_DigestUpdate(b->stream_hash, data.base, data.len) == 1);
 }
 
 bool bundle_stream_close(struct bundle *b)
@@ -63,7 +106,7 @@ bool bundle_stream_close(struct bundle *b)
 	FILE *stream = b->stream;
 
 	b->stream = NULL;
-	return stream && fclose(stream) == 0 && EVP_DigestFinal_ex(b->stream_hash, hash, NULL) == 1 && list(b, hash, b->stream_name);
+	return (b->sink || (stream && fclose(stream) == 0)) && EVP_DigestFinal_ex(b->stream_hash, hash, NULL) == 1 && list(b, hash, b->stream_name);
 }
 
 bool bundle_finish(struct bundle *b, uint8_t hash[32])
@@ -76,9 +119,10 @@ bool bundle_finish(struct bundle *b, uint8_t hash[32])
 		return false;
 	manifest = bytes_of(b->manifest_text, b->manifest_len);
 	memcpy(hash, merkle_sha256(manifest).b, 32);
-	errno = tiles_write_file(b->dir, "MANIFEST.sha256", manifest);
-	if (errno)
+	if (!put_file(b, "MANIFEST.sha256", manifest))
 		return false;
+	if (b->sink)
+		return true;
 	fd = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ok = fd >= 0 && syncfs(fd) == 0;
 	if (fd >= 0)
@@ -91,6 +135,11 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 	return remove(path);
 }
 
+void bundle_remove(const char *dir)
+{
+	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 void bundle_close(struct bundle *b, bool keep)
 {
 	if (b->stream)
@@ -100,6 +149,7 @@ void bundle_close(struct bundle *b, bool keep)
 		fclose(b->manifest);
 	free(b->manifest_text);
 	if (b->made && !keep)
-		nftw(b->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		bundle_remove(b->dir);
+	tdestroy(b->names, free);
 	*b = (struct bundle){ 0 };
 }

@@ -6,9 +6,17 @@
 
 #include "platform/base/bytes.h"
 
+/* Where the files go instead of a directory: pieces of a file in order, pieces of other files between them. False: the reader is gone. */
+struct bundle_sink {
+	bool (*piece)(void *ctx, const char *name, struct bytes data);
+	void *ctx;
+};
+
 struct bundle {
 	char dir[4096];
 	bool made;       /* the directory is ours to remove */
+	const struct bundle_sink *sink; /* NULL: the directory */
+	void *names;     /* with a sink: what was given to it */
 	FILE *manifest;  /* in memory */
 	char *manifest_text;
 	size_t manifest_len;
@@ -20,6 +28,10 @@ struct bundle {
 /* Makes the directory. False with errno. */
 bool bundle_create(struct bundle *b, const char *dir);
 bool bundle_file(struct bundle *b, const char *name, struct bytes data);
+/* The same into a sink, which outlives the bundle. */
+bool bundle_create_to(struct bundle *b, const struct bundle_sink *sink);
+/* Whether a file of this name was written. */
+bool bundle_has(const struct bundle *b, const char *name);
 /* One file in pieces, beside others. */
 bool bundle_stream_open(struct bundle *b, const char *name);
 bool bundle_stream_write(struct bundle *b, struct bytes data);
@@ -28,5 +40,8 @@ bool bundle_stream_close(struct bundle *b);
 bool bundle_finish(struct bundle *b, uint8_t hash[32]);
 /* Frees; removes the directory unless `keep`. */
 void bundle_close(struct bundle *b, bool keep);
+
+/* A directory and all in it. */
+void bundle_remove(const char *dir);
 
 #endif

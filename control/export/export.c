@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "control/export/bundle.h"
 #include "control/export/bundle_text.h"
@@ -123,10 +122,9 @@ static bool choose_checkpoint(struct job *job)
 
 static bool chunk_write(struct job *job, const struct record_chunk *chunk)
 {
-	char name[16 + 64 + 1], path[sizeof job->bundle.dir + 128];
+	char name[16 + 64 + 1];
 	struct writer w = writer_of(name, sizeof name - 1);
 	struct bytes stored;
-	struct stat st;
 	const char *wrong = archive_chunk_stored(job->archive, chunk->key, chunk->hash, &stored);
 
 	if (wrong)
@@ -135,8 +133,7 @@ static bool chunk_write(struct job *job, const struct record_chunk *chunk)
 	hex_write(&w, bytes_of(chunk->hash, sizeof chunk->hash));
 	name[w.len] = 0;
 	/* The same bytes may be the payload of several records. */
-	snprintf(path, sizeof path, "%s/%s", job->bundle.dir, name);
-	if (stat(path, &st) == 0)
+	if (bundle_has(&job->bundle, name))
 		return true;
 	job->result->chunks++;
 	return bundle_file(&job->bundle, name, stored) || write_failed(job, name);
@@ -159,20 +156,18 @@ static bool payload_write(struct job *job, struct bytes record)
 /* The key of the record's session, once; sessions whose key was destroyed have none. */
 static bool key_write(struct job *job, struct jcs_value record)
 {
-	char name[8 + 2 * SEAL_SESSION_BYTES + 5], hex[2 * SEAL_KEY_BYTES + 2], path[sizeof job->bundle.dir + 128];
+	char name[8 + 2 * SEAL_SESSION_BYTES + 5], hex[2 * SEAL_KEY_BYTES + 2];
 	struct bytes session = jcs_read_plain(jcs_get(record, "sess"));
 	struct writer w = writer_of(hex, sizeof hex);
 	uint8_t id[SEAL_SESSION_BYTES];
 	struct writer id_w = writer_of(id, sizeof id);
 	struct seal key;
-	struct stat st;
 	bool good;
 
 	if (!job->request->disclose || jcs_get(record, "pl").kind != JCS_ARRAY || !hex_read(session, &id_w) || id_w.len != sizeof id)
 		return true;
 	snprintf(name, sizeof name, "keys/%.*s.hex", (int)session.len, (const char *)session.base);
-	snprintf(path, sizeof path, "%s/%s", job->bundle.dir, name);
-	if (stat(path, &st) == 0 || !payload_keys_find(job->request->disclose, id, &key))
+	if (bundle_has(&job->bundle, name) || !payload_keys_find(job->request->disclose, id, &key))
 		return true;
 	hex_write(&w, bytes_of(key.key, sizeof key.key));
 	writer_u8(&w, '\n');
@@ -305,7 +300,8 @@ static bool keys_write(struct job *job)
 	if (!checkpoint_pem_write(keys, CHECKPOINT_ED25519, &w) || !bundle_file(&job->bundle, "trust/log-ed25519.pem", writer_done(&w)))
 		return write_failed(job, "trust/log-ed25519.pem");
 	w = writer_of(text, sizeof text);
-	if (keys->has_p256 && (!checkpoint_pem_write(keys, CHECKPOINT_P256, &w) || !bundle_file(&job->bundle, "trust/log-p256.pem", writer_done(&w))))
+	/* An installation that got its second key later has older checkpoints without its line. */
+	if (checkpoint_check_signatures(bytes_of(job->note, job->note_len), keys).p256 == SIGNATURE_GOOD && (!checkpoint_pem_write(keys, CHECKPOINT_P256, &w) || !bundle_file(&job->bundle, "trust/log-p256.pem", writer_done(&w))))
 		return write_failed(job, "trust/log-p256.pem");
 	w = writer_of(text, sizeof text);
 	checkpoint_vkey_write(keys, &w);
@@ -374,8 +370,8 @@ bool export_bundle(struct archive *a, const struct export_request *request, stru
 	job->filter = request->filter;
 	job->err = err;
 	ok = choose_checkpoint(job);
-	if (ok && !bundle_create(&job->bundle, request->out))
-		ok = fail(job, "%.150s cannot be made: %s", request->out, strerror(errno));
+	if (ok && !(request->sink ? bundle_create_to(&job->bundle, request->sink) : bundle_create(&job->bundle, request->out)))
+		ok = fail(job, "%.150s cannot be made: %s", request->out ? request->out : "the bundle", strerror(errno));
 	ok = ok && records_write(job) && tiles_write_all(job) && keys_write(job) && texts_write(job);
 	if (ok && !bundle_finish(&job->bundle, result->manifest_sha256))
 		ok = write_failed(job, "MANIFEST.sha256");

@@ -18,6 +18,7 @@
 #ifndef CONTROL_EXPORT_EXPORT_H
 #define CONTROL_EXPORT_EXPORT_H
 
+#include "control/export/bundle.h"
 #include "control/journal/archive.h"
 #include "control/journal/checkpoint.h"
 #include "control/journal/payload_keys.h"
@@ -27,6 +28,7 @@
 struct export_request {
 	struct archive_filter filter;       /* which records; `to` 0 is the newest checkpoint */
 	const char *out;                    /* directory to be made; must not exist */
+	const struct bundle_sink *sink;     /* not NULL: files go there, and `out` is not looked at */
 	const struct checkpoint_keys *keys; /* the log's public keys, as the signer gave them */
 	struct payload_keys *disclose;      /* NULL: the content of sealed payload stays unreadable */
 	unsigned proofs_max;                /* most records of a bundle; 0: 100,000 */

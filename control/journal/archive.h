@@ -9,6 +9,7 @@
 #ifndef CONTROL_JOURNAL_ARCHIVE_H
 #define CONTROL_JOURNAL_ARCHIVE_H
 
+#include "control/journal/checkpoint.h"
 #include "control/journal/merkle.h"
 #include "control/journal/record.h"
 
@@ -77,5 +78,8 @@ enum archive_next { ARCHIVE_FOUND, ARCHIVE_END, ARCHIVE_MORE, ARCHIVE_BROKEN };
  * `*index` cannot be read, `*why` says so. */
 enum archive_next archive_search(struct archive *a, const struct archive_filter *filter, uint64_t *index, unsigned budget,
 				 struct bytes *record, const char **why);
+
+/* The log's public keys as they lie beside a journal: vkey, and log-p256.pem where there is a second signature. NULL, or a fixed text. */
+const char *checkpoint_keys_beside(const char *dir, struct checkpoint_keys *keys);
 
 #endif

@@ -21,6 +21,7 @@
 #define CHECKPOINT_SIGNATURES_MAX 16
 #define CHECKPOINT_ED25519 0x01
 #define CHECKPOINT_P256 0x02
+#define CHECKPOINT_KEY_TEXT_BYTES 1024 /* a vkey, or a PEM */
 #define CHECKPOINT_SPKI_MAX 128
 
 struct checkpoint {

@@ -315,6 +315,7 @@ static bool open_segments(struct journal *j, uint64_t now_us, char err[JOURNAL_E
 static bool open_all(struct journal *j, uint64_t now_us, char err[JOURNAL_ERROR_BYTES])
 {
 	char path[PATH_MAX];
+	const char *wrong;
 	int code;
 
 	if (!make_dirs(j, err))
@@ -328,6 +329,9 @@ static bool open_all(struct journal *j, uint64_t now_us, char err[JOURNAL_ERROR_
 		return fail(err, "the spine cannot be opened", segment_error(code));
 	if (j->spine.origin[0] && strcmp(j->spine.origin, j->origin) != 0)
 		return fail(err, "this journal has another origin", j->spine.origin);
+	wrong = spine_rebuild(j);
+	if (wrong)
+		return fail(err, j->dir, wrong);
 	if (!open_segments(j, now_us, err) || !publish_open(j, err))
 		return false;
 	level_update(j);

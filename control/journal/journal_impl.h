@@ -83,6 +83,9 @@ bool kept_open(struct journal *j);
 const char *kept_load(struct journal *j, uint64_t segment);
 void kept_committed(struct journal *j);
 
+/* spine_rebuild.c: NULL, or a fixed text. Before the segments are opened. */
+const char *spine_rebuild(struct journal *j);
+
 /* publish.c: after opening, and before closing. */
 bool publish_open(struct journal *j, char err[JOURNAL_ERROR_BYTES]);
 void publish_close(struct journal *j);

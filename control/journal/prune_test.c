@@ -242,6 +242,85 @@ static void an_interrupted_pruning_is_completed(void **state)
 	assert_int_equal(first, 512);
 }
 
+/* Pruned to the last sealed segment, closed, and without its spine. */
+static void lose_the_spine(void)
+{
+	struct journal_prune p;
+	char path[256];
+
+	assert_true(journal_prune_candidate(j, UINT64_MAX, &p));
+	say_pruned(&p);
+	publish();
+	assert_null(journal_prune(j, &p));
+	journal_close(j);
+	j = NULL;
+	snprintf(path, sizeof path, "%s/spine", dir);
+	fixture_remove(path);
+}
+
+static void a_spine_lost_after_pruning_is_made_of_the_tiles(void **state)
+{
+	struct merkle_hash leaf;
+	uint64_t first;
+
+	lose_the_spine();
+	open_it();
+	assert_true(archive_leaf(journal_archive(j), 300, &leaf)); /* a pruned one: its tile is believed again */
+	assert_true(fixture_fill(j, 500, 50, now_us));
+	publish(); /* the signer gets its proof from the size that it signed last */
+	assert_true(audit(&first));
+	assert_int_equal(first, 2048);
+	journal_close(j);
+	open_it();
+	publish();
+	assert_true(audit(&first));
+}
+
+static void a_lost_spine_is_not_made_of_other_tiles(void **state)
+{
+	struct journal_config config = config_of();
+	char err[JOURNAL_ERROR_BYTES], path[256], away[260];
+	FILE *f;
+
+	lose_the_spine();
+	snprintf(path, sizeof path, "%s/tile/0/001", dir);
+	snprintf(away, sizeof away, "%s.x", path);
+	assert_int_equal(rename(path, away), 0);
+	assert_null(journal_open(&config, now_us, err));
+	assert_non_null(strstr(err, "is not there"));
+	assert_int_equal(rename(away, path), 0);
+	f = fopen(path, "r+e");
+	assert_non_null(f);
+	fputc('x', f);
+	fclose(f);
+	assert_null(journal_open(&config, now_us, err));
+	assert_non_null(strstr(err, "not those of this journal"));
+	/* And nothing of it was taken. */
+	assert_null(journal_open(&config, now_us, err));
+}
+
+static void checkpoints_keep_their_distance(void **state)
+{
+	struct journal_signer s = fixture_signer_journal(&signer);
+	struct journal_state st;
+
+	journal_publish_every(j, 5000000);
+	assert_true(fixture_fill(j, 10, 10, now_us));
+	now_us += 4999999;
+	for (unsigned i = 0; i < 50; i++)
+		(void)journal_publish(j, &s, now_us);
+	journal_state(j, &st);
+	assert_int_equal(st.checkpoint_size, 2348);
+	now_us++;
+	for (unsigned i = 0; i < 50; i++)
+		(void)journal_publish(j, &s, now_us);
+	journal_state(j, &st);
+	assert_int_equal(st.checkpoint_size, 2358);
+	/* Nothing new: none, however long. */
+	now_us += 60000000;
+	assert_false(journal_publish(j, &s, now_us));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -253,6 +332,9 @@ int main(void)
 		TEST(pruning_without_its_record_is_a_finding),
 		TEST(a_changed_tile_of_pruned_records_is_not_believed),
 		TEST(an_interrupted_pruning_is_completed),
+		TEST(a_spine_lost_after_pruning_is_made_of_the_tiles),
+		TEST(a_lost_spine_is_not_made_of_other_tiles),
+		TEST(checkpoints_keep_their_distance),
 	};
 
 	return cmocka_run_group_tests_name("prune", tests, NULL, NULL);

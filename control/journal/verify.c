@@ -455,8 +455,8 @@ static void segment_walk(struct verify *v, struct segment_view *view)
 		checkpoints_at(v, v->index);
 		if (v->in_tile == TILE)
 			tile_end(v);
-		if (v->options->progress && v->index % 65536 == 0)
-			v->options->progress(v->options->ctx, v->index, v->file.size > v->index ? v->file.size : v->index);
+		if (v->options->progress && v->index % 65536 == 0 && !v->options->progress(v->options->ctx, v->index, v->file.size > v->index ? v->file.size : v->index))
+			v->full = true;
 	}
 	if (sealed && !v->full && v->anchored) {
 		struct merkle_hash root = root_here(v, v->index, v->computed);

@@ -27,7 +27,7 @@ struct verify_options {
 	unsigned findings_max;              /* stop after so many; 0: 100 */
 	void *ctx;
 	void (*found)(void *ctx, const struct verify_finding *finding); /* may be NULL */
-	void (*progress)(void *ctx, uint64_t done, uint64_t total);     /* may be NULL; every 65,536 records */
+	bool (*progress)(void *ctx, uint64_t done, uint64_t total);     /* may be NULL; every 65,536 records; false ends it, and nothing is good */
 };
 
 struct verify_summary {
