@@ -110,8 +110,12 @@ struct inspect_login {
 	struct bytes token, user, database, application;
 };
 
+#define INSPECT_KEY_BYTES 256  /* of the longest cancel key that a server may issue */
+#define INSPECT_ISSUED_BYTES 32 /* of the longest that a client is given */
+
 struct inspect_cancel {
-	uint32_t process, key; /* what the real server issued */
+	uint32_t process;      /* what the real server issued */
+	struct bytes key;      /* … valid during the call only */
 	bool forward;          /* true: pass the request on; false: it was answered here, or nobody is meant */
 };
 
@@ -130,14 +134,16 @@ struct inspect_host {
 	void (*scram)(void *host, struct bytes client_first_bare, struct bytes server_first);
 
 	/* From the first unconsumed byte on, and for everything written after this call, the side's stream is TLS; Sluice is the
-	 * server on SIDE_CLIENT and the client on SIDE_SERVER. A failed handshake ends the session. */
-	void (*start_tls)(void *host, enum side side);
+	 * server on SIDE_CLIENT and the client on SIDE_SERVER. A failed handshake ends the session, and so does one in which a client
+	 * that has to (`named`) does not say by ALPN which protocol it means. */
+	void (*start_tls)(void *host, enum side side, bool named);
 
-	/* Registers the server's cancel key and issues the pair that the client gets. */
-	void (*cancel_issue)(void *host, uint32_t process, uint32_t key, uint32_t *issued_process, uint32_t *issued_key);
+	/* Registers the server's cancel key, of at most INSPECT_KEY_BYTES, which stays where it is until `close`, and issues the pair that the client gets: returns the process, and
+	 * writes a key of `issued_len` bytes, at most INSPECT_ISSUED_BYTES. */
+	uint32_t (*cancel_issue)(void *host, uint32_t process, struct bytes key, uint8_t *issued, size_t issued_len);
 
 	/* A cancel request with an issued pair, on a connection of its own. */
-	struct inspect_cancel (*cancel)(void *host, uint32_t issued_process, uint32_t issued_key);
+	struct inspect_cancel (*cancel)(void *host, uint32_t issued_process, struct bytes issued);
 };
 
 /* Why a session is ended from outside. */

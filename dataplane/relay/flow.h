@@ -106,9 +106,13 @@ struct flow {
 	struct flow_pending pending;
 	bool suspended;          /* control lets no command be judged at present: suspended_say */
 	bool cancel_asked, kill_asked;
+	bool tls_named;          /* the client has to name its protocol by ALPN */
 	uint8_t kill_end;        /* enum inspect_end */
 	const char *kill_say, *suspended_say; /* NULL: not said (session_say) */
-	uint32_t cancel_key, upstream_process, upstream_key;
+	uint32_t upstream_process;
+	uint16_t upstream_key_len;
+	uint8_t issued_len;      /* of the cancel key that the client has; 0: none yet */
+	const uint8_t *upstream_key; /* in the session */
 
 	uint32_t n;              /* next record number */
 	uint32_t current_ref;    /* the command whose answer is being delivered */

@@ -562,37 +562,57 @@ static void scram(void *host, struct bytes client_first_bare, struct bytes serve
 	wait_for(f->relay, f, WAIT_PROOF);
 }
 
-static void start_tls(void *host, enum side side)
+static void start_tls(void *host, enum side side, bool named)
 {
 	struct flow *f = host;
 
 	f->tls_wanted[side] = true;
+	f->tls_named |= named && side == SIDE_CLIENT;
 	f->plain_until[side] = f->out[side].written + (f->io ? f->io->out[side]->len : 0);
 }
 
-static void cancel_issue(void *host, uint32_t process, uint32_t key, uint32_t *issued_process, uint32_t *issued_key)
+/* Nobody outside this worker can foresee it: its hash key is random and secret. So it need not be kept. */
+static void issued_key(const struct flow *f, uint8_t *out)
+{
+	uint64_t part[2] = { f->id, 0 };
+
+	for (unsigned i = 0; i < f->issued_len; i += 4) {
+		uint32_t word = (uint32_t)hash64(f->relay->config.hash_key, part, sizeof part);
+
+		memcpy(out + i, &word, f->issued_len - i < 4 ? f->issued_len - i : 4);
+		part[1]++;
+	}
+}
+
+static uint32_t cancel_issue(void *host, uint32_t process, struct bytes key, uint8_t *issued, size_t issued_len)
 {
 	struct flow *f = host;
 
 	f->upstream_process = process;
-	f->upstream_key = key;
-	*issued_process = f->number + 1;
-	*issued_key = f->cancel_key;
+	f->upstream_key = key.base;
+	f->upstream_key_len = (uint16_t)key.len;
+	f->issued_len = (uint8_t)(issued_len < INSPECT_ISSUED_BYTES ? issued_len : INSPECT_ISSUED_BYTES);
+	issued_key(f, issued);
+	return f->number + 1;
 }
 
-static struct inspect_cancel cancel(void *host, uint32_t issued_process, uint32_t issued_key)
+static struct inspect_cancel cancel(void *host, uint32_t issued_process, struct bytes issued)
 {
 	struct flow *asking = host, *f;
 	struct relay *r = asking->relay;
+	uint8_t good[INSPECT_ISSUED_BYTES];
 
 	if (issued_process == 0 || issued_process > r->config.flows_max)
 		return (struct inspect_cancel){ 0 };
 	f = &r->flows[issued_process - 1];
 	news_hear(r, f);
-	if (f->phase != FLOW_RUNNING || f->cancel_key != issued_key || !f->logged_in || f->env.service != asking->env.service)
+	if (f->phase != FLOW_RUNNING || !f->issued_len || !f->logged_in || f->env.service != asking->env.service)
+		return (struct inspect_cancel){ 0 };
+	issued_key(f, good);
+	if (!bytes_equal_secret(issued, bytes_of(good, f->issued_len)))
 		return (struct inspect_cancel){ 0 };
 	if (f->wait == WAIT_NONE && f->barriers == 0)
-		return (struct inspect_cancel){ .process = f->upstream_process, .key = f->upstream_key, .forward = true };
+		return (struct inspect_cancel){ .process = f->upstream_process, .key = bytes_of(f->upstream_key, f->upstream_key_len), .forward = true };
 	if (f->wait == WAIT_APPROVAL) {
 		f->cancel_asked = true;
 		relay_ready(r, f);

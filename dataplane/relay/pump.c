@@ -50,7 +50,7 @@ static void begin_tls(struct relay *r, struct flow *f, enum side side)
 	if (!f->tls_wanted[side] || tls_engine_active(&f->tls[side]) || (side == SIDE_SERVER && f->kill_asked))
 		return;
 	if (side == SIDE_CLIENT && s->server)
-		open = tls_engine_open_server(&f->tls[side], s->server);
+		open = tls_engine_open_server(&f->tls[side], s->server, f->tls_named);
 	if (side == SIDE_SERVER && s->client)
 		open = tls_engine_open_client(&f->tls[side], s->client, (const char *)service.upstream_name.base);
 	if (open) {

@@ -178,7 +178,8 @@ void session_begin(struct relay *r, struct flow *f)
 	/* What is relayed unread has no record but this one. */
 	if (f->inspector->wordless && !f->prompt)
 		host_barrier(r, f, position);
-	f->cancel_key = (uint32_t)hash64(r->config.hash_key, &f->id, sizeof f->id);
+	f->issued_len = 0;
+	f->tls_named = false;
 	f->inspector->open(f->session, &f->env, &host_calls, f);
 }
 
@@ -282,6 +283,8 @@ void session_end(struct relay *r, struct flow *f, enum close_cause cause)
 		f->inspector->close(f->session);
 		report_close(r, f);
 		secret_wipe(f->session, f->inspector->session_bytes);
+		f->upstream_key = NULL;
+		f->issued_len = 0;
 		if (f->session != f->small_session)
 			r->free_sessions[r->sessions_free++] = f->session;
 		f->session = NULL;

@@ -191,11 +191,12 @@ static bool engine_open(struct tls_engine *e, struct tls_context *context)
 	return true;
 }
 
-bool tls_engine_open_server(struct tls_engine *e, struct tls_context *context)
+bool tls_engine_open_server(struct tls_engine *e, struct tls_context *context, bool named)
 {
 	if (!engine_open(e, context))
 		return false;
 	SSL_set_accept_state(e->ssl);
+	e->named = named;
 	return true;
 }
 
@@ -242,6 +243,15 @@ static void note_error(struct tls_engine *e, int rc)
 	}
 }
 
+static bool names_protocol(const struct tls_engine *e)
+{
+	const unsigned char *name;
+	unsigned len;
+
+	SSL_get0_alpn_selected(e->ssl, &name, &len);
+	return len > 0;
+}
+
 void tls_engine_read(struct tls_engine *e, struct writer *out)
 {
 	if (!e->established && !e->failed) {
@@ -253,7 +263,9 @@ void tls_engine_read(struct tls_engine *e, struct writer *out)
 			note_error(e, rc);
 			return;
 		}
-		e->established = true;
+		e->nameless = e->named && !names_protocol(e);
+		e->failed = e->nameless;
+		e->established = !e->failed;
 	}
 	while (!e->failed && !e->ended && writer_space(out) > 0) {
 		int rc;
@@ -319,6 +331,8 @@ void tls_engine_describe(const struct tls_engine *e, char *out, size_t cap)
 		snprintf(out, cap, "none");
 	else if (e->established)
 		snprintf(out, cap, "%s %s", SSL_get_version(e->ssl), SSL_get_cipher_name(e->ssl));
+	else if (e->nameless)
+		snprintf(out, cap, "the client does not say which protocol it means (ALPN)");
 	else if (verify != X509_V_OK)
 		snprintf(out, cap, "certificate refused: %s", X509_verify_cert_error_string(verify));
 	else

@@ -30,11 +30,12 @@ void tls_context_destroy(struct tls_context *context);
 struct tls_engine {
 	void *ssl, *in, *out; /* NULL: not in use */
 	bool established, failed, ended; /* `ended`: the peer's close_notify was read */
+	bool named, nameless;            /* the client has to name its protocol by ALPN; it did not */
 	unsigned long error;             /* OpenSSL's, when it failed */
 };
 
-/* False when memory is out. `name` (client only) is what the certificate must be for: a DNS name or an address. */
-[[gnu::warn_unused_result]] bool tls_engine_open_server(struct tls_engine *e, struct tls_context *context);
+/* False when memory is out. `named`: a handshake without ALPN fails. `name` (client only) is what the certificate must be for: a DNS name or an address. */
+[[gnu::warn_unused_result]] bool tls_engine_open_server(struct tls_engine *e, struct tls_context *context, bool named);
 [[gnu::warn_unused_result]] bool tls_engine_open_client(struct tls_engine *e, struct tls_context *context, const char *name);
 
 static inline bool tls_engine_active(const struct tls_engine *e)

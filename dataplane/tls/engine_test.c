@@ -91,7 +91,7 @@ static void connect_pair(struct tls_engine *client, struct tls_engine *server, c
 
 	assert_non_null(sc);
 	assert_non_null(cc);
-	assert_true(tls_engine_open_server(server, sc));
+	assert_true(tls_engine_open_server(server, sc, false));
 	assert_true(tls_engine_open_client(client, cc, name));
 	tls_context_destroy(sc);
 	tls_context_destroy(cc);
@@ -181,6 +181,36 @@ static void unknown_issuer_is_refused(void **state)
 	tls_engine_close(&server);
 }
 
+/* TLS from the first byte on has to say what it carries; who asked for TLS in its own protocol has said so. */
+static void a_client_that_names_no_protocol(void **state)
+{
+	for (int named = 0; named < 2; named++) {
+		struct tls_engine client = { 0 }, server = { 0 };
+		char err[200] = "";
+		struct tls_context *sc = tls_context_server(library, chain_bytes, key_bytes, "postgresql", err, sizeof err);
+		struct tls_context *cc = tls_context_client(library, bytes_str(roots), err, sizeof err);
+		struct writer none = writer_of(err, 0);
+
+		assert_true(tls_engine_open_server(&server, sc, named));
+		assert_true(tls_engine_open_client(&client, cc, "db.example"));
+		for (int i = 0; i < 100 && !server.established && !server.failed; i++) {
+			tls_engine_read(&client, &none);
+			carry(&client, &server, 4096);
+			tls_engine_read(&server, &none);
+			carry(&server, &client, 4096);
+		}
+		assert_int_equal(server.established, !named);
+		assert_int_equal(server.failed, named);
+		assert_int_equal(tls_engine_write(&server, bytes_str("x")), !named);
+		tls_engine_describe(&server, err, sizeof err);
+		assert_true((strstr(err, "ALPN") != NULL) == named);
+		tls_engine_close(&client);
+		tls_engine_close(&server);
+		tls_context_destroy(sc);
+		tls_context_destroy(cc);
+	}
+}
+
 static void garbage_fails_and_nothing_else(void **state)
 {
 	struct rng rng = rng_seeded(11);
@@ -192,7 +222,7 @@ static void garbage_fails_and_nothing_else(void **state)
 		uint8_t junk[300], plain[100];
 		struct writer out = writer_of(plain, sizeof plain);
 
-		assert_true(tls_engine_open_server(&server, sc));
+		assert_true(tls_engine_open_server(&server, sc, false));
 		for (size_t i = 0; i < sizeof junk; i++)
 			junk[i] = (uint8_t)rng_next(&rng);
 		junk[0] = 0x17;
@@ -258,6 +288,7 @@ int main(void)
 		cmocka_unit_test(address_is_verified_as_address),
 		cmocka_unit_test(wrong_name_is_refused),
 		cmocka_unit_test(unknown_issuer_is_refused),
+		cmocka_unit_test(a_client_that_names_no_protocol),
 		cmocka_unit_test(garbage_fails_and_nothing_else),
 		cmocka_unit_test(bad_key_is_an_error),
 		cmocka_unit_test(arena_gives_back),

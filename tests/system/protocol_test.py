@@ -44,10 +44,10 @@ class Bare:
             context.set_alpn_protocols([alpn])
         self.s = context.wrap_socket(self.s, server_hostname=name)
 
-    def start(self, token=None, **parameters):
+    def start(self, token=None, version=196608, **parameters):
         pairs = {'user': 'alice', 'database': 'shop', **parameters}
         body = b''.join(k.encode() + b'\0' + v.encode() + b'\0' for k, v in pairs.items()) + b'\0'
-        self.s.sendall(struct.pack('!II', 8 + len(body), 196608) + body)
+        self.s.sendall(struct.pack('!II', 8 + len(body), version) + body)
         kind, body = self.message()
         if kind != b'R':
             return [(kind, body)]
@@ -104,6 +104,49 @@ def direct_tls(it):
     need(any(b'42' in body for kind, body in c.ask('SELECT 41 + 1') if kind == b'D'), 'no answer')
     c.close()
     return f'{c.s.version() or "TLS"}, ALPN postgresql, certificate verified against Sluice\'s own authority'
+
+
+def direct_tls_must_be_named(it):
+    """As the server of version 17: TLS at once without ALPN, or with another protocol's name, is refused; asked for, it needs no name."""
+    for alpn in ('', 'h2'):
+        try:
+            c = Bare(it, direct=True, alpn=alpn)
+            need(not c.start() or code(c.start()) is not None, f'ALPN {alpn!r}: a session')
+            need(False, f'ALPN {alpn!r}: it went on')
+        except OSError:  # ssl.SSLError among them
+            pass
+    c = Bare(it, alpn='')
+    need(code(c.start()) is None and c.s.selected_alpn_protocol() is None, 'TLS that was asked for')
+    c.close()
+    return 'none and h2 refused; after SSLRequest no name is needed'
+
+
+def newer_protocol(it):
+    """Protocol 3.2 and a long cancel key, over a server that knows 3.0."""
+    c = Bare(it)
+    told = c.start(version=196608 + 2)
+    need(code(told) is None, told)
+    key = next(body for kind, body in told if kind == b'K')
+    need(len(key) == 36, f'a key of {len(key) - 4} bytes')
+    c.send(b'Q', b'SELECT pg_sleep(60)\0')
+    time.sleep(1)
+    for asked, body in (('a wrong one', key[:-1] + bytes([key[-1] ^ 1])), ('a short one', key[:8]), ('the right one', key)):
+        k = Bare(it)
+        k.s.sendall(struct.pack('!II', 8 + len(body), 80877102) + body)
+        k.close()
+        if asked != 'the right one':
+            c.s.settimeout(1)
+            try:
+                need(False, f'{asked} cancelled: {c.message()}')
+            except TimeoutError:
+                c.s.settimeout(60)
+    need(code(c.until(b'Z')) == '57014', 'not cancelled')
+    c.close()
+    c = Bare(it)
+    told = c.start(version=196608 + 9999)
+    need(told and told[0][0] == b'v' and told[0][1][:4] == struct.pack('!I', 196610), told)
+    c.close()
+    return '3.2 with a key of 32 bytes, which alone cancels; 3.9999 is told 3.2'
 
 
 def gss(it):
@@ -354,6 +397,8 @@ def run(it, result):
     world.wait_for('tcpdump', lambda: dump.need_alive() and 'listening' in world.tail(dump.log), 30)
     it.healthy()
     result.check('TLS at once, with ALPN', lambda: direct_tls(it))
+    result.check('TLS at once has to be named', lambda: direct_tls_must_be_named(it))
+    result.check('protocol 3.2', lambda: newer_protocol(it))
     result.check('GSSENCRequest', lambda: gss(it))
     result.check('names are verified towards the agent', lambda: verified(it))
     result.check('a wrong name towards the server: no session', lambda: wrong_upstream(it))

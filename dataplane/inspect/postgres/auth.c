@@ -29,11 +29,13 @@ enum pg_step pg_password(struct pg_session *s, const struct pg_frame *f, struct 
 	return STEP_DONE;
 }
 
-static void startup_write(const struct pg_session *s, struct writer *w)
+/* The client's version: who asks for 3.0 gets what a server of 3.0 does, whatever stands in between. */
+static void startup_write(struct pg_session *s, struct writer *w)
 {
 	size_t mark = writer_mark(w, 4);
 
-	writer_be32(w, 3u << 16);
+	s->server_minor = s->minor;
+	writer_be32(w, 3u << 16 | s->minor);
 	writer_cstr(w, "user");
 	writer_bytes(w, s->upstream, s->upstream_len);
 	writer_u8(w, 0);
@@ -83,7 +85,7 @@ enum pg_step pg_tls_answer(struct pg_session *s, uint8_t answer, struct pg_io *i
 
 	if (answer == 'S') {
 		s->tls[SIDE_SERVER] = true;
-		s->host->start_tls(s->host_context, SIDE_SERVER);
+		s->host->start_tls(s->host_context, SIDE_SERVER, false);
 	} else if (answer != 'N' || tls == POLICY_TLS_REQUIRED) {
 		return fatal(io, "08001", bytes_str("the target does not offer TLS, which this service requires: nothing was sent to it; the operator "
 						   "enables TLS there, or changes the service's tls"), CLOSE_TLS);
@@ -173,6 +175,18 @@ static enum pg_step request(struct pg_session *s, const struct pg_frame *f, stru
 	return fatal(io, "08001", bytes_str("the target's authentication is not SCRAM-SHA-256, or it failed"), CLOSE_SERVER);
 }
 
+/* NegotiateProtocolVersion: an older server. No option was asked for. */
+static enum pg_step negotiated(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
+{
+	struct reader r = reader_of_bytes(f->body);
+	uint32_t newest = reader_be32(&r), options = reader_be32(&r);
+
+	if (!r.ok || r.left || options || s->sasl != SASL_NONE || newest >> 16 != 3 || (newest & 0xffff) >= s->server_minor)
+		return fatal(io, "08P01", bytes_str("the target negotiates a protocol that was not asked for"), CLOSE_PROTOCOL);
+	s->server_minor = 0;
+	return STEP_DONE;
+}
+
 enum pg_step pg_login_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
 {
 	char code[6];
@@ -181,8 +195,9 @@ enum pg_step pg_login_message(struct pg_session *s, const struct pg_frame *f, st
 	case 'R':
 		return request(s, f, io);
 	case 'N':
-	case 'v':
 		return STEP_DONE;
+	case 'v':
+		return negotiated(s, f, io);
 	case 'E':
 		/* What the server says of Sluice's own login is not for the agent, except that there is no such database. */
 		pg_fields_write(s, NULL, 'E', false, f->body, NULL, code);
@@ -209,18 +224,22 @@ enum pg_step pg_proof(struct pg_session *s, const struct inspect_answer *a, stru
 	return STEP_DONE;
 }
 
+/* The client never sees the server's key, and gets one of its own protocol's length. */
 static enum pg_step key_data(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
 {
 	struct reader r = reader_of_bytes(f->body);
-	uint32_t process = reader_be32(&r), key = reader_be32(&r), issued_process = 0, issued_key = 0;
-	size_t mark;
+	uint32_t process = reader_be32(&r);
+	struct bytes key = reader_rest(&r);
+	size_t longest = s->server_minor ? INSPECT_KEY_BYTES : PG_KEY_BYTES_MIN, len = s->minor ? INSPECT_ISSUED_BYTES : PG_KEY_BYTES_MIN, mark;
+	uint8_t issued[INSPECT_ISSUED_BYTES];
 
-	if (!r.ok || r.left)
-		return fatal(io, "08P01", bytes_str("the target's cancel key is not of protocol 3.0"), CLOSE_PROTOCOL);
-	s->host->cancel_issue(s->host_context, process, key, &issued_process, &issued_key);
+	if (!r.ok || key.len < PG_KEY_BYTES_MIN || key.len > longest)
+		return fatal(io, "08P01", bytes_str("the target's cancel key is not of its protocol's length"), CLOSE_PROTOCOL);
+	memcpy(s->key, key.base, key.len);
+	process = s->host->cancel_issue(s->host_context, process, bytes_of(s->key, key.len), issued, len);
 	mark = pg_frame_begin(to_client(io), 'K');
-	writer_be32(to_client(io), issued_process);
-	writer_be32(to_client(io), issued_key);
+	writer_be32(to_client(io), process);
+	writer_bytes(to_client(io), issued, len);
 	pg_frame_end(to_client(io), mark);
 	return STEP_DONE;
 }

@@ -82,9 +82,9 @@ static struct inspect_result client_first(struct pg_session *s, struct bytes in,
 
 	if (in.len && in.base[0] == TLS_HANDSHAKE && !s->tls[SIDE_CLIENT] &&
 	    policy_service(s->env->snapshot->image, s->env->service).tls != POLICY_TLS_OFF) {
-		/* Version 17 and newer begin with TLS at once. */
+		/* Version 17 and newer begin with TLS at once, and have to say by ALPN that they mean PostgreSQL. */
 		s->tls[SIDE_CLIENT] = s->asked_tls = true;
-		s->host->start_tls(s->host_context, SIDE_CLIENT);
+		s->host->start_tls(s->host_context, SIDE_CLIENT, true);
 		return (struct inspect_result){ .status = INSPECT_OK };
 	}
 	if (in.len < 4)

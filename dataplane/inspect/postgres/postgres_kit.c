@@ -185,20 +185,32 @@ static void prove(void *host, struct bytes client_first_bare, struct bytes serve
 	((struct kit *)host)->proving = true;
 }
 
-static void start_tls(void *host, enum side side)
+static void start_tls(void *host, enum side side, bool named)
 {
 	((struct kit *)host)->tls_starts++;
 }
 
-static void cancel_issue(void *host, uint32_t process, uint32_t key, uint32_t *issued_process, uint32_t *issued_key)
+/* The issued key is 43 in four bytes, and again and again. */
+static uint32_t cancel_issue(void *host, uint32_t process, struct bytes key, uint8_t *issued, size_t issued_len)
 {
-	*issued_process = 42;
-	*issued_key = 43;
+	struct kit *k = host;
+
+	k->upstream_key_len = key.len;
+	memcpy(k->upstream_key, key.base, key.len);
+	for (size_t i = 0; i < issued_len; i++)
+		issued[i] = i % 4 == 3 ? 43 : 0;
+	return 42;
 }
 
-static struct inspect_cancel cancel(void *host, uint32_t process, uint32_t key)
+static struct inspect_cancel cancel(void *host, uint32_t process, struct bytes issued)
 {
-	return (struct inspect_cancel){ .process = 7, .key = 8, .forward = process == 42 && key == 43 };
+	struct kit *k = host;
+	bool good = process == 42;
+
+	for (size_t i = 0; i < issued.len; i++)
+		good &= issued.base[i] == (i % 4 == 3 ? 43 : 0);
+	return (struct inspect_cancel){ .process = 7, .key = k->upstream_key_len ? bytes_of(k->upstream_key, k->upstream_key_len) : bytes_of("\0\0\0\x08", 4),
+					.forward = good };
 }
 
 static const struct inspect_host host_calls = { judge, responded, login, prove, start_tls, cancel_issue, cancel };

@@ -38,6 +38,8 @@ struct kit {
 	uint64_t allowed[64]; /* hashes of texts that may be on the server's side */
 	unsigned allowed_count;
 	unsigned tls_starts;
+	uint8_t upstream_key[INSPECT_KEY_BYTES]; /* the server's cancel key */
+	size_t upstream_key_len;
 	struct inspect_snapshot snapshot; /* what env.snapshot points to */
 	unsigned reloads; /* set before kit_login: the policy changes its columns this often while the catalogue is read */
 };

@@ -585,23 +585,6 @@ static void masks_do_not_come_back_in_a_copy(void **state)
 	}
 }
 
-static void cancel_requests(void **state)
-{
-	FOR_EACH_SEGMENT {
-		kit_begin(&k);
-		kit_feed(&k, SIDE_CLIENT, bytes_of("\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x2a\0\0\0\x2b", 16), segment);
-		assert_true(k.closed);
-		assert_int_equal(k.out_len[SIDE_SERVER], 16);
-		assert_memory_equal(k.out[SIDE_SERVER] + 8, "\0\0\0\7\0\0\0\x08", 8);
-		kit_end(&k);
-		kit_begin(&k);
-		kit_feed(&k, SIDE_CLIENT, bytes_of("\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x2a\0\0\0\x2c", 16), segment);
-		assert_true(k.closed);
-		assert_int_equal(k.out_len[SIDE_SERVER], 0);
-		kit_end(&k);
-	}
-}
-
 static void the_session_ends_in_the_protocols_words(void **state)
 {
 	start(0);
@@ -612,28 +595,6 @@ static void the_session_ends_in_the_protocols_words(void **state)
 	assert_true(k.closed);
 	kit_end(&k);
 	assert_int_equal(k.last.outcome, RESPONSE_LOST);
-}
-
-static void a_server_that_cannot_prove_itself(void **state)
-{
-	static const char *const wrong[] = { "\0\0\0\x0cv=d3Jvbmc=", "\0\0\0\x0c", "\0\0\0\0", "\0\0\0\3", "\0\0\0\5abcd" };
-	static const size_t wrong_len[] = { 14, 4, 4, 4, 8 };
-
-	for (size_t i = 0; i < 5; i++) {
-		struct writer w = fresh();
-
-		kit_begin(&k);
-		kit_feed(&k, SIDE_CLIENT, bytes_of("\0\0\0\x1e\0\3\0\0user\0a\0database\0shop\0\0", 30), 0);
-		kit_message(&w, 'p', "token", 6);
-		say(SIDE_CLIENT, &w, 0);
-		kit_message(&w, 'R', "\0\0\0\x0aSCRAM-SHA-256\0", 19);
-		kit_message(&w, 'R', "\0\0\0\x0br=a,s=b,i=4096", 18);
-		kit_message(&w, 'R', wrong[i], wrong_len[i]);
-		say(SIDE_SERVER, &w, 0);
-		assert_true(k.closed);
-		assert_client("FATAL");
-		kit_end(&k);
-	}
 }
 
 /* However often the policy changes while a session opens, it opens; reloads that tag the same columns read nothing again. */
@@ -724,11 +685,9 @@ int main(void)
 		cmocka_unit_test(copy_rows_need_not_be_aligned),
 		cmocka_unit_test(rows_of_any_length),
 		cmocka_unit_test(masks_do_not_come_back_in_a_copy),
-		cmocka_unit_test(cancel_requests),
 		cmocka_unit_test(search_path_is_followed),
 		cmocka_unit_test(policies_that_change_while_a_session_opens),
 		cmocka_unit_test(the_session_ends_in_the_protocols_words),
-		cmocka_unit_test(a_server_that_cannot_prove_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

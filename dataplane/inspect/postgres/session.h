@@ -22,6 +22,8 @@
 #define PG_PARAMETERS_BYTES 2048
 #define PG_CONTEXTS 16
 #define PG_CARRY_BYTES 16384   /* the server ends a message where a row ends; a proxy in between may not */
+#define PG_MINOR 2             /* the newest minor version of protocol 3: cancel keys of up to 256 bytes. There is no 1 */
+#define PG_KEY_BYTES_MIN 4
 #define PG_GUARD_BYTES 256     /* of COPY data kept, so that a mask split over messages is seen */
 
 enum pg_phase {
@@ -133,6 +135,8 @@ struct pg_session {
 	enum pg_sasl sasl;
 	bool tls[2];
 	bool asked_gss, asked_tls;
+	uint8_t key[INSPECT_KEY_BYTES]; /* the server's cancel key */
+	uint8_t minor, server_minor; /* of the protocol, towards the client and towards the server: 0 or PG_MINOR */
 	bool settled;           /* the client has had its first ReadyForQuery */
 	bool tagged_transaction; /* a command of it touched tagged columns, or cannot be told */
 	uint8_t status;         /* of the last ReadyForQuery: I, T, E */

@@ -33,25 +33,26 @@ static enum pg_step want_tls(struct pg_session *s, struct pg_io *io)
 	}
 	writer_u8(to_client(io), 'S');
 	s->tls[SIDE_CLIENT] = true;
-	s->host->start_tls(s->host_context, SIDE_CLIENT);
+	s->host->start_tls(s->host_context, SIDE_CLIENT, false);
 	return STEP_DONE;
 }
 
-/* A key of four bytes: Sluice issues no other (protocol 3.0). */
+/* A key of four bytes, or with protocol 3.2 of up to 256. */
 static enum pg_step cancel(struct pg_session *s, struct reader *r, struct pg_io *io)
 {
-	uint32_t process = reader_be32(r), key = reader_be32(r);
+	uint32_t process = reader_be32(r);
+	struct bytes key = reader_rest(r);
 	struct writer *w = to_server(io);
 
 	io->cause = CLOSE_CLIENT;
-	if (r->ok && !r->left) {
+	if (r->ok && key.len >= PG_KEY_BYTES_MIN && key.len <= INSPECT_KEY_BYTES) {
 		struct inspect_cancel c = s->host->cancel(s->host_context, process, key);
 
 		if (c.forward) {
-			writer_be32(w, 16);
+			writer_be32(w, (uint32_t)(12 + c.key.len));
 			writer_be32(w, CODE_CANCEL);
 			writer_be32(w, c.process);
-			writer_be32(w, c.key);
+			writer_put(w, c.key);
 		}
 	}
 	return STEP_CLOSE;
@@ -171,12 +172,12 @@ static void refuse_parameter(struct pg_io *io, struct bytes name)
 	io->cause = CLOSE_REFUSED_LOGIN;
 }
 
-/* The answer that PostgreSQL 15 gives to a newer minor version or to protocol options (ProtocolNegotiation). */
-static void negotiate(const struct bytes *extension, unsigned extensions, struct writer *w)
+/* The answer that a server gives to a minor version that it does not speak, or to protocol options (ProtocolNegotiation). */
+static void negotiate(unsigned minor, const struct bytes *extension, unsigned extensions, struct writer *w)
 {
 	size_t mark = pg_frame_begin(w, 'v');
 
-	writer_be32(w, 3u << 16);
+	writer_be32(w, 3u << 16 | minor);
 	writer_be32(w, extensions);
 	for (unsigned i = 0; i < extensions; i++) {
 		writer_put(w, extension[i]);
@@ -212,8 +213,9 @@ static enum pg_step startup(struct pg_session *s, uint32_t code, struct reader *
 		return fatal(s, io, "28000", "no PostgreSQL user name specified in startup packet", CLOSE_REFUSED_LOGIN);
 	if (!s->database_len)
 		take(s->database, &s->database_len, bytes_of(s->user, s->user_len));
-	if ((code & 0xffff) > 0 || extensions)
-		negotiate(extension, extensions, to_client(io));
+	s->minor = (code & 0xffff) >= PG_MINOR ? PG_MINOR : 0;
+	if ((code & 0xffff) != s->minor || extensions)
+		negotiate(s->minor, extension, extensions, to_client(io));
 	/* AuthenticationCleartextPassword: the token is the password. */
 	pg_frame_put(to_client(io), 'R', bytes_of("\0\0\0\3", 4));
 	s->phase = PHASE_PASSWORD;
@@ -240,5 +242,5 @@ enum pg_step pg_startup(struct pg_session *s, struct bytes request, struct pg_io
 		return cancel(s, &r, io);
 	if (r.ok && code >> 16 == 3)
 		return startup(s, code, &r, io);
-	return fatal(s, io, "0A000", "unsupported frontend protocol: server supports 3.0 to 3.0", CLOSE_PROTOCOL);
+	return fatal(s, io, "0A000", "unsupported frontend protocol: server supports 3.0 to 3.2", CLOSE_PROTOCOL);
 }

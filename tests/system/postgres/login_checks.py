@@ -65,7 +65,7 @@ def minor_versions_and_options_are_negotiated(r):
     body = struct.pack("!I", 196610) + b"user\0agent\0database\0shop\0_pq_.wish\0" + b"1\0\0"
     s.sendall(struct.pack("!I", len(body) + 4) + body)
     got = s.recv(1000)
-    need(got.startswith(b"v" + struct.pack("!III", 4 + 8 + 10, 196608, 1) + b"_pq_.wish\0" + b"R"), got)
+    need(got.startswith(b"v" + struct.pack("!III", 4 + 8 + 10, 196610, 1) + b"_pq_.wish\0" + b"R"), got)
     s.close()
 
 

@@ -45,7 +45,8 @@ struct connection {
 	size_t needed[2], offered[2]; /* offered: bytes of `in` the inspector may see (segment) */
 	void *session;
 	struct inspect_env env;
-	uint32_t n, process, key; /* cancel: the server's */
+	uint32_t n, process;      /* cancel: the server's */
+	uint8_t key[4];
 	enum later later;
 	uint64_t later_us;
 	bool later_allowed, forever;
@@ -174,28 +175,32 @@ static void prove(void *host, struct bytes client_first_bare, struct bytes serve
 	c->later_us = now_us();
 }
 
-static void start_tls(void *host, enum side side)
+static void start_tls(void *host, enum side side, bool named)
 {
 	fprintf(stderr, "TLS is not part of this test\n");
 	abort();
 }
 
-static void cancel_issue(void *host, uint32_t process, uint32_t key, uint32_t *issued_process, uint32_t *issued_key)
+static uint32_t cancel_issue(void *host, uint32_t process, struct bytes key, uint8_t *issued, size_t issued_len)
 {
 	struct connection *c = host;
 
 	c->process = process;
-	c->key = key;
-	*issued_process = 5000 + (uint32_t)(c - connections);
-	*issued_key = key ^ 0x5a5a5a5a;
+	memcpy(c->key, key.base, sizeof c->key);
+	for (size_t i = 0; i < issued_len; i++)
+		issued[i] = c->key[i % sizeof c->key] ^ 0x5a;
+	return 5000 + (uint32_t)(c - connections);
 }
 
-static struct inspect_cancel cancel(void *host, uint32_t process, uint32_t key)
+static struct inspect_cancel cancel(void *host, uint32_t process, struct bytes issued)
 {
 	struct connection *c = process - 5000 < SESSIONS ? &connections[process - 5000] : NULL;
 
-	if (!c || !c->used || key != (c->key ^ 0x5a5a5a5a))
+	if (!c || !c->used)
 		return (struct inspect_cancel){ 0 };
+	for (size_t i = 0; i < issued.len; i++)
+		if (issued.base[i] != (c->key[i % sizeof c->key] ^ 0x5a))
+			return (struct inspect_cancel){ 0 };
 	if (c->later == LATER_HOLD) {
 		c->later = LATER_VERDICT;
 		c->later_allowed = false;
@@ -203,7 +208,7 @@ static struct inspect_cancel cancel(void *host, uint32_t process, uint32_t key)
 		c->later_us = now_us();
 		return (struct inspect_cancel){ 0 };
 	}
-	return (struct inspect_cancel){ .process = c->process, .key = c->key, .forward = true };
+	return (struct inspect_cancel){ .process = c->process, .key = bytes_of(c->key, sizeof c->key), .forward = true };
 }
 
 static const struct inspect_host host_calls = { judge, responded, login, prove, start_tls, cancel_issue, cancel };
