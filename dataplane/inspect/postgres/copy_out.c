@@ -3,6 +3,8 @@
  * The server ends each CopyData where a row ends, but that is not promised: what is left of a row is carried to the next message. Each
  * message that has whole rows becomes one message again. Cells are looked at as they stand, escaped: a mask has no character that
  * needs escaping but perhaps the COPY's own delimiter, which is then escaped.
+ * The client chooses delimiter, quote and escape: any of them may stand inside a value, which then comes in pieces. Where it chose others
+ * than usual (pg_copy_odd), cells are looked at without escapes, and no row goes by unread.
  */
 #include "dataplane/inspect/postgres/session.h"
 
@@ -93,6 +95,33 @@ static void cell_whole(struct copying *c, struct pg_masker *m, const struct pg_c
 	put_escaped(c, t.ok ? writer_done(&t) : bytes_str("***"));
 }
 
+bool pg_copy_odd(const struct pg_digest *d)
+{
+	return (d->copy_format == COPY_TEXT && d->copy_delimiter != '\t') ||
+	       (d->copy_format == COPY_CSV && (d->copy_quote != '"' || d->copy_escape != '"'));
+}
+
+/* Whether something is found in a cell with its escapes taken away. `room`: for the value; what does not fit holds something. */
+static bool found_inside(struct copying *c, struct pg_masker *m, struct bytes cell, struct writer room)
+{
+	uint8_t escape = c->d->copy_format == COPY_CSV ? c->d->copy_escape : '\\';
+
+	for (size_t i = 0; i < cell.len; i++) {
+		i += cell.base[i] == escape && i + 1 < cell.len;
+		writer_u8(&room, cell.base[i]);
+	}
+	return !room.ok || (room.len != cell.len && pg_found(m, writer_done(&room)));
+}
+
+/* In text a value may be the word that the client chose for NULL: passed as it is, it would tell which value that is. */
+static bool is_null(const struct copying *c, const struct pg_column *column, struct bytes cell)
+{
+	struct bytes null = bytes_of(c->d->copy_null, c->d->copy_null_len);
+	bool may_be_value = c->d->copy_format == COPY_TEXT && null.len && !bytes_equal(null, bytes_str("\\N"));
+
+	return bytes_equal(cell, null) && !(may_be_value && column && column->class >= 0);
+}
+
 static void cell_text(struct copying *c, unsigned index, struct bytes cell)
 {
 	const struct pg_column *column = column_at(c, index);
@@ -101,7 +130,7 @@ static void cell_text(struct copying *c, unsigned index, struct bytes cell)
 	struct writer t;
 	struct bytes inside = cell;
 
-	if (bytes_equal(cell, bytes_of(c->d->copy_null, c->d->copy_null_len))) {
+	if (is_null(c, column, cell)) {
 		writer_put(c->w, cell);
 		return;
 	}
@@ -113,7 +142,9 @@ static void cell_text(struct copying *c, unsigned index, struct bytes cell)
 	}
 	scratch = pg_shared(c->s)->scratch + sizeof(pg_shared(c->s)->scratch) / 2;
 	t = writer_of(scratch, sizeof(pg_shared(c->s)->scratch) / 2);
-	if (!pg_text(&m, inside, &t))
+	if (pg_copy_odd(c->d) && found_inside(c, &m, inside, t))
+		put_escaped(c, bytes_str("***"));
+	else if (!pg_text(&m, inside, &t))
 		writer_put(c->w, cell);
 	else if (!t.ok || (inside.len && memchr(inside.base, '\\', inside.len)) || memchr(inside.base, c->d->copy_quote, inside.len))
 		put_escaped(c, bytes_str("***"));
@@ -256,7 +287,7 @@ static bool plain(const struct pg_session *s, const struct pg_digest *d, struct 
 {
 	const struct pg_plan *p = &s->plan;
 
-	if (p->whole || d->copy_format == COPY_BINARY || s->copy_out.first || s->copy_out.carry_len)
+	if (p->whole || p->slow || d->copy_format == COPY_BINARY || s->copy_out.first || s->copy_out.carry_len)
 		return false;
 	return !p->active || (body.len && body.base[body.len - 1] == '\n' &&
 			      !match_any(s->env->snapshot->match, s->env->scratch, &p->want, body));

@@ -227,6 +227,7 @@ bool pg_plan_copy(struct pg_session *s, const struct pg_command *command)
 	if (!d || d->copies != 1 || d->copy_format == COPY_NONE || columns > LIMIT_COLUMNS)
 		return false;
 	begin(s, command, columns);
+	s->plan.slow = pg_copy_odd(d);
 	for (unsigned i = 0; i < columns; i++) {
 		struct pg_column *c = &s->plan.column[i];
 

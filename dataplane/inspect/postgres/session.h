@@ -364,6 +364,8 @@ struct pg_long_step pg_long_row(struct pg_session *s, struct bytes in, struct wr
 bool pg_row(struct pg_session *s, struct pg_command *command, struct bytes body, struct writer *w);
 
 /* copy_out.c: the data of a COPY TO STDOUT, re-framed by rows. False: cannot be masked. */
+/* Whether values may stand in its stream in pieces, because of the marks that the client chose. */
+bool pg_copy_odd(const struct pg_digest *d);
 bool pg_copy_rows(struct pg_session *s, struct pg_command *command, struct bytes body, struct writer *w);
 bool pg_copy_done(struct pg_session *s, struct pg_command *command, struct writer *w);
 

@@ -22,6 +22,7 @@ import mask_checks  # noqa: F401
 import copy_taint_checks  # noqa: F401
 import refusal_checks  # noqa: F401
 import copy_checks  # noqa: F401
+import copy_option_checks  # noqa: F401
 import hold_checks  # noqa: F401
 import lists  # noqa: F401
 import predicate_checks  # noqa: F401
