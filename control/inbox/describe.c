@@ -10,7 +10,7 @@ const char *describe_reason(unsigned reason)
 {
 	static const char *const words[] = {
 		"none", "unmatched", "unknown", "too_long", "protocol", "mask_token", "pinned_setting", "approval", "control_lost", "pattern",
-		"oracle", "stale",
+		"oracle", "stale", "limit",
 	};
 
 	_Static_assert(sizeof words / sizeof *words == REASON_count, "each reason has its word");
@@ -202,6 +202,8 @@ void describe_response_out(struct jcs *j, const void *from)
 	uint64_t cells;
 
 	jcs_put_text(j, "code", e->status);
+	if (e->limit != RESPONSE_LIMIT_NONE)
+		jcs_put_str(j, "limit", e->limit == RESPONSE_LIMIT_ROWS ? "max_rows" : "max_bytes");
 	cells = put_masked(j, d);
 	jcs_put_uint(j, "octets", e->octets);
 	jcs_put_uint(j, "rows", e->rows);

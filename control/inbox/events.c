@@ -321,8 +321,8 @@ static void on_response(struct inbox *in, struct session *s, const struct event_
 	struct entry record = { .type = "resp", .session = s, .has_n = true, .n = e->n, .has_ref = true, .ref = e->ref,
 				.out = { describe_response_out, &d }, .chunks = list };
 
-	if (e->ref >= e->n || e->outcome >= RESPONSE_outcomes) {
-		break_session(in, s, "response to a later command, or with an unknown outcome");
+	if (e->ref >= e->n || e->outcome >= RESPONSE_outcomes || e->limit >= RESPONSE_limits) {
+		break_session(in, s, "response to a later command, or with an unknown outcome or limit");
 		return;
 	}
 	in->patient = true;

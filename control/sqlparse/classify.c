@@ -84,6 +84,7 @@ bool walk_text(struct walk *w, const char *text, bool condition)
 	struct pg_lex_summary summary;
 	struct env *env = w->env;
 	enum verb verb = w->verb;
+	const ProtobufCMessage *counted = w->counted;
 	struct copy_shape copy = w->facts->copy;
 	const PgQuery__ParseResult *tree = NULL;
 
@@ -93,6 +94,7 @@ bool walk_text(struct walk *w, const char *text, bool condition)
 		return false;
 	w->env = NULL;
 	w->verb = VERB_select;
+	w->counted = NULL;
 	w->depth++;
 	for (size_t i = 0; i < tree->n_stmts; i++) {
 		walk_statement(w, tree_of(tree->stmts[i]->stmt));
@@ -101,6 +103,7 @@ bool walk_text(struct walk *w, const char *text, bool condition)
 	w->depth--;
 	w->env = env;
 	w->verb = verb;
+	w->counted = counted;
 	w->facts->copy = copy; /* the stream of an inner COPY is not the client's */
 	return true;
 }
@@ -304,6 +307,7 @@ static const char *encode_statement(struct classification_writer *cw, struct are
 	struct columns targets;
 	struct writes writes;
 
+	w.counted = TREE_IS(m, prepare_stmt) ? tree_field_message(m, "query") : m;
 	walk_statement(&w, m);
 	predicates_add(a, m, false, &predicates);
 	if (facts.accesses == 0) /* SELECT 1 */

@@ -101,6 +101,8 @@ void walk_copy(struct walk *w, const ProtobufCMessage *m)
 	const PgQuery__CopyStmt *s = (const PgQuery__CopyStmt *)m;
 	unsigned before = w->facts->accesses;
 
+	if (s->is_from)
+		walk_changes(w, m);
 	walk_ends(w, s);
 	if (s->relation) {
 		facts_relation(w->facts, s->is_from ? VERB_copy_in : VERB_copy_out, s->relation);
@@ -110,6 +112,8 @@ void walk_copy(struct walk *w, const ProtobufCMessage *m)
 	} else {
 		unsigned after;
 
+		if (w->counted == m)
+			w->counted = tree_of(s->query); /* RETURNING: a row for each that changes */
 		walk_statement(w, tree_of(s->query));
 		after = w->facts->accesses;
 		for (unsigned i = before; i < after; i++) {

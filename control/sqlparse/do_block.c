@@ -240,6 +240,7 @@ void walk_do(struct walk *w, const ProtobufCMessage *m)
 			language = value;
 	}
 	if (!code || strcmp(language, "plpgsql") != 0 || w->depth >= DEPTH_MAX) {
+		w->facts->flags |= FLAG_uncounted_write;
 		walk_dynamic(w);
 		return;
 	}
@@ -250,4 +251,6 @@ void walk_do(struct walk *w, const ProtobufCMessage *m)
 	w->depth++;
 	walk_body(w, code);
 	w->depth--;
+	if (w->facts->flags & FLAG_dynamic)
+		w->facts->flags |= FLAG_uncounted_write;
 }

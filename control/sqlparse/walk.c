@@ -97,12 +97,19 @@ static void walk_select(struct walk *w, const ProtobufCMessage *m)
 	w->locking = saved.locking;
 }
 
+void walk_changes(struct walk *w, const ProtobufCMessage *m)
+{
+	if (m != w->counted)
+		w->facts->flags |= FLAG_uncounted_write;
+}
+
 /* INSERT, UPDATE, DELETE, MERGE: the target, then everything else as sources. */
 static void walk_change(struct walk *w, const ProtobufCMessage *m, enum verb verb)
 {
 	struct env *saved = w->env;
 	const ProtobufCMessage *target = tree_field_message(m, "relation");
 
+	walk_changes(w, m);
 	open_scope(w, m);
 	if (TREE_IS(target, range_var))
 		facts_relation(w->facts, verb, (const PgQuery__RangeVar *)target);
@@ -166,8 +173,10 @@ void walk_function(struct walk *w, PgQuery__Node *const *list, size_t count)
 	if ((n == 1 || (n == 2 && strcmp(names[0], "pg_catalog") == 0)) && function_is_harmless(name))
 		return;
 	w->facts->flags |= FLAG_calls_unknown_function;
-	if (function_runs_text(name))
+	if (function_runs_text(name)) {
+		w->facts->flags |= FLAG_uncounted_write;
 		walk_dynamic(w);
+	}
 	if (function_writes_file(name))
 		w->facts->flags |= FLAG_writes_file;
 	facts_add(w->facts, VERB_call, OBJECT_FUNCTION, names, n);

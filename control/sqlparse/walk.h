@@ -22,6 +22,7 @@ struct walk {
 	struct parsed **parsed;
 	struct taint_set *predicates; /* of everything walked */
 	struct env *env;
+	const ProtobufCMessage *counted; /* the statement whose completion counts the rows that it changes */
 	enum verb verb;     /* of relations met next */
 	bool locking;       /* they are locked too: FOR UPDATE */
 	unsigned depth;     /* of code inside code */
@@ -34,6 +35,9 @@ void walk_nodes(struct walk *w, PgQuery__Node *const *list, size_t count);
 
 /* All children but `skip`, relations with `verb`. */
 void walk_children(struct walk *w, const ProtobufCMessage *m, enum verb verb, const void *skip);
+
+/* A statement that changes rows is met. */
+void walk_changes(struct walk *w, const ProtobufCMessage *m);
 
 /* A whole statement at the top of a text or of an inner text. */
 void walk_statement(struct walk *w, const ProtobufCMessage *m);

@@ -1,10 +1,27 @@
 /* Everything that is neither query, change nor definition. */
 #include "control/sqlparse/walk.h"
 
+/* EXPLAIN without ANALYZE runs nothing. */
+static bool runs(const PgQuery__ExplainStmt *s)
+{
+	for (size_t i = 0; i < s->n_options; i++) {
+		const ProtobufCMessage *node = tree_of(s->options[i]);
+		const PgQuery__DefElem *d = TREE_AS(node, DefElem, def_elem);
+
+		if (!d || strcmp(d->defname, "analyze") == 0)
+			return true;
+	}
+	return false;
+}
+
 static void walk_explain(struct walk *w, const ProtobufCMessage *m)
 {
+	const PgQuery__ExplainStmt *s = (const PgQuery__ExplainStmt *)m;
+
 	facts_bare(w->facts, VERB_explain);
-	walk_statement(w, tree_of(((const PgQuery__ExplainStmt *)m)->query));
+	if (!runs(s))
+		w->counted = tree_of(s->query);
+	walk_statement(w, tree_of(s->query));
 }
 
 static void walk_prepare(struct walk *w, const ProtobufCMessage *m)

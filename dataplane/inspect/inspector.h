@@ -92,6 +92,8 @@ struct judgement {
 	struct bytes rule;           /* id of the deciding rule; empty when none matched */
 	struct bytes say;            /* what the client is told when blocked: rule's text, and what to do next */
 	struct bytes classification; /* encoded; empty when unknown. Valid during the call only */
+	uint64_t rows_max, bytes_max;   /* of rows answered or changed, and of the bytes of rows and bulk data (policy.md 1); 0: no limit */
+	unsigned rows_rule, bytes_rule; /* whose limits these are: numbers in the snapshot's image; POLICY_NONE */
 	bool cancelled;              /* blocked because the client cancelled it while it was held */
 };
 
@@ -103,6 +105,7 @@ struct inspect_response {
 	uint64_t rows, octets;
 	const uint32_t *masked;   /* cells masked, by policy class number; NULL: none */
 	unsigned masked_count;
+	enum response_limit limit; /* the rule's limit that ended it */
 };
 
 /* An agent's presentation of itself. `token` is wiped by the host. */

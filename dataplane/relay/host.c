@@ -31,6 +31,8 @@ static const char *reason_text(enum command_reason reason)
 	case REASON_MASK_TOKEN: return "a masked value would be written back";
 	case REASON_PINNED_SETTING: return "this setting is pinned";
 	case REASON_ORACLE: return "masked values can be shown masked, and not be compared, sorted, joined, grouped, counted or converted";
+	case REASON_LIMIT: return "the rule limits rows or bytes, which are counted for one statement that says what it does: send it by itself, "
+				  "not inside another one, and no TRUNCATE";
 	default: return "";
 	}
 }
@@ -156,7 +158,8 @@ static bool record(struct relay *r, struct flow *f, const struct statement *s, c
 
 static void fill(struct flow *f, const struct verdict *v, uint32_t ref, struct bytes encoded, struct judgement *out)
 {
-	*out = (struct judgement){ .n = ref, .mask = v->mask, .classification = encoded };
+	*out = (struct judgement){ .n = ref, .mask = v->mask, .classification = encoded, .rows_max = v->rows_max, .bytes_max = v->bytes_max,
+				   .rows_rule = v->rows_rule, .bytes_rule = v->bytes_rule };
 	if (v->by_rule && v->rules_count)
 		out->rule = policy_rule_id(f->env.snapshot->image, v->rules[0]);
 	out->say = v->say.len ? v->say : bytes_str(reason_text(v->reason));
@@ -505,6 +508,7 @@ static void responded(void *host, const struct inspect_response *a)
 	struct event_response e = {
 		.flow = f->id, .n = f->n, .ref = a->ref, .outcome = (uint8_t)a->outcome, .status = a->status, .tag = a->tag,
 		.rows = a->rows, .octets = a->octets, .duration_us = r->now_us - f->command_at_us, .truncated = f->captured_cut,
+		.limit = (uint8_t)a->limit,
 	};
 
 	host_capture(r, f);

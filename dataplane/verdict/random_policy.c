@@ -10,7 +10,7 @@ static const char *const object_patterns[] = {
 static const char *const column_patterns[] = {
 	"db.public.a.x", "db.*.b.*", "*.*.*.y", "db.pg_catalog.pg_class.x", "other.public.*.x", "db.public.\"odd.name\".y", "**",
 };
-static const enum verb verbs[] = { VERB_select, VERB_insert, VERB_ddl, VERB_set, VERB_call, VERB_unknown };
+static const enum verb verbs[] = { VERB_select, VERB_insert, VERB_ddl, VERB_set, VERB_truncate, VERB_unknown };
 static const char *const groups[] = { "g0", "g1", "g2", "purpose:p0" };
 
 static bool often(struct rng *r, unsigned percent)

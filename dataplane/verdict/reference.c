@@ -121,6 +121,11 @@ static struct class_bits decides(const struct random_policy *p, const struct ran
 	return out;
 }
 
+static bool changes(enum verb verb)
+{
+	return verb == VERB_insert || verb == VERB_update || verb == VERB_delete || verb == VERB_copy_in || verb == VERB_dynamic;
+}
+
 static void one_access(const struct random_policy *p, const struct random_request *q, enum verb verb, uint32_t flags, const struct named *n,
 		       struct class_bits predicate, struct reference *out, struct sums *sums)
 {
@@ -130,6 +135,7 @@ static void one_access(const struct random_policy *p, const struct random_reques
 	for (unsigned i = 0; i < p->spec.rules_count; i++) {
 		const struct spec_rule *r = &p->rules[i];
 		enum policy_action does = r->action;
+		bool limited;
 		struct class_bits hidden = class_bits_and(predicate, r->mask);
 
 		if (!matches(r, q, verb, flags, n))
@@ -137,12 +143,21 @@ static void one_access(const struct random_policy *p, const struct random_reques
 		found = out->matched[i] = true;
 		if (does != POLICY_BLOCK && !r->oracle_allowed && class_bits_any(&hidden))
 			does = POLICY_BLOCK;
+		limited = n->count || !r->objects.count || verb == VERB_dynamic || verb == VERB_unknown;
+		if (does != POLICY_BLOCK && limited && (r->rows_max || r->bytes_max) && (flags & FLAG_multi_statement))
+			does = POLICY_BLOCK;
+		if (does != POLICY_BLOCK && limited && r->rows_max && (verb == VERB_truncate || (changes(verb) && (flags & FLAG_uncounted_write))))
+			does = POLICY_BLOCK;
 		if (does != POLICY_BLOCK) {
 			out->mask = class_bits_or(out->mask, r->mask);
-			if (r->rows_max && (!out->rows_max || r->rows_max < out->rows_max))
+			if (limited && r->rows_max && (!out->rows_max || r->rows_max < out->rows_max || (r->rows_max == out->rows_max && i < out->rows_rule))) {
 				out->rows_max = r->rows_max;
-			if (r->bytes_max && (!out->bytes_max || r->bytes_max < out->bytes_max))
+				out->rows_rule = i;
+			}
+			if (limited && r->bytes_max && (!out->bytes_max || r->bytes_max < out->bytes_max || (r->bytes_max == out->bytes_max && i < out->bytes_rule))) {
 				out->bytes_max = r->bytes_max;
+				out->bytes_rule = i;
+			}
 		}
 		if (does == POLICY_HOLD ? stricter_hold(p, i, sums->first[does]) : i < sums->first[does])
 			sums->first[does] = i;
@@ -187,6 +202,7 @@ void reference_evaluate(const struct random_policy *p, const struct random_reque
 	bool default_holds;
 
 	memset(out, 0, sizeof *out);
+	out->rows_rule = out->bytes_rule = POLICY_NONE;
 	if (!q->known)
 		one_access(p, q, VERB_unknown, q->request.flags, &nothing, (struct class_bits){ 0 }, out, &sums);
 	for (unsigned s = 0; q->known && s < q->statements; s++)

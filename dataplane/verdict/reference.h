@@ -9,6 +9,7 @@ struct reference {
 	unsigned approval;
 	struct class_bits mask;
 	uint64_t rows_max, bytes_max;
+	unsigned rows_rule, bytes_rule;
 	bool matched[RANDOM_RULES];
 	unsigned deciding; /* POLICY_NONE: a default */
 };

@@ -18,6 +18,7 @@ struct judge {
 	unsigned hold_approval;
 	enum policy_action strictest, defaulted; /* of all accesses; of those that no rule matched */
 	enum command_reason reason;              /* why a default spoke */
+	enum command_reason block_reason;        /* why block_rule blocks, though it does not say so itself */
 	bool unknown;
 };
 
@@ -44,9 +45,38 @@ static unsigned lower(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-static uint64_t smaller_limit(uint64_t a, uint64_t b)
+static void add_limit(uint64_t *limit, unsigned *by, uint64_t rules, unsigned rule)
 {
-	return a == 0 || (b != 0 && b < a) ? b : a;
+	if (rules == 0 || (*limit != 0 && (rules > *limit || (rules == *limit && rule > *by))))
+		return;
+	*limit = rules;
+	*by = rule;
+}
+
+/* What touches nothing is inside a rule's objects (rule_match), but not what its limits are about; code whose text is not known may be. */
+static bool is_limited(const struct image_rule *r, const struct rule_access *a)
+{
+	return (r->rows_max || r->bytes_max) && (a->names || !r->objects.count || a->verb == VERB_dynamic || a->verb == VERB_unknown);
+}
+
+/* A limit that nobody can keep. */
+static bool is_beyond_counting(const struct image_rule *r, const struct rule_access *a)
+{
+	const uint32_t counted = 1u << VERB_insert | 1u << VERB_update | 1u << VERB_delete | 1u << VERB_copy_in | 1u << VERB_dynamic;
+
+	if (!is_limited(r, a))
+		return false;
+	if (a->flags & FLAG_multi_statement)
+		return true;
+	return r->rows_max && (a->verb == VERB_truncate || ((a->flags & FLAG_uncounted_write) && (counted >> a->verb & 1)));
+}
+
+static void add_block(struct judge *j, unsigned rule, enum command_reason reason)
+{
+	/* Of two reasons of one rule the same one, whichever access came first. */
+	if (rule < j->block_rule || (rule == j->block_rule && reason == REASON_ORACLE))
+		j->block_reason = reason;
+	j->block_rule = lower(j->block_rule, rule);
 }
 
 /* A rule that matched: what it adds to the verdict. Returns how strict it is for this access. */
@@ -57,13 +87,15 @@ static enum policy_action add_rule(struct judge *j, unsigned rule, const struct 
 	bool oracle = r->action != POLICY_BLOCK && !r->oracle_allowed && class_bits_any(&decides);
 
 	j->matched[rule / 64] |= 1ULL << (rule % 64);
-	if (r->action == POLICY_BLOCK || oracle) {
-		j->block_rule = lower(j->block_rule, rule);
+	if (r->action == POLICY_BLOCK || oracle || is_beyond_counting(r, a)) {
+		add_block(j, rule, r->action == POLICY_BLOCK ? REASON_NONE : oracle ? REASON_ORACLE : REASON_LIMIT);
 		return POLICY_BLOCK;
 	}
 	j->out->mask = class_bits_or(j->out->mask, r->mask);
-	j->out->rows_max = smaller_limit(j->out->rows_max, r->rows_max);
-	j->out->bytes_max = smaller_limit(j->out->bytes_max, r->bytes_max);
+	if (is_limited(r, a)) {
+		add_limit(&j->out->rows_max, &j->out->rows_rule, r->rows_max, rule);
+		add_limit(&j->out->bytes_max, &j->out->bytes_rule, r->bytes_max, rule);
+	}
 	if (r->action == POLICY_ALLOW) {
 		j->allow_rule = lower(j->allow_rule, rule);
 		return POLICY_ALLOW;
@@ -193,7 +225,7 @@ static enum command_reason reason_of(const struct judge *j, unsigned deciding)
 		return j->reason;
 	r = image_rules(j->image) + deciding;
 	if (j->strictest == POLICY_BLOCK && r->action != POLICY_BLOCK)
-		return REASON_ORACLE;
+		return j->block_reason;
 	if (r->pattern != POLICY_NONE)
 		return REASON_PATTERN;
 	return j->unknown ? (j->reason == REASON_TOO_LONG ? REASON_TOO_LONG : REASON_UNKNOWN) : REASON_NONE;
@@ -229,7 +261,8 @@ void verdict_evaluate(const struct policy_image *image, const struct verdict_req
 {
 	struct judge j;
 
-	*out = (struct verdict){ .action = COMMAND_BLOCK, .reason = REASON_UNMATCHED, .approval = POLICY_NONE };
+	*out = (struct verdict){ .action = COMMAND_BLOCK, .reason = REASON_UNMATCHED, .approval = POLICY_NONE,
+				 .rows_rule = POLICY_NONE, .bytes_rule = POLICY_NONE };
 	if (request->service >= image->services.count)
 		return;
 	j.image = image;
@@ -237,7 +270,7 @@ void verdict_evaluate(const struct policy_image *image, const struct verdict_req
 	j.out = out;
 	j.block_rule = j.hold_rule = j.allow_rule = j.hold_approval = POLICY_NONE;
 	j.strictest = j.defaulted = POLICY_ALLOW;
-	j.reason = REASON_NONE;
+	j.reason = j.block_reason = REASON_NONE;
 	j.unknown = false;
 	memset(j.matched, 0, image_words(image) * sizeof *j.matched);
 	find_candidates(&j);

@@ -12,6 +12,10 @@
  * A class that a rule masks may be shown masked, but not decide anything: an access whose object has columns of it among the
  * statement's predicates is blocked by that rule, unless it says oracle = "allow" (policy.md 1; REASON_ORACLE).
  *
+ * A limit of rows or bytes is kept by whoever lets the answer through; where it could not be (several statements in one message,
+ * changes that no completion counts, TRUNCATE) the rule that sets it blocks instead (REASON_LIMIT). A rule with `objects` limits nothing that touches
+ * no object (SELECT 1), though it matches that.
+ *
  * Pure, no allocation, bounded by LIMIT_ACCESSES and the number of rules. Any thread. Everything borrowed must outlive the call;
  * `say` points into the image.
  */
@@ -54,6 +58,7 @@ struct verdict {
 	unsigned approval;               /* when held: number in the image */
 	struct class_bits mask;          /* policy classes, of all matched allow and hold rules; all of them for a default hold */
 	uint64_t rows_max, bytes_max;    /* the smallest of the matched rules; 0: no limit */
+	unsigned rows_rule, bytes_rule;  /* the rules that say so, the lowest of several; POLICY_NONE */
 	unsigned rules_count;
 	uint16_t rules[LIMIT_VERDICT_RULES]; /* matched rules; the deciding one first */
 	bool by_rule;                    /* rules[0] decided; otherwise a default did */

@@ -34,7 +34,7 @@ static void expect_same(const struct policy_image *image, unsigned round)
 		if (!want.matched[got.rules[i]])
 			fail_msg("seed %llu round %u: rule %u did not match", (unsigned long long)seed, round, got.rules[i]);
 	if (strictness(got.action) != want.action || got.approval != want.approval || memcmp(&got.mask, &want.mask, sizeof got.mask) ||
-	    got.rows_max != want.rows_max || got.bytes_max != want.bytes_max ||
+	    got.rows_max != want.rows_max || got.bytes_max != want.bytes_max || got.rows_rule != want.rows_rule || got.bytes_rule != want.bytes_rule ||
 	    got.rules_count != (matched < LIMIT_VERDICT_RULES ? matched : LIMIT_VERDICT_RULES) || got.rules_cut != (matched > LIMIT_VERDICT_RULES) ||
 	    got.by_rule != (want.deciding != POLICY_NONE) || (got.by_rule && got.rules[0] != want.deciding))
 		fail_msg("seed %llu round %u: got %d approval %u, %u rules; want %d approval %u, %u rules", (unsigned long long)seed, round,
@@ -344,6 +344,72 @@ static void test_oracle(void **state)
 	assert_int_equal(judge(&policy).action, COMMAND_ALLOW);
 }
 
+/* Limits that could not be kept block; the rule that sets them is named. */
+static void test_limits(void **state)
+{
+	static const struct fact all = { .action = POLICY_ALLOW };
+	static const struct {
+		enum verb verb;
+		uint32_t flags;
+		bool rows, bytes;
+		enum command_action action;
+	} limits[] = {
+		{ VERB_select, 0, true, true, COMMAND_ALLOW },
+		{ VERB_delete, 0, true, true, COMMAND_ALLOW },
+		{ VERB_delete, FLAG_uncounted_write, true, false, COMMAND_BLOCK },
+		{ VERB_delete, FLAG_uncounted_write, false, true, COMMAND_ALLOW },
+		{ VERB_select, FLAG_uncounted_write, true, true, COMMAND_ALLOW },
+		{ VERB_dynamic, FLAG_uncounted_write, true, false, COMMAND_BLOCK },
+		{ VERB_truncate, 0, true, false, COMMAND_BLOCK },
+		{ VERB_truncate, 0, false, true, COMMAND_ALLOW },
+		{ VERB_select, FLAG_multi_statement, true, false, COMMAND_BLOCK },
+		{ VERB_select, FLAG_multi_statement, false, true, COMMAND_BLOCK },
+		{ VERB_select, FLAG_multi_statement, false, false, COMMAND_ALLOW },
+	};
+	const char *names[2];
+
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		struct verdict v;
+
+		one_rule(&all, names);
+		policy.rules[0].verbs = 1u << limits[i].verb;
+		policy.rules[0].rows_max = limits[i].rows ? 7 : 0;
+		policy.rules[0].bytes_max = limits[i].bytes ? 70 : 0;
+		encode_access((struct access){ .verb = limits[i].verb }, limits[i].flags);
+		v = judge(&policy);
+		if (v.action != limits[i].action || v.reason != (v.action == COMMAND_ALLOW ? REASON_NONE : REASON_LIMIT) || !v.by_rule)
+			fail_msg("%zu: %d %d", i, (int)v.action, (int)v.reason);
+		if (v.action == COMMAND_BLOCK)
+			continue;
+		assert_int_equal(v.rows_rule, limits[i].rows ? 0 : POLICY_NONE);
+		assert_int_equal(v.bytes_rule, limits[i].bytes ? 0 : POLICY_NONE);
+	}
+}
+
+/* A rule about objects limits what touches one of them, not every SELECT 1 that it matches; what code does whose text is not known is limited. */
+static void test_limits_of_objects(void **state)
+{
+	static const struct fact table = { .action = POLICY_ALLOW, .object = "db.public.t" };
+	static const struct access accesses[] = { { .verb = VERB_select, .kind = OBJECT_RELATION, .levels = 1, .level = { { (const uint8_t *)"t", 1 } } },
+						  { .verb = VERB_select }, { .verb = VERB_dynamic } };
+	const char *names[2];
+
+	for (size_t i = 0; i < sizeof accesses / sizeof *accesses; i++) {
+		struct verdict v;
+
+		one_rule(&table, names);
+		policy.rules[0].verbs |= 1u << VERB_dynamic;
+		policy.rules[0].rows_max = policy.rules[0].bytes_max = 7;
+		encode_access(accesses[i], 0);
+		v = judge(&policy);
+		assert_int_equal(v.action, COMMAND_ALLOW);
+		assert_int_equal(v.rows_max, i == 1 ? 0 : 7);
+		assert_int_equal(v.bytes_max, i == 1 ? 0 : 7);
+		encode_access(accesses[i], FLAG_multi_statement);
+		assert_int_equal(judge(&policy).action, i == 1 ? COMMAND_ALLOW : COMMAND_BLOCK);
+	}
+}
+
 static struct class_bits tagged_view(void *context, const struct access *relation, struct bytes column)
 {
 	struct class_bits out = { 0 };
@@ -419,7 +485,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_facts), cmocka_unit_test(test_unknown_schema), cmocka_unit_test(test_unknown_is_never_allowed), cmocka_unit_test(test_too_many_accesses),
-		cmocka_unit_test(test_window), cmocka_unit_test(test_oracle), cmocka_unit_test(test_predicates),
+		cmocka_unit_test(test_window), cmocka_unit_test(test_oracle), cmocka_unit_test(test_predicates), cmocka_unit_test(test_limits), cmocka_unit_test(test_limits_of_objects),
 		cmocka_unit_test(test_agrees_with_reference), cmocka_unit_test(test_order_never_matters),
 		cmocka_unit_test(test_tightening_never_loosens),
 	};

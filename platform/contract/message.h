@@ -46,10 +46,14 @@ enum command_reason {
 	REASON_PATTERN,         /* a pattern raised the verdict */
 	REASON_ORACLE,          /* a masked class stands in a predicate, and no rule allows that */
 	REASON_STALE,           /* the news of who was revoked is too old for this service */
+	REASON_LIMIT,           /* a rule limits rows or bytes, and these could not be counted in time */
 	REASON_count
 };
 
 enum response_outcome { RESPONSE_OK, RESPONSE_ERROR, RESPONSE_REFUSED, RESPONSE_CANCELLED, RESPONSE_LOST, RESPONSE_outcomes };
+
+/* Which limit of a rule ended the answer, or undid the change. */
+enum response_limit { RESPONSE_LIMIT_NONE, RESPONSE_LIMIT_ROWS, RESPONSE_LIMIT_BYTES, RESPONSE_limits };
 
 enum withdraw_cause { WITHDRAW_CANCELLED, WITHDRAW_CLIENT_GONE, WITHDRAW_SERVER_GONE, WITHDRAW_causes };
 

@@ -46,6 +46,9 @@ enum pg_step pg_adopt(struct pg_session *s, struct pg_io *io)
 		for (int i = 0; i < PG_COMMANDS; i++)
 			s->commands.command[i].outdated = s->commands.command[i].used;
 	}
+	s->named.rows_rule = s->named.bytes_rule = (uint16_t)POLICY_NONE; /* numbers of rules are one snapshot's, too */
+	for (int i = 0; i < PG_COMMANDS; i++)
+		s->commands.command[i].limits.rows_rule = s->commands.command[i].limits.bytes_rule = (uint16_t)POLICY_NONE;
 	s->policy_generation = p->generation;
 	s->policy_classes = classes;
 	if (s->phase != PHASE_READY || s->catalogue || !pg_catalogue_wanted(p, pg_database(s)))

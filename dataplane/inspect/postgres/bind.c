@@ -111,6 +111,8 @@ static void bound(struct pg_session *s, const struct pg_frame *f, struct bytes p
 	int slot = pg_name_add(&s->names, PG_PORTAL, portal, s->group, (struct bytes){ 0 }, (struct bytes){ 0 });
 
 	pg_taint_hold(s, c);
+	if (portal.len) /* FETCH reads it too */
+		pg_limit_name(s, c);
 	c->text_slot = (int16_t)statement;
 	c->text_serial = s->names.slot[statement].serial;
 	c->effects = *pg_effects_prepared(s, statement);
@@ -199,8 +201,28 @@ static enum pg_step execute_unknown(struct pg_session *s, struct bytes name, str
 	return STEP_DONE;
 }
 
+/* No more rows are asked for than tell that there are too many. */
+static struct pg_expect *execute(struct pg_session *s, const struct pg_frame *f, const struct pg_command *c, struct bytes name, uint32_t rows,
+				 struct pg_io *io)
+{
+	uint32_t capped = pg_limit_portion(c, rows);
+	struct pg_frame capped_frame = *f;
+	uint8_t room[PG_NAME_BYTES + 16];
+	struct writer w = writer_of(room, sizeof(room));
+	size_t mark = pg_frame_begin(&w, 'E');
+
+	if (capped == rows)
+		return sent(s, f, REPLY_EXECUTE, io);
+	writer_put(&w, name);
+	writer_u8(&w, 0);
+	writer_be32(&w, capped);
+	pg_frame_end(&w, mark);
+	capped_frame.whole = writer_done(&w);
+	return sent(s, &capped_frame, REPLY_EXECUTE, io);
+}
+
 /* A cursor that SQL declared: each Execute is a command of its own, judged by what was declared. */
-static enum pg_step execute_cursor(struct pg_session *s, const struct pg_frame *f, int slot, struct pg_io *io)
+static enum pg_step execute_cursor(struct pg_session *s, const struct pg_frame *f, struct bytes name, uint32_t rows, int slot, struct pg_io *io)
 {
 	struct statement st = pg_statement_prepared(s, slot);
 	const struct pg_effects none = { 0 };
@@ -218,9 +240,10 @@ static enum pg_step execute_cursor(struct pg_session *s, const struct pg_frame *
 		return STEP_DONE;
 	}
 	describe_before(s, slot, command, io);
-	e = sent(s, f, REPLY_EXECUTE, io);
+	e = execute(s, f, &s->commands.command[command], name, rows, io);
 	e->command = (int16_t)command;
 	s->described = -1;
+	s->limited = pg_limited(&s->commands.command[command]);
 	pg_sent(s, &s->commands.command[command], &none);
 	return STEP_DONE;
 }
@@ -233,9 +256,10 @@ enum pg_step pg_execute(struct pg_session *s, const struct pg_frame *f, struct p
 	struct pg_expect *e;
 	enum pg_lookup found;
 	struct pg_effects effects;
+	uint32_t rows;
 	int slot;
 
-	reader_be32(&r);
+	rows = reader_be32(&r);
 	if (!r.ok || r.left)
 		return malformed(s, f, io);
 	found = pg_name_find(&s->names, PG_PORTAL, name, s->group, &slot);
@@ -244,13 +268,14 @@ enum pg_step pg_execute(struct pg_session *s, const struct pg_frame *f, struct p
 	if (found == PG_NAME_UNKNOWN)
 		return execute_unknown(s, name, io);
 	if (s->names.slot[slot].command < 0)
-		return execute_cursor(s, f, slot, io);
+		return execute_cursor(s, f, name, rows, slot, io);
 	describe_before(s, slot, s->names.slot[slot].command, io);
-	e = sent(s, f, REPLY_EXECUTE, io);
+	e = execute(s, f, &s->commands.command[s->names.slot[slot].command], name, rows, io);
 	e->command = s->names.slot[slot].command;
 	pg_command_get(&s->commands, e->command);
 	s->described = -1; /* its rows use the description up */
 	c = &s->commands.command[e->command];
+	s->limited = pg_limited(c);
 	effects = c->effects;
 	/* Views into the text are made again, as long as it is there. */
 	effects.makes[PG_STATEMENT] = effects.makes[PG_PORTAL] = false;

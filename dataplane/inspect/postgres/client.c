@@ -93,9 +93,13 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 		pg_refuse_query(s, command, refusal, io);
 		return STEP_DONE;
 	}
-	writer_put(to_server(io), f->whole);
-	e = pg_reply_push(&s->replies, REPLY_QUERY, s->group);
-	e->command = (int16_t)command;
+	if (pg_limited(&s->commands.command[command])) {
+		e = pg_limit_wrap(s, command, text, io);
+	} else {
+		writer_put(to_server(io), f->whole);
+		e = pg_reply_push(&s->replies, REPLY_QUERY, s->group);
+		e->command = (int16_t)command;
+	}
 	s->described = -1;
 	/* The server drops the unnamed statement and portal (exec_simple_query). */
 	for (int i = pg_name_slot(&s->names, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(&s->names, i + 1))
@@ -104,7 +108,7 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 	pg_taint_hold(s, &s->commands.command[command]);
 	pg_sent(s, &s->commands.command[command], &effects);
 	pg_makes_name(s, &effects, e);
-	s->group++;
+	s->group += e->kind == REPLY_QUERY;
 	if (s->commands.command[command].may_copy_in)
 		s->copy_in = COPY_IN_POSSIBLE;
 	return STEP_DONE;
@@ -187,7 +191,7 @@ static enum pg_step message(struct pg_session *s, const struct pg_frame *f, stru
 		io->cause = CLOSE_CLIENT;
 		return STEP_CLOSE;
 	}
-	if (s->catalogue_build || s->copy_in == COPY_IN_POSSIBLE || !pg_replies_room(&s->replies))
+	if (s->catalogue_build || s->copy_in == COPY_IN_POSSIBLE || pg_limit_waits(s) || !pg_replies_room(&s->replies))
 		return STEP_STALL;
 	if (s->copy_in == COPY_IN_RUNNING)
 		return pg_copy_in_message(s, f, io);
@@ -224,7 +228,7 @@ enum pg_step pg_client_long(struct pg_session *s, const struct pg_frame *f, stru
 	int command, refusal;
 	enum pg_step step;
 
-	if (s->catalogue_build || s->copy_in == COPY_IN_POSSIBLE || !pg_replies_room(&s->replies))
+	if (s->catalogue_build || s->copy_in == COPY_IN_POSSIBLE || pg_limit_waits(s) || !pg_replies_room(&s->replies))
 		return STEP_STALL;
 	if (s->copy_in == COPY_IN_RUNNING && f->type == 'd')
 		return pg_copy_in_message(s, f, io);

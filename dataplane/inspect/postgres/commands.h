@@ -36,10 +36,19 @@ struct pg_digest {
 	int32_t relation;      /* the catalogue's relation when exactly one is read; -1 */
 };
 
+/* What a rule limits (policy.md 1). 0: no limit. The rules are numbers in the session's image; POLICY_NONE: of an image before that. */
+struct pg_limits {
+	uint64_t rows, bytes;
+	uint16_t rows_rule, bytes_rule;
+};
+
 struct pg_command {
 	bool used, responded, refused, cancelled;
 	bool unknown;     /* no classification */
 	bool may_copy_in; /* a COPY FROM STDIN, or it cannot be told */
+	bool counts;      /* it may give rows or change some: its limits matter */
+	bool by_name;     /* about a cursor or a statement made by SQL */
+	enum response_limit over; /* the limit that was reached, of which the client was told */
 	bool alters;      /* changes the catalogue when it succeeds */
 	bool sent;        /* its effects on the session are accounted for */
 	uint8_t refs;
@@ -62,6 +71,8 @@ struct pg_command {
 	struct pg_effects effects; /* of a portal's text; path_value is not kept */
 	uint16_t statement;      /* index of the statement that answers now */
 	uint64_t rows, octets;
+	struct pg_limits limits;
+	uint64_t counted, delivered; /* rows, and bytes of messages with rows, that went to the client under limits */
 	unsigned masked_count;
 	struct { uint16_t class; uint32_t cells; } masked[PG_MASKED];
 	char status[6];          /* SQLSTATE of the error that ended it; empty: none */

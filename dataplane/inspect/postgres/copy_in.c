@@ -63,6 +63,8 @@ enum pg_step pg_copy_in_message(struct pg_session *s, const struct pg_frame *f, 
 			return fail(s, f, REASON_TOO_LONG, io);
 		if (guard(s, f->body))
 			return fail(s, f, REASON_MASK_TOKEN, io);
+		if (e && e->command >= 0 && !pg_limit_copy_in(s, e, f->body.len, io))
+			return STEP_DONE;
 		if (e && e->command >= 0)
 			s->commands.command[e->command].octets += f->body.len;
 		writer_put(to_server(io), f->whole);

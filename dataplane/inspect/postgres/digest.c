@@ -142,10 +142,14 @@ static bool leaves(const struct access *a)
 static void accesses(struct pg_reader *r, const struct classified_statement *st)
 {
 	struct reader at = st->access_bytes;
+	const uint32_t silent = 1u << VERB_ddl | 1u << VERB_grant | 1u << VERB_set | 1u << VERB_transaction | 1u << VERB_notify |
+				1u << VERB_lock | 1u << VERB_maintain; /* no rows come or change */
 	struct pg_command *c = r->command;
 	struct access a;
 
 	while (access_next(&at, &a)) {
+		c->counts |= !(silent >> a.verb & 1);
+		c->by_name |= a.verb == VERB_cursor || a.verb == VERB_prepare || a.verb == VERB_dynamic;
 		r->cursor |= a.verb == VERB_cursor || a.verb == VERB_prepare;
 		c->may_copy_in |= a.verb == VERB_copy_in || a.verb == VERB_unknown;
 		c->alters |= a.verb == VERB_ddl || a.verb == VERB_unknown || a.verb == VERB_dynamic;
@@ -176,7 +180,7 @@ static bool tagged(const struct pg_reader *r)
 
 static void unknown(struct pg_session *s, struct pg_command *c)
 {
-	c->unknown = c->may_copy_in = c->alters = c->drops_names = true;
+	c->unknown = c->may_copy_in = c->alters = c->drops_names = c->counts = c->by_name = true;
 	if (s->catalogue)
 		c->scope = c->mask;
 }
@@ -196,7 +200,7 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 	}
 	if (command->blind)
 		command->scope = command->mask;
-	if (class_bits_any(&command->mask))
+	if (class_bits_any(&command->mask) || pg_limited(command))
 		command->digest = (int16_t)pg_digest_new(&s->commands);
 	at = c.statement_bytes;
 	for (; classification_next(&at, &st); index++) {

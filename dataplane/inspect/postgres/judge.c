@@ -102,8 +102,10 @@ void pg_verdict(struct pg_session *s, bool allowed, const struct judgement *j, i
 	c = &s->commands.command[*command];
 	c->n = j->n;
 	c->mask = j->mask;
+	c->limits = (struct pg_limits){ j->rows_max, j->bytes_max, (uint16_t)j->rows_rule, (uint16_t)j->bytes_rule };
 	if (allowed) {
 		pg_digest(s, c, j);
+		pg_limit_keep(s, c);
 		return;
 	}
 	c->refused = true;

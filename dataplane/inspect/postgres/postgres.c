@@ -208,7 +208,7 @@ static struct inspect_result server_run(struct pg_session *s, struct bytes in, s
 	if (!e || e->catalogue || e->command < 0 || s->mute || (e->kind != REPLY_QUERY && e->kind != REPLY_EXECUTE))
 		return (struct inspect_result){ 0 };
 	c = &s->commands.command[e->command];
-	if ((type == 'd') != s->copy_out.running)
+	if ((type == 'd') != s->copy_out.running || pg_limited(c))
 		return (struct inspect_result){ 0 };
 	if (class_bits_any(&c->mask))
 		run = s->plan.valid && s->plan.n == c->n && !c->outdated ? pg_rows_run(s, c, in, writer_space(io->out[SIDE_CLIENT])) : 0;

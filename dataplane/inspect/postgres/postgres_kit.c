@@ -149,6 +149,9 @@ static enum judged judge(void *host, const struct statement *s, struct judgement
 	*out = (struct judgement){ .n = k->n, .say = bytes_str("kit says no"), .rule = bytes_str("kit-rule") };
 	for (unsigned i = 0; i < 2 && !has(s->raw, "NOMASK"); i++)
 		class_bits_add(&out->mask, i);
+	out->rows_max = has(s->raw, "ROWS") ? KIT_ROWS_MAX : 0;
+	out->bytes_max = has(s->raw, "BYTES") ? KIT_BYTES_MAX : 0;
+	out->rows_rule = out->bytes_rule = POLICY_NONE;
 	if (!has(s->raw, "UNKNOWN") && s->reason == REASON_NONE)
 		out->classification = classify(k, s->raw);
 	if (s->kind == COMMAND_SIMPLE || s->kind == COMMAND_PREPARE)

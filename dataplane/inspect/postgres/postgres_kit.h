@@ -2,9 +2,9 @@
  *
  * The policy: one service without TLS; class 0 "email" (columns shop.public.customers.email, detector email, full) and class 1 "name"
  * (column name, no detector). The host allows everything but texts with DENY (blocked), HOLD (waits for kit_release) and
- * UNKNOWN (allowed without a classification), and masks both classes but for texts with NOMASK; a text that names customers, other or kids reads that
- * relation, with one TAINT_ALL, or with "flow note" or "flow id" that column; "copy name into" customers or other sets its column
- * note, and with "untold" nobody knows which.
+ * UNKNOWN (allowed without a classification), masks both classes but for texts with NOMASK, and limits texts with ROWS and BYTES; a text that names
+ * customers, other or kids reads that relation, with one TAINT_ALL, or with "flow note" or "flow id" that column; "copy name into" customers or
+ * other sets its column note, and with "untold" nobody knows which.
  * Outputs are gathered in `out`; every rule of inspector.h that can be checked from outside is asserted at each call.
  */
 #ifndef DATAPLANE_INSPECT_POSTGRES_POSTGRES_KIT_H
@@ -16,6 +16,8 @@ extern const struct inspector inspector_postgres;
 
 #define KIT_OUT_BYTES (8u << 20)
 #define KIT_COMMANDS 8192
+#define KIT_ROWS_MAX 3
+#define KIT_BYTES_MAX 60
 
 struct kit {
 	void *session, *shared;

@@ -29,6 +29,8 @@ enum pg_reply {
 struct pg_expect {
 	uint8_t kind;
 	bool swallow;    /* injected: the client never sees it */
+	bool wrapped;    /* of a simple query that was sent in the extended protocol: no acknowledgements */
+	bool completes;  /* SYNC: the command's completion is told with it */
 	bool catalogue;  /* rows of the catalogue query */
 	bool described;  /* DESCRIBE_STATEMENT: the parameters came, the columns are next */
 	int16_t command; /* holds a reference; -1 */

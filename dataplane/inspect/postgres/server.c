@@ -50,7 +50,7 @@ static void done(struct pg_session *s)
 
 static void relay(struct pg_session *s, const struct pg_expect *e, const struct pg_frame *f, struct pg_io *io)
 {
-	if (!s->mute && !e->swallow)
+	if (!s->mute && !e->swallow && !(e->wrapped && memchr("12nCs", f->type, 5)))
 		writer_put(to_client(io), f->whole);
 }
 
@@ -154,6 +154,8 @@ static enum pg_step on_error(struct pg_session *s, const struct pg_frame *f, str
 		s->copy_in = COPY_IN_NONE;
 	if (e->kind != REPLY_QUERY && e->kind != REPLY_SYNC)
 		skip_group(s, code);
+	if (s->limited)
+		pg_limit_failed(s, io);
 	return STEP_DONE;
 }
 
@@ -224,6 +226,7 @@ static enum pg_step on_ready(struct pg_session *s, const struct pg_frame *f, str
 		}
 		s->mute_aborts = false;
 	}
+	pg_limit_commit(s, e, io);
 	relay(s, e, f, io);
 	done(s);
 	if (status == 'I')
@@ -253,6 +256,8 @@ static enum pg_step on_complete(struct pg_session *s, const struct pg_frame *f, 
 
 	if (!e || (e->kind != REPLY_QUERY && e->kind != REPLY_EXECUTE) || !r.ok)
 		return lost_step(io);
+	if (c && pg_limited(c))
+		pg_limit_completed(s, c, tag, io);
 	relay(s, e, f, io);
 	if (c && !c->refused) {
 		row_count(c, tag);
@@ -274,9 +279,13 @@ static enum pg_step on_complete(struct pg_session *s, const struct pg_frame *f, 
 	s->copy_out.running = s->copy_out.active = false;
 	pg_plan_none(s);
 	if (e->kind == REPLY_EXECUTE) {
+		bool wrapped = e->wrapped;
+
 		s->copy_in = COPY_IN_NONE;
-		/* A portal runs once: its command is answered now, though the name may live on. */
-		if (c)
+		if (c && pg_limited(c))
+			pg_limit_done(s, e->command, f->type == 'C', io);
+		/* A portal runs once: its command is answered now, though the name may live on; a wrapped one with its commit. */
+		if (c && !wrapped)
 			pg_command_respond(&s->commands, e->command, s->host, s->host_context, false);
 		done(s);
 	} else if (s->copy_in == COPY_IN_RUNNING) {
@@ -289,6 +298,7 @@ static enum pg_step on_row(struct pg_session *s, const struct pg_frame *f, struc
 {
 	struct pg_expect *e = pg_reply_first(&s->replies);
 	struct pg_command *c = command_of(s, e);
+	size_t at;
 
 	if (!e || (e->kind != REPLY_QUERY && e->kind != REPLY_EXECUTE))
 		return lost_step(io);
@@ -299,13 +309,16 @@ static enum pg_step on_row(struct pg_session *s, const struct pg_frame *f, struc
 	}
 	if (!c)
 		return lost_step(io);
+	at = to_client(io)->len;
+	if (pg_limited(c) && !pg_limit_row(s, c, io))
+		return STEP_DONE;
 	if (!s->mute && class_bits_any(&c->mask)) {
 		struct pg_command before = *c;
-		size_t at = to_client(io)->len;
 		bool good = s->plan.valid && s->plan.n == c->n && !c->outdated && pg_row(s, c, f->body, to_client(io));
 
 		if (!to_client(io)->ok && !io->last) {
 			*c = before;
+			c->counted -= pg_limited(c); /* it comes again */
 			return STEP_FULL;
 		}
 		if (!good || !to_client(io)->ok) {
@@ -316,6 +329,8 @@ static enum pg_step on_row(struct pg_session *s, const struct pg_frame *f, struc
 	} else if (!s->mute) {
 		writer_put(to_client(io), f->whole);
 	}
+	if (!s->mute && !pg_limit_bytes(s, c, at, io))
+		return STEP_DONE;
 	s->run_skip -= s->run_skip > 0;
 	c->rows++;
 	c->octets += f->total;
@@ -352,8 +367,11 @@ static enum pg_step on_simple(struct pg_session *s, const struct pg_frame *f, st
 		pg_name_confirm(&s->names, e->slot, pg_drop_name, s);
 	if (kind == REPLY_CLOSE)
 		drop_if(s, e);
-	if (kind == REPLY_EXECUTE)
+	if (kind == REPLY_EXECUTE) {
 		pg_plan_none(s);
+		if (e->command >= 0 && pg_limited(&s->commands.command[e->command]))
+			pg_limit_done(s, e->command, false, io);
+	}
 	if (kind != REPLY_DESCRIBE_STATEMENT)
 		done(s);
 	return STEP_DONE;
@@ -373,6 +391,8 @@ static enum pg_step copy_data(struct pg_session *s, struct pg_command *c, const 
 		*c = before;
 		return STEP_FULL;
 	}
+	if (good && w->ok && !pg_limit_bytes(s, c, at, io))
+		return STEP_DONE;
 	if (good && w->ok) {
 		s->run_skip -= s->run_skip > 0;
 		c->octets += f->type == 'd' ? f->body.len : 0;
@@ -394,10 +414,22 @@ static bool copy_described(struct pg_session *s, const struct pg_command *c, str
 	return r.ok && pg_plan_copy(s, c) && binary == (s->commands.digest[c->digest].copy_format == COPY_BINARY);
 }
 
+/* PostgreSQL sends a row a message ("Message Formats", CopyData), and besides: the header line, and the binary trailer. */
+static bool is_copy_row(const struct pg_session *s, const struct pg_command *c, struct bytes body)
+{
+	const struct pg_digest *d = c->digest >= 0 ? &s->commands.digest[c->digest] : NULL;
+
+	if (d && d->copy_format == COPY_BINARY)
+		return body.len != 2;
+	return !(d && d->copy_header && s->copy_out.first);
+}
+
 static enum pg_step on_copy(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
 {
 	struct pg_expect *e = pg_reply_first(&s->replies);
 	struct pg_command *c = command_of(s, e);
+	bool counts;
+	size_t at;
 
 	if (!e || !c || (e->kind != REPLY_QUERY && e->kind != REPLY_EXECUTE))
 		return lost_step(io);
@@ -427,11 +459,22 @@ static enum pg_step on_copy(struct pg_session *s, const struct pg_frame *f, stru
 	}
 	if (s->mute)
 		return STEP_DONE;
-	if (s->copy_out.active)
-		return copy_data(s, c, f, io);
+	counts = f->type == 'd' && pg_limited(c) && is_copy_row(s, c, f->body);
+	if (counts && !pg_limit_row(s, c, io))
+		return STEP_DONE;
+	at = to_client(io)->len;
+	if (s->copy_out.active) {
+		enum pg_step step = copy_data(s, c, f, io);
+
+		c->counted -= counts && step == STEP_FULL; /* it comes again */
+		return step;
+	}
+	relay(s, e, f, io);
+	s->copy_out.first = false;
+	if (f->type == 'd' && !pg_limit_bytes(s, c, at, io))
+		return STEP_DONE;
 	c->octets += f->type == 'd' ? f->body.len : 0;
 	s->run_skip -= s->run_skip > 0;
-	relay(s, e, f, io);
 	return STEP_DONE;
 }
 
@@ -495,6 +538,8 @@ enum pg_step pg_server_long(struct pg_session *s, const struct pg_frame *f, stru
 
 	if ((f->type != 'D' && f->type != 'd') || !c || e->catalogue)
 		return lost_step(io);
+	if (pg_limited(c) && !pg_limit_long(s, c, f->total, io))
+		return STEP_DONE;
 	c->rows += f->type == 'D';
 	c->octets += f->total;
 	if (s->mute)

@@ -163,6 +163,8 @@ struct pg_session {
 	bool skipping;          /* the group failed: the client's messages are dropped up to Sync */
 	bool mute;              /* an answer was ended: nothing goes to the client up to ReadyForQuery */
 	bool mute_aborts;       /* … and then the transaction is to be aborted */
+	bool limited;           /* a command with limits runs: nothing more is read from the client */
+	bool wrapped;           /* … which came as a simple query: the Sync is ours */
 	enum pg_copy_in copy_in;
 	int16_t described;      /* portal slot that the last T is about; -1 */
 	uint32_t described_serial;
@@ -189,6 +191,7 @@ struct pg_session {
 
 	bool dates_iso;         /* DateStyle, as reported */
 	struct class_bits hidden; /* what cursors and statements made by SQL may yield */
+	struct pg_limits named; /* the smallest of cursors, portals with a name, and statements made by SQL */
 	uint16_t run_skip;      /* rows that were found to need a look each */
 	struct pg_copy_out copy_out;
 	struct pg_long_row long_row;
@@ -279,6 +282,35 @@ void pg_taint_lost(struct pg_session *s);
 
 /* digest.c: keeps of a judgement's classification what replies will need. */
 void pg_digest(struct pg_session *s, struct pg_command *command, const struct judgement *j);
+
+/* limit.c: a rule's max_rows and max_bytes. While a limited command runs, nothing more is read from the client. */
+static inline bool pg_limited(const struct pg_command *c) { return c->limits.rows || c->limits.bytes; }
+static inline bool pg_limit_waits(const struct pg_session *s) { return s->limited && s->copy_in != COPY_IN_RUNNING; }
+
+/* After the verdict: limits of what gives no rows go, and those of what SQL gave a name come. pg_limit_name: `c` has a name. */
+void pg_limit_keep(struct pg_session *s, struct pg_command *c);
+void pg_limit_name(struct pg_session *s, const struct pg_command *c);
+
+/* A simple query in the extended protocol, so that it is counted before it is committed. Returns what stands for its rows. */
+struct pg_expect *pg_limit_wrap(struct pg_session *s, int command, struct bytes text, struct pg_io *io);
+
+/* How many rows to ask for when the client wants `rows` (0: all). */
+uint32_t pg_limit_portion(const struct pg_command *c, uint32_t rows);
+
+/* One more row is about to go; what was written to the client since `at` goes; both, for `len` bytes that are passed on in pieces. False: it
+ * is over the limit. Then the client was told, what was written was taken back, and the answer is muted. */
+bool pg_limit_row(struct pg_session *s, struct pg_command *c, struct pg_io *io);
+bool pg_limit_bytes(struct pg_session *s, struct pg_command *c, size_t at, struct pg_io *io);
+bool pg_limit_long(struct pg_session *s, struct pg_command *c, size_t len, struct pg_io *io);
+
+/* `len` bytes of the client's copy, for which `e` waits. False: too many, and the copy is ended. */
+bool pg_limit_copy_in(struct pg_session *s, struct pg_expect *e, size_t len, struct pg_io *io);
+
+/* The completion's text; then Execute is answered (`completed`: by that); an error came; ReadyForQuery is next. */
+void pg_limit_completed(struct pg_session *s, struct pg_command *c, struct bytes tag, struct pg_io *io);
+void pg_limit_done(struct pg_session *s, int command, bool completed, struct pg_io *io);
+void pg_limit_failed(struct pg_session *s, struct pg_io *io);
+void pg_limit_commit(struct pg_session *s, const struct pg_expect *e, struct pg_io *io);
 
 /* oracle.c: the inspector's `tagged` and `tagged_version`. */
 struct class_bits pg_tagged(void *session, const struct access *relation, struct bytes column);

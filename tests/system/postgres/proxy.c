@@ -109,7 +109,8 @@ static enum judged decide(struct connection *c, const struct statement *s, struc
 		v.action = COMMAND_BLOCK;
 	if (s->kind == COMMAND_PREPARE && v.action == COMMAND_HOLD)
 		v.action = COMMAND_ALLOW;
-	*out = (struct judgement){ .n = c->n++, .mask = v.mask, .say = v.say.len || v.reason != REASON_ORACLE ? v.say : bytes_str("oracle"), .classification = q.classification ? a.classification : (struct bytes){ 0 } };
+	*out = (struct judgement){ .n = c->n++, .mask = v.mask, .rows_max = v.rows_max, .bytes_max = v.bytes_max, .rows_rule = v.rows_rule,
+				   .bytes_rule = v.bytes_rule, .say = v.say.len || v.reason != REASON_ORACLE ? v.say : bytes_str("oracle"), .classification = q.classification ? a.classification : (struct bytes){ 0 } };
 	if (v.by_rule)
 		out->rule = policy_rule_id(image, v.rules[0]);
 	fprintf(log_file, "judge %zu %u kind=%d reason=%d %s state=[%.*s] ", (size_t)(c - connections), out->n, (int)s->kind, (int)s->reason,

@@ -26,6 +26,7 @@ import copy_option_checks  # noqa: F401
 import hold_checks  # noqa: F401
 import lists  # noqa: F401
 import predicate_checks  # noqa: F401
+import limit_checks  # noqa: F401
 import driver_checks  # noqa: F401
 
 # What is too slow byte by byte, and what no segmentation changes.

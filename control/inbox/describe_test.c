@@ -1,0 +1,45 @@
+/* What stands in a record of an answer: the limit that ended it, by the policy's word. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "control/inbox/describe.h"
+
+static void the_limit_that_was_reached_is_on_record(void **state)
+{
+	static const struct {
+		enum response_limit limit;
+		const char *expected;
+	} rows[] = {
+		{ RESPONSE_LIMIT_NONE, "{\"code\":\"42501\",\"masked\":{},\"masked_cells\":0,\"octets\":40,\"rows\":3,\"tag\":\"\",\"us\":7,\"verdict\":\"error\"}" },
+		{ RESPONSE_LIMIT_ROWS, "{\"code\":\"42501\",\"limit\":\"max_rows\",\"masked\":{},\"masked_cells\":0,\"octets\":40,\"rows\":3,\"tag\":\"\",\"us\":7,"
+				       "\"verdict\":\"error\"}" },
+		{ RESPONSE_LIMIT_BYTES, "{\"code\":\"42501\",\"limit\":\"max_bytes\",\"masked\":{},\"masked_cells\":0,\"octets\":40,\"rows\":3,\"tag\":\"\",\"us\":7,"
+					"\"verdict\":\"error\"}" },
+	};
+	char text[512];
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct event_response e = { .outcome = RESPONSE_ERROR, .status = bytes_str("42501"), .rows = 3, .octets = 40, .duration_us = 7,
+						  .limit = (uint8_t)rows[i].limit };
+		const struct describe_response d = { .event = &e };
+		struct writer w = writer_of(text, sizeof text - 1);
+		struct jcs j = jcs_of(&w);
+
+		jcs_open(&j);
+		describe_response_out(&j, &d);
+		jcs_close(&j);
+		text[jcs_done(&j).len] = 0;
+		assert_string_equal(text, rows[i].expected);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(the_limit_that_was_reached_is_on_record) };
+
+	return cmocka_run_group_tests_name("inbox_describe", tests, NULL, NULL);
+}
