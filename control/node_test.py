@@ -522,6 +522,44 @@ def ends_sessions(w, worker):
     w.check(done.returncode == 1 and 'destroyed' in done.stderr, 'a second erasure finds nothing', done.stderr)
 
 
+# {} is a password that has to stay with its agent and its server.
+SECRETS = ["ALTER ROLE bob PASSWORD '{}'", "CREATE USER bob ENCRYPTED PASSWORD '{}' VALID UNTIL 'infinity'", "alter/**/user bob with PassWord E'{}'",
+           "ALTER ROLE bob PASSWORD $x${}$x$", "CREATE SUBSCRIPTION s CONNECTION 'host=h password={}' PUBLICATION p",
+           "CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'h', password '{}')", "CREATE USER MAPPING FOR bob SERVER s OPTIONS (user 'bob', password '{}')",
+           "ALTER USER MAPPING FOR bob SERVER s OPTIONS (SET password '{}')", "SELECT * FROM dblink('host=h password={}', 'select 1') t(a int)",
+           "SELECT dblink_connect('c', 'postgresql://u:{}@h/d')", "ALTER ROLE bob PASSWORD '{}", "SELECT 1 -- password={}",
+           "DO $$ BEGIN EXECUTE 'ALTER ROLE bob PASSWORD ''{}'''; END $$", "SET app.api_token TO {}", "SELECT set_config('app.secret', '{}', false)",
+           "COPY t TO PROGRAM 'PGPASSWORD={} psql'"]
+SECRET = 'hunter2.CANARY.77'
+
+
+def keeps_secrets(w, worker):
+    """A password in a statement is nowhere in clear: not in the journal, nor in what is read of it, nor before approvers (common.md C11)."""
+    worker.say('open 30')
+    worker.ask('login 30 ' + w.token('alice', ['agents'], agent='agent-7'), 'identity')
+    for i, text in enumerate(SECRETS):
+        before, text = text.split('{}')[0], text.format(SECRET)
+        worker.ask(f'classify {100 + i} {text}', 'classified', 15000)
+        n, answer = worker.ask(f'hold 30 0 {text}', 'approval')
+        number = re.search(r'id=(\w+)', answer + ' id=none').group(1)
+        said = w.cli('approval', 'show', number).stdout + w.cli('--json', 'approval', 'show', number).stdout
+        w.check(number in said and SECRET not in said and ('hmac-sha256:' in said or '--' in before), f'an approver does not see it: {before}', said[-600:])
+        if i == 0:
+            done = w.cli('approval', 'approve', number, '--reason', 'x', '--token-file', w.token_file('bob', ['dba']))
+            answer = worker.decided()
+            w.check(done.returncode == 0 and f'ref={n} answer=1' in answer, 'and releases what was asked for', done.stderr + answer)
+            worker.say(f'respond 30 {n}')
+        else:
+            worker.say(f'withdraw 30 {n}')
+        worker.wait('durable')
+    session = next(s['id'] for s in w.json('session', 'list')['sessions'] if s['client'].startswith('10.1.0.30:'))
+    read = ''.join(w.cli(*r).stdout for r in (('session', 'show', session), ('session', 'replay', session), ('journal', 'search', '--type', 'hold'),
+                                              ('journal', 'search', '--type', 'approval.'), ('--json', 'journal', 'search', '--type', 'hold')))
+    w.check(len(read) > 2000 and SECRET not in read, 'nor does who reads the journal', read[-400:])
+    worker.say('close 30')
+    worker.wait('durable')
+
+
 def fails(w, worker):
     """policy.md 4 and identity.md 4, as far as one node shows it: the clock, the volume, the sign of life."""
     def looks():
@@ -586,8 +624,9 @@ def ends(w):
     done = w.cli('journal', 'verify', '--json')
     found = json.loads(done.stdout)
     w.check(found['good'] and found['covered'] == found['size'], 'every record is under a checkpoint', done.stdout)
-    everything = subprocess.run(['grep', '-rlaE', 'CANARY-55|eyJhbGciOi', w.dir / 'state', w.dir / 'log', w.dir / 'run'], stdout=subprocess.PIPE, text=True).stdout
-    w.check(everything == '', 'neither password nor token was left anywhere', everything)
+    for left, places in (('CANARY-55|eyJhbGciOi', ('state', 'log', 'run', 'bundle')), (re.escape(SECRET), ('state', 'log', 'bundle'))):
+        everything = subprocess.run(['grep', '-rlaE', left, *(w.dir / place for place in places)], stdout=subprocess.PIPE, text=True).stdout
+        w.check(everything == '', 'neither password nor token was left anywhere', everything)
 
 
 def main():
@@ -597,7 +636,7 @@ def main():
         w = World(folder, *paths[:4], paths[4:])
         try:
             worker = starts(w)
-            for step in (logs_in, runs, classifies, approves, denies, revokes, reloads, survives, ends_sessions, fails, breaks):
+            for step in (logs_in, runs, classifies, approves, denies, revokes, reloads, survives, ends_sessions, keeps_secrets, fails, breaks):
                 step(w, worker)
             proves(w)
             audits(w)

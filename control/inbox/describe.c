@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "control/inbox/secrets.h"
 #include "platform/contract/page.h"
 
 #define MASKED_MAX 256
@@ -75,7 +76,10 @@ static void put_objects(struct jcs *j, const char *key, const struct classificat
 					writer_u8(&w, '.');
 				writer_put(&w, a.level[i]);
 			}
-			jcs_str(j, jcs_is_utf8(writer_done(&w)) ? writer_done(&w) : bytes_str("(not text)"));
+			if (secrets_look(writer_done(&w))) /* the command of COPY … PROGRAM */
+				jcs_str(j, bytes_str("(holds a secret)"));
+			else
+				jcs_str(j, jcs_is_utf8(writer_done(&w)) ? writer_done(&w) : bytes_str("(not text)"));
 		}
 	}
 	jcs_array_close(j);

@@ -9,6 +9,7 @@
 #include "control/identity/reasons.h"
 #include "control/inbox/describe.h"
 #include "control/inbox/state.h"
+#include "control/inbox/withheld.h"
 #include "platform/base/secret.h"
 #include "platform/os/log.h"
 
@@ -227,8 +228,7 @@ static void on_login(struct inbox *in, struct session *s, const struct event_log
 	in->host.login(in->host.ctx, s, e);
 }
 
-/* op.h: an HMAC under a key of the session, so that a guess of the text cannot be confirmed (journal.md 4). */
-static void commitment(const struct inbox *in, const struct session *s, struct bytes raw, uint8_t out[32])
+void inbox_commitment(const struct inbox *in, const struct session *s, struct bytes raw, uint8_t out[32])
 {
 	uint8_t key[32];
 	unsigned len = 32;
@@ -269,7 +269,8 @@ static void levels(const struct inbox *in, const struct policy_image *image, con
 static void on_command(struct inbox *in, struct session *s, const struct event_command *e)
 {
 	const struct policy_image *image = in->host.image(in->host.ctx, e->generation);
-	struct describe_command d = { .event = e, .proto = "postgres" };
+	struct event_command shown;
+	struct describe_command d = { .event = &shown, .proto = "postgres" };
 	struct entry_chunk list[ENTRY_CHUNKS_MAX];
 	struct bytes rules[256];
 	struct entry record = { .session = s, .has_n = true, .n = e->n, .op = { describe_op, &d }, .out = { describe_command_out, e },
@@ -287,7 +288,8 @@ static void on_command(struct inbox *in, struct session *s, const struct event_c
 	s->blocked += e->action == COMMAND_BLOCK;
 	s->held += e->action == COMMAND_HOLD;
 	d.known = e->classification.len && classification_open(e->classification, &d.classified);
-	commitment(in, s, e->raw, d.hash);
+	inbox_commitment(in, s, e->raw, d.hash); /* op.h */
+	shown = withheld_command(in, s, e, &d.classified.normalised);
 	inbox_payload_take(in, s, list, &record.chunks_count);
 	if (record.chunks_count + 8 > ENTRY_CHUNKS_MAX) {
 		struct entry part = { .type = "payload", .session = s, .chunks = list, .chunks_count = record.chunks_count };
@@ -302,15 +304,15 @@ static void on_command(struct inbox *in, struct session *s, const struct event_c
 	in->patient = e->action != COMMAND_HOLD;
 	in->waiters += strict;
 	if (full) {
-		in->stopped |= !inbox_chunks(in, s, "i", e->raw, list, &record.chunks_count);
-		in->stopped |= !inbox_chunks(in, s, "p", e->params, list, &record.chunks_count);
+		in->stopped |= !inbox_chunks(in, s, "i", shown.raw, list, &record.chunks_count);
+		in->stopped |= !inbox_chunks(in, s, "p", shown.params, list, &record.chunks_count);
 	}
 	record.type = e->action == COMMAND_HOLD ? "hold" : "cmd";
 	record.rules_count = rules_read(image, e->rules, rules);
 	record.policy_sha256 = image ? policy_hash(image) : NULL;
 	journal_cursor_set(in->journal, INBOX_CURSOR_COMMANDS + s->worker, journal_cursor_get(in->journal, INBOX_CURSOR_COMMANDS + s->worker) + 1);
 	if (inbox_append(in, &record, false, NULL) && e->action == COMMAND_HOLD)
-		in->host.held(in->host.ctx, s, e, image);
+		in->host.held(in->host.ctx, s, &shown, image);
 }
 
 static void on_response(struct inbox *in, struct session *s, const struct event_response *e)
@@ -542,6 +544,8 @@ static void dispatch_payload(struct inbox *in, unsigned worker, struct bytes pay
 	DECODE(payload);
 	s = allowed(in, worker, e.flow, WHEN_LOGGED_IN, NULL);
 	in->patient = s != NULL;
+	if (s)
+		withheld_payload(in, s, &e);
 	if (s && e.data.len)
 		inbox_payload_add(in, s, e.direction ? "o" : "i", e.data);
 }
@@ -562,8 +566,10 @@ static void dispatch_rechecked(struct inbox *in, unsigned worker, struct bytes p
 	s = allowed(in, worker, e.flow, WHEN_LOGGED_IN, NULL);
 	if (s && e.action >= COMMAND_actions)
 		break_session(in, s, "a held command judged again, with an unknown action");
-	else if (s && s->asked_approval)
+	else if (s && s->asked_approval) {
+		withheld_recheck(in, s, &e);
 		in->host.rechecked(in->host.ctx, s, &e, in->host.image(in->host.ctx, e.generation));
+	}
 }
 
 static void dispatch_close(struct inbox *in, unsigned worker, struct bytes payload)

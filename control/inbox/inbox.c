@@ -264,7 +264,7 @@ static bool lane_read(struct inbox *in, unsigned worker)
 			}
 			break;
 		}
-		in->again = in->patient = false;
+		in->again = in->patient = in->withheld = false;
 		inbox_event(in, worker, type, payload);
 		in->urgent |= !in->patient;
 		in->patient = false;
@@ -275,7 +275,7 @@ static bool lane_read(struct inbox *in, unsigned worker)
 		}
 		in->counters.events++;
 		in->counters.by_event[type < EVENT_end ? type : 0]++;
-		if (type == EVENT_login) {
+		if (type == EVENT_login || type == EVENT_classify || in->withheld) {
 			secret_wipe(in->message, payload.len);
 			l->secret = true;
 		}

@@ -32,6 +32,8 @@ enum session_phase {
 	SESSION_BROKEN,    /* its worker broke the protocol: killed, only its close is still read */
 };
 
+#define SESSION_SECRETS 16
+
 struct session {
 	/* Where. */
 	unsigned worker;
@@ -59,6 +61,8 @@ struct session {
 	uint64_t opened_us;          /* wall clock */
 	uint64_t generation;         /* of the last command's policy; 0: no command yet */
 	uint64_t commands, blocked, held, rows;
+	uint32_t secret_ref[SESSION_SECRETS]; /* the last commands with secrets in them; not kept over a restart */
+	unsigned secrets;            /* such commands so far */
 	bool asked_approval;         /* has objects in control/approval */
 	bool ending;                 /* an order kill is under way */
 	bool suspended;              /* the worker judges no command of it; not kept over a restart, which says it again */

@@ -10,7 +10,7 @@ struct lane {
 	struct ring_consumer ring;
 	uint64_t position, acknowledged; /* read up to; told to the worker */
 	uint64_t alarm_us, alarms_left_out;
-	bool secret;                     /* what was read carries a token: wipe it */
+	bool secret;                     /* what was read carries a token, or may carry a password: wipe it */
 	struct inbox_worker state;
 };
 
@@ -40,6 +40,7 @@ struct inbox {
 	uint8_t record[RECORD_BYTES_MAX + 1024];
 	bool stopped;
 	bool again; /* the event could not be finished in this batch: read it again */
+	bool withheld;   /* the event that is being read holds secrets that its record does not */
 	bool patient;    /* nobody waits for the record of the event that is being read */
 	bool urgent;     /* somebody waits for this batch */
 	uint64_t due_us; /* when the batch is committed at the latest; 0: it is empty */
@@ -50,6 +51,9 @@ struct inbox {
 
 /* One event: decode, check, record. events.c. */
 void inbox_event(struct inbox *in, unsigned worker, uint16_t type, struct bytes payload);
+
+/* A hash of `text` under a key of the session, so that a guess of the text cannot be confirmed without it (journal.md 4). */
+void inbox_commitment(const struct inbox *in, const struct session *s, struct bytes text, uint8_t out[32]);
 
 /* An alarm record, at most ten a second for each worker; the rest is counted into the next. */
 void inbox_alarm(struct inbox *in, unsigned worker, const char *what, const char *detail, struct session *s);
