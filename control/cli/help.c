@@ -89,7 +89,13 @@ void cli_man(FILE *out)
 	fputs(".SH OPTIONS\n.TP\n.B \\-c, \\-\\-config FILE\nThe node's configuration; default " CLI_CONFIG ".\n.TP\n.B \\-\\-json\n"
 	      "One JSON document instead of text; errors as {error, id, hint}.\n.SH EXIT STATUS\n", out);
 	roff(out, exit_statuses);
-	fputs(".\n.SH FILES\n" CLI_CONFIG ", /run/sluice/control.sock, /var/lib/sluice/journal\n", out);
+	fputs(".\n.SH POLICY\nThree fields of a rule in the policy file say how far an allowed or approved command may go.\n.TP\n.B max_rows\nA number as text "
+	      "(\"100\", \"5k\"). The row that would exceed it is not given, a change of more rows is undone; the client gets SQLSTATE 42501 with the rule's id.\n"
+	      ".TP\n.B max_bytes\nThe same for the bytes of rows, as the client gets them, and of the data of COPY.\n.TP\n.B oracle\n\"allow\" lets columns that "
+	      "this rule masks be compared, sorted, joined, grouped and counted; without it such a command is blocked.\n.PP\n"
+	      "Under a limit these are blocked, for nobody could count them in time: several statements in one message; under max_rows, TRUNCATE and changes inside "
+	      "other statements (WITH, DO, EXPLAIN ANALYZE).\n", out);
+	fputs(".SH FILES\n" CLI_CONFIG ", /run/sluice/control.sock, /var/lib/sluice/journal\n", out);
 }
 
 void cli_completion(FILE *out)

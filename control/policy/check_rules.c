@@ -149,6 +149,26 @@ static void check_reach(struct policy_parse *p, const struct policy_tree_rule *r
 			config_warning(p->report, r->line, far[i].id, "rule \"%s\": allows %s", r->as.id, verb_word(far[i].verb));
 }
 
+/* Fields that say nothing beside the rule's other ones, or more than they seem to. */
+static void check_effects(struct policy_parse *p, const struct policy_tree_rule *r)
+{
+	const uint32_t silent = 1u << VERB_ddl | 1u << VERB_grant | 1u << VERB_set | 1u << VERB_transaction | 1u << VERB_notify | 1u << VERB_lock |
+				1u << VERB_maintain; /* no rows come or change */
+	const struct policy_tree *t = p->tree;
+	bool limited = r->as.rows_max || r->as.bytes_max, counted = false;
+
+	for (unsigned s = 0; s < t->services_count; s++)
+		counted |= (r->as.services[s / 64] >> (s % 64) & 1) && t->services[s].as.protocol == POLICY_PROTOCOL_POSTGRES;
+	if (r->as.oracle_allowed && !class_bits_any(&r->as.mask))
+		config_warning(p->report, r->line, "oracle-without-mask",
+			       "rule \"%s\": oracle = \"allow\" is about the rule's own masks, and it has none: other rules' masks are as strict as before", r->as.id);
+	if (limited && (!counted || !(r->as.verbs & ~silent)))
+		config_warning(p->report, r->line, "limit-not-counted", "rule \"%s\": limits nothing: %s", r->as.id,
+			       counted ? "none of its verbs gives or changes rows" : "its services' protocols have no rows");
+	if (r->as.rows_max && counted && (r->as.verbs >> VERB_truncate & 1))
+		config_warning(p->report, r->line, "limit-blocks", "rule \"%s\": truncate tells no number of rows, so max_rows blocks it", r->as.id);
+}
+
 void policy_check_rules(struct policy_parse *p)
 {
 	const struct policy_tree *t = p->tree;
@@ -168,5 +188,6 @@ void policy_check_rules(struct policy_parse *p)
 		else if (!why)
 			check_cover(p, i, outlines);
 		check_reach(p, r);
+		check_effects(p, r);
 	}
 }

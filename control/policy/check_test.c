@@ -187,6 +187,10 @@ static const struct row warnings[] = {
 	{ 13, RULE("verbs = [ \"*\" ]; action = \"allow\"; mask = [ \"email\" ];"), "allow-dynamic" },
 	{ 13, RULE("verbs = [ \"select\", \"grant\" ]; action = \"allow\"; mask = [ \"email\" ];"), "allow-grant" },
 	{ 13, ALLOW("mode = \"observe\";"), "observe-not-reported" },
+	{ 13, RULE("verbs = [ \"select\" ]; action = \"allow\"; oracle = \"allow\";"), "oracle-without-mask" },
+	{ 13, RULE("verbs = [ \"set\", \"ddl\" ]; action = \"allow\"; max_rows = \"5\";"), "limit-not-counted" },
+	{ 13, "{ id = \"read\"; who = [ \"agents\" ]; service = [ \"ntp\" ]; verbs = [ \"select\" ]; action = \"allow\"; max_bytes = \"5k\"; },", "limit-not-counted" },
+	{ 13, RULE("verbs = [ \"select\", \"truncate\" ]; action = \"allow\"; max_rows = \"5\";"), "limit-blocks" },
 	{ 15, "", "no-admin" },
 	{ 15, "admin : { roles : { administrator = [ \"dba\" ]; }; };", "no-commit-approval" },
 };
