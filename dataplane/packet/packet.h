@@ -78,8 +78,8 @@ enum error packet_parse_ip(struct bytes ip, struct packet *out);
 bool packet_fragment_is_far(const struct packet *p);
 
 /* Reads the TCP header, options and payload of a packet that packet_parse took as unfragmented TCP, and verifies both
- * checksums unless `checksum` says that it is not needed. ERROR_none, ERROR_bad_tcp_header, ERROR_bad_tcp_checksum,
- * ERROR_bad_ip_checksum. On an error `out` must not be used. */
+ * checksums unless `checksum` says that it is not needed. ERROR_none, ERROR_vlan_deep, ERROR_bad_tcp_header,
+ * ERROR_bad_tcp_checksum, ERROR_bad_ip_checksum. On an error `out` must not be used. */
 enum error packet_segment(const struct packet *p, enum packet_checksum checksum, struct tcp_segment *out);
 
 /* The headers that are the same for all packets in one direction of a flow, ready to be copied: Ethernet, VLAN tags and

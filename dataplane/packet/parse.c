@@ -296,6 +296,8 @@ enum error packet_segment(const struct packet *p, enum packet_checksum checksum,
 	struct bytes options, payload;
 	size_t header;
 
+	if (p->vlan_deep) /* no template holds its tags */
+		return ERROR_vlan_deep;
 	if (p->ip_version == 0 || p->protocol != PACKET_TCP || p->fragment || p->l4_offset > p->frame.len)
 		return ERROR_bad_tcp_header;
 	reader_skip(&r, 4);

@@ -134,6 +134,7 @@ static void segment_errors(void **state)
 		{ "bad option", MACS "0800 " IP4("002c", "4000", "06") PORTS "00000001 00000002 60 18 0100 0000 0000 0200 0000",
 		  PACKET_CHECKSUM_GOOD, ERROR_bad_tcp_header },
 		{ "a fragment", MACS "0800 " IP4("0028", "2000", "06") TCP20, PACKET_CHECKSUM_GOOD, ERROR_bad_tcp_header },
+		{ "more tags than a template holds", MACS TAGS8 "0800 " IP4("0028", "4000", "06") TCP20, PACKET_CHECKSUM_GOOD, ERROR_vlan_deep },
 		{ "UDP", MACS "0800 " IP4("001c", "4000", "11") PORTS "0008 0000", PACKET_CHECKSUM_GOOD, ERROR_bad_tcp_header },
 	};
 

@@ -111,8 +111,10 @@ static void bound(struct pg_session *s, const struct pg_frame *f, struct bytes p
 	int slot = pg_name_add(&s->names, PG_PORTAL, portal, s->group, (struct bytes){ 0 }, (struct bytes){ 0 });
 
 	pg_taint_hold(s, c);
-	if (portal.len) /* FETCH reads it too */
+	if (portal.len) { /* FETCH reads it too */
 		pg_limit_name(s, c);
+		s->hidden = class_bits_or(s->hidden, pg_command_any(c));
+	}
 	c->text_slot = (int16_t)statement;
 	c->text_serial = s->names.slot[statement].serial;
 	c->effects = *pg_effects_prepared(s, statement);

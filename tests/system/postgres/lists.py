@@ -285,6 +285,18 @@ def executed_cursor(r):
     clean_in_every_form(w)
 
 
+@special("D2 FETCH of a portal that Bind made")
+def fetched_portal(r):
+    for results in ([], [1]):
+        w = Wire(r.proxy.port)
+        w.ask(Q("begin"))
+        w.ask(P("select reverse(name), id from customers order by id", "d2p") + B("d2p", "d2p", results=results) + S)
+        got = w.ask(Q("fetch 2 from d2p")) + w.ask(P("fetch all from d2p") + B() + E() + S)
+        need(len(rows(got)) == 4 and all(x[0] is None or x[0].startswith(b"***") for x in rows(got)), rows(got))
+        clean_in_every_form(w)
+        w.close()
+
+
 @special("D8 refcursor")
 def refcursor(r):
     w = Wire(r.proxy.port)

@@ -30,8 +30,8 @@ import limit_checks  # noqa: F401
 import driver_checks  # noqa: F401
 
 # What is too slow byte by byte, and what no segmentation changes.
-NOT_IN_PIECES = ("a_large_copy_is_byte_exact", "long_messages_are_refused_by_name", "long_rows")
-NOT_BY_BYTE = ("psql_and_pgbench", "rows_longer_than_are_read_whole")
+NOT_IN_PIECES = ("a_large_copy_is_byte_exact", "long_messages_are_refused_by_name", "long_rows", "rows_longer_than_are_read_whole")
+NOT_BY_BYTE = ("psql_and_pgbench",)
 ONCE = ("driver_", "lists")
 
 
