@@ -62,12 +62,17 @@ static int run_opaque(void)
 	ends.received = acknowledge_every_second;
 	ends_connect();
 	for (unsigned n = 0; n < ENDS_SLICES + warm_up; n++) {
-		uint64_t from = receiver->got_bytes;
+		uint64_t from = receiver->got_bytes, had;
 
 		while (receiver->got_bytes - from < part) {
-			for (int i = 0; i < ENDS_BURST && sender->next - sender->acked < 512u << 10; i++)
+			uint32_t most = sender->window ? sender->window : ENDS_SEGMENT_BYTES;
+
+			for (int i = 0; i < ENDS_BURST && sender->next - sender->acked + ENDS_SEGMENT_BYTES <= (most < 512u << 10 ? most : 512u << 10); i++)
 				ends_transmit(0, TCP_ACK, bytes_of(payload, sizeof payload));
+			had = receiver->got_bytes;
 			ends_turn();
+			if (receiver->got_bytes == had) /* the acknowledgement that a receiver delays */
+				ends_transmit(1, TCP_ACK, (struct bytes){ 0 });
 		}
 		ends.slices = n < warm_up ? 0 : ends.slices;
 		ends_slice((double)(receiver->got_bytes - from));

@@ -72,6 +72,7 @@ static void arrive(unsigned at, struct bytes frame)
 		return;
 	if (s.flags & TCP_SYN) {
 		e->ack = s.seq + 1;
+		e->shift = s.options.has_shift ? s.options.shift : 0;
 		e->open = true;
 		if (at == 1)
 			packet_template_reply(&e->template, &p);
@@ -79,6 +80,7 @@ static void arrive(unsigned at, struct bytes frame)
 		return;
 	}
 	e->acked = s.ack;
+	e->window = (uint32_t)s.window << e->shift;
 	if (s.payload_bytes && s.seq == e->ack) {
 		e->ack += s.payload_bytes;
 		e->got_bytes += s.payload_bytes;

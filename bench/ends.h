@@ -19,6 +19,8 @@
 struct end {
 	struct packet_template template;
 	uint32_t next, ack, acked;
+	uint32_t window; /* how much may be sent beyond `acked` */
+	uint8_t shift;
 	bool open;
 	uint64_t got_bytes;
 };

@@ -269,11 +269,16 @@ static bool start_journal(struct node *n, char err[OS_ERROR_BYTES])
 {
 	char dir[320];
 	const struct journal_config config = { .dir = dir, .origin = n->settings->origin, .reserve = true };
+	struct journal_state state;
 
 	snprintf(dir, sizeof(dir), "%s/journal", n->settings->state_dir);
 	n->journal = journal_open(&config, n->now.wall_us, err);
 	if (!n->journal)
 		return false;
+	journal_state(n->journal, &state);
+	n->first_start = state.size == 0 && flush_measure(dir, &n->flush, err);
+	if (state.size == 0 && !n->first_start)
+		log_warn("%s", err);
 	n->journal_signer = signer_client_journal(&n->signer);
 	snprintf(dir, sizeof(dir), "%s/payload-keys", n->settings->state_dir);
 	n->payload_keys = payload_keys_open(dir, true, err);
@@ -358,6 +363,19 @@ static bool life_start(struct node *n, char *err, size_t err_size)
 	return true;
 }
 
+/* What the disk of this installation can do, once for all (journal.md 6). */
+static void disk_told(struct node *n)
+{
+	char flush_us[24], one[24], many[24];
+	const char *const pairs[] = { "flush_us", flush_us, "records_per_s_batch_1", one, "records_per_s_batch_256", many, NULL };
+
+	snprintf(flush_us, sizeof(flush_us), "%llu", (unsigned long long)(n->flush.median_ns / 1000));
+	snprintf(one, sizeof(one), "%llu", (unsigned long long)flush_rate(&n->flush, 1));
+	snprintf(many, sizeof(many), "%llu", (unsigned long long)flush_rate(&n->flush, 256));
+	log_info("journal: the two flushes of a commit take %s us on this disk: at most %s commits/s", flush_us, one);
+	node_record(n, "node.health", (struct bytes){ 0 }, pairs);
+}
+
 static bool start(struct node *n, char *err, size_t err_size)
 {
 	char why[OS_ERROR_BYTES] = "out of memory";
@@ -374,6 +392,8 @@ static bool start(struct node *n, char *err, size_t err_size)
 		return false;
 	}
 	node_record(n, "node.boot", (struct bytes){ 0 }, pairs);
+	if (n->first_start)
+		disk_told(n);
 	node_journal_begun(n);
 	node_erase_start(n);
 	for (unsigned w = 0; w < n->settings->workers; w++)

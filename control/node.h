@@ -18,6 +18,7 @@
 #include "control/identity/identity.h"
 #include "control/identity/runs.h"
 #include "control/inbox/inbox.h"
+#include "control/journal/flush.h"
 #include "control/journal/journal.h"
 #include "control/keys/ca.h"
 #include "control/policy/policy.h"
@@ -99,6 +100,8 @@ struct node {
 	struct journal *journal;
 	struct signer_client signer;
 	struct journal_signer journal_signer;
+	struct flush_time flush; /* of the disk, when this is the journal's first start */
+	bool first_start;
 	int signer_fd;
 	uint8_t commitment_key[32];
 	struct payload_keys *payload_keys;

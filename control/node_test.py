@@ -395,6 +395,8 @@ def survives(w, worker):
     worker.say('allow 1 SELECT 2')
     size = w.json('show', 'health')['journal']['size']
     w.check(w.until(lambda: w.json('show', 'health')['journal']['checkpoint_size'] >= size), 'and checkpoints go on')
+    disk = [r for r in w.json('journal', 'search', '--type', 'node.health', '--limit', '10000')['records'] if 'flush_us' in json.dumps(r)]
+    w.check(len(disk) == 1 and 'records_per_s_batch_256' in json.dumps(disk), 'the disk was measured at the first start, and then no more', disk)
 
 
 def sees_approvals(w, other, token):

@@ -64,6 +64,15 @@ def usage(folder):
     check(done.returncode == 1 and 'not good' in done.stdout, 'a journal that is none, verified', done.stdout + done.stderr)
 
 
+def disk(folder):
+    done = run('journal', 'bench', folder)
+    check(done.returncode == 0 and 'durable records/s' in done.stdout, 'the disk is measured', done.stdout + done.stderr)
+    told = json.loads(run('--json', 'journal', 'bench', folder).stdout)
+    flush = told['flush_us']
+    check(0 < flush['least'] <= flush['median'] <= flush['most'] and [r['batch'] for r in told['expected']] == [1, 64, 256], 'and as JSON', told)
+    fails('a directory that is none', 1, 'journal', 'bench', folder / 'none', text='cannot be measured')
+
+
 def policies(folder):
     bad = folder / 'bad.cfg'
     bad.write_text('policy : { format = 1; name = "x"; version = 1; };\nrules = (\n  { id = "r"; who = [ "nobody" ]; action = "allow"; }\n);\n')
@@ -83,6 +92,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix='sluice-cli-') as folder:
         usage(Path(folder))
         policies(Path(folder))
+        disk(Path(folder))
     papers()
     print(f'1..{count}')
     return 1 if failed else 0

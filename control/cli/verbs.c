@@ -52,6 +52,9 @@ const struct cli_verb cli_verbs[] = {
 	  "DIR is a journal's directory or a copy of one; left out, the node's own. --key names a file with the log's vkey or PEM from elsewhere; without it "
 	  "the vkey beside the journal is used. Reads only. Exit status 1 when something is wrong, and the record is named. "
 	  "With --token-file of an auditor sluice-control checks the node's own and says what it found; journaled as read.verify.", cli_journal_verify },
+	{ "journal", "bench", "[DIR]", "", "what the journal's disk can do: the time of a commit's flushes",
+	  "DIR is a directory on that disk; left out, the journal's own. Writes 1 MiB that is gone afterwards; records that are written meanwhile wait a little. "
+	  "sluice-control measures the same at its first start and keeps it as a node.health record.", cli_journal_bench },
 	{ "journal", "erase", "ID", "reason=", "destroy the key of a session's payload",
 	  "The records and all proofs stay; what the session said can no longer be read. ID in full; the session must have ended. Needs --reason. "
 	  "Journaled as key.destroy before the key is gone.", cli_journal_erase },
