@@ -100,6 +100,21 @@ static struct viewer viewer_of(struct operation *o, struct principal *p, struct 
 	return (struct viewer){ .p = all ? NULL : p, .who = who_write(p, w) };
 }
 
+/* A token was verified: `run` for what its owner sees. */
+static void looks(struct operation *o, struct principal *p, const struct identity_failure *why, void (*run)(struct operation *, const struct viewer *))
+{
+	uint8_t room[SESSION_WHO_BYTES];
+	struct writer w = writer_of(room, sizeof(room));
+	struct viewer v;
+
+	if (!p) {
+		operation_token_refused(o, why);
+		return;
+	}
+	v = viewer_of(o, p, &w);
+	run(o, &v);
+}
+
 /* Lets the administrators of the machine look at once, others when their token was verified. */
 static void look(struct operation *o, const char *verb, void (*run)(struct operation *, const struct viewer *),
 		 void (*identified)(struct operation *, struct principal *, const struct identity_failure *))
@@ -148,16 +163,7 @@ static void list(struct operation *o, const struct viewer *v)
 
 static void list_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
 {
-	uint8_t room[SESSION_WHO_BYTES];
-	struct writer w = writer_of(room, sizeof(room));
-	struct viewer v;
-
-	if (!p) {
-		operation_token_refused(o, why);
-		return;
-	}
-	v = viewer_of(o, p, &w);
-	list(o, &v);
+	looks(o, p, why, list);
 }
 
 void operation_approvals(struct operation *o)
@@ -192,16 +198,7 @@ static void show(struct operation *o, const struct viewer *v)
 
 static void show_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
 {
-	uint8_t room[SESSION_WHO_BYTES];
-	struct writer w = writer_of(room, sizeof(room));
-	struct viewer v;
-
-	if (!p) {
-		operation_token_refused(o, why);
-		return;
-	}
-	v = viewer_of(o, p, &w);
-	show(o, &v);
+	looks(o, p, why, show);
 }
 
 void operation_approval_show(struct operation *o)

@@ -115,9 +115,13 @@ def check_includes(path, text, test):
             fault(path, number, f'{name}: {theirs} stands below {mine} in the order of dependence: turn the call round')
 
 
+# In pieces, so that a search for them does not find this line.
+LEFT_OVER = r'\b(TO' r'DO|FIX' r'ME|XX' r'X|HA' r'CK)\b'
+
+
 def check_words(path, text):
     for number, line in enumerate(text.split('\n'), 1):
-        if re.search(r'\b(TODO|FIXME|XXX|HACK)\b', line):
+        if re.search(LEFT_OVER, line):
             fault(path, number, 'left-over word: finish it, or say in the README what is missing')
         if re.search(r'/wo' r'rk/|/ro' r'ot/', line):
             fault(path, number, 'a path of one machine')

@@ -5,24 +5,6 @@
 #include "control/approval/remark.h"
 #include "control/approval/store.h"
 
-static enum approval_vote_result refuse(struct approvals *as, struct approval *a, struct bytes who, const char *why, char *text)
-{
-	uint8_t room[STORE_DATA_BYTES];
-	struct writer w = writer_of(room, sizeof(room));
-	struct jcs j = jcs_of(&w);
-
-	as->counters.refused_votes++;
-	jcs_open(&j);
-	jcs_put_uint(&j, "at_us", as->now.wall_us);
-	jcs_put_str(&j, "cause", why);
-	jcs_put_str(&j, "event", approval_event_name(APPROVAL_IS_REVOKED));
-	jcs_put_str(&j, "from", approval_state_name(a->state));
-	jcs_close(&j);
-	(void)store_record(as, a, "approval.refused", who, jcs_done(&j), (struct bytes){ 0 });
-	snprintf(text, APPROVAL_SAY_BYTES, "%s", why);
-	return APPROVAL_NOT_ELIGIBLE;
-}
-
 enum approval_vote_result approvals_revoke(struct approvals *as, struct approval *a, struct principal *p, struct bytes who, const char *reason,
 					   struct approval_clock now, char text[APPROVAL_SAY_BYTES])
 {
@@ -33,7 +15,7 @@ enum approval_vote_result approvals_revoke(struct approvals *as, struct approval
 	store_clock(as, now);
 	why = p ? store_not_eligible(as, a, p) : NULL;
 	if (why)
-		return refuse(as, a, who, why, text);
+		return store_refuse(as, a, APPROVAL_IS_REVOKED, NULL, who, why, text);
 	remark_clean(bytes_str(reason), cause, sizeof(cause));
 	if (!approval_step(from, APPROVAL_IS_REVOKED).allowed) {
 		(void)store_step(as, a, APPROVAL_IS_REVOKED, cause, who, (struct bytes){ 0 });

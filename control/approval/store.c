@@ -245,3 +245,24 @@ uint64_t approvals_low_water(const struct approvals *as, uint64_t size)
 	}
 	return size;
 }
+
+enum approval_vote_result store_refuse(struct approvals *as, struct approval *a, enum approval_event event, const struct principal *voter,
+				       struct bytes who, const char *why, char text[APPROVAL_SAY_BYTES])
+{
+	uint8_t room[STORE_DATA_BYTES];
+	struct writer w = writer_of(room, sizeof(room));
+	struct jcs j = jcs_of(&w);
+
+	as->counters.refused_votes++;
+	jcs_open(&j);
+	jcs_put_uint(&j, "at_us", as->now.wall_us);
+	jcs_put_str(&j, "cause", why);
+	jcs_put_str(&j, "event", approval_event_name(event));
+	jcs_put_str(&j, "from", approval_state_name(a->state));
+	if (voter)
+		jcs_put_str(&j, "voter", voter->person[0] ? voter->person : "unknown");
+	jcs_close(&j);
+	(void)store_record(as, a, "approval.refused", who, jcs_done(&j), (struct bytes){ 0 });
+	snprintf(text, APPROVAL_SAY_BYTES, "%s", why);
+	return APPROVAL_NOT_ELIGIBLE;
+}

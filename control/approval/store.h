@@ -52,6 +52,10 @@ unsigned store_slots_filled(struct approvals *as, const struct approval *a, bool
 /* NULL, or why this person may not decide on this (rights.c). */
 const char *store_not_eligible(struct approvals *as, const struct approval *a, const struct principal *p);
 
+/* Somebody may not do that: counted, recorded, and said in `text`. `voter`: whom the record names; NULL: only `who`. */
+enum approval_vote_result store_refuse(struct approvals *as, struct approval *a, enum approval_event event, const struct principal *voter,
+				       struct bytes who, const char *why, char text[APPROVAL_SAY_BYTES]);
+
 /* Tries the release of an approved object: asks the worker, unless it was asked just now. */
 void store_release(struct approvals *as, struct approval *a);
 

@@ -124,26 +124,6 @@ static struct bytes vote_extra(const struct approval *a, const struct approval_v
 	return text.len ? jcs_done(&j) : text;
 }
 
-static enum approval_vote_result refuse(struct approvals *as, struct approval *a, const struct principal *voter, struct bytes who,
-					const char *why, char *text)
-{
-	uint8_t room[STORE_DATA_BYTES];
-	struct writer w = writer_of(room, sizeof(room));
-	struct jcs j = jcs_of(&w);
-
-	as->counters.refused_votes++;
-	jcs_open(&j);
-	jcs_put_uint(&j, "at_us", as->now.wall_us);
-	jcs_put_str(&j, "cause", why);
-	jcs_put_str(&j, "event", approval_event_name(APPROVAL_GETS_VOTE));
-	jcs_put_str(&j, "from", approval_state_name(a->state));
-	jcs_put_str(&j, "voter", voter->person[0] ? voter->person : "unknown");
-	jcs_close(&j);
-	(void)store_record(as, a, "approval.refused", who, jcs_done(&j), (struct bytes){ 0 });
-	snprintf(text, APPROVAL_SAY_BYTES, "%s", why);
-	return APPROVAL_NOT_ELIGIBLE;
-}
-
 static enum approval_vote_result decide(struct approvals *as, struct approval *a, bool approve, const char *reason, struct bytes who,
 					char *text)
 {
@@ -183,13 +163,13 @@ enum approval_vote_result approvals_vote(struct approvals *as, struct approval *
 
 	store_clock(as, now);
 	if (a->state != APPROVAL_PENDING) {
-		(void)refuse(as, a, voter, who, "not open for votes", text);
+		(void)store_refuse(as, a, APPROVAL_GETS_VOTE, voter, who, "not open for votes", text);
 		snprintf(text, APPROVAL_SAY_BYTES, "approval %s is %s", a->id_text, approval_state_name(a->state));
 		return APPROVAL_NOT_OPEN;
 	}
 	why = may_not_vote(as, a, voter);
 	if (why)
-		return refuse(as, a, voter, who, why, text);
+		return store_refuse(as, a, APPROVAL_GETS_VOTE, voter, who, why, text);
 	if (!a->vote && !(a->vote = calloc(APPROVAL_VOTES_MAX, sizeof(*a->vote))))
 		return APPROVAL_NOT_RECORDED;
 	v = &a->vote[a->votes];

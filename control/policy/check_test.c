@@ -333,7 +333,7 @@ static void test_source_and_time(void **state)
 	assert_int_equal(policy_parse_time("Fri-Mon 00:00-24:00", w, &why), 4);
 	assert_true(w[3].start == 0 && w[3].end == 1440 && w[2].end == 10080);
 	assert_int_equal(policy_parse_time("Sun 10:00-10:01", w, &why), 1);
-	for (const char *const *bad = (const char *const[]){ "", "Mon", "Mon 08:00", "mon 08:00-09:00", "Mon-Xxx 08:00-09:00", "Mon 08:60-09:00", "Mon 24:00-24:00",
+	for (const char *const *bad = (const char *const[]){ "", "Mon", "Mon 08:00", "mon 08:00-09:00", "Mon-Moo 08:00-09:00", "Mon 08:60-09:00", "Mon 24:00-24:00",
 							     "Mon 08:00-24:01", "Mon 08:00-09:00 ", "Mon  08:00-09:00", "Mon-Fri08:00-09:00", "Mon- 08:00-09:00", NULL }; *bad; bad++)
 		if (policy_parse_time(*bad, w, &why) || !why)
 			fail_msg("\"%s\"", *bad);

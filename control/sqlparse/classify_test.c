@@ -28,25 +28,23 @@ const char *__lsan_default_options(void)
 	return "print_suppressions=0";
 }
 
-static const struct {
+struct text_case {
 	const char *text, *expected;
-} cases[] = {
+};
+
+static const struct text_case cases[] = {
 #define CASE(text, expected) { text, expected },
 #include "control/sqlparse/classify_cases.def"
 #undef CASE
 };
 
-static const struct {
-	const char *text, *expected;
-} predicate_cases[] = {
+static const struct text_case predicate_cases[] = {
 #define PREDICATES(text, expected) { text, expected },
 #include "control/sqlparse/predicates_cases.def"
 #undef PREDICATES
 };
 
-static const struct {
-	const char *text, *expected;
-} writes_cases[] = {
+static const struct text_case writes_cases[] = {
 #define WRITES(text, expected) { text, expected },
 #include "control/sqlparse/writes_cases.def"
 #undef WRITES
@@ -90,48 +88,36 @@ static void cases_are_as_expected(void **state)
 	assert_int_equal(wrong, 0);
 }
 
-static void predicates_are_as_expected(void **state)
+/* Texts as `text` shows their classifications. */
+static void are_as_expected(const struct text_case *rows, size_t count, bool (*text)(struct bytes encoded, struct writer *w))
 {
 	unsigned wrong = 0;
 
-	for (size_t i = 0; i < sizeof predicate_cases / sizeof *predicate_cases; i++) {
-		const char *text = predicate_cases[i].text, *expected = predicate_cases[i].expected;
-		struct sqlparse_answer a = sqlparse_classify(bytes_str(text), SQLPARSE_POSTGRES, encoded, sizeof encoded);
+	for (size_t i = 0; i < count; i++) {
+		struct sqlparse_answer a = sqlparse_classify(bytes_str(rows[i].text), SQLPARSE_POSTGRES, encoded, sizeof encoded);
 		struct writer w = writer_of(line, sizeof line - 1);
 
 		if (!a.known)
 			writer_str(&w, a.why);
 		else
-			assert_true(classification_predicates_text(a.classification, &w));
+			assert_true(text(a.classification, &w));
 		line[w.len] = 0;
-		if (strcmp(line, expected) == 0)
+		if (strcmp(line, rows[i].expected) == 0)
 			continue;
 		wrong++;
-		print_message("%s\n  is       %s\n  expected %s\n", text, line, expected);
+		print_message("%s\n  is       %s\n  expected %s\n", rows[i].text, line, rows[i].expected);
 	}
 	assert_int_equal(wrong, 0);
 }
 
+static void predicates_are_as_expected(void **state)
+{
+	are_as_expected(predicate_cases, sizeof predicate_cases / sizeof *predicate_cases, classification_predicates_text);
+}
+
 static void writes_are_as_expected(void **state)
 {
-	unsigned wrong = 0;
-
-	for (size_t i = 0; i < sizeof writes_cases / sizeof *writes_cases; i++) {
-		const char *text = writes_cases[i].text, *expected = writes_cases[i].expected;
-		struct sqlparse_answer a = sqlparse_classify(bytes_str(text), SQLPARSE_POSTGRES, encoded, sizeof encoded);
-		struct writer w = writer_of(line, sizeof line - 1);
-
-		if (!a.known)
-			writer_str(&w, a.why);
-		else
-			assert_true(classification_writes_text(a.classification, &w));
-		line[w.len] = 0;
-		if (strcmp(line, expected) == 0)
-			continue;
-		wrong++;
-		print_message("%s\n  is       %s\n  expected %s\n", text, line, expected);
-	}
-	assert_int_equal(wrong, 0);
+	are_as_expected(writes_cases, sizeof writes_cases / sizeof *writes_cases, classification_writes_text);
 }
 
 /* What of a text decides: accesses and flags of all its statements, multi-statement aside. */

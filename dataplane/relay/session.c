@@ -207,7 +207,7 @@ void session_refresh_snapshot(struct relay *r, struct flow *f)
 	session_demand_end(r, f, END_KILLED, bytes_str("the policy no longer names this service"));
 }
 
-static const char general_say[] = "the session was ended, as many others: the operator knows why";
+static const char general_say[] = "stopped by the control plane, as many others: the operator knows why";
 
 void session_say(struct relay *r, const char **slot, struct bytes say)
 {

@@ -395,9 +395,10 @@ struct pg_long_step pg_long_row(struct pg_session *s, struct bytes in, struct wr
 /* One DataRow. `w` is not ok when there was no room. False: the row cannot be masked. */
 bool pg_row(struct pg_session *s, struct pg_command *command, struct bytes body, struct writer *w);
 
-/* copy_out.c: the data of a COPY TO STDOUT, re-framed by rows. False: cannot be masked. */
-/* Whether values may stand in its stream in pieces, because of the marks that the client chose. */
+/* copy_out.c: whether values may stand in a COPY's stream in pieces, because of the marks that the client chose. */
 bool pg_copy_odd(const struct pg_digest *d);
+
+/* The data of a COPY TO STDOUT, re-framed by rows. False: cannot be masked. */
 bool pg_copy_rows(struct pg_session *s, struct pg_command *command, struct bytes body, struct writer *w);
 bool pg_copy_done(struct pg_session *s, struct pg_command *command, struct writer *w);
 
