@@ -271,7 +271,7 @@ static void texts_run_out_and_come_back(void **state)
 	session_say(stage->relay, &slot[0], bytes_str("again"));
 	assert_string_equal(slot[0], "again");
 	assert_string_equal(slot[1], "because");
-	assert_non_null(strstr(slot[FLOWS_MAX - 1], "the session was ended"));
+	assert_non_null(strstr(slot[FLOWS_MAX - 1], "stopped by the control plane"));
 	assert_int_equal(free_says(), 0);
 	for (uint32_t i = 0; i < FLOWS_MAX; i++) {
 		session_hush(stage->relay, &slot[i]);
