@@ -186,7 +186,7 @@ static struct bytes classified(const struct touch *t, void *room, size_t size)
 	classification_begin_statement(&cw, t->flags);
 	classification_add_access(&cw, &a);
 	classification_begin_targets(&cw);
-	if (t->verb == VERB_select)
+	if (t->verb == VERB_select || t->column)
 		classification_add_target(&cw, !t->column ? TAINT_NONE : !strcmp(t->column, "*") ? TAINT_STAR : TAINT_NAMES, &column,
 					  t->column && strcmp(t->column, "*") ? 1 : 0);
 	if (t->decides) {
@@ -209,6 +209,7 @@ static void the_classes_of_what_is_touched(void **state)
 		{ VERB_select, "public", "card", "*", NULL, 0, "pii.card,pii.email" },
 		{ VERB_select, "public", "card", "pan", "", 0, "pii.card,pii.email" }, /* any column decides */
 		{ VERB_delete, "public", "card", NULL, "id", 0, "pii.card,pii.email" },
+		{ VERB_update, "public", "card", "id", NULL, 0, "pii.card,pii.email" }, /* returning id */
 		{ VERB_update, NULL, "orders", NULL, NULL, 0, "" },
 		{ VERB_select, "public", "customer", "email", NULL, FLAG_calls_unknown_function, "pii.email,unknown" },
 		{ VERB_select, "public", "orders", "x", NULL, FLAG_dynamic, "unknown" },

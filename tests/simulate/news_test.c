@@ -262,6 +262,43 @@ static void one_answer_for_many_is_given_a_few_at_a_time(void **state)
 	}
 }
 
+static bool holds_bytes(const struct flow *f)
+{
+	return f->phase == FLOW_RUNNING && f->barriers > 0;
+}
+
+static unsigned hold_still(void)
+{
+	return flows_where(holds_bytes);
+}
+
+/* Records beyond the queue of those who wait for them: their flows are found by a visit to all. */
+static void durable_records_wake_a_few_at_a_time(void **state)
+{
+	enum { MANY = 300 };
+	struct relay *r = stage->relay;
+	uint64_t position, head;
+
+	stage_log_in(stage);
+	open_many(0, MANY, true);
+	stage_settle(stage);
+	assert_int_equal(hold_still(), 0);
+	stage->answer_durable = false;
+	position = r->durable_position + 1;
+	for (uint32_t i = 0; i < RELAY_DURABLE_QUEUE; i++)
+		orders_await_durable(r, &r->flows[0], position++);
+	for (uint32_t i = 0; i < FLOWS_MAX; i++)
+		if (runs(&r->flows[i]))
+			host_barrier(r, &r->flows[i], position++);
+	assert_int_equal(hold_still(), MANY + 1);
+	STAGE_ORDER(stage, durable, .position = position);
+	for (head = r->durable_head; r->durable_head != r->durable_tail; head = r->durable_head) {
+		turn();
+		assert_true(r->durable_head > head && r->durable_head - head <= RELAY_RECORDS_PER_TURN);
+	}
+	(void)turns_until_none(hold_still, RELAY_FLOWS_PER_TURN);
+}
+
 static void texts_run_out_and_come_back(void **state)
 {
 	static const char *slot[FLOWS_MAX];
@@ -289,6 +326,7 @@ int main(void)
 		STAGED(flows_that_outlive_their_service_stay_guarded),
 		STAGED(all_sessions_end_a_few_at_a_time),
 		STAGED(a_silent_control_is_heard_of_a_few_at_a_time),
+		STAGED(durable_records_wake_a_few_at_a_time),
 		STAGED(texts_run_out_and_come_back),
 		STAGED(one_answer_for_many_is_given_a_few_at_a_time),
 	};
