@@ -2,7 +2,8 @@
  *
  * Root and the user that control runs as are the machine's administrators: they could read the files, and see all. Anybody else shows a
  * token: an auditor's (and no administrator's: one person is not both) sees all; an approver sees what it may decide on; who asked sees
- * its own. What is not seen is not told apart from what is not there. Each look, and each refusal, is a record. */
+ * its own. A look does not tell what is not seen from what is not there; a vote or a revocation is refused with its reason. Each look, and
+ * each refusal, is a record. */
 #include <stdio.h>
 
 #include "control/inbox/who.h"

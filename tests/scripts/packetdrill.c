@@ -5,6 +5,11 @@
  * the client's SYN and ACK) is made up from what the script expects. Each statement becomes a line of our own language;
  * expected packets are compared here, because one of them may stand for several of ours: nothing here is segmented by a NIC.
  * As in packetdrill, a packet that was sent and not expected is noticed at the next one that is expected.
+ *
+ * Understood: times (`+N`, absolute, `~`, `...`, `*`), `<` and `>` packets with MSS, window scale, SACK, timestamps and `<...>`, socket,
+ * bind, listen, accept, connect, fcntl, read, write, send, recv, shutdown, close. Windows, PSH and timestamps of what is sent are not
+ * compared; `%{ }%` (a kernel's tcp_info) is skipped. A script that needs something else is a TAP skip with its reason: options of
+ * sockets and kernels, addresses, TCP Fast Open, MD5, ECN, urgent pointers, ICMP, `MSG_` flags, epoll, ioctl.
  */
 #include <ctype.h>
 #include <stdarg.h>

@@ -4,7 +4,8 @@
  * message that has whole rows becomes one message again. Cells are looked at as they stand, escaped: a mask has no character that
  * needs escaping but perhaps the COPY's own delimiter, which is then escaped.
  * The client chooses delimiter, quote and escape: any of them may stand inside a value, which then comes in pieces. Where it chose others
- * than usual (pg_copy_odd), cells are looked at without escapes, and no row goes by unread.
+ * than usual (pg_copy_odd), cells are looked at without escapes, and no row goes by unread; in text with a NULL word of the client's own a tagged
+ * column shows no NULL.
  */
 #include "dataplane/inspect/postgres/session.h"
 

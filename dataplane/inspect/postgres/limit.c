@@ -8,6 +8,8 @@
  *
  * Rows that come are counted as they go out, rows that change by the completion's count ("UPDATE 5"). Bytes are those of messages
  * with rows, as the client gets them, and of the data of a COPY FROM STDIN. A change that no completion counts was blocked by the verdict.
+ * FETCH and EXECUTE keep the smallest limit of all names that the session made by SQL or Bind. A FETCH from a BINARY cursor comes as text; a
+ * client that leaves without waiting for the answer has its change rolled back.
  */
 #include <stdio.h>
 

@@ -1,7 +1,8 @@
 /* wash.c: where a statement puts what it reads out of tagged columns (postgres.md 9: copies launder tags).
  *
  * Column by column where the classification tells what flows into which; else everything that it reads may be in everything that it
- * writes. More of them than are followed, and the command is refused.
+ * writes (MERGE, DO, `*`, an unnamed output; through a view). More of them than are followed, and the command is refused. Over tagged columns
+ * no setting, notification, advisory lock, sequence or large object may be written. Ways tried: tests/system/postgres/copy_taint_checks.py.
  */
 #include "dataplane/inspect/postgres/reading.h"
 
