@@ -386,7 +386,7 @@ static bool start(struct node *n, char *err, size_t err_size)
 	n->started_us = n->now.wall_us;
 	n->started_mono_us = n->now.mono_us;
 	good = start_privileged(n, why) && priv_drop(n->settings->users.control, why) && priv_harden(why) && start_journal(n, why) &&
-	       node_runs_begin(n, why) && start_inbox(n, why) && start_clients(n, why);
+	       node_runs_begin(n, why) && node_holds_begin(n, why) && start_inbox(n, why) && start_clients(n, why);
 	if (!good) {
 		snprintf(err, err_size, "%s", why);
 		return false;
@@ -485,6 +485,7 @@ static void timers(struct loop *l)
 	if (n->now.mono_us - l->helper_tick_us >= HELPER_TICK_US) {
 		l->helper_tick_us = n->now.mono_us;
 		helpers_tick(n);
+		node_holds_tick(n);
 	}
 	if (n->reload) {
 		n->reload = false;
@@ -566,6 +567,7 @@ static void close_all(struct node *n)
 	inbox_destroy(n->inbox);
 	sessions_close(n->sessions);
 	payload_keys_close(n->payload_keys);
+	holds_destroy(n->holds);
 	journal_close(n->journal);
 	egress_client_destroy(n->egress);
 	sqlparse_client_destroy(n->sqlparse);

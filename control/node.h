@@ -19,6 +19,7 @@
 #include "control/identity/runs.h"
 #include "control/inbox/inbox.h"
 #include "control/journal/flush.h"
+#include "control/journal/holds.h"
 #include "control/journal/journal.h"
 #include "control/keys/ca.h"
 #include "control/policy/policy.h"
@@ -108,6 +109,8 @@ struct node {
 	struct journal_prune prune;    /* said, and to be done after the commit */
 	char expired_day[PAYLOAD_KEYS_DAY_BYTES]; /* of payload keys, likewise */
 	uint64_t retention_us;
+	struct holds *holds;           /* legal holds in force */
+	uint64_t hold_told;            /* the one that a log line told of last, and one; 0: none */
 	bool erasures;                 /* keys to be destroyed once their records are durable */
 	/* Rings, sessions, approvals. */
 	void *up[LIMIT_WORKERS], *down[LIMIT_WORKERS];
@@ -207,6 +210,14 @@ bool node_issuer_stale(const struct node *n, const struct identity_status *s);
 /* node_erase.c: the ends of payload keys. After the commit that made `key.destroy` durable; at the start, what was left undone. */
 void node_erase_start(struct node *n);
 bool node_erase_commit(struct node *n);
+
+/* node_holds.c: legal holds. At the start, those in force; false with a text. Once in 20 ms: the next records are compared with them. */
+bool node_holds_begin(struct node *n, char err[OS_ERROR_BYTES]);
+void node_holds_tick(struct node *n);
+/* Compares what is left, when it is little; false: some of the journal was not compared yet. */
+bool node_holds_current(struct node *n);
+/* Has the journal keep what they cover. */
+void node_holds_apply(struct node *n);
 
 /* node_retention.c: asks once a minute what is past its time; returns how many segments are. The acts follow the commit. */
 unsigned node_retention_look(struct node *n, struct bytes who);

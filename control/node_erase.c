@@ -27,6 +27,31 @@ static void destroy_record(struct node *n, struct bytes who, const struct seal *
 	n->erasures = true;
 }
 
+/* Whether a legal hold keeps this session's key; the answer says which. */
+static bool held(struct operation *o, const char *session, const uint8_t id[16])
+{
+	struct node *n = o->node;
+	struct journal_state state;
+	const struct hold *by;
+	char text[HOLD_TEXT_BYTES];
+
+	(void)node_holds_current(n);
+	journal_state(n->journal, &state);
+	switch (holds_session(n->holds, id, state.size, &by)) {
+	case HOLD_NONE:
+		return false;
+	case HOLD_COVERS:
+		operation_fail(o, FRAME_REFUSED, "session %s: %s covers it: it is not erased before the hold is released: see sluice journal hold list", session,
+			       hold_text(by, text));
+		return true;
+	case HOLD_NOT_KNOWN:
+		operation_fail(o, FRAME_REFUSED, "session %s: whether %s covers it is not known yet: try again: sluice journal hold list shows how far the journal was compared",
+			       session, hold_text(by, text));
+		return true;
+	}
+	return true;
+}
+
 void operation_journal_erase(struct operation *o)
 {
 	const char *session = operation_text(o, "session"), *reason = operation_text(o, "reason");
@@ -41,6 +66,8 @@ void operation_journal_erase(struct operation *o)
 		operation_fail(o, FRAME_USAGE, "erase: no reason: give --reason, 4 to %u bytes of text", REASON_BYTES_MAX);
 	} else if (session_by_id(n->sessions, session)) {
 		operation_fail(o, FRAME_REFUSED, "session %s: is open: end it first: sluice session kill", session);
+	} else if (held(o, session, id)) {
+		; /* it said so */
 	} else if (!payload_keys_find(n->payload_keys, id, &key)) {
 		operation_fail(o, FRAME_REFUSED, "session %s: has no payload key: it was destroyed, or there is no such session", session);
 	} else if (!payload_keys_intend(n->payload_keys, id)) {

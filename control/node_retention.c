@@ -1,6 +1,6 @@
 /* node_retention.c: what the policy's journal section says about age: whole segments of records, whole days of payload keys.
  *
- * Each in two steps, a minute apart at most: the record (`journal.prune`, `key.destroy`), and once that is durable the act. Killed in
+ * What a legal hold covers stays (holds.h). Each in two steps, a minute apart at most: the record (`journal.prune`, `key.destroy`), and once that is durable the act. Killed in
  * between, the next start finds the same candidates and says it again. */
 #include <stdio.h>
 
@@ -21,12 +21,51 @@ static void describe_prune(struct jcs *j, const void *from)
 	jcs_put_int(j, "segments", (int64_t)p->segments);
 }
 
+/* Whether a hold keeps what else would go, and which. */
+static bool held_back(struct node *n, uint64_t before_us, struct journal_prune *would, const struct hold **by)
+{
+	uint64_t limit = holds_limit(n->holds, by);
+	bool held;
+
+	journal_protect(n->journal, UINT64_MAX);
+	held = *by && journal_prune_candidate(n->journal, before_us, would) && would->end > limit;
+	journal_protect(n->journal, limit);
+	return held;
+}
+
+/* Told once a hold. */
+static void tell_held(struct node *n, uint64_t before_us)
+{
+	const struct hold *by;
+	struct journal_prune would;
+	char text[HOLD_TEXT_BYTES];
+
+	if (!held_back(n, before_us, &would, &by) || n->hold_told == by->index + 1)
+		return;
+	n->hold_told = by->index + 1;
+	log_warn("retention: records up to %llu stay although their time is over: %s", (unsigned long long)would.end - 1, hold_text(by, text));
+}
+
 static bool records_look(struct node *n, struct bytes who)
 {
 	uint64_t age_us = n->tree->journal.retention_records_s * 1000000;
 	const struct entry e = { .type = "journal.prune", .who = who, .data = { describe_prune, &n->prune }, .policy_sha256 = policy_hash(n->current) };
 
-	return n->now.wall_us > age_us && journal_prune_candidate(n->journal, n->now.wall_us - age_us, &n->prune) && inbox_append(n->inbox, &e, true, NULL);
+	if (n->now.wall_us <= age_us)
+		return false;
+	(void)node_holds_current(n);
+	tell_held(n, n->now.wall_us - age_us);
+	return journal_prune_candidate(n->journal, n->now.wall_us - age_us, &n->prune) && inbox_append(n->inbox, &e, true, NULL);
+}
+
+static bool key_held(void *ctx, const uint8_t session[16])
+{
+	struct node *n = ctx;
+	struct journal_state state;
+	const struct hold *by;
+
+	journal_state(n->journal, &state);
+	return holds_session(n->holds, session, state.size, &by) != HOLD_NONE;
 }
 
 static bool keys_look(struct node *n, struct bytes who)
@@ -34,12 +73,14 @@ static bool keys_look(struct node *n, struct bytes who)
 	uint64_t age_us = n->tree->journal.retention_payload_s * 1000000;
 	char limit[PAYLOAD_KEYS_DAY_BYTES], sessions[16];
 	unsigned count;
+	const struct payload_keys_held held = { key_held, n };
 	const char *const pairs[] = { "day", n->expired_day, "reason", "retention_payload of the policy", "sessions", sessions, NULL };
 
 	if (n->now.wall_us <= age_us)
 		return false;
 	payload_keys_day(n->now.wall_us - age_us, limit);
-	if (!payload_keys_oldest(n->payload_keys, limit, n->expired_day, &count))
+	/* A day of which one session is held stays whole. */
+	if (!payload_keys_oldest(n->payload_keys, limit, holds_count(n->holds) ? &held : NULL, n->expired_day, &count))
 		return false;
 	snprintf(sessions, sizeof(sessions), "%u", count);
 	node_record(n, "key.destroy", who, pairs);
@@ -89,8 +130,15 @@ void node_retention_commit(struct node *n)
 void operation_journal_prune(struct operation *o)
 {
 	struct node *n = o->node;
+	const struct hold *by = NULL;
+	struct journal_prune would;
+	char text[HOLD_TEXT_BYTES];
+	uint64_t age_us = n->current ? n->tree->journal.retention_records_s * 1000000 : 0;
 
-	if (!n->current)
+	if (n->current && n->now.wall_us > age_us && held_back(n, n->now.wall_us - age_us, &would, &by) && !journal_prune_candidate(n->journal, n->now.wall_us - age_us, &would))
+		operation_fail(o, FRAME_REFUSED, "prune: %s covers records of the oldest segments: nothing goes before it is released: see sluice journal hold list",
+			       hold_text(by, text));
+	else if (!n->current)
 		operation_fail(o, FRAME_REFUSED, "prune: no policy is in force, so nothing says how long records are kept: load one");
 	else
 		o->result = json_pack("{s:i, s:I, s:I}", "segments", (int)node_retention_look(n, o->who), "first", (json_int_t)n->prune.first, "end",

@@ -369,6 +369,7 @@ def reloads(w, worker):
 
 def survives(w, worker):
     n, answer = worker.ask('hold 1 0 DELETE FROM orders WHERE id = 6', 'approval')
+    held = holds(w)
     before = w.find('sluice-control')
     os.kill(before[-1], signal.SIGKILL)
     worker.say('open 3')
@@ -397,6 +398,43 @@ def survives(w, worker):
     w.check(w.until(lambda: w.json('show', 'health')['journal']['checkpoint_size'] >= size), 'and checkpoints go on')
     disk = [r for r in w.json('journal', 'search', '--type', 'node.health', '--limit', '10000')['records'] if 'flush_us' in json.dumps(r)]
     w.check(len(disk) == 1 and 'records_per_s_batch_256' in json.dumps(disk), 'the disk was measured at the first start, and then no more', disk)
+    listed = w.json('journal', 'hold', 'list')['holds']
+    w.check([(h['hold'], h['matter'], h['person']) for h in listed] == [(held, '7 O 12/26', 'alice')], 'a legal hold outlives the process', listed)
+
+
+def holds(w):
+    """journal.md 4 and 5: what is held is neither pruned nor erased; who may hold; each of it a record. The hold's number."""
+    done = w.cli('journal', 'hold', 'add', '--person', 'alice', '--reason', 'order of the court')
+    w.check(done.returncode == 2 and 'matter' in done.stderr, 'no legal hold without a matter', done.stderr)
+    done = w.cli('journal', 'hold', 'add', '--matter', '7 O 12/26', '--reason', 'order of the court')
+    w.check(done.returncode == 2 and 'covers' in done.stderr, 'nor over nothing', done.stderr)
+    placing = ('--matter', '7 O 12/26', '--reason', 'order of the court', '--person', 'alice', '--token-file')
+    done = w.cli('journal', 'hold', 'add', *placing, w.token_file('alice', ['agents']))
+    w.check(done.returncode == 3 and "no administrator's" in done.stderr, 'nor by somebody', done.stderr)
+    held = json.loads(w.cli('--json', 'journal', 'hold', 'add', *placing, w.token_file('bob', ['dba'])).stdout)['hold']
+    record = w.json('journal', 'search', '--type', 'journal.hold')['records']
+    w.check(len(record) == 1 and record[0]['idx'] == held and record[0]['who']['person'] == 'bob' and record[0]['data']['person'] == 'alice',
+            'a legal hold is a record, and that is its number', record)
+    return held
+
+
+def releases(w, session):
+    done = w.cli('journal', 'erase', session, '--reason', 'request of the data subject')
+    held = w.json('journal', 'hold', 'list')['holds'][0]['hold']
+    w.check(done.returncode == 1 and f'legal hold {held} (matter 7 O 12/26)' in done.stderr, 'a session under a legal hold is not erased, and the hold is named', done.stderr)
+    w.check(w.until(lambda: (lambda h: h['compared'] > h['hold'] and h['sessions'] > 0 and h['first'] < h['hold'])(w.json('journal', 'hold', 'list')['holds'][0])),
+            'the journal was compared with it', w.cli('journal', 'hold', 'list').stdout)
+    done = w.cli('journal', 'hold', 'release', '--hold', str(held), '--reason', 'settled', '--token-file', w.token_file('ivan', ['audit']))
+    w.check(done.returncode == 3, 'an auditor releases none', done.stderr)
+    done = w.cli('journal', 'hold', 'list', '--token-file', w.token_file('ivan', ['audit']))
+    w.check(done.returncode == 0 and '7 O 12/26' in done.stdout, 'but sees them', done.stderr)
+    done = w.cli('journal', 'hold', 'release', '--hold', '999999', '--reason', 'settled')
+    w.check(done.returncode == 1 and 'no such hold' in done.stderr, 'what is not held is not released', done.stderr)
+    done = w.cli('journal', 'hold', 'release', '--hold', str(held), '--reason', 'settled', '--token-file', w.token_file('bob', ['dba']))
+    record = w.json('journal', 'search', '--type', 'journal.hold_release')['records']
+    w.check(done.returncode == 0 and len(record) == 1 and record[0]['data'] == {'hold': held, 'matter': '7 O 12/26', 'reason': 'settled'} and record[0]['who']['person'] == 'bob',
+            'a release is a record too', (done.stderr, record))
+    w.check(w.json('journal', 'hold', 'list')['holds'] == [], 'and then nothing is held')
 
 
 def sees_approvals(w, other, token):
@@ -512,6 +550,7 @@ def ends_sessions(w, worker):
     session = sessions[0]['id']
     done = w.cli('journal', 'erase', session)
     w.check(done.returncode == 2 and 'reason' in done.stderr, 'no erasure without a reason', done.stderr)
+    releases(w, session)
     done = w.cli('journal', 'erase', session, '--reason', 'request of the data subject')
     w.check(done.returncode == 0, 'a session is erased', done.stderr)
     record = w.json('journal', 'search', '--type', 'key.destroy')['records']

@@ -136,6 +136,9 @@ static const struct {
 	{ "key show-fingerprints", false, operation_key_fingerprints },
 	{ "journal erase", true, operation_journal_erase },
 	{ "journal prune", true, operation_journal_prune },
+	{ "journal hold add", false, operation_hold_add },
+	{ "journal hold list", false, operation_hold_list },
+	{ "journal hold release", false, operation_hold_release },
 	{ "journal read", true, operation_journal_read },
 	{ "read", false, operation_read },
 };

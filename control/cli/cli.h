@@ -121,6 +121,7 @@ int cli_policy_reload(struct cli *c);
 int cli_journal_verify(struct cli *c);
 int cli_journal_bench(struct cli *c);
 int cli_journal_erase(struct cli *c);
+int cli_journal_hold(struct cli *c);
 int cli_journal_prune(struct cli *c);
 int cli_journal_proof(struct cli *c);
 int cli_journal_show(struct cli *c);

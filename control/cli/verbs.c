@@ -61,6 +61,13 @@ const struct cli_verb cli_verbs[] = {
 	{ "journal", "prune", "", "", "remove what the policy's retention is over for, now",
 	  "Whole sealed segments and whole days of payload keys, the oldest first; sluice-control does the same by itself every minute. Journaled as journal.prune "
 	  "and key.destroy before anything is gone. Earlier proofs stay valid.", cli_journal_prune },
+	{ "journal", "hold", "ACTION", "matter= reason= session= person= agent= since= until= from= to= hold= token-file=",
+	  "legal holds: add, list, release",
+	  "add: what meets all of --session, --person, --agent, --since, --until, --from, --to (times are RFC 3339 UTC, from and to indexes; ends are left out) is "
+	  "kept, also what comes later: no segment with such a record is pruned, nor any after it, and no payload key of a session with one is destroyed. Needs "
+	  "--matter and --reason. list: also how far the journal was compared with each; what was not compared counts as held. release: needs --hold and --reason. "
+	  "Journaled as journal.hold, read.holds, journal.hold_release. Root may, and with --token-file administrators of the policy; auditors may list.",
+	  cli_journal_hold },
 	{ "journal", "proof", "N", "dir= token-file=", "the .tlog-proof of record N", AUDITOR, cli_journal_proof },
 	{ "journal", "show", "N", "dir= token-file=", "record N", "Journaled as read.record. " AUDITOR, cli_journal_show },
 	{ "journal", "search", "", "session= type= person= agent= service= verdict= since= until= text= from= limit= dir= token-file=", "records that match all that is given",

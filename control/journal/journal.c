@@ -350,6 +350,7 @@ struct journal *journal_open(const struct journal_config *config, uint64_t now_u
 		return NULL;
 	}
 	j->lock = -1;
+	j->protect_from = UINT64_MAX;
 	j->config = *config;
 	if (!j->config.segment_bytes)
 		j->config.segment_bytes = SEGMENT_BYTES_DEFAULT;

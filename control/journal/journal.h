@@ -32,7 +32,7 @@
 #define JOURNAL_BATCH_RECORDS 1024u
 #define JOURNAL_BATCH_BYTES (32u << 20) /* stored bytes, records and chunks together */
 #define JOURNAL_CURSORS 64u             /* ring ids 0..63 */
-#define JOURNAL_KEPT 65536u             /* numbers of kept values */
+#define JOURNAL_KEPT (65536u + 256u)    /* numbers of kept values */
 #define JOURNAL_KEPT_BYTES 96u          /* the longest one */
 
 struct journal;
@@ -149,6 +149,8 @@ struct journal_prune {
 };
 /* The segments that were sealed before `before_us` and are under a published checkpoint; false when there are none. */
 bool journal_prune_candidate(struct journal *j, uint64_t before_us, struct journal_prune *out);
+/* From now on nothing from record `from` on is a candidate, nor removed (holds.h); UINT64_MAX, as after opening: nothing is protected. */
+void journal_protect(struct journal *j, uint64_t from);
 /* Removes them. The record `journal.prune` {end, first, root} must be durable before: the audit asks for it. Proofs made before stay
  * valid, and consistency with every earlier size can be proven. NULL, or a fixed text; what was begun the next opening completes. */
 const char *journal_prune(struct journal *j, const struct journal_prune *what);

@@ -56,6 +56,7 @@ struct journal {
 	uint64_t chunks;            /* committed chunks */
 	uint64_t cursor[JOURNAL_CURSORS];
 	struct segment_kept *kept;
+	uint64_t protect_from;      /* no record from here on is pruned */
 	bool rotate;                /* due at the next multiple of 256 */
 	bool next_reserved, has_reserve;
 	uint64_t reserve_bytes;     /* of the volume, on disk or given up; 0: none wanted */

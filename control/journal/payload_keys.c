@@ -551,14 +551,37 @@ bool payload_keys_destroy(struct payload_keys *k, const uint8_t session[SEAL_SES
 	return good;
 }
 
-bool payload_keys_oldest(struct payload_keys *k, const char *day, char out[PAYLOAD_KEYS_DAY_BYTES], unsigned *sessions)
+/* A day that cannot be read may be of somebody who is held: it stays. */
+static bool day_held(struct payload_keys *k, const char *day, const struct payload_keys_held *held)
 {
+	if (!day_read(k, day, &k->loaded))
+		return true;
+	for (size_t i = 0; i < k->loaded.entries; i++)
+		if (held->held(held->ctx, k->loaded.entry[i].b))
+			return true;
+	return false;
+}
+
+bool payload_keys_oldest(struct payload_keys *k, const char *day, const struct payload_keys_held *held, char out[PAYLOAD_KEYS_DAY_BYTES],
+			 unsigned *sessions)
+{
+	char at[PAYLOAD_KEYS_DAY_BYTES];
+	bool found = false;
+
 	*sessions = 0;
-	if (!next_day(k, day, true, out))
-		return false;
-	if (day_read(k, out, &k->loaded))
+	out[0] = 0;
+	if (!held)
+		found = next_day(k, day, true, out);
+	snprintf(at, sizeof at, "%s", day);
+	while (held && next_day(k, at, false, at)) {
+		if (day_held(k, at, held))
+			continue;
+		memcpy(out, at, sizeof at);
+		found = true;
+	}
+	if (found && day_read(k, out, &k->loaded))
 		*sessions = (unsigned)k->loaded.entries;
-	return true;
+	return found;
 }
 
 bool payload_keys_expire(struct payload_keys *k, const char *day)

@@ -41,8 +41,15 @@ bool payload_keys_intent(struct payload_keys *k, uint8_t session[SEAL_SESSION_BY
 /* Destroys the key and its intent. True also when there is none. */
 bool payload_keys_destroy(struct payload_keys *k, const uint8_t session[SEAL_SESSION_BYTES]);
 
-/* The oldest day before `day` ("2026-11-29"), its text into `out`; false when there is none. */
-bool payload_keys_oldest(struct payload_keys *k, const char *day, char out[PAYLOAD_KEYS_DAY_BYTES], unsigned *sessions);
+/* Whether the key of this session has to stay. */
+struct payload_keys_held {
+	bool (*held)(void *ctx, const uint8_t session[SEAL_SESSION_BYTES]);
+	void *ctx;
+};
+/* The oldest day before `day` ("2026-11-29") none of whose sessions is held, its text into `out`; false when there is none. `held` may
+ * be NULL. */
+bool payload_keys_oldest(struct payload_keys *k, const char *day, const struct payload_keys_held *held, char out[PAYLOAD_KEYS_DAY_BYTES],
+			 unsigned *sessions);
 /* Destroys all keys of a day. */
 bool payload_keys_expire(struct payload_keys *k, const char *day);
 /* The day of a time, as text. */

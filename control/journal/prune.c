@@ -24,7 +24,8 @@ bool journal_prune_candidate(struct journal *j, uint64_t before_us, struct journ
 		return false;
 	out->first = archive_first(a);
 	/* Sealed before that time, and under a published checkpoint. */
-	for (const struct segment_view *v = archive_segment(a, 0); v && v->sealed && v->seal_us < before_us && v->end <= j->publish.note_size;
+	for (const struct segment_view *v = archive_segment(a, 0);
+	     v && v->sealed && v->seal_us < before_us && v->end <= j->publish.note_size && v->end <= j->protect_from;
 	     v = archive_segment(a, out->segments)) {
 		end = v->end;
 		out->sealed_us = v->seal_us;
@@ -33,6 +34,11 @@ bool journal_prune_candidate(struct journal *j, uint64_t before_us, struct journ
 	}
 	out->end = end;
 	return out->segments > 0;
+}
+
+void journal_protect(struct journal *j, uint64_t from)
+{
+	j->protect_from = from;
 }
 
 static bool remove_gone(const char *seg, const char *name)
@@ -85,6 +91,8 @@ const char *journal_prune(struct journal *j, const struct journal_prune *what)
 
 	if (j->is_stopped)
 		return "the journal is stopped";
+	if (what->end > j->protect_from)
+		return "a legal hold covers records of these segments, or of older ones";
 	if (!journal_prune_candidate(j, UINT64_MAX, &now) || now.first != what->first || now.end < what->end)
 		return "these segments are not there, not sealed, or not under a checkpoint";
 	if (!tiles_are_safe(j, what->end))

@@ -13,6 +13,7 @@
 #include "control/journal/jcs.h"
 #include "control/journal/seal.h"
 
+#define RECORD_VERSION 1 /* `v` of what is written; readers refuse a higher one */
 #define RECORD_BYTES_MAX 65535u
 #define RECORD_STORED_BYTES_MAX (RECORD_BYTES_MAX + 1)
 #define RECORD_RAW_BYTES_MAX 1300u    /* above about 1,340 bytes LMDB's cost a value steps up: compress from here on */

@@ -255,11 +255,11 @@ static void a_whole_day_expires(void **state)
 		name_session(session, i);
 		assert_true(payload_keys_make(k, session, FIXTURE_TIME + i / 10 * DAY_US, &found));
 	}
-	assert_true(payload_keys_oldest(k, "2025-10-10", day, &sessions));
+	assert_true(payload_keys_oldest(k, "2025-10-10", NULL, day, &sessions));
 	assert_string_equal(day, "2025-10-09");
 	assert_int_equal(sessions, 10);
 	assert_true(payload_keys_expire(k, day));
-	assert_false(payload_keys_oldest(k, "2025-10-10", day, &sessions));
+	assert_false(payload_keys_oldest(k, "2025-10-10", NULL, day, &sessions));
 	assert_false(payload_keys_expire(k, "2025-10-11")); /* that of today */
 	name_session(session, 5);
 	assert_false(payload_keys_find(k, session, &found));

@@ -166,6 +166,9 @@ int segment_open(struct segment *s, const char *dir, uint64_t map_bytes)
 		code = open_dbs(s, txn, 0);
 	if (code == 0) /* the segment of an earlier version has none */
 		code = mdb_dbi_open(txn, "kept", MDB_CREATE | MDB_INTEGERKEY, &s->kept);
+	/* From here on it holds what this version writes. */
+	if (code == 0)
+		code = put_u64(txn, s->meta, SEGMENT_META_VERSION, SEGMENT_VERSION);
 	/* Handles live on only when the transaction is committed. */
 	if (code == 0) {
 		code = mdb_txn_commit(txn);

@@ -5,7 +5,7 @@
  *	chunk   chunk number -> stored payload chunk
  *	tile0   leaf index -> a run of leaf hashes from there on; a run ends with its batch, at a multiple of 256, or after 127
  *	        (127 hashes and LMDB's header fill one page)
- *	meta    segment_meta -> value; only the cursors are ever written twice
+ *	meta    segment_meta -> value; only the cursors, and the version of an older segment, are ever written twice
  *	kept    number -> small state of the writer's process (journal_keep), written over in place; no evidence, absent in old segments
  * Full durability: no NOSYNC, no NOMETASYNC, no WRITEMAP, no RESERVE. One thread, no nested transactions. After any error of a
  * commit the segment must be closed: nothing of the batch counts as written.
@@ -19,9 +19,12 @@
 #include "control/journal/merkle.h"
 
 #define SEGMENT_RUN_HASHES 127u
-#define SEGMENT_VERSION 1
+/* What is written. Each version down to SEGMENT_VERSION_OLDEST is read, and a segment of one is continued: opening it for writing raises
+ * its entry. A newer one is refused. What came when: 1; 2 kept values from 65,536 on, which a program of version 1 takes for damage. */
+#define SEGMENT_VERSION 2
+#define SEGMENT_VERSION_OLDEST 1
 #define SEGMENT_CURSORS 64u
-#define SEGMENT_KEPT 65536u
+#define SEGMENT_KEPT (65536u + 256u)
 #define SEGMENT_KEPT_BYTES 96u
 #define SEGMENT_FILE "data.mdb"
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #define NO_KEY UINT64_MAX
+#define SEGMENT_NEWER "a segment of a newer format version than this program knows: use the program that wrote it, or a newer one"
 
 bool segment_view_path(const char *dir, uint64_t first, char *out, size_t cap)
 {
@@ -41,7 +42,8 @@ static bool meta_one(struct segment_view *v, const struct mdbfile_entry *entry)
 
 	switch (entry->key) {
 	case SEGMENT_META_VERSION:
-		return reader_be64(&r) == SEGMENT_VERSION && r.ok && !r.left;
+		v->version = reader_be64(&r);
+		return v->version >= SEGMENT_VERSION_OLDEST && v->version <= SEGMENT_VERSION && r.ok && !r.left;
 	case SEGMENT_META_FIRST:
 		v->first = reader_be64(&r);
 		break;
@@ -96,7 +98,7 @@ static const char *meta_load(struct segment_view *v)
 			needed |= 1u << entry.key;
 		if (!meta_one(v, &entry)) {
 			v->file.wrong_at = entry.offset;
-			return "a segment's meta entry that is none";
+			return v->version > SEGMENT_VERSION ? SEGMENT_NEWER : "a segment's meta entry that is none";
 		}
 	}
 	if (status == MDBFILE_BAD)

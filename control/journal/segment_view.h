@@ -13,7 +13,7 @@
 struct segment_view {
 	uint64_t first, end;             /* records [first, end) */
 	uint64_t chunk_first, chunk_end; /* payload chunks, likewise */
-	uint64_t created_us;
+	uint64_t created_us, version;
 	char origin[CHECKPOINT_ORIGIN_MAX];
 	struct merkle_range range;       /* the tree before `first` */
 	uint64_t cursor[SEGMENT_CURSORS];

@@ -327,6 +327,9 @@ static void content_check(struct verify *v, uint64_t index, struct bytes record,
 		found(v, at_record(index, byte), "record %llu is not canonical: %s", ULL(index), wrong);
 		return;
 	}
+	if (jcs_read_int(jcs_get(value, "v"), &n) && n > RECORD_VERSION)
+		found(v, at_record(index, byte), "record %llu is of format version %lld, and this program knows %d: verify it with a newer one", ULL(index),
+		      (long long)n, RECORD_VERSION);
 	if (verify_sessions_count(&v->sessions, value, &key, &n, &expected) == VERIFY_COUNT_GAP)
 		found(v, at_record(index, byte), "record %llu has counter %s %lld of its session where %lld should follow: records of the session are missing",
 		      ULL(index), key, (long long)n, (long long)expected);
