@@ -22,7 +22,6 @@
 #include "dataplane/report/report.h"
 #include "platform/contract/ring.h"
 
-#define RELAY_SERVICES_MAX 64  /* with TLS material at one time */
 #define RELAY_ORDERS_PER_TURN 64
 #define RELAY_TIMERS_PER_TURN 512
 #define RELAY_FLOWS_PER_TURN 256
@@ -93,8 +92,7 @@ struct relay {
 	size_t shared_used, shared_max;
 	struct cache *cache;
 	struct tls_library *tls;
-	struct relay_service service[RELAY_SERVICES_MAX];
-	unsigned services;
+	struct relay_services services;
 	const struct relay_snapshot *snapshot, *leaving, *retired; /* in force; replaced; replaced, and of no flow any more */
 	struct guard guard; /* of the snapshot, of the one that leaves, and of flows that outlived theirs */
 	struct guard guard_next; /* of the snapshot, and of the flows visited since it came */
@@ -124,7 +122,6 @@ struct relay {
 
 /* relay.c */
 void relay_ready(struct relay *r, struct flow *f);
-struct relay_service *relay_service_of(struct relay *r, const char *name, bool make);
 void relay_flow_free(struct relay *r, struct flow *f);
 struct passing_rules relay_passing(const struct relay *r);
 

@@ -7,20 +7,13 @@
 #include "dataplane/flow/table.h"
 #include "dataplane/inspect/inspector.h"
 #include "dataplane/relay/buffer.h"
+#include "dataplane/relay/services.h"
 #include "dataplane/relay/wheel.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/tls/engine.h"
 
 #define FLOW_BARRIERS 4 /* more commands than that under way share the last one, and wait for its record */
 #define FLOW_SMALL_SESSION 16
-
-/* TLS material of a service, by name: it outlives snapshots. */
-struct relay_service {
-	char name[64];
-	struct tls_context *server, *client;
-	void *shared;       /* the inspector's, one per service */
-	size_t shared_bytes;
-};
 
 /* What the session waits for; DURABLE is not among them, because it holds bytes, not the session (struct barrier). */
 enum flow_wait {

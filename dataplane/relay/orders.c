@@ -202,7 +202,7 @@ static bool name_of(struct bytes b, char *into, size_t cap)
 static void take_certificate(struct relay *r, const struct order_certificate *m)
 {
 	char name[64], err[200];
-	struct relay_service *s = name_of(m->service, name, sizeof name) ? relay_service_of(r, name, true) : NULL;
+	struct relay_service *s = name_of(m->service, name, sizeof name) ? relay_services_find(&r->services, r->config.hash_key, name, true) : NULL;
 	struct tls_context *context;
 
 	if (!s)
@@ -219,7 +219,7 @@ static void take_certificate(struct relay *r, const struct order_certificate *m)
 static void take_trust(struct relay *r, const struct order_trust *m)
 {
 	char name[64], err[200];
-	struct relay_service *s = name_of(m->service, name, sizeof name) ? relay_service_of(r, name, true) : NULL;
+	struct relay_service *s = name_of(m->service, name, sizeof name) ? relay_services_find(&r->services, r->config.hash_key, name, true) : NULL;
 	struct tls_context *context;
 
 	if (!s)

@@ -124,9 +124,9 @@ void relay_destroy(struct relay *r)
 {
 	if (!r)
 		return;
-	for (unsigned i = 0; i < r->services; i++) {
-		tls_context_destroy(r->service[i].server);
-		tls_context_destroy(r->service[i].client);
+	for (unsigned i = 0; i < r->services.count; i++) {
+		tls_context_destroy(r->services.of[i].server);
+		tls_context_destroy(r->services.of[i].client);
 	}
 	for (uint32_t i = 0; r->flows && i < r->config.flows_max; i++)
 		for (int side = 0; side < 2; side++)
@@ -147,17 +147,6 @@ void relay_destroy(struct relay *r)
 	free(r->order_bytes);
 	free(r->report.scratch);
 	free(r);
-}
-
-struct relay_service *relay_service_of(struct relay *r, const char *name, bool make)
-{
-	for (unsigned i = 0; i < r->services; i++)
-		if (strcmp(r->service[i].name, name) == 0)
-			return &r->service[i];
-	if (!make || r->services == RELAY_SERVICES_MAX || strlen(name) >= sizeof r->service[0].name)
-		return NULL;
-	snprintf(r->service[r->services].name, sizeof r->service[0].name, "%s", name);
-	return &r->service[r->services++];
 }
 
 void relay_ready(struct relay *r, struct flow *f)

@@ -78,7 +78,7 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	struct flow *f;
 
 	copy_name(name, sizeof name, policy_service(image, service).name);
-	known = relay_service_of(r, name, true);
+	known = relay_services_find(&r->services, r->config.hash_key, name, true);
 	if (!known || !make_room(r))
 		return NULL;
 	number = r->free_flows[r->free_count - 1];
