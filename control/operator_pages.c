@@ -102,6 +102,7 @@ void operation_worker_page(const struct node *n, unsigned worker, json_t *row)
 		}
 		put(row, "frames", w->counters.frames);
 		put(row, "bridged", w->counters.bridged);
+		put(row, "spliced", w->counters.spliced);
 		put(row, "taken", w->counters.taken);
 		put(row, "flows_opened", w->counters.flows_opened);
 		put(row, "masked_cells", w->counters.masked_cells);

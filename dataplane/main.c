@@ -167,6 +167,7 @@ static void size_memory(struct dataplane *d)
 		.unnamed = d->settings->dataplane.unnamed_port == SETTINGS_UNNAMED_PASS ? RELAY_UNNAMED_PASS : RELAY_UNNAMED_DROP,
 		.tunnels = d->settings->dataplane.tunnels == SETTINGS_TUNNELS_DROP ? RELAY_TUNNELS_DROP : RELAY_TUNNELS_PASS,
 		.double_tags = d->settings->dataplane.double_tags == SETTINGS_DOUBLE_TAGS_DROP ? RELAY_DOUBLE_TAGS_DROP : RELAY_DOUBLE_TAGS_INSPECT,
+		.splice = d->settings->dataplane.splice ? RELAY_SPLICE_ON : RELAY_SPLICE_OFF,
 	};
 	c->buffers[0] = (uint32_t)(memory / 4 / (32u << 10));
 	c->buffers[1] = (uint32_t)(memory / 8 / (256u << 10));

@@ -8,6 +8,7 @@
  * orders.c  what control answers
  * session.c begin and end of a flow's session
  * news.c    what every flow has to hear of
+ * splice.c  flows that need no more reading
  */
 #ifndef DATAPLANE_RELAY_CONDUCTOR_H
 #define DATAPLANE_RELAY_CONDUCTOR_H
@@ -113,6 +114,7 @@ struct relay {
 	uint64_t durable_position;
 	uint64_t durable_unlisted, durable_unlisted_last; /* the first and last positions for which the queue had no room; 0: none */
 	uint64_t flow_serial, now_us, tick_at_us;
+	bool together; /* the packet at hand was put together of fragments: no frame that could be sent on */
 	struct presence presence;
 	enum refusing refusing;
 	enum journal_room room;
@@ -157,6 +159,15 @@ void session_demand_end(struct relay *r, struct flow *f, enum inspect_end end, s
 void pump(struct relay *r, struct flow *f);
 void pump_transmit(struct relay *r, struct flow *f);
 void pump_answer(struct relay *r, struct flow *f, const struct inspect_answer *a);
+
+/* splice.c */
+/* Hands the flow over to forwarding if it may be and can be; else it may wait until splice_hold_until_us. */
+void splice_try(struct relay *r, struct flow *f);
+/* A segment of a spliced flow. */
+enum relay_route splice_segment(struct relay *r, enum side side, const struct packet *p, enum packet_checksum checksum, struct flow *f,
+				struct tcp_segment *s);
+/* What pump does for a spliced flow, before the halves send. */
+void splice_turn(struct relay *r, struct flow *f);
 
 /* host.c */
 extern const struct inspect_host host_calls;

@@ -67,7 +67,7 @@ static uint32_t state_of(const struct flow *f)
 			 (uint32_t)f->read_ended[SIDE_CLIENT] << PAGE_STATE_CLIENT_ENDED | (uint32_t)f->read_ended[SIDE_SERVER] << PAGE_STATE_SERVER_ENDED |
 			 (uint32_t)client->was_reset << PAGE_STATE_CLIENT_RESET | (uint32_t)server->was_reset << PAGE_STATE_SERVER_RESET |
 			 (uint32_t)client->timed_out << PAGE_STATE_CLIENT_DEAD | (uint32_t)server->timed_out << PAGE_STATE_SERVER_DEAD |
-			 (uint32_t)f->kill_asked << PAGE_STATE_KILLED;
+			 (uint32_t)f->kill_asked << PAGE_STATE_KILLED | (uint32_t)f->splice.on << PAGE_STATE_SPLICED;
 
 	return (uint32_t)f->phase << PAGE_STATE_PHASE | (uint32_t)f->wait << PAGE_STATE_WAIT | tls_state(&f->tls[SIDE_CLIENT]) << PAGE_STATE_TLS_CLIENT |
 	       tls_state(&f->tls[SIDE_SERVER]) << PAGE_STATE_TLS_SERVER | flags << PAGE_STATE_FLAGS;
@@ -88,8 +88,8 @@ static void show(const struct flow *f, struct page_flow *e, uint64_t now_us)
 	e->state = state_of(f);
 	e->seen_us = now_us;
 	e->cause = f->cause;
-	e->octets_up = f->octets[SIDE_SERVER];
-	e->octets_down = f->octets[SIDE_CLIENT];
+	e->octets_up = flow_octets(f, SIDE_SERVER);
+	e->octets_down = flow_octets(f, SIDE_CLIENT);
 	e->commands = f->commands;
 	e->rows = f->rows;
 	e->barriers = f->barriers;

@@ -9,7 +9,7 @@
 #include "dataplane/relay/buffer.h"
 #include "dataplane/relay/services.h"
 #include "dataplane/relay/wheel.h"
-#include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/splice.h"
 #include "dataplane/tls/engine.h"
 
 #define FLOW_BARRIERS 4 /* more commands than that under way share the last one, and wait for its record */
@@ -60,6 +60,11 @@ struct flow {
 	uint8_t cause;              /* enum close_cause */
 	uint64_t id;                /* unique over the worker's life: what the rings call it */
 	struct flow_key key;
+	struct tcp_splice splice;   /* with the line above all that a frame of a spliced flow touches */
+	uint64_t news;              /* the last that it heard (news.c) */
+	bool kill_asked;
+	bool client_is_low;         /* of `key`; set when it is spliced */
+	uint64_t splice_since_us, splice_hold_until_us; /* waits for a quiet moment; 0: not */
 	uint16_t vlan;
 	struct packet_address client_address, server_address;
 	uint16_t client_tcp_port, server_tcp_port; /* network order */
@@ -98,7 +103,7 @@ struct flow {
 	uint64_t wait_since_us;
 	struct flow_pending pending;
 	bool suspended;          /* control lets no command be judged at present: suspended_say */
-	bool cancel_asked, kill_asked;
+	bool cancel_asked;
 	bool tls_named;          /* the client has to name its protocol by ALPN */
 	uint8_t kill_end;        /* enum inspect_end */
 	const char *kill_say, *suspended_say; /* NULL: not said (session_say) */
@@ -112,13 +117,18 @@ struct flow {
 	size_t captured;         /* of the writer towards the client, already reported as payload */
 	size_t captured_total;   /* of the current command */
 	bool captured_cut;
-	uint64_t command_at_us, commands, rows, octets[2];
+	uint64_t command_at_us, commands, rows, octets[2]; /* octets before it was spliced: flow_octets */
 
 	struct wheel_entry timer;
 	struct flow *next_ready; /* ready list */
 	struct flow *next_classify, **classify_link; /* list of those that may wait for a classification; NULL: in none */
-	uint64_t news;           /* the last that it heard (news.c) */
 	bool ready, output_full;
 };
+
+/* Octets that left towards `to`. */
+static inline uint64_t flow_octets(const struct flow *f, enum side to)
+{
+	return f->octets[to] + f->splice.side[to == SIDE_CLIENT ? SIDE_SERVER : SIDE_CLIENT].octets;
+}
 
 #endif

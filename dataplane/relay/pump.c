@@ -534,6 +534,8 @@ static uint64_t deadline(const struct relay *r, const struct flow *f)
 		mine = f->wait_since_us + r->config.lost_after_us + 1;
 	else if (f->phase == FLOW_RUNNING && f->barriers > 0)
 		mine = f->barrier_since_us + r->config.lost_after_us + 1;
+	else if (f->phase == FLOW_RUNNING && f->splice_hold_until_us > 0)
+		mine = f->splice_hold_until_us;
 	return at < mine ? at : mine;
 }
 
@@ -547,11 +549,9 @@ static bool is_drained(struct flow *f)
 	return true;
 }
 
-void pump(struct relay *r, struct flow *f)
+/* The stages, until none of them finds anything more to do. */
+static void stages(struct relay *r, struct flow *f)
 {
-	uint64_t at;
-
-	news_hear(r, f);
 	if (f->phase == FLOW_OPENING && tcp_established(&f->pair.half[0]) && tcp_established(&f->pair.half[1]))
 		session_begin(r, f);
 	resets(r, f);
@@ -579,6 +579,18 @@ void pump(struct relay *r, struct flow *f)
 		if (round == 3)
 			relay_ready(r, f);
 	}
+	splice_try(r, f);
+}
+
+void pump(struct relay *r, struct flow *f)
+{
+	uint64_t at;
+
+	news_hear(r, f);
+	if (f->splice.on)
+		splice_turn(r, f);
+	else
+		stages(r, f);
 	pump_transmit(r, f);
 	flight_look(&r->flight, f, r->now_us);
 	if (tcp_pair_done(&f->pair)) {

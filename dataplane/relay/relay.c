@@ -255,6 +255,8 @@ static enum relay_route known(struct relay *r, unsigned port, const struct packe
 	}
 	if (segment.flags & (TCP_SYN | TCP_FIN | TCP_RST))
 		flight_note(&r->flight, f, PAGE_FLIGHT_segment_in, side, flight_segment(&segment, segment.payload_bytes), segment.seq, r->now_us);
+	if (f->splice.on)
+		return splice_segment(r, side, p, checksum, f, &segment);
 	events = tcp_pair_input(&f->pair, (enum tcp_side)side, &segment, r->now_us);
 	if (events & TCP_EVENT_REOPEN) {
 		session_end(r, f, CLOSE_RESET);
@@ -352,7 +354,7 @@ enum relay_route relay_frame(struct relay *r, unsigned port, struct bytes frame,
 		route = r->snapshot ? relay_classify(r, port, &p, checksum) : relay_drop(r, ERROR_unnamed_port_guarded);
 	r->counters.bridged += route == RELAY_BRIDGE;
 	r->counters.taken += route == RELAY_TAKEN;
-	return route;
+	return route == RELAY_SPLICED ? RELAY_BRIDGE : route;
 }
 
 /* --- The turn --- */
@@ -389,6 +391,8 @@ bool relay_turn(struct relay *r, uint64_t now_us)
 		struct flow *f = (struct flow *)((uint8_t *)entry - offsetof(struct flow, timer));
 		unsigned events[2];
 
+		if (f->splice.on)
+			tcp_splice_sync(&f->splice, &f->pair, now_us);
 		tcp_pair_timer(&f->pair, now_us, events);
 		relay_ready(r, f);
 		did = true;

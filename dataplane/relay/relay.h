@@ -37,6 +37,9 @@ enum relay_tunnels { RELAY_TUNNELS_PASS, RELAY_TUNNELS_DROP };
 /* QinQ towards or from a guarded target: read by its inner tag, or dropped. */
 enum relay_double_tags { RELAY_DOUBLE_TAGS_INSPECT, RELAY_DOUBLE_TAGS_DROP };
 
+/* Whether opaque flows go over to forwarding once their begin is on record. */
+enum relay_splice { RELAY_SPLICE_ON, RELAY_SPLICE_OFF };
+
 struct relay_config {
 	unsigned worker;
 	uint32_t flows_max, sessions_max;
@@ -49,6 +52,7 @@ struct relay_config {
 	enum relay_midstream midstream;
 	enum relay_tunnels tunnels;
 	enum relay_double_tags double_tags;
+	enum relay_splice splice;
 	uint8_t boot[16];
 	struct hash_key hash_key;      /* secret, random */
 	uint64_t wall_offset_us;       /* wall clock minus `now_us`, for rules with times */
@@ -63,9 +67,14 @@ struct relay *relay_create(const struct relay_config *config, const struct relay
 			   size_t err_len);
 void relay_destroy(struct relay *relay);
 
-enum relay_route { RELAY_BRIDGE, RELAY_TAKEN, RELAY_DROPPED };
+enum relay_route {
+	RELAY_BRIDGE,
+	RELAY_TAKEN,
+	RELAY_DROPPED,
+	RELAY_SPLICED, /* within the relay: RELAY_BRIDGE, but of a guarded flow */
+};
 
-/* One frame from `port` (0 or 1). RELAY_BRIDGE: send it out of the other port, unchanged. */
+/* One frame from `port` (0 or 1), in memory that may be written to. RELAY_BRIDGE: send it out of the other port, as it is there now. */
 enum relay_route relay_frame(struct relay *relay, unsigned port, struct bytes frame, enum packet_checksum checksum, uint64_t now_us);
 
 /* Orders, timers, and the flows that have something to do. Returns whether anything was done. */

@@ -111,6 +111,8 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	packet_template_reply(&f->wire[SIDE_CLIENT], p);
 	f->env.service = service;
 	f->service = known;
+	if (r->config.splice == RELAY_SPLICE_ON && policy_service(image, service).protocol == POLICY_PROTOCOL_OPAQUE)
+		tcp_pair_window_rule(&f->pair, TCP_WINDOW_FOLLOW);
 	r->counters.flows_opened++;
 	flight_open(&r->flight, f, r->now_us);
 	flight_note(&r->flight, f, PAGE_FLIGHT_segment_in, SIDE_CLIENT, flight_segment(syn, syn->payload_bytes), syn->seq, r->now_us);
@@ -181,6 +183,7 @@ void session_begin(struct relay *r, struct flow *f)
 	f->issued_len = 0;
 	f->tls_named = false;
 	f->inspector->open(f->session, &f->env, &host_calls, f);
+	f->opaque = f->inspector->wordless;
 }
 
 /* The policy in force, with the service found again by its name: its number may have changed. */
@@ -197,6 +200,8 @@ void session_refresh_snapshot(struct relay *r, struct flow *f)
 	if (service >= 0) {
 		struct policy_service in_force = policy_service(now->image, (unsigned)service);
 
+		if (f->session && f->opaque && in_force.protocol != POLICY_PROTOCOL_OPAQUE && in_force.protocol != POLICY_PROTOCOL_PASS && f->inspector->wordless)
+			session_demand_end(r, f, END_KILLED, bytes_str("the policy has this service read now: connect again"));
 		f->env.service = (unsigned)service;
 		f->facts_generation = now->generation;
 		f->prompt = in_force.audit == POLICY_AUDIT_PROMPT;
@@ -248,8 +253,8 @@ void session_demand_end(struct relay *r, struct flow *f, enum inspect_end end, s
 static void report_close(struct relay *r, struct flow *f)
 {
 	struct event_flow_close close = {
-		.flow = f->id, .n = f->n++, .cause = f->cause, .octets_up = f->octets[SIDE_SERVER],
-		.octets_down = f->octets[SIDE_CLIENT], .commands = f->commands, .rows = f->rows,
+		.flow = f->id, .n = f->n++, .cause = f->cause, .octets_up = flow_octets(f, SIDE_SERVER),
+		.octets_down = flow_octets(f, SIDE_CLIENT), .commands = f->commands, .rows = f->rows,
 	};
 	enum side side = f->tls[SIDE_CLIENT].failed ? SIDE_CLIENT : SIDE_SERVER;
 	char text[256] = "";
@@ -308,6 +313,8 @@ void session_end(struct relay *r, struct flow *f, enum close_cause cause)
 void session_abort(struct relay *r, struct flow *f, enum close_cause cause)
 {
 	session_end(r, f, cause);
+	if (f->splice.on)
+		tcp_splice_abort(&f->splice, &f->pair, r->now_us);
 	tcp_pair_abort(&f->pair, TCP_CLIENT);
 	tcp_pair_abort(&f->pair, TCP_SERVER);
 	relay_ready(r, f);

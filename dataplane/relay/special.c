@@ -19,6 +19,8 @@ static void too_big(struct relay *r, unsigned port, const struct packet *p)
 	if (number == FLOW_NONE)
 		return;
 	f = &r->flows[number];
+	if (f->splice.on && !f->splice.side[port == f->client_port ? SIDE_CLIENT : SIDE_SERVER].draining)
+		return; /* the end that sent it hears of it */
 	if (tcp_pair_path_mtu(&f->pair, port == f->client_port ? TCP_CLIENT : TCP_SERVER, big.seq,
 			      packet_mss(p->ip_version, big.mtu_bytes), r->now_us))
 		relay_ready(r, f);
@@ -55,7 +57,9 @@ enum relay_route special_fragment(struct relay *r, unsigned port, const struct p
 	}
 	if (packet_parse(whole.frame, &together) != ERROR_none || together.fragment)
 		return relay_drop(r, ERROR_fragment_guarded);
+	r->together = true;
 	route = relay_classify(r, port, &together, PACKET_CHECKSUM_UNKNOWN);
+	r->together = false;
 	if (route != RELAY_BRIDGE)
 		return route;
 	send_pieces(r, 1 - port, &whole);

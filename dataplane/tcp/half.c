@@ -47,6 +47,17 @@ void tcp_half_abort(struct tcp_half *half)
 	tcp_half_close(half, TCP_ON_RESET);
 }
 
+/* What the other peer's window leaves. When that is next to nothing and nothing waits for it, a segment more: else nobody here would
+ * ask it for its window, and the news that it opened may be lost. */
+static uint32_t room_beyond(const struct tcp_half *half)
+{
+	const struct tcp_send *to = &tcp_pair_of(half)->half[!half->side].send;
+	uint32_t edge = to->una + to->window, taken = tcp_send_end(to) + half->receive.queue.bytes;
+	uint32_t room = seq_after(edge, taken) ? edge - taken : 0;
+
+	return room < half->send.mss && taken == to->una ? half->send.mss : room;
+}
+
 uint32_t tcp_half_edge(const struct tcp_half *half)
 {
 	const struct tcp_receive *r = &half->receive;
@@ -58,6 +69,13 @@ uint32_t tcp_half_edge(const struct tcp_half *half)
 	if (tcp_pool_low(tcp_pair_of(half)->pool) && room > 2 * mss)
 		room = 2 * mss; /* enough to go on, not enough to grow */
 	room = room > most ? most : room;
+	if (half->rule == TCP_WINDOW_HOLD)
+		return r->edge;
+	if (half->rule == TCP_WINDOW_FOLLOW) {
+		uint32_t beyond = room_beyond(half);
+
+		room = room > beyond ? beyond : room;
+	}
 	/* RFC 9293 3.8.6.2.2: the edge moves in steps worth a segment, or not at all */
 	if (!seq_after(r->next + room, r->edge) || r->next + room - r->edge < step)
 		return r->edge;
@@ -179,6 +197,11 @@ size_t tcp_move(struct tcp_half *from, struct tcp_half *to, size_t max)
 	moved = tcp_queue_move(&from->receive.queue, &to->send.queue, tcp_pair_of(from)->pool, max);
 	tcp_send_grown(&to->send);
 	return moved;
+}
+
+void tcp_pair_window_rule(struct tcp_pair *pair, enum tcp_window_rule rule)
+{
+	pair->half[TCP_CLIENT].rule = pair->half[TCP_SERVER].rule = (uint8_t)rule;
 }
 
 void tcp_receive_limit(struct tcp_half *half, uint32_t bytes)

@@ -19,6 +19,8 @@
  *                    not done; it is short (config). A new SYN on the same 4-tuple is TCP_EVENT_REOPEN: the caller
  *                    releases the pair and opens a new one with the same segment.
  *
+ * Instead of reading: splice.h lets the two peers talk to each other.
+ *
  * Back-pressure: a half advertises its receive limit minus what is unread, so a reader that does not consume closes the
  * window; tcp_receive_limit lowers it further. An advertised edge is never taken back.
  * Memory: struct tcp_pair is all there is of an idle flow; chunks are held only for bytes that are unread, out of order
@@ -129,6 +131,8 @@ struct tcp_half {
 	bool timed_out;           /* the peer stopped answering */
 	bool retransmit_now, probe_now, window_probe_now, keepalive_now;
 	bool interactive;         /* we sent since the last data came: request-reply */
+	uint8_t rule;             /* enum tcp_window_rule */
+	bool spliced;             /* the numbers are splice.h's; only what drains, and keepalive, is this half's */
 	uint32_t challenges;      /* spent in this second */
 	uint64_t challenge_second;
 	uint32_t reset_seq;
@@ -244,6 +248,11 @@ bool tcp_send_empty(const struct tcp_half *half);
 /* Moves up to `max` unread bytes of `from` into the send queue of `to` (the other half of the same pair), mostly without
  * copying. Returns how many. */
 size_t tcp_move(struct tcp_half *from, struct tcp_half *to, size_t max);
+
+/* How much window both peers are given: a pair that may be spliced promises neither one more than the other gives. HOLD promises
+ * nothing new at all for a while, so that what is under way comes to rest. */
+enum tcp_window_rule { TCP_WINDOW_OWN, TCP_WINDOW_FOLLOW, TCP_WINDOW_HOLD };
+void tcp_pair_window_rule(struct tcp_pair *pair, enum tcp_window_rule rule);
 
 /* Caps unread bytes at `bytes` (at most config's receive_bytes_max); 0 closes the window as soon as what was advertised
  * is used up. */

@@ -173,7 +173,7 @@ static unsigned linger_due(struct tcp_half *half, uint64_t now_us)
 	tcp_half_try_path(half, now_us);
 	if (config->keepalive_idle_us == 0 || !tcp_state_synchronized(half->state))
 		return 0;
-	if (now_us < idle_until || half->send.next != half->send.una) {
+	if (now_us < idle_until || (half->send.next != half->send.una && !half->spliced)) {
 		half->keepalives = 0;
 		idle_until = now_us < idle_until ? idle_until : now_us + config->keepalive_idle_us;
 		tcp_timer_start(half, TCP_TIMER_LINGER, idle_until);

@@ -95,7 +95,7 @@ void page_state_text(uint32_t state, char out[PAGE_TEXT_BYTES])
 {
 	static const char *const tls[] = { "", "handshake", "established", "failed" };
 	static const char *const flags[PAGE_STATE_FLAG_COUNT] = { "opaque", "logged in", "client ended", "server ended", "client reset", "server reset",
-		"client dead", "server dead", "killed" };
+		"client dead", "server dead", "killed", "spliced" };
 	unsigned client = state >> PAGE_STATE_TLS_CLIENT & 3, server = state >> PAGE_STATE_TLS_SERVER & 3;
 
 	out[0] = 0;

@@ -24,7 +24,7 @@
 #define PAGE_ABNORMAL 128  /* newest flows that ended abnormally */
 
 struct page_counters {
-	uint64_t frames, bridged, taken, flows_opened, commands, blocked, held, released, masked_cells, durable;
+	uint64_t frames, bridged, spliced, taken, flows_opened, commands, blocked, held, released, masked_cells, durable;
 	uint64_t drop[ERROR_count];
 };
 
@@ -94,7 +94,8 @@ enum page_flight {
 #define PAGE_STATE_CLIENT_DEAD 6    /* it stopped answering */
 #define PAGE_STATE_SERVER_DEAD 7
 #define PAGE_STATE_KILLED 8
-#define PAGE_STATE_FLAG_COUNT 9
+#define PAGE_STATE_SPLICED 9        /* its frames pass, with at most their numbers moved */
+#define PAGE_STATE_FLAG_COUNT 10
 
 struct page_record {
 	uint32_t at_ms;                /* since the flow was opened */

@@ -87,12 +87,12 @@ static void dataplane_read(struct reading *r)
 {
 	static const char *const idle[] = { "adaptive", "poll", NULL }, *const unnamed[] = { "drop", "pass", NULL };
 	static const char *const tunnels[] = { "pass", "drop", NULL }, *const double_tags[] = { "inspect", "drop", NULL };
-	static const char *const standby[] = { "on", "off", NULL };
+	static const char *const switches[] = { "on", "off", NULL };
 	const struct config_item *group = config_group(r->c, r->root, "dataplane", CONFIG_OPTIONAL), *ports, *eal;
 
 	r->s->dataplane.flows = 16384;
 	r->s->dataplane.memory_bytes = 512u << 20;
-	r->s->dataplane.standby = true;
+	r->s->dataplane.standby = r->s->dataplane.splice = true;
 	if (!group)
 		return;
 	ports = config_strings(r->c, group, "ports", CONFIG_REQUIRED);
@@ -112,7 +112,8 @@ static void dataplane_read(struct reading *r)
 	r->s->dataplane.unnamed_port = config_word(r->c, group, "unnamed_port", CONFIG_OPTIONAL, unnamed, SETTINGS_UNNAMED_DROP);
 	r->s->dataplane.tunnels = config_word(r->c, group, "tunnels", CONFIG_OPTIONAL, tunnels, SETTINGS_TUNNELS_PASS);
 	r->s->dataplane.double_tags = config_word(r->c, group, "double_tags", CONFIG_OPTIONAL, double_tags, SETTINGS_DOUBLE_TAGS_INSPECT);
-	r->s->dataplane.standby = config_word(r->c, group, "standby", CONFIG_OPTIONAL, standby, 0) == 0;
+	r->s->dataplane.standby = config_word(r->c, group, "standby", CONFIG_OPTIONAL, switches, 0) == 0;
+	r->s->dataplane.splice = config_word(r->c, group, "splice", CONFIG_OPTIONAL, switches, 0) == 0;
 }
 
 bool settings_interface(const char *device, char *out, size_t cap)

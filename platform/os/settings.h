@@ -19,7 +19,7 @@
  *	               certificate = "/etc/sluice/billing.pem"; key = "/etc/sluice/billing.key"; } );  # both or neither; default: minted
  *	dataplane : { ports = [ "0000:03:00.0", "0000:03:00.1" ];  # PCI addresses, or "net_af_packet0,iface=eth1"
  *	              eal = [ "--no-huge" ]; lcores = "2-3"; idle = "adaptive"; flows = "16k"; memory = "512Mi";
- *	              unnamed_port = "drop"; tunnels = "pass"; double_tags = "inspect"; standby = "on"; };
+ *	              unnamed_port = "drop"; tunnels = "pass"; double_tags = "inspect"; standby = "on"; splice = "on"; };
  */
 #ifndef PLATFORM_OS_SETTINGS_H
 #define PLATFORM_OS_SETTINGS_H
@@ -59,6 +59,7 @@ struct settings {
 		enum settings_idle idle;
 		uint64_t flows, memory_bytes;
 		bool standby; /* a process that bridges while the data plane is down; only where both ports are interfaces of the kernel */
+		bool splice;  /* opaque flows go over to forwarding once their begin is on record; off: they stay terminated */
 		enum settings_unnamed unnamed_port; /* guarded target, port that no service names */
 		enum settings_tunnels tunnels; /* IP in IP and GRE; what leads to a guarded target is never passed */
 		enum settings_double_tags double_tags; /* QinQ in front of a guarded target */

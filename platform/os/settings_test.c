@@ -46,7 +46,7 @@ static void everything_is_read(void **state)
 				       "upstream = ( { service = \"db\"; roots = \"/ca.pem\"; } );\n"
 				       "dataplane : { ports = [ \"net_null0\", \"net_null1\" ]; eal = [ \"--no-huge\", \"-m\", \"64\" ]; idle = \"poll\";\n"
 				       "  lcores = \"1\"; flows = \"64k\"; memory = \"1Gi\"; unnamed_port = \"pass\"; tunnels = \"drop\";\n"
-				       "  double_tags = \"drop\"; };\n");
+				       "  double_tags = \"drop\"; splice = \"off\"; };\n");
 
 	assert_non_null(s);
 	assert_string_equal(s->node, "edge-7");
@@ -61,6 +61,8 @@ static void everything_is_read(void **state)
 	assert_int_equal(s->dataplane.memory_bytes, 1u << 30);
 	assert_int_equal(s->dataplane.tunnels, SETTINGS_TUNNELS_DROP);
 	assert_int_equal(s->dataplane.double_tags, SETTINGS_DOUBLE_TAGS_DROP);
+	assert_false(s->dataplane.splice);
+	assert_true(s->dataplane.standby);
 	settings_close(s);
 }
 

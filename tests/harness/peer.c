@@ -146,7 +146,7 @@ static void take_text(struct peer *p, const struct tcp_segment *s)
 
 	if (s->payload_bytes > p->options.mss && p->options.mss > 88)
 		p->trouble = "a segment is larger than the MSS";
-	if (s->payload_bytes + offset > p->edge_given && offset != UINT32_MAX)
+	if (s->payload_bytes + offset > p->edge_given + p->options.slack_bytes && offset != UINT32_MAX)
 		p->trouble = "data lies beyond the window";
 	for (uint32_t i = 0; i < s->payload_bytes && offset + i < PEER_STREAM_MAX; i++) {
 		if (s->spans[0].base[i] != peer_byte(!p->options.side, offset + i)) {

@@ -27,6 +27,7 @@ struct peer_options {
 	bool close_first;       /* FIN behind its data; else only after the other's FIN */
 	uint32_t read_pause_us; /* it reads its buffer this seldom; 0: at once */
 	uint64_t seed;
+	uint32_t slack_bytes;   /* what may come beyond the window: a probe's byte, and what is lost in the rounding of windows */
 	unsigned side;          /* 0 client, 1 server: names its stream */
 };
 

@@ -10,6 +10,7 @@
 struct stage *stage;
 uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
 uint32_t stage_flows_max = 64;
+bool stage_opaque, stage_terminated;
 
 static uint8_t *room(void *context, unsigned port, size_t *cap)
 {
@@ -30,30 +31,39 @@ static void send_frame(void *context, unsigned port, size_t bytes)
 	s->tail++;
 }
 
+/* The frame at hand leaves by the other port, as it is by now. */
+static void stage_pass_on(struct stage *s, unsigned from, size_t len)
+{
+	assert_true(s->tail - s->head < STAGE_FRAMES);
+	memcpy(s->queue[s->tail % STAGE_FRAMES], s->frame, len);
+	send_frame(s, 1 - from, len);
+}
+
+enum relay_route stage_give(struct stage *s, unsigned from, const struct tcp_segment *segment)
+{
+	struct packet_built built = packet_build(&s->end[from].template, segment, s->frame, sizeof s->frame, PACKET_BUILD_FULL);
+	enum relay_route route = relay_frame(s->relay, from, bytes_of(s->frame, built.bytes), PACKET_CHECKSUM_UNKNOWN, s->now_us);
+
+	if (route == RELAY_BRIDGE && stage_opaque)
+		stage_pass_on(s, from, built.bytes);
+	s->bridged += route == RELAY_BRIDGE;
+	s->dropped += route == RELAY_DROPPED;
+	return route;
+}
+
 void stage_transmit(struct stage *s, unsigned from, uint8_t flags, const char *text)
 {
 	struct end *e = &s->end[from];
 	struct tcp_segment segment = { .seq = e->next, .ack = e->ack, .window = e->window, .flags = flags };
 	size_t len = text ? strlen(text) : 0;
-	struct packet_built built;
 
 	if (len) {
 		segment.spans[0] = bytes_of(text, len);
 		segment.span_count = 1;
 		segment.payload_bytes = (uint32_t)len;
 	}
-	built = packet_build(&e->template, &segment, s->frame, sizeof s->frame, PACKET_BUILD_FULL);
 	e->next += (uint32_t)len + ((flags & (TCP_SYN | TCP_FIN)) != 0);
-	switch (relay_frame(s->relay, from, bytes_of(s->frame, built.bytes), PACKET_CHECKSUM_UNKNOWN, s->now_us)) {
-	case RELAY_BRIDGE:
-		s->bridged++;
-		break;
-	case RELAY_DROPPED:
-		s->dropped++;
-		break;
-	default:
-		break;
-	}
+	(void)stage_give(s, from, &segment);
 }
 
 /* One frame from the relay arrives at an end. */
@@ -69,6 +79,8 @@ static void arrive(struct stage *s, unsigned at, struct bytes frame)
 		return; /* of no client that the ends play */
 	if (segment.flags & TCP_RST) {
 		e->reset = true;
+		e->reset_seq = segment.seq;
+		e->reset_ack = segment.ack;
 		return;
 	}
 	if (segment.flags & TCP_SYN) {
@@ -214,6 +226,8 @@ static void see(struct stage *s, uint16_t type, struct bytes payload, uint64_t e
 		count_n(s, m.close.n);
 		s->closes++;
 		s->close_cause = m.close.cause;
+		s->octets_up = m.close.octets_up;
+		s->octets_down = m.close.octets_down;
 		break;
 	}
 }
@@ -282,6 +296,8 @@ uint8_t stage_frame_head[54] = {
 void stage_write_image(struct stage *s)
 {
 	static const struct spec_listener listener = { .family = 4, .address = { 10, 0, 0, 10 }, .port = 5432, .any_vlan = true };
+	static const struct spec_service opaque = { .name = "lines", .protocol_word = "opaque", .protocol = POLICY_PROTOCOL_OPAQUE, .tls = POLICY_TLS_OFF,
+						    .reason = "test", .listeners = &listener, .listeners_count = 1 };
 	static const struct spec_service services[] = {
 		{ .name = "lines", .protocol_word = "line", .protocol = POLICY_PROTOCOL_OTHER, .tls = POLICY_TLS_OFF, .search_path = "public",
 		  .listeners = &listener, .listeners_count = 1 },
@@ -299,7 +315,7 @@ void stage_write_image(struct stage *s)
 	};
 	struct policy_spec spec = {
 		.name = "test", .generation = s->snapshot.inspect.generation + 1, .defaults = { .unmatched = POLICY_BLOCK, .unknown = POLICY_BLOCK, .approval = POLICY_NONE },
-		.services = services, .services_count = 1, .groups = groups, .groups_count = 1, .approvals = approvals, .approvals_count = 1,
+		.services = stage_opaque ? &opaque : services, .services_count = 1, .groups = groups, .groups_count = 1, .approvals = approvals, .approvals_count = 1,
 		.rules = rules, .rules_count = 3,
 	};
 
@@ -325,6 +341,7 @@ int stage_open(void **state)
 	struct relay_config config = {
 		.flows_max = stage_flows_max, .sessions_max = stage_flows_max / 4, .chunk_memory_bytes = 8u << 20, .buffers = { stage_flows_max / 8 > 64 ? stage_flows_max / 8 : 64, 8, 4 }, .shared_bytes = 4u << 20, .mtu_bytes = 1500,
 		.window_bytes = 65536, .hash_key = { 1, 2 }, .lost_after_us = 5000000, .stalled_after_us = 1000000,
+		.splice = stage_terminated ? RELAY_SPLICE_OFF : RELAY_SPLICE_ON,
 	};
 	struct relay_wire wire;
 	struct packet p;

@@ -19,7 +19,7 @@
 
 struct end {
 	struct packet_template template;
-	uint32_t next, ack;
+	uint32_t next, ack, reset_seq, reset_ack;
 	uint16_t port, window;
 	bool open, reset, finished;
 	uint8_t got[65536];
@@ -46,6 +46,7 @@ struct stage {
 	uint64_t last_position, durable_sent, command_position, flow, key_hi, key_lo;
 	uint32_t next_n;
 	unsigned commands, logins, responses, opens, closes, withdrawals, classifies, hellos;
+	uint64_t octets_up, octets_down; /* of the last close */
 	unsigned last_action, last_reason, close_cause, last_outcome;
 	uint32_t held_ref;
 	unsigned rechecks;       /* answers to APPROVAL_RECHECK, and the last one */
@@ -61,6 +62,8 @@ struct stage {
 
 extern struct stage *stage;
 extern uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
+extern bool stage_opaque; /* the service is opaque, and the program linked with the real inspectors; before stage_open */
+extern bool stage_terminated; /* and is never spliced */
 extern uint32_t stage_flows_max; /* room for flows, before stage_open: 64; for sessions a quarter of it */
 extern uint8_t stage_frame_head[54]; /* a SYN from the client to the service, checksum left out */
 
@@ -70,6 +73,9 @@ int stage_close(void **state);
 
 /* One segment from an end: 0 the client, 1 the server. */
 void stage_transmit(struct stage *s, unsigned from, uint8_t flags, const char *text);
+
+/* The same for any segment; what the relay did with its frame. */
+enum relay_route stage_give(struct stage *s, unsigned from, const struct tcp_segment *segment);
 
 /* Lets everything happen that can; stage_pass lets that much time go by as well. */
 void stage_settle(struct stage *s);

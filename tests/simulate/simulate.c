@@ -5,6 +5,8 @@
  * Every seed chooses the link (loss up to 20 %, reordering, duplication, bit errors, delay), the options that the peers
  * offer, window and buffer sizes, how much each sends, whether a peer reads slowly, and whether the relay moves or copies.
  * Frames are real: built and parsed with checksums, so that corruption meets the parser too.
+ * Every second seed is handed over to pure forwarding (splice.h) at a random moment, with whatever is in flight then; each frame is then
+ * moved in place or built again, by chance.
  * Passes when both streams arrived byte by byte, both ends saw the end of the stream, nothing hangs, and every chunk came
  * back. A failure prints the command that repeats it.
  *
@@ -14,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/packet/packet.h"
-#include "dataplane/tcp/tcp.h"
+#include "dataplane/packet/shift.h"
+#include "dataplane/tcp/splice.h"
 #include "tests/harness/peer.h"
 #include "tests/harness/wire.h"
 
@@ -24,6 +26,7 @@
 #define FRAME_BYTES WIRE_FRAME_BYTES
 #define TURN_SEGMENTS 16
 #define ETHER_BYTES 14
+#define HOLD_US 3000000ull
 
 struct world {
 	uint64_t seed, now_us;
@@ -32,6 +35,10 @@ struct world {
 	struct tcp_pool pool;
 	struct tcp_pair pair;
 	bool opened, released;
+	struct tcp_splice splice;
+	uint64_t splice_at_us;             /* from then on, as soon as it can be; 0: never */
+	bool spliced, holds;
+	uint64_t octets[2];                /* from that peer, moved by the relay */
 	bool copies;                       /* the relay copies instead of moving */
 	uint32_t port_full_ppm;            /* emit says no this often */
 	struct peer peer[2];
@@ -48,6 +55,7 @@ struct world {
 };
 
 static void *pool_memory;
+static uint64_t spliced_seeds, drained_seeds; /* handed over; with something in flight that was still ours */
 
 static const uint8_t syn_frame[] = {
 	0x02, 0, 0, 0, 0, 0xbb, 0x02, 0, 0, 0, 0, 0xaa, 0x08, 0x00,
@@ -76,6 +84,12 @@ static bool read_frame(const uint8_t *frame, size_t len, struct tcp_segment *s)
 	       !p.fragment && packet_segment(&p, PACKET_CHECKSUM_UNKNOWN, s) == ERROR_none;
 }
 
+/* A frame that left towards the peer of w->side. */
+static void put_on_wire(struct world *w, const uint8_t *frame, size_t len)
+{
+	wire_send(&w->to_peer[w->side], frame, len, w->now_us);
+}
+
 static bool emit(void *context, const struct tcp_segment *segment)
 {
 	struct world *w = context;
@@ -92,7 +106,7 @@ static bool emit(void *context, const struct tcp_segment *segment)
 		w->big_seq[w->side] = segment->seq;
 		return true;
 	}
-	wire_send(&w->to_peer[w->side], frame, len, w->now_us);
+	put_on_wire(w, frame, len);
 	return true;
 }
 
@@ -108,6 +122,7 @@ static void peer_emit(void *context, const struct tcp_segment *segment)
 static void relay(struct world *w, unsigned side)
 {
 	struct tcp_half *from = &w->pair.half[side], *to = &w->pair.half[!side];
+	size_t unread = tcp_readable_bytes(from);
 	struct bytes b;
 
 	if (w->copies) {
@@ -121,10 +136,71 @@ static void relay(struct world *w, unsigned side)
 	} else {
 		(void)tcp_move(from, to, rng_below(&w->rng, 2) ? SIZE_MAX : 1 + rng_below(&w->rng, 5000));
 	}
+	w->octets[side] += unread - tcp_readable_bytes(from);
 	if (tcp_read_closed(from))
 		tcp_send_close(to);
 	if (tcp_was_reset(from) || tcp_timed_out(from))
 		tcp_pair_abort_behind(&w->pair, !side, w->now_us);
+}
+
+/* An acknowledgement of ours towards `side`; lost when the port is full, as any frame. */
+static void splice_answer(struct world *w, unsigned side)
+{
+	struct tcp_segment s;
+
+	w->side = side;
+	tcp_splice_ack(&w->splice, &w->pair, side, &s);
+	(void)emit(w, &s);
+}
+
+static void splice_try(struct world *w)
+{
+	unsigned answer;
+
+	if (w->spliced || w->splice_at_us == 0 || w->now_us < w->splice_at_us)
+		return;
+	if (w->holds)
+		tcp_pair_window_rule(&w->pair, w->now_us - w->splice_at_us < HOLD_US ? TCP_WINDOW_HOLD : TCP_WINDOW_FOLLOW);
+	if (!tcp_splice_ready(&w->pair))
+		return;
+	answer = tcp_splice_begin(&w->splice, &w->pair, w->now_us);
+	w->spliced = true;
+	spliced_seeds++;
+	drained_seeds += w->splice.side[0].draining || w->splice.side[1].draining;
+	for (unsigned side = 0; side < 2; side++)
+		if (answer & 1u << side)
+			splice_answer(w, side);
+}
+
+/* A frame of a spliced flow. */
+static void splice_frame(struct world *w, unsigned side, uint8_t *frame, size_t len)
+{
+	struct tcp_segment s;
+	struct packet p;
+	unsigned events;
+
+	if (!read_frame(frame, len, &s))
+		return;
+	events = tcp_splice_input(&w->splice, &w->pair, side, &s, w->now_us);
+	if (events & TCP_SPLICE_RESET)
+		w->trouble = "a reset in a spliced flow";
+	if (w->splice.on && events & TCP_SPLICE_ANSWER)
+		splice_answer(w, side);
+	if (!(events & TCP_SPLICE_FORWARD))
+		return;
+	w->side = !side;
+	if (!(events & TCP_SPLICE_REBUILT)) {
+		struct packet_shift by = tcp_splice_shift(&w->splice, side);
+
+		if (rng_below(&w->rng, 8)) {
+			(void)packet_parse(bytes_of(frame, len), &p);
+			packet_shift_frame(&p, &by);
+			put_on_wire(w, frame, len);
+			return;
+		}
+		packet_shift_segment(&s, &by);
+	}
+	(void)emit(w, &s);
 }
 
 static void pair_turn(struct world *w)
@@ -133,6 +209,8 @@ static void pair_turn(struct world *w)
 
 	if (!w->opened)
 		return;
+	if (w->splice.on)
+		tcp_splice_sync(&w->splice, &w->pair, w->now_us);
 	for (unsigned side = 0; side < 2; side++) {
 		if (w->big[side])
 			(void)tcp_pair_path_mtu(&w->pair, side, w->big_seq[side], packet_mss(4, w->mtu[side]), w->now_us);
@@ -140,22 +218,30 @@ static void pair_turn(struct world *w)
 	}
 	if (tcp_pair_deadline_us(&w->pair) <= w->now_us)
 		tcp_pair_timer(&w->pair, w->now_us, events);
-	for (unsigned side = 0; side < 2; side++)
+	for (unsigned side = 0; side < 2 && !w->splice.on; side++)
 		relay(w, side);
+	splice_try(w);
 	for (w->side = 0; w->side < 2; w->side++)
 		while (tcp_pair_output(&w->pair, w->side, emit, w, TURN_SEGMENTS, w->now_us) != TCP_OUTPUT_IDLE)
 			continue;
 }
 
-static void pair_frame(struct world *w, unsigned side, const uint8_t *frame, size_t len)
+static void pair_frame(struct world *w, unsigned side, uint8_t *frame, size_t len)
 {
 	struct tcp_segment s;
 
+	if (w->splice.on) {
+		splice_frame(w, side, frame, len);
+		return;
+	}
+
 	if (!read_frame(frame, len, &s))
 		return;
-	if (!w->opened)
+	if (!w->opened) {
 		w->opened = side == TCP_CLIENT && tcp_pair_open(&w->pair, &w->config, &w->pool, &s, w->now_us);
-	else if (tcp_pair_input(&w->pair, side, &s, w->now_us) & TCP_EVENT_REOPEN)
+		if (w->opened && w->splice_at_us)
+			tcp_pair_window_rule(&w->pair, TCP_WINDOW_FOLLOW);
+	} else if (tcp_pair_input(&w->pair, side, &s, w->now_us) & TCP_EVENT_REOPEN)
 		w->trouble = "the pair wants to be opened again";
 }
 
@@ -224,6 +310,11 @@ static void start(struct world *w, uint64_t seed)
 		w->mtu[side] = rng_below(&w->rng, 4) == 0 ? 576 + (uint32_t)rng_below(&w->rng, 900) : 0;
 		w->mtu_at_us[side] = w->now_us + rng_below(&w->rng, 3) * rng_below(&w->rng, 500000);
 	}
+	if (seed % 2 == 0) {
+		w->splice_at_us = w->now_us + (rng_below(&w->rng, 3) ? rng_below(&w->rng, rng_below(&w->rng, 2) ? 2000000 : 100000) : 0);
+		w->holds = rng_below(&w->rng, 2);
+		w->mtu[0] = w->mtu[1] = 0; /* the peers of this model never learn of a smaller path */
+	}
 	set_templates(w);
 	for (unsigned side = 0; side < 2; side++) {
 		struct wire_profile there = random_link(&w->rng, seed), back = random_link(&w->rng, seed);
@@ -239,6 +330,7 @@ static void start(struct world *w, uint64_t seed)
 			.close_first = rng_below(&w->rng, 2) || (side == TCP_SERVER && !w->peer[0].options.close_first),
 			.read_pause_us = rng_below(&w->rng, 5) == 0 ? 1 + (uint32_t)rng_below(&w->rng, 300000) : 0,
 			.seed = rng_next(&w->rng),
+			.slack_bytes = w->splice_at_us != 0 ? 128 : 0,
 			.side = side,
 		};
 
@@ -306,6 +398,9 @@ static const char *run(struct world *w, uint64_t seed)
 	}
 	if (!trouble && tcp_pool_used(&w->pool) != 0)
 		trouble = "chunks are still held by a finished pair";
+	for (unsigned side = 0; side < 2 && !trouble; side++)
+		if (w->octets[side] + w->splice.side[side].octets != w->peer[side].options.send_bytes)
+			trouble = "the octets were counted wrong";
 	if (trouble)
 		describe(w);
 	if (w->opened)
@@ -346,6 +441,7 @@ int main(int argc, char **argv)
 			       trouble ? trouble : "passed", (double)(w.now_us - 1000000000) / 1e6, (unsigned long long)seed);
 		failed += trouble != NULL;
 	}
+	printf("# %llu were spliced, %llu of them with data in flight\n", (unsigned long long)spliced_seeds, (unsigned long long)drained_seeds);
 	printf("%s 1 - %llu seeds from %llu, %.0f s simulated, %llu failed\n", failed ? "not ok" : "ok",
 	       (unsigned long long)seeds, (unsigned long long)first, (double)simulated_us / 1e6, (unsigned long long)failed);
 	free(pool_memory);
