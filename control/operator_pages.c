@@ -237,6 +237,7 @@ static json_t *flow_json(const struct node *n, unsigned worker, const struct pag
 	put(row, "commands", f->commands);
 	put(row, "rows", f->rows);
 	put(row, "unconfirmed", f->barriers);
+	put(row, "unconfirmed_answers", f->windows);
 	put(row, "records", f->records);
 	json_object_set_new(row, "client_side", half_json(&f->half[0]));
 	json_object_set_new(row, "server_side", half_json(&f->half[1]));

@@ -59,9 +59,22 @@ void operation_version(struct operation *o)
 	o->result = json_pack("{s:s, s:s}", "version", SLUICE_VERSION, "node", o->node->settings->node);
 }
 
+/* How many services hold back how much until it is on record. */
+static json_t *audit_json(const struct policy_image *image)
+{
+	unsigned count[POLICY_AUDIT_count] = { 0 };
+	json_t *out = json_object();
+
+	for (unsigned i = 0; image && i < policy_counts(image).services; i++)
+		count[policy_service(image, i).audit]++;
+	for (unsigned i = 0; i < POLICY_AUDIT_count; i++)
+		json_object_set_new(out, policy_audit_words[i], json_integer(count[i]));
+	return out;
+}
+
 void operation_policy_show(struct operation *o)
 {
-	o->result = json_pack("{s:o}", "policy", operation_policy_json(o->node));
+	o->result = json_pack("{s:o, s:o}", "policy", operation_policy_json(o->node), "services_by_audit", audit_json(o->node->current));
 }
 
 void operation_policy_reload(struct operation *o)

@@ -218,6 +218,16 @@ void describe_response_out(struct jcs *j, const void *from)
 	jcs_put_str(j, "verdict", e->outcome == RESPONSE_OK && cells ? "masked" : verdicts[e->outcome]);
 }
 
+void describe_part_out(struct jcs *j, const void *from)
+{
+	const struct event_part *e = from;
+
+	jcs_put_uint(j, "octets", e->octets);
+	jcs_put_uint(j, "rows", e->rows);
+	jcs_put_str(j, "verdict", "part");
+	jcs_put_uint(j, "window", e->window);
+}
+
 /* --- the rest ------------------------------------------------------------------------------------------------------------ */
 
 void describe_flow_close(struct jcs *j, const void *from)

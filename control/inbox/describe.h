@@ -29,6 +29,8 @@ struct describe_response {
 
 void describe_response_out(struct jcs *j, const void *describe_response);
 
+void describe_part_out(struct jcs *j, const void *event_part);
+
 /* `own`: how many records of its own control added to the session (their `nc` ran from 0). */
 struct describe_close {
 	const struct event_flow_close *event;

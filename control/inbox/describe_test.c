@@ -1,4 +1,4 @@
-/* What stands in a record of an answer: the limit that ended it, by the policy's word. */
+/* What stands in a record of an answer: the limit that ended it, by the policy's word; and in one of a part of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,9 +37,24 @@ static void the_limit_that_was_reached_is_on_record(void **state)
 	}
 }
 
+static void a_part_tells_how_far_the_answer_has_come(void **state)
+{
+	const struct event_part e = { .rows = 7, .octets = 70000, .window = 65536 };
+	char text[128];
+	struct writer w = writer_of(text, sizeof text - 1);
+	struct jcs j = jcs_of(&w);
+
+	jcs_open(&j);
+	describe_part_out(&j, &e);
+	jcs_close(&j);
+	text[jcs_done(&j).len] = 0;
+	assert_string_equal(text, "{\"octets\":70000,\"rows\":7,\"verdict\":\"part\",\"window\":65536}");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(the_limit_that_was_reached_is_on_record) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(the_limit_that_was_reached_is_on_record),
+					    cmocka_unit_test(a_part_tells_how_far_the_answer_has_come) };
 
 	return cmocka_run_group_tests_name("inbox_describe", tests, NULL, NULL);
 }

@@ -257,13 +257,22 @@ static unsigned rules_read(const struct policy_image *image, struct bytes list, 
 }
 
 /* What the policy wants recorded of a service; all of it, and first, when it is not known. */
-static void levels(const struct inbox *in, const struct policy_image *image, const char *service, bool *full, bool *strict)
+static void levels(const struct inbox *in, const struct policy_image *image, const char *service, bool *full, enum policy_audit *audit)
 {
 	int number = image ? policy_service_by_name(image, bytes_str(service)) : -1;
 	struct policy_service s = number >= 0 ? policy_service(image, (unsigned)number) : (struct policy_service){ 0 };
 
 	*full = (number < 0 || s.record == POLICY_RECORD_FULL) && !(in->thrifty && s.on_journal_full == POLICY_FULL_DIGEST);
-	*strict = number < 0 || s.audit != POLICY_AUDIT_PROMPT;
+	*audit = number < 0 ? POLICY_AUDIT_ANSWERS : s.audit;
+}
+
+/* The client of `s` waits for this batch, as long as its last command's policy holds answers back. */
+static void answer_is_waited_for(struct inbox *in, struct session *s)
+{
+	if (s->audit != POLICY_AUDIT_ANSWERS || s->waits_for == in->counters.commits + 1)
+		return;
+	s->waits_for = in->counters.commits + 1;
+	in->waiters++;
 }
 
 static void on_command(struct inbox *in, struct session *s, const struct event_command *e)
@@ -275,7 +284,8 @@ static void on_command(struct inbox *in, struct session *s, const struct event_c
 	struct bytes rules[256];
 	struct entry record = { .session = s, .has_n = true, .n = e->n, .op = { describe_op, &d }, .out = { describe_command_out, e },
 				.rules = rules, .has_rules = true, .chunks = list };
-	bool full, strict;
+	enum policy_audit audit;
+	bool full;
 
 	if (e->action >= COMMAND_actions || e->kind >= COMMAND_kinds) {
 		break_session(in, s, "command with an unknown kind or action");
@@ -300,9 +310,11 @@ static void on_command(struct inbox *in, struct session *s, const struct event_c
 	d.norm_is_chunk = d.known && d.classified.normalised.len > DESCRIBE_NORM_BYTES;
 	if (d.norm_is_chunk)
 		in->stopped |= !inbox_chunks(in, s, "n", d.classified.normalised, list, &record.chunks_count);
-	levels(in, image, s->service, &full, &strict);
+	levels(in, image, s->service, &full, &audit);
 	in->patient = e->action != COMMAND_HOLD;
-	in->waiters += strict;
+	in->waiters += audit != POLICY_AUDIT_PROMPT;
+	s->audit = audit;
+	s->waits_for = in->counters.commits + 1;
 	if (full) {
 		in->stopped |= !inbox_chunks(in, s, "i", shown.raw, list, &record.chunks_count);
 		in->stopped |= !inbox_chunks(in, s, "p", shown.params, list, &record.chunks_count);
@@ -328,12 +340,31 @@ static void on_response(struct inbox *in, struct session *s, const struct event_
 		return;
 	}
 	in->patient = true;
+	answer_is_waited_for(in, s);
 	s->n = e->n + 1;
 	s->rows += e->rows;
 	session_touch(in->sessions, s);
 	inbox_payload_take(in, s, list, &record.chunks_count);
 	if (inbox_append(in, &record, false, NULL) && s->asked_approval)
 		in->host.responded(in->host.ctx, s, e);
+}
+
+static void on_part(struct inbox *in, struct session *s, const struct event_part *e)
+{
+	struct entry_chunk list[ENTRY_CHUNKS_MAX];
+	struct entry record = { .type = "resp.part", .session = s, .has_n = true, .n = e->n, .has_ref = true, .ref = e->ref,
+				.out = { describe_part_out, e }, .chunks = list };
+
+	if (e->ref >= e->n) {
+		break_session(in, s, "part of the answer to a later command");
+		return;
+	}
+	in->patient = true;
+	answer_is_waited_for(in, s);
+	s->n = e->n + 1;
+	session_touch(in->sessions, s);
+	inbox_payload_take(in, s, list, &record.chunks_count);
+	(void)inbox_append(in, &record, false, NULL);
 }
 
 static void on_flow_close(struct inbox *in, struct session *s, const struct event_flow_close *e)
@@ -538,6 +569,15 @@ static void dispatch_response(struct inbox *in, unsigned worker, struct bytes pa
 		on_response(in, s, &e);
 }
 
+static void dispatch_part(struct inbox *in, unsigned worker, struct bytes payload)
+{
+	struct session *s;
+	DECODE(part);
+	s = allowed(in, worker, e.flow, WHEN_LOGGED_IN, &e.n);
+	if (s)
+		on_part(in, s, &e);
+}
+
 static void dispatch_payload(struct inbox *in, unsigned worker, struct bytes payload)
 {
 	struct session *s;
@@ -546,6 +586,8 @@ static void dispatch_payload(struct inbox *in, unsigned worker, struct bytes pay
 	in->patient = s != NULL;
 	if (s)
 		withheld_payload(in, s, &e);
+	if (s)
+		answer_is_waited_for(in, s);
 	if (s && e.data.len)
 		inbox_payload_add(in, s, e.direction ? "o" : "i", e.data);
 }
@@ -618,6 +660,7 @@ void inbox_event(struct inbox *in, unsigned worker, uint16_t type, struct bytes 
 		[EVENT_scram] = dispatch_scram, [EVENT_classify] = dispatch_classify, [EVENT_command] = dispatch_command,
 		[EVENT_response] = dispatch_response, [EVENT_payload] = dispatch_payload, [EVENT_withdraw] = dispatch_withdraw,
 		[EVENT_flow_close] = dispatch_close, [EVENT_tick] = dispatch_tick, [EVENT_rechecked] = dispatch_rechecked,
+		[EVENT_part] = dispatch_part,
 	};
 
 	if (type >= sizeof(handlers) / sizeof(*handlers) || !handlers[type])

@@ -4,8 +4,8 @@
  * reading position of each ring in the same transaction, commit, and only then release the ring, tell the worker `durable`, and let
  * go the orders that rest on those records. So every event becomes its record exactly once, whatever dies when.
  *
- * Group commit: a batch in which somebody waits for a record (a command of a service with audit "strict", a hold, a login, anything
- * that the host appended or ordered) is committed in the turn that read it. What nobody waits for (answers, payload, commands of a
+ * Group commit: a batch in which somebody waits for a record (a command of a service with audit "strict", a command or a part of an answer
+ * of one with "answers", a hold, a login, anything that the host appended or ordered) is committed in the turn that read it. What nobody waits for (other answers and payload, commands of a
  * service with audit "prompt", ticks) stays in the batch until then, but no longer than INBOX_GROUP_US. Commands that come in a
  * stream share a commit: one waits for others as long as each turn brings some, they are fewer than in the batch before, and
  * INBOX_FILL_US is not over. So one client alone never waits for company.

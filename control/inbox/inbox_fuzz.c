@@ -146,7 +146,7 @@ static bool one(struct reader *r, bool *scribbled)
 	case 2: return worker_script_login(&f.worker, flow, text);
 	case 3: return worker_script_command(&f.worker, flow, text, (enum command_action)(which % 4));
 	case 4: return worker_script_respond(&f.worker, flow);
-	case 5: return worker_script_payload(&f.worker, flow, text);
+	case 5: return which % 2 ? worker_script_part(&f.worker, flow) : worker_script_payload(&f.worker, flow, text);
 	case 6: return worker_script_close(&f.worker, flow, (enum close_cause)(which % 12));
 	case 7: flow->n += which % 3; return true;
 	case 8: turn(*scribbled); return true;

@@ -201,7 +201,7 @@ struct known_session {
 static char kind_of(struct bytes type)
 {
 	static const struct { const char *type; char kind; } kinds[] = { { "session.open", 'o' }, { "auth.ok", 'l' }, { "auth.fail", 'l' }, { "cmd", 'c' },
-									 { "hold", 'c' }, { "resp", 'r' }, { "session.close", 'x' } };
+									 { "hold", 'c' }, { "resp", 'r' }, { "resp.part", 'a' }, { "session.close", 'x' } };
 
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		if (bytes_equal(type, bytes_str(kinds[i].type)))
@@ -404,7 +404,7 @@ static void nothing_is_acknowledged_before_its_commit(void **state)
 /* An image of one service. */
 static void use_policy(enum policy_audit audit)
 {
-	static _Alignas(64) uint8_t memory[2][16384];
+	static _Alignas(64) uint8_t memory[POLICY_AUDIT_count][16384];
 	const struct spec_listener listener = { .family = 4, .address = { 192, 0, 2, 1 }, .port = 5432 };
 	const struct spec_service service = { .name = "shop", .protocol_word = "postgres", .protocol = POLICY_PROTOCOL_OTHER, .audit = audit,
 					      .record = POLICY_RECORD_FULL, .listeners = &listener, .listeners_count = 1 };
@@ -472,6 +472,43 @@ static void what_nobody_waits_for_is_committed_with_the_group(void **state)
 	book_read(&book);
 	assert_int_equal(book.alarms, 0);
 	assert_int_equal(book.payloads, 0); /* an answer's record names what was kept of it */
+	free(book.seen);
+	verify_all();
+}
+
+/* What the worker says is durable in the turn that reads it. */
+static void durable_at_once(bool said)
+{
+	assert_true(said);
+	assert_int_equal(turn_and_orders(), INBOX_BUSY);
+	assert_int_equal(b.worker.durable, b.worker.position);
+}
+
+static void what_an_answer_waits_for_is_committed_at_once(void **state)
+{
+	struct script_flow *f = &b.worker.flow[0];
+	struct book book;
+
+	control_start();
+	use_policy(POLICY_AUDIT_ANSWERS);
+	assert_true(worker_script_hello(&b.worker) && worker_script_open_flow(&b.worker, f, 9));
+	assert_true(worker_script_login(&b.worker, f, bytes_str("t")));
+	settle();
+	durable_at_once(worker_script_command(&b.worker, f, bytes_str("select 1"), COMMAND_ALLOW));
+	durable_at_once(worker_script_payload(&b.worker, f, bytes_str("a row")));
+	durable_at_once(worker_script_part(&b.worker, f));
+	durable_at_once(worker_script_respond(&b.worker, f));
+	assert_true(worker_script_close(&b.worker, f, CLOSE_CLIENT));
+	settle();
+	control_stop();
+	book_read(&book);
+	assert_int_equal(book.count, 6);
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(book.seen[i].n, i);
+		assert_int_equal(book.seen[i].kind, "olcarx"[i]);
+	}
+	assert_int_equal(book.payloads, 1);
+	assert_int_equal(book.alarms, 0);
 	free(book.seen);
 	verify_all();
 }
@@ -736,7 +773,7 @@ int main(void)
 		CASE(a_session_becomes_its_records_in_order),
 		CASE(what_control_adds_is_counted), CASE(the_token_is_nowhere_in_the_journal_nor_left_in_the_ring),
 		CASE(nothing_is_acknowledged_before_its_commit),
-		CASE(what_nobody_waits_for_is_committed_with_the_group),
+		CASE(what_nobody_waits_for_is_committed_with_the_group), CASE(what_an_answer_waits_for_is_committed_at_once),
 		CASE(commands_that_come_in_a_stream_share_a_commit),
 		CASE(a_new_boot_closes_the_sessions_of_the_old_one),
 		CASE(bad_messages_are_told_and_end_their_flow_alone),

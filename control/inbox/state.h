@@ -44,7 +44,7 @@ struct inbox {
 	bool patient;    /* nobody waits for the record of the event that is being read */
 	bool urgent;     /* somebody waits for this batch */
 	uint64_t due_us; /* when the batch is committed at the latest; 0: it is empty */
-	unsigned waiters, waiters_before; /* commands that wait for this batch, and did for the last one that had any */
+	unsigned waiters, waiters_before; /* commands, and sessions with answers, that wait for this batch, and did for the last one that had any */
 	uint64_t committed_us; /* when that was */
 	bool paused, thrifty;
 };

@@ -84,6 +84,13 @@ bool worker_script_payload(struct worker_script *s, struct script_flow *f, struc
 	return say(s, EVENT_payload, event_payload_encode(&e, s->room, sizeof(s->room)), f, 0);
 }
 
+bool worker_script_part(struct worker_script *s, struct script_flow *f)
+{
+	const struct event_part e = { .flow = f->number, .n = f->n, .ref = f->command, .rows = 7, .octets = 70000, .window = 65536 };
+
+	return say(s, EVENT_part, event_part_encode(&e, s->room, sizeof(s->room)), f, 'a');
+}
+
 bool worker_script_close(struct worker_script *s, struct script_flow *f, enum close_cause cause)
 {
 	const struct event_flow_close e = { .flow = f->number, .n = f->n, .cause = (uint8_t)cause };
@@ -101,6 +108,8 @@ static bool step_logged_in(struct worker_script *s, struct script_flow *f)
 
 	if (rng_below(&s->rng, 40) == 0)
 		return worker_script_close(s, f, CLOSE_CLIENT);
+	if (f->command && rng_below(&s->rng, 8) == 0)
+		return worker_script_part(s, f);
 	if (f->command && rng_below(&s->rng, 4) == 0) {
 		memset(data, 'd', sizeof(data));
 		return worker_script_payload(s, f, bytes_of(data, 1 + rng_below(&s->rng, sizeof(data))));

@@ -59,6 +59,7 @@ bool worker_script_login(struct worker_script *s, struct script_flow *f, struct 
 bool worker_script_command(struct worker_script *s, struct script_flow *f, struct bytes text, enum command_action action);
 bool worker_script_respond(struct worker_script *s, struct script_flow *f);
 bool worker_script_payload(struct worker_script *s, struct script_flow *f, struct bytes data);
+bool worker_script_part(struct worker_script *s, struct script_flow *f);
 bool worker_script_close(struct worker_script *s, struct script_flow *f, enum close_cause cause);
 
 #endif

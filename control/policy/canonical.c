@@ -84,7 +84,7 @@ static json_t *groups(const struct policy_tree *t)
 static json_t *services(const struct policy_tree *t)
 {
 	static const char *const tls[] = { "required", "optional", "off" }, *const fails[] = { "closed", "open" };
-	static const char *const audits[] = { "strict", "prompt" }, *const records[] = { "full", "digest", "meta" };
+	static const char *const records[] = { "full", "digest", "meta" };
 	static const char *const fulls[] = { "block", "digest" }, *const stales[] = { "block", "allow" }, *const clocks[] = { "allow", "refuse" };
 	json_t *out = json_array();
 
@@ -94,7 +94,7 @@ static json_t *services(const struct policy_tree *t)
 		json_array_append_new(out, json_pack("{so so so si so so so so so so so so so so so so so}", "name", text(s->as.name), "protocol",
 						     text(s->as.protocol_word), "listen", strings(s->listen), "vlan", (int)s->vlan, "tls", text(tls[s->as.tls]),
 						     "upstream_name", text(s->as.upstream_name), "login", text(s->as.login), "fail", text(fails[s->as.fail]),
-						     "audit", text(audits[s->as.audit]), "record", text(records[s->as.record]), "payload_limit", number(s->as.payload_bytes_max),
+						     "audit", text(policy_audit_words[s->as.audit]), "record", text(records[s->as.record]), "payload_limit", number(s->as.payload_bytes_max),
 						     "search_path", text(s->as.search_path), "reason", text(s->as.reason), "run_id",
 						     text(s->as.run_id_required ? "required" : "optional"), "on_journal_full",
 						     text(fulls[s->as.on_journal_full]), "on_stale_revocation", text(stales[s->as.on_stale_revocation]),
@@ -178,7 +178,7 @@ static json_t *rules(const struct policy_tree *t)
 
 static json_t *defaults(const struct policy_tree *t)
 {
-	static const char *const actions[] = { "allow", "hold", "block" }, *const audits[] = { "strict", "prompt" };
+	static const char *const actions[] = { "allow", "hold", "block" };
 	static const char *const records[] = { "full", "digest", "meta" };
 	const struct policy_defaults *d = &t->defaults;
 
@@ -187,7 +187,7 @@ static json_t *defaults(const struct policy_tree *t)
 			 "on_journal_full", text(d->on_journal_full == POLICY_FULL_DIGEST ? "digest" : "block"), "on_stale_revocation",
 			 text(d->on_stale_revocation == POLICY_STALE_ALLOW ? "allow" : "block"), "on_clock_free",
 			 text(d->on_clock_free == POLICY_CLOCK_REFUSE ? "refuse" : "allow"), "record", text(records[d->record]), "audit",
-			 text(audits[d->audit]), "run_id", text(d->run_id_required ? "required" : "optional"));
+			 text(policy_audit_words[d->audit]), "run_id", text(d->run_id_required ? "required" : "optional"));
 }
 
 static json_t *admin(const struct policy_tree *t)

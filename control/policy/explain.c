@@ -184,6 +184,7 @@ char *policy_explain(const struct policy_image *image, const struct verdict_requ
 		for (unsigned i = 0; i < policy_counts(image).rules; i++)
 			json_array_append_new(rules, explain_rule(image, i, request, list));
 		json_object_set_new(out, "service", text(policy_service(image, request->service).name));
+		json_object_set_new(out, "audit", json_string(policy_audit_words[policy_service(image, request->service).audit]));
 		if (request->classification) {
 			json_object_set_new(out, "canonical", text(request->classification->canonical));
 			json_object_set_new(out, "predicates", predicate_list(request->classification));

@@ -124,7 +124,6 @@ static const char *const stale_words[] = { "block", "allow", NULL };
 static const char *const clock_words[] = { "allow", "refuse", NULL };
 static const char *const record_words[] = { "full", "digest", "meta", NULL };
 static const char *const run_words[] = { "optional", "required", NULL };
-static const char *const audit_words[] = { "strict", "prompt", NULL };
 
 /* Before the approvals are known; check_default_hold looks at `approval` afterwards. */
 static void parse_defaults(struct policy_parse *p, const struct config_item *root)
@@ -142,7 +141,7 @@ static void parse_defaults(struct policy_parse *p, const struct config_item *roo
 	d->on_stale_revocation = config_word(p->c, g, "on_stale_revocation", CONFIG_OPTIONAL, stale_words, 0);
 	d->on_clock_free = config_word(p->c, g, "on_clock_free", CONFIG_OPTIONAL, clock_words, 0);
 	d->record = config_word(p->c, g, "record", CONFIG_OPTIONAL, record_words, 0);
-	d->audit = config_word(p->c, g, "audit", CONFIG_OPTIONAL, audit_words, 0);
+	d->audit = config_word(p->c, g, "audit", CONFIG_OPTIONAL, policy_audit_words, 0);
 	d->run_id_required = config_word(p->c, g, "run_id", CONFIG_OPTIONAL, run_words, 1) == 1;
 }
 

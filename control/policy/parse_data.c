@@ -32,7 +32,7 @@ static void parse_listeners(struct policy_parse *p, const struct config_item *g,
 static void parse_service(struct policy_parse *p, const struct config_item *g, struct policy_tree_service *n)
 {
 	static const char *const tls[] = { "required", "optional", "off", NULL }, *const fails[] = { "closed", "open", NULL };
-	static const char *const audits[] = { "strict", "prompt", NULL }, *const records[] = { "full", "digest", "meta", NULL };
+	static const char *const records[] = { "full", "digest", "meta", NULL };
 	static const char *const runs[] = { "optional", "required", NULL }, *const fulls[] = { "block", "digest", NULL };
 	static const char *const stales[] = { "block", "allow", NULL }, *const clocks[] = { "allow", "refuse", NULL };
 	const struct policy_defaults *d = &p->tree->defaults;
@@ -51,7 +51,7 @@ static void parse_service(struct policy_parse *p, const struct config_item *g, s
 	n->as.upstream_name = config_string(p->c, g, "upstream_name", pass || n->as.tls == POLICY_TLS_OFF ? CONFIG_OPTIONAL : CONFIG_REQUIRED, "");
 	n->as.login = config_string(p->c, g, "login", unread ? CONFIG_OPTIONAL : CONFIG_REQUIRED, "");
 	n->as.fail = config_word(p->c, g, "fail", CONFIG_OPTIONAL, fails, POLICY_FAIL_CLOSED);
-	n->as.audit = config_word(p->c, g, "audit", CONFIG_OPTIONAL, audits, d->audit);
+	n->as.audit = config_word(p->c, g, "audit", CONFIG_OPTIONAL, policy_audit_words, d->audit);
 	n->as.record = config_word(p->c, g, "record", CONFIG_OPTIONAL, records, d->record);
 	n->as.on_journal_full = config_word(p->c, g, "on_journal_full", CONFIG_OPTIONAL, fulls, d->on_journal_full);
 	n->as.on_stale_revocation = config_word(p->c, g, "on_stale_revocation", CONFIG_OPTIONAL, stales, d->on_stale_revocation);

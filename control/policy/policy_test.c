@@ -334,6 +334,36 @@ static void test_order_of_the_file(void **state)
 	}
 }
 
+/* --- How much waits for the journal --- */
+
+static void test_audit_levels(void **state)
+{
+	static const enum policy_audit levels[] = { POLICY_AUDIT_ANSWERS, POLICY_AUDIT_PROMPT, POLICY_AUDIT_STRICT };
+	struct policy_tree *t = parse(
+		"policy : { format = 1; name = \"t\"; version = 1; };\n"
+		"defaults : { audit = \"answers\"; };\n"
+		"services = ( { name = \"a\"; protocol = \"postgres\"; listen = [ \"192.0.2.1:1\" ]; upstream_name = \"d\"; login = \"l\"; },\n"
+		"             { name = \"b\"; protocol = \"postgres\"; listen = [ \"192.0.2.1:2\" ]; upstream_name = \"d\"; login = \"l\"; audit = \"prompt\"; },\n"
+		"             { name = \"c\"; protocol = \"postgres\"; listen = [ \"192.0.2.1:3\" ]; upstream_name = \"d\"; login = \"l\"; audit = \"strict\"; } );\n");
+	size_t len;
+	uint8_t *memory = compile(t, &len);
+	const struct policy_image *p = policy_image_open(memory, len, NULL, 0);
+
+	assert_non_null(p);
+	assert_int_equal(policy_defaults(p).audit, POLICY_AUDIT_ANSWERS);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct verdict_request q = { .service = i };
+		char wanted[32], *text = policy_explain(p, &q);
+
+		assert_int_equal(policy_service(p, i).audit, levels[i]);
+		(void)snprintf(wanted, sizeof wanted, "\"audit\": \"%s\"", policy_audit_words[levels[i]]);
+		assert_non_null(strstr(text, wanted));
+		free(text);
+	}
+	free(memory);
+	policy_close(t);
+}
+
 /* --- Groups --- */
 
 static void test_groups(void **state)
@@ -545,7 +575,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_complete_example), cmocka_unit_test(test_spiffe_issuer), cmocka_unit_test(test_hash), cmocka_unit_test(test_verdicts_of_example),
-		cmocka_unit_test(test_data_of_example), cmocka_unit_test(test_order_of_the_file), cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_data_of_example), cmocka_unit_test(test_order_of_the_file), cmocka_unit_test(test_audit_levels),
+		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_explain_equals_verdict), cmocka_unit_test(test_explain_tells_the_oracle),
 		cmocka_unit_test(test_explain_names_what_failed), cmocka_unit_test(test_no_class_database),
 	};

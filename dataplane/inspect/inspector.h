@@ -194,6 +194,12 @@ struct inspect_io {
 	struct writer *out[2];
 };
 
+/* How far the answer has come that is being delivered. */
+struct inspect_progress {
+	uint64_t rows;
+	bool within; /* what was written to the client so far ends inside a message */
+};
+
 struct inspector {
 	const char *name; /* the policy's word for the protocol */
 	size_t session_bytes, shared_bytes;
@@ -210,6 +216,9 @@ struct inspector {
 
 	/* The session's state as in struct statement, as it is now. NULL: a session whose state is what it was. Valid until the next call. */
 	struct bytes (*state)(void *session, bool *in_transaction);
+
+	/* Between two calls. NULL: rows are not counted, and each call ends with a whole message. */
+	struct inspect_progress (*progress)(void *session);
 
 	/* News from the host. The conductor feeds both sides again afterwards. INSPECT_FULL: it is given again after room was made. */
 	struct inspect_result (*answer)(void *session, const struct inspect_answer *a, struct inspect_io *io);

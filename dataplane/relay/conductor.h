@@ -5,6 +5,7 @@
  * pump.c    one flow: bytes through its stages
  * special.c ICMP errors, tunnels, fragments
  * host.c    what an inspector asks: judge, login, TLS, cancel
+ * barrier.c what may leave, and when: commands, and answers
  * orders.c  what control answers
  * session.c begin and end of a flow's session
  * news.c    what every flow has to hear of
@@ -35,6 +36,7 @@
 #define RELAY_CALLS_PER_TURN 32      /* into the inspector per flow and side, each for several messages */
 #define RELAY_IN_BYTES (64u << 10)   /* taken from TCP per flow, side and turn */
 #define RELAY_OUT_BYTES (256u << 10) /* unsent towards a side above which its other side is not read */
+#define RELAY_WINDOW_BYTES (64u << 10) /* of an answer, described by one event: journal.md 2, point 4 */
 #define RELAY_SWEEP_FLOWS 512       /* summaries for people, per publication */
 #define RELAY_SYNS_PER_TURN 16      /* while more flows than the mark are half open */
 #define RELAY_OPENING_SHARE 8       /* the mark: this part of all flows */
@@ -176,10 +178,36 @@ void host_recheck(struct relay *r, struct flow *f);
 void host_release_approved(struct relay *r, struct flow *f);
 void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool cancelled);
 void host_retry(struct relay *r, struct flow *f);
-void host_capture(struct relay *r, struct flow *f);
 const char *host_refusal(const struct relay *r);
-void host_barrier(struct relay *r, struct flow *f, uint64_t position);
 void host_withdraw(struct relay *r, struct flow *f, enum withdraw_cause cause);
+
+/* barrier.c. Promise 1 of control/journal.md: no byte of a command reaches the server, and with audit "answers" no byte of an answer the
+ * client, before the record that describes it is durable. Towards the client this is so from the first command of a session on; what the
+ * client is told before follows `auth.ok`, for which control waits. */
+
+/* Towards the server: what is written from now on waits for `position`. Towards the client: all that no event described yet. */
+void barrier_put(struct relay *r, struct flow *f, enum side side, uint64_t position);
+
+/* Whether bytes of the flow wait for records. */
+static inline bool barrier_any(const struct flow *f)
+{
+	return f->barriers[SIDE_CLIENT] > 0 || f->barriers[SIDE_SERVER] > 0;
+}
+
+/* How many bytes of out[side] may leave now. */
+size_t barrier_released(struct relay *r, struct flow *f, enum side side);
+
+/* Within a call into the inspector: reports what it wrote to the client since the last time, as payload of the current command. */
+void barrier_capture(struct relay *r, struct flow *f);
+
+/* An answer ended, and `position` says so. */
+void barrier_conclude(struct relay *r, struct flow *f, uint64_t position);
+
+/* After a call into the inspector: what it wrote to the client is a window, or part of one. */
+void barrier_window(struct relay *r, struct flow *f);
+
+/* Never recorded, so never sent: what waits goes nowhere, and the session ends. What may leave leaves still. */
+void barrier_drop(struct relay *r, struct flow *f);
 
 /* orders.c */
 bool orders_take(struct relay *r);

@@ -92,7 +92,8 @@ static void show(const struct flow *f, struct page_flow *e, uint64_t now_us)
 	e->octets_down = flow_octets(f, SIDE_CLIENT);
 	e->commands = f->commands;
 	e->rows = f->rows;
-	e->barriers = f->barriers;
+	e->barriers = f->barriers[SIDE_SERVER];
+	e->windows = f->barriers[SIDE_CLIENT];
 	for (int side = 0; side < 2; side++)
 		half_show(&f->pair.half[side], &e->half[side]);
 }

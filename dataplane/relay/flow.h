@@ -12,7 +12,7 @@
 #include "dataplane/tcp/splice.h"
 #include "dataplane/tls/engine.h"
 
-#define FLOW_BARRIERS 4 /* more commands than that under way share the last one, and wait for its record */
+#define FLOW_BARRIERS 4 /* of a side; more commands or windows than that under way share the last one, and wait for its record */
 #define FLOW_SMALL_SESSION 16
 
 /* What the session waits for; DURABLE is not among them, because it holds bytes, not the session (struct barrier). */
@@ -26,9 +26,11 @@ enum flow_wait {
 	WAIT_APPROVAL, /* a person decides */
 };
 
-/* Bytes of out[SIDE_SERVER] from `from` on may leave when the event ring's `position` is durable. */
+/* Bytes of a side's out[] from `from` on may leave when the event ring's `position` is durable (barrier.c). */
 struct barrier {
-	uint64_t from, position;
+	uint64_t from : 63;
+	uint64_t whole : 1; /* what stands before it ends with a whole message of the protocol */
+	uint64_t position;
 };
 
 /* A statement that waits for its judgement: its bytes are copied into `pending`. */
@@ -82,16 +84,24 @@ struct flow {
 	bool tls_wanted[2];
 	bool read_ended[2], ended_told[2], write_ended[2];
 	size_t needed[2];        /* of in[], as the inspector said */
-	struct barrier barrier[FLOW_BARRIERS];
-	unsigned barriers;
+	struct barrier barrier[2][FLOW_BARRIERS]; /* by the side that the bytes go to */
+	uint8_t barriers[2];
+	bool described_whole;    /* of `described`: as in struct barrier */
+	bool concluded;          /* in this call the end of an answer was reported */
+	bool own_words;          /* what is written to the client says that nothing can be recorded, so it waits for no record */
+	uint32_t under_way;      /* commands judged and not answered */
+	uint32_t bare;           /* bytes behind `described` of which neither payload nor the end of an answer says anything */
 	uint64_t barrier_since_us;
+	uint64_t described;      /* out[SIDE_CLIENT].written up to which events describe it: with audit "answers" nothing beyond leaves */
+	uint64_t answer_octets;  /* written to the client since the current command was judged */
 
 	const struct inspector *inspector;
 	void *session;
 	_Alignas(16) uint8_t small_session[FLOW_SMALL_SESSION]; /* for protocols that need no more */
 	struct inspect_env env;
 	struct inspect_io *io;   /* during a call into the inspector */
-	bool prompt, recorded;   /* of the service in force: audit "prompt", record "full" */
+	uint8_t audit;           /* enum policy_audit, of the service in force */
+	bool recorded;           /* likewise: record "full" */
 	uint64_t payload_bytes_max; /* of one answer that are kept, likewise */
 	uint64_t facts_generation; /* of the policy that they were read from */
 	bool opaque, answered;   /* `answered`: feed both sides again */

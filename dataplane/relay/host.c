@@ -1,5 +1,5 @@
 /* What an inspector asks of the conductor. The heart is judge: cache, verdict, record, and the barrier that keeps the
- * command's bytes until the record is on disk. A statement that has to wait is copied, because the inspector's view of
+ * command's bytes until the record is on disk (barrier.c). A statement that has to wait is copied, because the inspector's view of
  * it ends with the call; the answer is then given from the copy. */
 #include "dataplane/relay/conductor.h"
 
@@ -35,21 +35,6 @@ static const char *reason_text(enum command_reason reason)
 				  "not inside another one, and no TRUNCATE";
 	default: return "";
 	}
-}
-
-/* What was written after the command's record may leave only when `position` is durable. Merging into the last barrier
- * keeps bytes longer, never shorter. */
-void host_barrier(struct relay *r, struct flow *f, uint64_t position)
-{
-	uint64_t from = f->out[SIDE_SERVER].written + (f->io ? f->io->out[SIDE_SERVER]->len : 0);
-
-	if (f->barriers == 0)
-		f->barrier_since_us = r->now_us;
-	if (f->barriers == FLOW_BARRIERS)
-		f->barrier[FLOW_BARRIERS - 1].position = position;
-	else
-		f->barrier[f->barriers++] = (struct barrier){ .from = from, .position = position };
-	orders_await_durable(r, f, position);
 }
 
 /* Looks the statement up, or says that it has to be asked for. */
@@ -151,8 +136,10 @@ static bool record(struct relay *r, struct flow *f, const struct statement *s, c
 		flight_note(&r->flight, f, PAGE_FLIGHT_command, SIDE_CLIENT, *ref, (uint32_t)f->commands, r->now_us);
 	r->counters.blocked += v->action == COMMAND_BLOCK;
 	r->counters.held += v->action == COMMAND_HOLD;
-	if (v->action != COMMAND_HOLD && !f->prompt && !unrecorded)
-		host_barrier(r, f, position);
+	f->under_way++;
+	f->own_words = unrecorded && f->under_way == 1;
+	if (v->action != COMMAND_HOLD && f->audit != POLICY_AUDIT_PROMPT && !unrecorded)
+		barrier_put(r, f, SIDE_SERVER, position);
 	return true;
 }
 
@@ -228,6 +215,15 @@ static void ask_classify(struct relay *r, struct flow *f)
 		relay_ready(r, f);
 }
 
+static void begin_answer(struct relay *r, struct flow *f, uint32_t ref)
+{
+	f->current_ref = ref;
+	f->captured_total = 0;
+	f->captured_cut = false;
+	f->answer_octets = 0;
+	f->command_at_us = r->now_us;
+}
+
 /* Records the verdict; says what the inspector is to do now. */
 static enum judged conclude(struct relay *r, struct flow *f, const struct statement *s, struct verdict *v, struct bytes encoded,
 			    struct judgement *out)
@@ -247,10 +243,7 @@ static enum judged conclude(struct relay *r, struct flow *f, const struct statem
 		wait_for(r, f, WAIT_APPROVAL);
 		return JUDGED_WAIT;
 	}
-	f->current_ref = ref;
-	f->captured_total = 0;
-	f->captured_cut = false;
-	f->command_at_us = r->now_us;
+	begin_answer(r, f, ref);
 	return v->action == COMMAND_ALLOW ? JUDGED_ALLOW : JUDGED_BLOCK;
 }
 
@@ -317,10 +310,7 @@ static void give(struct relay *r, struct flow *f, bool allowed, const struct jud
 	struct inspect_answer a = { .kind = ANSWER_JUDGED, .allowed = allowed, .judgement = *j };
 
 	f->wait = WAIT_NONE;
-	f->current_ref = j->n;
-	f->captured_total = 0;
-	f->captured_cut = false;
-	f->command_at_us = r->now_us;
+	begin_answer(r, f, j->n);
 	pump_answer(r, f, &a);
 }
 
@@ -462,6 +452,7 @@ void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool
 
 		recorded = record(r, f, &s, &v, (struct bytes){ 0 }, &j.n);
 	}
+	f->own_words |= recorded && r->refusing != REFUSING_NOTHING && f->under_way == 1;
 	if (recorded)
 		give(r, f, false, &j);
 	else
@@ -476,42 +467,20 @@ void host_withdraw(struct relay *r, struct flow *f, enum withdraw_cause cause)
 		r->counters.drop[ERROR_ring_message_bad]++;
 }
 
-/* Reports what was written towards the client since the last time, as payload of the current command. */
-void host_capture(struct relay *r, struct flow *f)
-{
-	const struct writer *w = f->io ? f->io->out[SIDE_CLIENT] : NULL;
-
-	if (!w || !f->logged_in || f->commands == 0 || w->len <= f->captured)
-		return;
-	if (!f->recorded) {
-		f->captured = w->len;
-		return;
-	}
-	while (f->captured < w->len) {
-		size_t len = w->len - f->captured < 65536 ? w->len - f->captured : 65536;
-		struct event_payload e = { .flow = f->id, .ref = f->current_ref, .direction = 1,
-					   .data = bytes_of(w->base + f->captured, len) };
-
-		f->captured += len;
-		f->captured_cut |= f->captured_total + len > f->payload_bytes_max || !report_has_room(&r->report);
-		if (!f->captured_cut && report_payload(&r->report, &e, NULL))
-			f->captured_total += len;
-	}
-}
-
 static void responded(void *host, const struct inspect_response *a)
 {
 	struct flow *f = host;
 	struct relay *r = f->relay;
 	uint8_t masked[6 * 64];
 	struct writer w = writer_of(masked, sizeof masked);
+	uint64_t position;
 	struct event_response e = {
 		.flow = f->id, .n = f->n, .ref = a->ref, .outcome = (uint8_t)a->outcome, .status = a->status, .tag = a->tag,
 		.rows = a->rows, .octets = a->octets, .duration_us = r->now_us - f->command_at_us, .truncated = f->captured_cut,
 		.limit = (uint8_t)a->limit,
 	};
 
-	host_capture(r, f);
+	barrier_capture(r, f);
 	for (unsigned i = 0; a->masked && i < a->masked_count; i++) {
 		r->counters.masked_cells += a->masked[i];
 		if (a->masked[i] && writer_space(&w) >= 6) {
@@ -525,10 +494,13 @@ static void responded(void *host, const struct inspect_response *a)
 	if (e.tag.len > 128)
 		e.tag.len = 128;
 	f->rows += a->rows;
-	if (report_response(&r->report, &e, NULL))
-		f->n++;
-	else
+	f->under_way -= f->under_way > 0;
+	if (!report_response(&r->report, &e, &position)) {
 		f->kill_asked = true; /* cannot be recorded: the session must not go on */
+		return;
+	}
+	f->n++;
+	barrier_conclude(r, f, position);
 }
 
 static void login(void *host, const struct inspect_login *l)
@@ -615,7 +587,7 @@ static struct inspect_cancel cancel(void *host, uint32_t issued_process, struct 
 	issued_key(f, good);
 	if (!bytes_equal_secret(issued, bytes_of(good, f->issued_len)))
 		return (struct inspect_cancel){ 0 };
-	if (f->wait == WAIT_NONE && f->barriers == 0)
+	if (f->wait == WAIT_NONE && f->barriers[SIDE_SERVER] == 0)
 		return (struct inspect_cancel){ .process = f->upstream_process, .key = bytes_of(f->upstream_key, f->upstream_key_len), .forward = true };
 	if (f->wait == WAIT_APPROVAL) {
 		f->cancel_asked = true;

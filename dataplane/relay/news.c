@@ -57,7 +57,7 @@ static void visit(struct relay *r, struct flow *f)
 		return;
 	guard_add(&r->guard_next, &f->server_address);
 	news_hear(r, f);
-	if (f->phase == FLOW_RUNNING && (f->wait != WAIT_NONE || f->barriers > 0))
+	if (f->phase == FLOW_RUNNING && (f->wait != WAIT_NONE || barrier_any(f)))
 		relay_ready(r, f);
 }
 

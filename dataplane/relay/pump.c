@@ -128,6 +128,15 @@ struct call {
 	struct inspect_io io;
 };
 
+/* A call writes one window, or the one message that needs more. */
+static void limit_window(struct writer *w, size_t room)
+{
+	size_t cap = room > RELAY_WINDOW_BYTES ? room : RELAY_WINDOW_BYTES;
+
+	if (writer_space(w) > cap)
+		*w = writer_of(w->base, cap);
+}
+
 static bool call_begin(struct relay *r, struct flow *f, struct call *c, size_t room_client, size_t room_server)
 {
 	if (!stream_reserve(&f->out[SIDE_CLIENT], &r->buffers, room_client) ||
@@ -137,6 +146,8 @@ static bool call_begin(struct relay *r, struct flow *f, struct call *c, size_t r
 		c->out[side] = stream_writer(&f->out[side]);
 		c->io.out[side] = &c->out[side];
 	}
+	if (f->audit == POLICY_AUDIT_ANSWERS)
+		limit_window(&c->out[SIDE_CLIENT], room_client);
 	f->io = &c->io;
 	f->captured = 0;
 	f->env.now_us = r->now_us;
@@ -146,13 +157,14 @@ static bool call_begin(struct relay *r, struct flow *f, struct call *c, size_t r
 
 static void call_end(struct relay *r, struct flow *f, struct call *c)
 {
-	host_capture(r, f);
+	barrier_capture(r, f);
 	for (int side = 0; side < 2; side++) {
 		stream_commit(&f->out[side], c->out[side].len);
 		if (stream_bytes(&f->out[side]) == 0)
 			stream_consume(&f->out[side], &r->buffers, 0);
 	}
 	f->io = NULL;
+	barrier_window(r, f);
 }
 
 static void wipe_consumed(struct flow *f, enum side side, size_t len)
@@ -166,6 +178,7 @@ static void wipe_consumed(struct flow *f, enum side side, size_t len)
 /* What the inspector said, for the conductor. */
 static void obey(struct relay *r, struct flow *f, const struct inspect_result *result)
 {
+	f->own_words &= f->under_way > 0;
 	if (result->status == INSPECT_OPAQUE)
 		f->opaque = true;
 	if (result->status == INSPECT_CLOSE && f->phase == FLOW_RUNNING) {
@@ -196,7 +209,7 @@ static bool opaque_move(struct flow *f, enum side from)
 	enum side to = other(from);
 
 	if (tls_engine_active(&f->tls[from]) || tls_engine_active(&f->tls[to]) || stream_bytes(&f->in[from]) > 0 ||
-	    stream_bytes(&f->out[to]) > 0 || f->barriers > 0)
+	    stream_bytes(&f->out[to]) > 0 || barrier_any(f))
 		return false;
 	size_t moved = tcp_move(tcp_half_of(&f->pair, (enum tcp_side)from), tcp_half_of(&f->pair, (enum tcp_side)to), RELAY_IN_BYTES * 4);
 
@@ -268,27 +281,6 @@ void pump_answer(struct relay *r, struct flow *f, const struct inspect_answer *a
 	relay_ready(r, f);
 }
 
-/* How many bytes of out[side] may leave now. */
-static size_t released(const struct relay *r, struct flow *f, enum side side)
-{
-	const struct stream *out = &f->out[side];
-	uint64_t start = out->written - stream_bytes(out);
-	unsigned passed = 0;
-
-	if (side == SIDE_CLIENT || f->barriers == 0)
-		return stream_bytes(out);
-	while (passed < f->barriers && f->barrier[passed].position <= r->durable_position)
-		passed++;
-	if (passed) {
-		f->barriers -= passed;
-		memmove(f->barrier, f->barrier + passed, f->barriers * sizeof *f->barrier);
-		f->barrier_since_us = r->now_us;
-	}
-	if (f->barriers == 0)
-		return stream_bytes(out);
-	return f->barrier[0].from <= start ? 0 : (size_t)(f->barrier[0].from - start);
-}
-
 /* Ciphertext into TCP's send queue. */
 static bool drain_tls(struct flow *f, enum side side)
 {
@@ -312,7 +304,7 @@ static bool egress(struct relay *r, struct flow *f, enum side side)
 {
 	struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
 	struct stream *out = &f->out[side];
-	size_t len = released(r, f, side);
+	size_t len = barrier_released(r, f, side);
 	uint64_t start = out->written - stream_bytes(out);
 	bool progress = false;
 	size_t sent = 0;
@@ -420,16 +412,6 @@ static void resets(struct relay *r, struct flow *f)
 	}
 }
 
-/* Never recorded, so never sent: the bytes behind the barrier go nowhere; those before it go out still. */
-static void drop_unrecorded(struct relay *r, struct flow *f)
-{
-	stream_truncate(&f->out[SIDE_SERVER], &r->buffers, released(r, f, SIDE_SERVER));
-	f->barriers = 0;
-	session_demand_end(r, f, END_KILLED, bytes_str(r->refusing == REFUSING_JOURNAL
-						       ? "the audit journal cannot be written: what was sent last did not reach the target"
-						       : "the journal does not answer: what was sent last did not reach the target"));
-}
-
 static void obey_demand(struct relay *r, struct flow *f)
 {
 	struct inspect_answer a = { .kind = ANSWER_END, .end = (enum inspect_end)f->kill_end, .text = bytes_str(f->kill_say ? f->kill_say : "") };
@@ -455,8 +437,10 @@ static void demands(struct relay *r, struct flow *f)
 	if (f->phase != FLOW_RUNNING)
 		return;
 	/* A command whose record is on its way is no more to be refused: it is released with its record, or the session ends. */
-	if (f->barriers > 0 && (r->refusing == REFUSING_JOURNAL || r->now_us - f->barrier_since_us > r->config.lost_after_us))
-		drop_unrecorded(r, f);
+	if (barrier_any(f) && (r->refusing == REFUSING_JOURNAL || r->now_us - f->barrier_since_us > r->config.lost_after_us))
+		barrier_drop(r, f);
+	if (f->phase != FLOW_RUNNING)
+		return;
 	if (f->kill_asked) {
 		obey_demand(r, f);
 		return;
@@ -532,7 +516,7 @@ static uint64_t deadline(const struct relay *r, const struct flow *f)
 		mine = r->refusing == REFUSING_LOST ? f->pending.expires_us + 1 : TCP_NEVER_US; /* else control says so */
 	else if (f->phase == FLOW_RUNNING && f->wait != WAIT_NONE)
 		mine = f->wait_since_us + r->config.lost_after_us + 1;
-	else if (f->phase == FLOW_RUNNING && f->barriers > 0)
+	else if (f->phase == FLOW_RUNNING && barrier_any(f))
 		mine = f->barrier_since_us + r->config.lost_after_us + 1;
 	else if (f->phase == FLOW_RUNNING && f->splice_hold_until_us > 0)
 		mine = f->splice_hold_until_us;

@@ -178,8 +178,10 @@ void session_begin(struct relay *r, struct flow *f)
 	f->phase = FLOW_RUNNING;
 	session_opening_leave(r, f);
 	/* What is relayed unread has no record but this one. */
-	if (f->inspector->wordless && !f->prompt)
-		host_barrier(r, f, position);
+	if (f->inspector->wordless && f->audit != POLICY_AUDIT_PROMPT)
+		barrier_put(r, f, SIDE_SERVER, position);
+	if (f->inspector->wordless && f->audit == POLICY_AUDIT_ANSWERS)
+		barrier_put(r, f, SIDE_CLIENT, position);
 	f->issued_len = 0;
 	f->tls_named = false;
 	f->inspector->open(f->session, &f->env, &host_calls, f);
@@ -204,7 +206,7 @@ void session_refresh_snapshot(struct relay *r, struct flow *f)
 			session_demand_end(r, f, END_KILLED, bytes_str("the policy has this service read now: connect again"));
 		f->env.service = (unsigned)service;
 		f->facts_generation = now->generation;
-		f->prompt = in_force.audit == POLICY_AUDIT_PROMPT;
+		f->audit = (uint8_t)in_force.audit;
 		f->recorded = in_force.record == POLICY_RECORD_FULL;
 		f->payload_bytes_max = in_force.payload_bytes_max;
 		return;
@@ -284,7 +286,6 @@ void session_end(struct relay *r, struct flow *f, enum close_cause cause)
 	if (f->cause == CLOSE_CLIENT)
 		f->cause = cause;
 	if (f->session) {
-		host_capture(r, f);
 		f->inspector->close(f->session);
 		report_close(r, f);
 		secret_wipe(f->session, f->inspector->session_bytes);
@@ -303,7 +304,7 @@ void session_end(struct relay *r, struct flow *f, enum close_cause cause)
 	session_hush(r, &f->kill_say);
 	session_hush(r, &f->suspended_say);
 	f->wait = WAIT_NONE;
-	f->barriers = 0;
+	f->barriers[SIDE_CLIENT] = f->barriers[SIDE_SERVER] = 0;
 	f->phase = FLOW_CLOSED;
 	session_opening_leave(r, f);
 	flight_end(&r->flight, f, r->now_us);

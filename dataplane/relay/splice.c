@@ -52,7 +52,7 @@ static void answer(struct relay *r, struct flow *f, enum side side)
 
 static bool needs_no_reading(const struct relay *r, const struct flow *f)
 {
-	if (r->config.splice == RELAY_SPLICE_OFF || f->phase != FLOW_RUNNING || !f->opaque || f->wait != WAIT_NONE || f->barriers > 0 || f->kill_asked)
+	if (r->config.splice == RELAY_SPLICE_OFF || f->phase != FLOW_RUNNING || !f->opaque || f->wait != WAIT_NONE || barrier_any(f) || f->kill_asked)
 		return false;
 	for (int side = 0; side < 2; side++)
 		if (tls_engine_active(&f->tls[side]) || f->tls_wanted[side] || stream_bytes(&f->in[side]) > 0 || stream_bytes(&f->out[side]) > 0 ||

@@ -121,7 +121,7 @@ struct page_flow {
 	uint16_t client_port, target_port, vlan; /* host order */
 	uint8_t family, cause;         /* 4 or 6; enum close_cause, once ended */
 	uint64_t octets_up, octets_down, commands, rows;
-	uint32_t barriers, zero;       /* writes towards the server that wait for the journal */
+	uint32_t barriers, windows;    /* writes that wait for the journal: commands, towards the server; answers, towards the client */
 	char service[64];
 	struct page_half half[2];
 	uint64_t records;              /* ever noted; the newest PAGE_RECORDS are kept */

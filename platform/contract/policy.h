@@ -49,7 +49,10 @@ enum policy_tls {
 };
 
 enum policy_fail { POLICY_FAIL_CLOSED, POLICY_FAIL_OPEN, POLICY_FAIL_count };
-enum policy_audit { POLICY_AUDIT_STRICT, POLICY_AUDIT_PROMPT, POLICY_AUDIT_count };
+/* What leaves before its record is durable: nothing of a command (strict), a command whose record is in the ring (prompt), nothing of a
+ * command and nothing of an answer (answers). */
+enum policy_audit { POLICY_AUDIT_STRICT, POLICY_AUDIT_PROMPT, POLICY_AUDIT_ANSWERS, POLICY_AUDIT_count };
+extern const char *const policy_audit_words[POLICY_AUDIT_count + 1]; /* NULL-terminated */
 enum policy_record { POLICY_RECORD_FULL, POLICY_RECORD_DIGEST, POLICY_RECORD_META, POLICY_RECORD_count };
 enum policy_action { POLICY_ALLOW, POLICY_HOLD, POLICY_BLOCK, POLICY_ACTION_count }; /* in rising strictness */
 enum policy_control_lost { POLICY_LOST_BLOCK, POLICY_LOST_WAIT, POLICY_LOST_count };

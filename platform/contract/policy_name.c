@@ -1,5 +1,7 @@
 #include "platform/contract/policy_write.h"
 
+const char *const policy_audit_words[POLICY_AUDIT_count + 1] = { "strict", "prompt", "answers", NULL };
+
 static bool has_slash(const char *at)
 {
 	bool quoted = false;

@@ -150,6 +150,25 @@ static void see_command(struct stage *s, struct bytes payload, uint64_t end)
 	snprintf(s->last_raw, sizeof s->last_raw, "%.*s", (int)m.raw.len, (const char *)m.raw.base);
 }
 
+static void see_response(struct stage *s, struct bytes payload, uint64_t end)
+{
+	struct event_response m;
+
+	assert_true(event_response_decode(payload, &m));
+	count_n(s, m.n);
+	s->responses++;
+	s->response_position = end;
+	s->last_outcome = m.outcome;
+}
+
+static void see_part(struct stage *s, struct bytes payload)
+{
+	assert_true(event_part_decode(payload, &s->part));
+	count_n(s, s->part.n);
+	s->parts++;
+	s->part_octets += s->part.window;
+}
+
 static void see_rechecked(struct stage *s, struct bytes payload)
 {
 	assert_true(event_rechecked_decode(payload, &s->recheck));
@@ -164,7 +183,6 @@ static void see(struct stage *s, uint16_t type, struct bytes payload, uint64_t e
 		struct event_flow_open open;
 		struct event_login login;
 		struct event_classify classify;
-		struct event_response response;
 		struct event_flow_close close;
 		struct event_payload payload;
 		struct event_withdraw withdraw;
@@ -202,10 +220,7 @@ static void see(struct stage *s, uint16_t type, struct bytes payload, uint64_t e
 		see_command(s, payload, end);
 		break;
 	case EVENT_response:
-		assert_true(event_response_decode(payload, &m.response));
-		count_n(s, m.response.n);
-		s->responses++;
-		s->last_outcome = m.response.outcome;
+		see_response(s, payload, end);
 		break;
 	case EVENT_payload:
 		assert_true(event_payload_decode(payload, &m.payload));
@@ -213,6 +228,9 @@ static void see(struct stage *s, uint16_t type, struct bytes payload, uint64_t e
 			break;
 		memcpy(s->payload + s->payload_bytes, m.payload.data.base, m.payload.data.len);
 		s->payload_bytes += m.payload.data.len;
+		break;
+	case EVENT_part:
+		see_part(s, payload);
 		break;
 	case EVENT_withdraw:
 		assert_true(event_withdraw_decode(payload, &m.withdraw));
@@ -298,8 +316,8 @@ void stage_write_image(struct stage *s)
 	static const struct spec_listener listener = { .family = 4, .address = { 10, 0, 0, 10 }, .port = 5432, .any_vlan = true };
 	static const struct spec_service opaque = { .name = "lines", .protocol_word = "opaque", .protocol = POLICY_PROTOCOL_OPAQUE, .tls = POLICY_TLS_OFF,
 						    .reason = "test", .listeners = &listener, .listeners_count = 1 };
-	static const struct spec_service services[] = {
-		{ .name = "lines", .protocol_word = "line", .protocol = POLICY_PROTOCOL_OTHER, .tls = POLICY_TLS_OFF, .search_path = "public",
+	const struct spec_service services[] = {
+		{ .audit = s->audit, .record = s->record, .payload_bytes_max = s->payload_bytes_max, .name = "lines", .protocol_word = "line", .protocol = POLICY_PROTOCOL_OTHER, .tls = POLICY_TLS_OFF, .search_path = "public",
 		  .listeners = &listener, .listeners_count = 1 },
 	};
 	static const char *const groups[] = { "agents" };

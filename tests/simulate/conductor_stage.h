@@ -22,7 +22,7 @@ struct end {
 	uint32_t next, ack, reset_seq, reset_ack;
 	uint16_t port, window;
 	bool open, reset, finished;
-	uint8_t got[65536];
+	uint8_t got[1u << 20];
 	size_t got_bytes;
 };
 
@@ -52,10 +52,17 @@ struct stage {
 	unsigned rechecks;       /* answers to APPROVAL_RECHECK, and the last one */
 	struct event_rechecked recheck;
 	char recheck_state[64], recheck_raw[256];
-	char last_raw[256], payload[4096];
+	char last_raw[256], payload[1u << 20];
 	size_t payload_bytes;
 	bool answer_login, answer_classify, answer_durable, beats;
 	bool wait_for_control, hold_unknown; /* of the policy that stage_write_image writes */
+	enum policy_audit audit;             /* likewise, of its service */
+	enum policy_record record;
+	uint64_t payload_bytes_max;          /* 0: the default */
+	unsigned parts;                      /* records resp.part, and the last one */
+	struct event_part part;
+	uint64_t part_octets;                /* of all their windows */
+	uint64_t response_position;
 	bool fuzzed;             /* what a hostile peer may make untrue is not asserted */
 	uint64_t durable_given;  /* orders `durable` that a fuzz input wrote itself */
 };

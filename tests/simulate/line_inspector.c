@@ -1,4 +1,5 @@
-/* The inspector of a protocol of lines, for tests of the conductor: the first line logs in, every other one is a command.
+/* The inspector of a protocol of lines, for tests of the conductor: the first line logs in, every other one is a command. A line of the
+ * server that begins with + is a row, and goes by as it comes; any other one ends the answer.
  * It stands in for the registry of inspectors too. */
 #include <stdio.h>
 
@@ -11,6 +12,8 @@ struct line_session {
 	bool asked, in;
 	uint32_t ref;
 	char held[256];
+	bool within;      /* a row of which the end has not come */
+	uint64_t rows;    /* of this answer */
 	unsigned answers; /* lines of the server: what a command means here depends on it */
 	char state[32];
 };
@@ -84,19 +87,43 @@ static struct inspect_result line_client(struct line_session *s, struct bytes li
 	return result;
 }
 
+static struct inspect_result line_row(struct line_session *s, struct bytes in, const uint8_t *end, struct inspect_io *io)
+{
+	size_t len = end ? (size_t)(end - in.base) + 1 : in.len, space = writer_space(io->out[SIDE_CLIENT]);
+
+	if (space == 0)
+		return (struct inspect_result){ .status = INSPECT_FULL, .full = SIDE_CLIENT, .needed = 1 };
+	s->within = len > space || !end;
+	len = len < space ? len : space;
+	writer_bytes(io->out[SIDE_CLIENT], in.base, len);
+	s->rows += !s->within;
+	return (struct inspect_result){ .status = INSPECT_OK, .consumed = len };
+}
+
+static struct inspect_progress line_progress(void *session)
+{
+	const struct line_session *s = session;
+
+	return (struct inspect_progress){ .rows = s->rows, .within = s->within };
+}
+
 static struct inspect_result line_feed(void *session, enum side from, struct bytes in, struct inspect_io *io)
 {
 	struct line_session *s = session;
 	const uint8_t *end = memchr(in.base, '\n', in.len);
 	size_t len = end ? (size_t)(end - in.base) : 0;
 
+	if (from == SIDE_SERVER && in.len > 0 && (s->within || in.base[0] == '+'))
+		return line_row(s, in, end, io);
 	if (!end)
 		return (struct inspect_result){ .status = INSPECT_MORE };
 	if (from == SIDE_CLIENT)
 		return line_client(s, bytes_of(in.base, len), len + 1, io);
 	writer_bytes(io->out[SIDE_CLIENT], in.base, len + 1);
 	s->answers++;
-	struct inspect_response r = { .ref = s->ref, .outcome = RESPONSE_OK, .status = bytes_str("ok"), .rows = 1 };
+	struct inspect_response r = { .ref = s->ref, .outcome = RESPONSE_OK, .status = bytes_str("ok"), .rows = s->rows + 1 };
+
+	s->rows = 0;
 
 	s->host->responded(s->context, &r);
 	return (struct inspect_result){ .status = INSPECT_OK, .consumed = len + 1 };
@@ -160,5 +187,5 @@ static void line_close(void *session)
 
 static const struct inspector inspector_line = {
 	.name = "line", .session_bytes = sizeof(struct line_session), .open = line_open, .feed = line_feed_again,
-	.state = line_state, .answer = line_answer, .ended = line_ended, .close = line_close,
+	.state = line_state, .progress = line_progress, .answer = line_answer, .ended = line_ended, .close = line_close,
 };

@@ -264,7 +264,7 @@ static void one_answer_for_many_is_given_a_few_at_a_time(void **state)
 
 static bool holds_bytes(const struct flow *f)
 {
-	return f->phase == FLOW_RUNNING && f->barriers > 0;
+	return f->phase == FLOW_RUNNING && f->barriers[SIDE_SERVER] > 0;
 }
 
 static unsigned hold_still(void)
@@ -289,7 +289,7 @@ static void durable_records_wake_a_few_at_a_time(void **state)
 		orders_await_durable(r, &r->flows[0], position++);
 	for (uint32_t i = 0; i < FLOWS_MAX; i++)
 		if (runs(&r->flows[i]))
-			host_barrier(r, &r->flows[i], position++);
+			barrier_put(r, &r->flows[i], SIDE_SERVER, position++);
 	assert_int_equal(hold_still(), MANY + 1);
 	STAGE_ORDER(stage, durable, .position = position);
 	for (head = r->durable_head; r->durable_head != r->durable_tail; head = r->durable_head) {

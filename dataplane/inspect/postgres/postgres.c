@@ -461,6 +461,14 @@ static void open_session(void *session, const struct inspect_env *env, const str
 	s->dates_iso = true;
 }
 
+static struct inspect_progress progress(void *session)
+{
+	struct pg_session *s = session;
+	const struct pg_expect *e = pg_reply_first(&s->replies);
+
+	return (struct inspect_progress){ .rows = e && e->command >= 0 ? s->commands.command[e->command].rows : 0, .within = s->pass[SIDE_SERVER] > 0 };
+}
+
 static unsigned guess(struct bytes first)
 {
 	struct reader r = reader_of_bytes(first);
@@ -480,6 +488,7 @@ const struct inspector inspector_postgres = {
 	.open = open_session,
 	.feed = feed,
 	.state = pg_state_now,
+	.progress = progress,
 	.answer = answer,
 	.ended = ended,
 	.close = close_session,
