@@ -122,6 +122,16 @@ static void restore_policy(struct dataplane *d, const char *file)
 	atomic_store_explicit(&d->worker.mailbox.next, s, memory_order_release);
 }
 
+/* Control makes it too: whoever comes first. */
+static void open_capture(struct dataplane *d)
+{
+	char err[OS_ERROR_BYTES] = "capture-0: of another version: stop both processes and remove it";
+	void *memory = shm_open_or_make(d->settings->run_dir, "capture-0", sizeof(struct capture_file), 0660, err);
+
+	if (!capture_stage_open(&d->worker.capture, memory, sizeof(struct capture_file)))
+		log_warn("%s: no frames can be captured", err);
+}
+
 static void open_pages(struct dataplane *d)
 {
 	struct page_worker *page = page_open(d, "worker-0", sizeof *page);
@@ -140,6 +150,7 @@ static void open_pages(struct dataplane *d)
 			snprintf(page->port[i].device, sizeof page->port[i].device, "%s", d->settings->dataplane.port[i]);
 	}
 	d->worker.page = page;
+	open_capture(d);
 	if (d->settings->dataplane.standby)
 		d->standby = page_open(d, "standby", sizeof *d->standby);
 	if (d->standby && !life_prepare(d->standby)) {
@@ -333,6 +344,7 @@ static void housekeeping(struct dataplane *d)
 			d->restored_generation = 0;
 		}
 		note_alive(d, &turns);
+		atomic_store_explicit(&d->worker.capture.wall_offset_us, wall_us() - port_now_us(), memory_order_relaxed);
 		if (++rounds % (DESCRIBE_EVERY_US / HOUSEKEEPING_US) == 0)
 			describe_ports(d);
 		usleep(HOUSEKEEPING_US);

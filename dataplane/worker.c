@@ -6,12 +6,32 @@
 
 static uint8_t *wire_room(void *context, unsigned port, size_t *cap)
 {
-	return port_room(((struct worker *)context)->ports, port, cap);
+	struct worker *w = context;
+
+	w->room[port] = port_room(w->ports, port, cap);
+	return w->room[port];
+}
+
+/* Away from the path of those frames that nobody captures. */
+[[gnu::cold, gnu::noinline]] static void capture(struct worker *w, unsigned port, enum capture_direction direction, struct bytes frame, uint64_t now_us)
+{
+	struct packet p;
+	struct capture_stage_frame f = { .frame = frame, .packet = &p, .port = port, .direction = direction, .now_us = now_us };
+
+	if (!capture_stage_wants(&w->capture, frame, &p))
+		return;
+	f.original = frame.len < PORT_FRAME_BYTES_MIN ? PORT_FRAME_BYTES_MIN : frame.len;
+	f.flow = relay_flow_id(w->relay, &p);
+	capture_stage_put(&w->capture, &f);
 }
 
 static void wire_send(void *context, unsigned port, size_t bytes)
 {
-	port_send(((struct worker *)context)->ports, port, bytes);
+	struct worker *w = context;
+
+	if (__builtin_expect(w->capture.on, 0) && bytes > 0)
+		capture(w, port, CAPTURE_OUT, bytes_of(w->room[port], bytes), port_now_us());
+	port_send(w->ports, port, bytes);
 }
 
 struct relay_wire worker_wire(struct worker *w)
@@ -27,10 +47,15 @@ static unsigned receive(struct worker *w, unsigned port, uint64_t now_us)
 	for (unsigned i = 0; i < count; i++) {
 		if (i + 1 < count)
 			__builtin_prefetch(port_bytes(frame[i + 1]).base);
-		if (relay_frame(w->relay, port, port_bytes(frame[i]), port_checksum(frame[i]), now_us) == RELAY_BRIDGE)
-			port_forward(w->ports, 1 - port, frame[i]);
-		else
+		if (__builtin_expect(w->capture.on, 0))
+			capture(w, port, CAPTURE_IN, port_bytes(frame[i]), now_us);
+		if (relay_frame(w->relay, port, port_bytes(frame[i]), port_checksum(frame[i]), now_us) != RELAY_BRIDGE) {
 			port_drop(frame[i]);
+			continue;
+		}
+		if (__builtin_expect(w->capture.on, 0))
+			capture(w, 1 - port, CAPTURE_OUT, port_bytes(frame[i]), now_us);
+		port_forward(w->ports, 1 - port, frame[i]);
 	}
 	return count;
 }
@@ -83,6 +108,7 @@ int worker_run(void *argument)
 		unsigned frames;
 		bool worked;
 
+		capture_stage_turn(&w->capture, now_us);
 		take_mail(w); /* first: the policy that was in force before a restart holds from the first frame on */
 		frames = receive(w, 0, now_us) + receive(w, 1, now_us);
 		worked = relay_turn(w->relay, now_us) || frames > 0;

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "dataplane/capture/stage.h"
 #include "dataplane/port/port.h"
 #include "dataplane/relay/relay.h"
 #include "platform/contract/life.h"
@@ -25,6 +26,8 @@ struct worker {
 	struct life *life; /* in the ring of events: control sees the worker live */
 	bool adaptive; /* naps when idle */
 	struct page_worker *page; /* what `sluice show` reads; may be NULL */
+	struct capture_stage capture;
+	uint8_t *room[PORT_COUNT]; /* handed to the relay last */
 };
 
 /* Runs until the mailbox says stop. `argument` is a struct worker. */

@@ -16,9 +16,9 @@ ORDER = [
     'platform/base', 'platform/contract', 'platform/os',
     'hyperscan-rules/validate', 'hyperscan-rules',
     'dataplane/packet', 'dataplane/flow', 'dataplane/tcp', 'dataplane/tls', 'dataplane/match',
-    'dataplane/inspect', 'dataplane/verdict', 'dataplane/report', 'dataplane/relay', 'dataplane/standby', 'dataplane/port', 'dataplane',
+    'dataplane/inspect', 'dataplane/verdict', 'dataplane/report', 'dataplane/capture', 'dataplane/relay', 'dataplane/standby', 'dataplane/port', 'dataplane',
     'control/journal', 'control/signer', 'control/sqlparse', 'control/egress', 'control/identity', 'control/policy',
-    'control/approval', 'control/keys', 'control/credential', 'control/inbox', 'control/export', 'control/cli', 'control',
+    'control/approval', 'control/keys', 'control/credential', 'control/inbox', 'control/export', 'control/capture', 'control/cli', 'control',
     'tests', 'bench',
 ]
 RANK = {folder: rank for rank, folder in enumerate(ORDER)}
@@ -41,7 +41,7 @@ BANNED = {
     'system': 'posix_spawn without a shell', 'popen': 'posix_spawn without a shell', 'tmpnam': 'mkstemp', 'vsprintf': 'vsnprintf',
 }
 BANNED_IN_LOOP = {name: 'memory sized at start' for name in ('malloc', 'calloc', 'realloc', 'free', 'strdup')}
-LOOP_FOLDERS = ('dataplane/packet', 'dataplane/tcp', 'dataplane/inspect/postgres', 'dataplane/report')
+LOOP_FOLDERS = ('dataplane/packet', 'dataplane/tcp', 'dataplane/inspect/postgres', 'dataplane/report', 'dataplane/capture')
 LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
 faults = []

@@ -251,8 +251,6 @@ uint8_t *port_room(struct ports *p, unsigned port, size_t *cap)
 	return rte_pktmbuf_mtod(m, uint8_t *);
 }
 
-#define FRAME_BYTES_MIN 60
-
 void port_send(struct ports *p, unsigned port, size_t bytes)
 {
 	struct rte_mbuf *m = p->room[port];
@@ -261,9 +259,9 @@ void port_send(struct ports *p, unsigned port, size_t bytes)
 	if (bytes == 0 || !m)
 		return; /* the room stays for the next frame */
 	base = rte_pktmbuf_mtod(m, uint8_t *);
-	if (bytes < FRAME_BYTES_MIN) {
-		memset(base + bytes, 0, FRAME_BYTES_MIN - bytes);
-		bytes = FRAME_BYTES_MIN;
+	if (bytes < PORT_FRAME_BYTES_MIN) {
+		memset(base + bytes, 0, PORT_FRAME_BYTES_MIN - bytes);
+		bytes = PORT_FRAME_BYTES_MIN;
 	}
 	m->data_len = (uint16_t)bytes;
 	m->pkt_len = (uint32_t)bytes;

@@ -15,6 +15,7 @@
 
 #define PORT_COUNT 2
 #define PORT_BURST 64
+#define PORT_FRAME_BYTES_MIN 60 /* shorter ones are padded by port_send */
 
 struct ports;
 struct port_frame; /* an mbuf */

@@ -283,6 +283,14 @@ static struct flow *flow_of(struct relay *r, const struct packet *p)
 	return r->recent;
 }
 
+uint64_t relay_flow_id(const struct relay *r, const struct packet *p)
+{
+	struct flow_key key = flow_key_of(p);
+	uint32_t number = p->ip_version != 0 && p->protocol == PACKET_TCP && !p->fragment ? flow_table_find(r->table, &key) : FLOW_NONE;
+
+	return number == FLOW_NONE ? 0 : r->flows[number].id;
+}
+
 struct passing_rules relay_passing(const struct relay *r)
 {
 	return (struct passing_rules){

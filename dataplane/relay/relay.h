@@ -102,6 +102,9 @@ const struct page_counters *relay_counters(const struct relay *relay);
 /* What is to be shown of this worker: the relay's part of `page`, and the next flows of the flight file. Bounded. */
 void relay_publish(struct relay *relay, struct page_worker *page, uint64_t now_us);
 
+/* The number of the flow that a packet of either direction belongs to; 0: of none. */
+uint64_t relay_flow_id(const struct relay *relay, const struct packet *p);
+
 uint32_t relay_flows_open(const struct relay *relay);
 
 #endif
