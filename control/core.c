@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "control/node.h"
+#include "control/node_capture.h"
 #include "control/operators.h"
 #include "platform/base/random.h"
 #include "platform/base/secret.h"
@@ -262,6 +263,8 @@ static bool start_privileged(struct node *n, char err[OS_ERROR_BYTES])
 		if (!n->down[w])
 			return false;
 	}
+	if (!node_capture_map(n, err))
+		return false;
 	return shm_publish(s->run_dir, "ca.pem", ca_pem(n->ca), 0644, err);
 }
 
@@ -309,7 +312,7 @@ static bool start_inbox(struct node *n, char err[OS_ERROR_BYTES])
 static bool start_clients(struct node *n, char err[OS_ERROR_BYTES])
 {
 	const struct sqlparse_sink sink = { .answered = node_classified, .context = n };
-	char journal[320], payload_keys[320];
+	char journal[320], payload_keys[320], captures[320];
 
 	n->egress = egress_client_create(node_egress_answer, n);
 	n->sqlparse = sqlparse_client_create(sink, 0);
@@ -317,7 +320,8 @@ static bool start_clients(struct node *n, char err[OS_ERROR_BYTES])
 	n->closed = calloc(NODE_CLOSED, sizeof(*n->closed));
 	snprintf(journal, sizeof(journal), "%s/journal", n->settings->state_dir);
 	snprintf(payload_keys, sizeof(payload_keys), "%s/payload-keys", n->settings->state_dir);
-	n->readings = readings_create(journal, payload_keys, err);
+	snprintf(captures, sizeof(captures), "%s/captures", n->settings->state_dir);
+	n->readings = readings_create(journal, payload_keys, captures, err);
 	n->operators = n->readings ? operators_create(n, err) : NULL;
 	return n->egress && n->sqlparse && n->question && n->closed && n->operators;
 }
@@ -330,12 +334,13 @@ static bool confine(struct node *n, char err[OS_ERROR_BYTES])
 		"chmod", "fchmod", "fchmodat", "fchown", "accept4", "kill", "adjtimex", "clock_adjtime", "socket", "connect", "getppid", "getcwd", "mincore", "lseek",
 		NULL,
 	};
-	char journal[320], payload_keys[320], policy[320], *slash;
+	char journal[320], payload_keys[320], captures[320], policy[320], *slash;
 	const char *const read[] = { policy, n->settings->credentials, n->settings->classes, "/proc/sys/kernel", "/etc", "/usr/share/zoneinfo", NULL };
-	const char *const write[] = { journal, payload_keys, n->settings->run_dir, NULL };
+	const char *const write[] = { journal, payload_keys, captures, n->settings->run_dir, NULL };
 
 	snprintf(journal, sizeof(journal), "%s/journal", n->settings->state_dir);
 	snprintf(payload_keys, sizeof(payload_keys), "%s/payload-keys", n->settings->state_dir);
+	snprintf(captures, sizeof(captures), "%s/captures", n->settings->state_dir);
 	snprintf(policy, sizeof(policy), "%s", n->settings->policy);
 	slash = strrchr(policy, '/');
 	*(slash == policy ? slash + 1 : slash) = 0;
@@ -386,7 +391,7 @@ static bool start(struct node *n, char *err, size_t err_size)
 	n->started_us = n->now.wall_us;
 	n->started_mono_us = n->now.mono_us;
 	good = start_privileged(n, why) && priv_drop(n->settings->users.control, why) && priv_harden(why) && start_journal(n, why) &&
-	       node_runs_begin(n, why) && node_holds_begin(n, why) && start_inbox(n, why) && start_clients(n, why);
+	       node_runs_begin(n, why) && node_holds_begin(n, why) && start_inbox(n, why) && node_capture_prepare(n, why) && start_clients(n, why);
 	if (!good) {
 		snprintf(err, err_size, "%s", why);
 		return false;
@@ -398,7 +403,7 @@ static bool start(struct node *n, char *err, size_t err_size)
 	node_erase_start(n);
 	for (unsigned w = 0; w < n->settings->workers; w++)
 		node_orders_control(n, w);
-	if (!node_approvals_rebuild(n, why) || !confine(n, why)) {
+	if (!node_capture_start(n, why) || !node_approvals_rebuild(n, why) || !confine(n, why)) {
 		snprintf(err, err_size, "%s", why);
 		return false;
 	}
@@ -485,6 +490,7 @@ static void timers(struct loop *l)
 	if (n->now.mono_us - l->helper_tick_us >= HELPER_TICK_US) {
 		l->helper_tick_us = n->now.mono_us;
 		helpers_tick(n);
+		node_capture_tick(n);
 		node_holds_tick(n);
 	}
 	if (n->reload) {
@@ -536,6 +542,7 @@ static void turns(struct loop *l)
 			break;
 		}
 		node_retention_commit(n);
+		node_capture_commit(n);
 		if (!node_erase_commit(n)) {
 			l->failed = true;
 			break;
@@ -552,6 +559,7 @@ static void end(struct node *n)
 	static const char *const pairs[] = { "program", "sluice-control", "state", "ended", NULL };
 
 	if (n->inbox) {
+		node_capture_end(n);
 		node_record(n, "node.health", (struct bytes){ 0 }, pairs);
 		(void)inbox_turn(n->inbox, n->now);
 	}
@@ -563,6 +571,7 @@ static void close_all(struct node *n)
 {
 	operators_destroy(n->operators);
 	readings_destroy(n->readings);
+	node_capture_close(n);
 	approvals_destroy(n->approvals);
 	inbox_destroy(n->inbox);
 	sessions_close(n->sessions);

@@ -83,6 +83,7 @@ struct node_question {
 };
 
 struct operators;
+struct captures;
 
 struct node {
 	struct settings *settings;
@@ -146,6 +147,7 @@ struct node {
 	/* The operator's socket, and the monitor's channel. */
 	struct operators *operators;
 	struct readings *readings;
+	struct captures *captures; /* node_capture.h */
 	int channel;
 	unsigned helper_starts[HELPER_count];
 	bool helper_asked[HELPER_count]; /* to be started again */

@@ -1,6 +1,7 @@
 /* operator_health.c: show health, show journal, show workers: what state the node is in, and why it is not better (operations.md 3). */
 #include <stdio.h>
 
+#include "control/node_capture.h"
 #include "control/operator_verbs.h"
 
 #define STANDSTILL_US 2000000u
@@ -175,4 +176,5 @@ void operation_health(struct operation *o)
 			      "policy", operation_policy_json(n), "idp", issuers_json(n), "standby", standby, "helpers", "signer", n->signer_fd >= 0, "egress",
 			      egress_client_fd(n->egress) >= 0, "sqlparse", sqlparse_fd(n->sqlparse) >= 0, "fail_open_services", open, "unread_services", unread,
 			      "sessions", (json_int_t)sessions_count(n->sessions), "approvals_open", (json_int_t)approvals_counters(n->approvals).open);
+	json_object_set_new(o->result, "captures", node_capture_health(n));
 }

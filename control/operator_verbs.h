@@ -73,5 +73,9 @@ void operation_approval_show(struct operation *o);
 void operation_approval_vote(struct operation *o);
 void operation_approval_revoke(struct operation *o);
 void operation_identity_test(struct operation *o);
+void operation_capture_start(struct operation *o);
+void operation_capture_stop(struct operation *o);
+void operation_capture_list(struct operation *o);
+void operation_capture_save(struct operation *o);
 
 #endif

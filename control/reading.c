@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/capture/sealed.h"
 #include "control/cli/frame.h"
 #include "control/export/replay.h"
 #include "control/export/stream.h"
@@ -18,6 +19,7 @@
 #include "control/journal/base64.h"
 #include "control/journal/proof.h"
 #include "control/journal/verify.h"
+#include "platform/base/secret.h"
 #include "platform/os/log.h"
 #include "platform/os/sandbox.h"
 
@@ -27,7 +29,7 @@
 #define PIECE_BYTES (3u << 17) /* of a file, before base64 */
 
 struct readings {
-	char dir[320], keys_dir[320];
+	char dir[320], keys_dir[320], captures_dir[320];
 	int jobs[2]; /* a pipe of struct job: the queue and its bell in one */
 	atomic_uint under_way;
 	atomic_bool ending;
@@ -326,12 +328,65 @@ static void read_verify(struct reading *r)
 				   (json_int_t)s.covered, "signatures_checked", s.signatures_checked));
 }
 
+/* --- captures ------------------------------------------------------------------------------------------------------------ */
+
+static void give_chunk(struct reading *r, struct bytes chunk)
+{
+	char *room = malloc(PIECE_BYTES / 3 * 4 + 8);
+	struct writer w = writer_of(room, room ? PIECE_BYTES / 3 * 4 + 8 : 0);
+
+	base64_write(&w, chunk);
+	frame(r, w.ok ? json_pack("{s:s%}", "c", room, w.len) : NULL);
+	if (room)
+		secret_wipe(room, w.len);
+	free(room);
+}
+
+static void give_capture(struct reading *r, const struct seal *key)
+{
+	enum sealed_next next = SEALED_CHUNK;
+	struct sealed_reader file;
+	struct bytes chunk;
+
+	if (!sealed_read_open(&file, r->all->captures_dir, key)) {
+		fail(r, "capture save", "its file cannot be opened", "see sluice capture list");
+		return;
+	}
+	while (next == SEALED_CHUNK && !r->gone && !atomic_load(&r->all->ending)) {
+		next = sealed_read(&file, &chunk);
+		if (chunk.len)
+			give_chunk(r, chunk);
+	}
+	sealed_read_close(&file);
+	if (next == SEALED_BROKEN)
+		fail(r, "capture save", "the file was changed", "what came before is as it was captured");
+	else if (next != SEALED_END)
+		frame(r, json_pack("{s:s}", "note", "the capture has not ended, or sluice-control did not end it: this is what there is of it"));
+}
+
+static void read_capture(struct reading *r)
+{
+	const char *id = text_of(r, "id");
+	char no_keys[PAYLOAD_KEYS_ERROR_BYTES];
+	struct payload_keys *keys = payload_keys_open(r->all->keys_dir, false, no_keys);
+	uint8_t session[SEAL_SESSION_BYTES];
+	struct writer w = writer_of(session, sizeof(session));
+	struct seal key = { 0 };
+
+	if (!keys || !id || !hex_read(bytes_str(id), &w) || w.len != sizeof(session) || !payload_keys_find(keys, session, &key))
+		fail(r, "capture save", "its key is gone", "nobody can read it any more");
+	else
+		give_capture(r, &key);
+	secret_wipe(&key, sizeof(key));
+	payload_keys_close(keys);
+}
+
 static const struct {
 	const char *what;
 	void (*run)(struct reading *r);
 } kinds[] = {
 	{ "search", read_search }, { "session", read_search }, { "tail", read_tail }, { "record", read_record }, { "proof", read_proof }, { "replay", read_replay },
-	{ "events", read_events }, { "bundle", read_bundle }, { "verify", read_verify },
+	{ "events", read_events }, { "bundle", read_bundle }, { "verify", read_verify }, { "capture", read_capture },
 };
 
 static void serve(struct readings *rs, const struct job *job)
@@ -364,7 +419,7 @@ static void serve(struct readings *rs, const struct job *job)
 static void *reader(void *arg)
 {
 	struct readings *rs = arg;
-	const char *const read_only[] = { rs->dir, rs->keys_dir, NULL }, *const nothing[] = { NULL };
+	const char *const read_only[] = { rs->dir, rs->keys_dir, rs->captures_dir, NULL }, *const nothing[] = { NULL };
 	char err[OS_ERROR_BYTES];
 	struct job job;
 
@@ -378,7 +433,7 @@ static void *reader(void *arg)
 	return NULL;
 }
 
-struct readings *readings_create(const char *journal_dir, const char *payload_keys_dir, char err[OS_ERROR_BYTES])
+struct readings *readings_create(const char *journal_dir, const char *payload_keys_dir, const char *captures_dir, char err[OS_ERROR_BYTES])
 {
 	struct readings *rs = calloc(1, sizeof(*rs));
 
@@ -387,6 +442,7 @@ struct readings *readings_create(const char *journal_dir, const char *payload_ke
 		return NULL;
 	snprintf(rs->dir, sizeof(rs->dir), "%s", journal_dir);
 	snprintf(rs->keys_dir, sizeof(rs->keys_dir), "%s", payload_keys_dir);
+	snprintf(rs->captures_dir, sizeof(rs->captures_dir), "%s", captures_dir);
 	rs->jobs[0] = rs->jobs[1] = -1;
 	if (sem_init(&rs->ready, 0, 0) < 0 || pipe2(rs->jobs, O_CLOEXEC) < 0) {
 		readings_destroy(rs);

@@ -1,8 +1,8 @@
 /* reading.h: the journal's readers are served by two threads of their own, so that no search, however long, keeps the core from its rings.
  *
  * What may be read by whom is decided before (operator_read.c), and its record is on disk before a job is handed over. A thread has its
- * own archive.h reader on the journal's directory, sees nothing of the core's state, and may read that directory and the payload keys only (Landlock): a replay opens what the
- * session's key seals.
+ * own archive.h reader on the journal's directory, sees nothing of the core's state, and may read that directory, the payload keys and the captures only (Landlock): a replay opens
+ * what the session's key seals, a capture (`what` "capture", `id`) what its own does: {"c": "<base64>"}, and {"note": "text"}.
  *
  * The stream on the connection: the answer {"ok": true, "result": {"stream": true}}, then frames of cli/frame.h: {"i": 7, "r": "<record>"},
  * {"t": "text"}, {"f": "name", "b": "<base64>"} (a piece of a bundle's file), {"bundle": {…}}, {"finding": {…}}, {"verified": {…}},
@@ -24,7 +24,7 @@
 struct readings;
 
 /* Starts the threads, confined. NULL with a text in `err`. Before the process confines itself. */
-struct readings *readings_create(const char *journal_dir, const char *payload_keys_dir, char err[OS_ERROR_BYTES]);
+struct readings *readings_create(const char *journal_dir, const char *payload_keys_dir, const char *captures_dir, char err[OS_ERROR_BYTES]);
 /* Waits for what is under way, which ends early. */
 void readings_destroy(struct readings *rs);
 

@@ -56,10 +56,10 @@ static void option(struct writer *w, enum option code, const void *value, size_t
 
 static void option_text(struct writer *w, enum option code, const char *text)
 {
-	size_t len = text ? strnlen(text, PCAPNG_TEXT_BYTES_MAX) : 0;
+	size_t len = text ? strlen(text) : 0;
 
 	if (len)
-		option(w, code, text, len);
+		option(w, code, text, len < PCAPNG_TEXT_BYTES_MAX ? len : PCAPNG_TEXT_BYTES_MAX);
 }
 
 static void option_u64(struct writer *w, enum option code, uint64_t value)

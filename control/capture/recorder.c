@@ -284,6 +284,14 @@ static bool attach(struct recorder *r, char err[OS_ERROR_BYTES])
 	return true;
 }
 
+bool recorder_make_dir(const char *dir, char err[OS_ERROR_BYTES])
+{
+	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
+		return true;
+	snprintf(err, OS_ERROR_BYTES, "%.160s: %s: check its owner and mode", dir, strerror(errno));
+	return false;
+}
+
 struct recorder *recorder_create(const struct recorder_config *config, char err[OS_ERROR_BYTES])
 {
 	struct recorder *r = calloc(1, sizeof *r);
@@ -294,12 +302,7 @@ struct recorder *recorder_create(const struct recorder_config *config, char err[
 	r->config = *config;
 	snprintf(r->dir, sizeof r->dir, "%s", config->dir);
 	r->file.fd = -1;
-	if (mkdir(r->dir, 0700) < 0 && errno != EEXIST) {
-		snprintf(err, OS_ERROR_BYTES, "%.160s: %s: check its owner and mode", r->dir, strerror(errno));
-		free(r);
-		return NULL;
-	}
-	if (!attach(r, err) || sem_init(&r->wake, 0, 0) < 0 || sem_init(&r->ready, 0, 0) < 0) {
+	if (!recorder_make_dir(r->dir, err) || !attach(r, err) || sem_init(&r->wake, 0, 0) < 0 || sem_init(&r->ready, 0, 0) < 0) {
 		free(r);
 		return NULL;
 	}

@@ -47,6 +47,8 @@ struct recorder_end {
 
 struct recorder;
 
+/* The directory of the files, for those who confine themselves to it before there is a recorder. */
+bool recorder_make_dir(const char *dir, char err[OS_ERROR_BYTES]);
 /* Starts the thread. NULL with a text in `err`. Before the process confines itself. */
 struct recorder *recorder_create(const struct recorder_config *config, char err[OS_ERROR_BYTES]);
 /* Ends what is under way (RECORDER_ENDING) and waits for it: some 100 ms. */

@@ -56,15 +56,20 @@ static bool broken(struct sealed_writer *w, const char *why)
 	return false;
 }
 
+/* Memory that held plain bytes; NULL is none. */
+[[gnu::noinline]] static void wipe_free(uint8_t *memory, size_t len)
+{
+	if (!memory)
+		return;
+	secret_wipe(memory, len);
+	free(memory);
+}
+
 static void release(struct sealed_writer *w)
 {
-	secret_wipe(&w->seal, sizeof w->seal);
-	if (w->room)
-		secret_wipe(w->room, SEALED_CHUNK_BYTES);
-	if (w->packed)
-		secret_wipe(w->packed, PACKED_BYTES);
-	free(w->room);
-	free(w->packed);
+	secret_wipe(w->seal.key, sizeof w->seal.key);
+	wipe_free(w->room, SEALED_CHUNK_BYTES);
+	wipe_free(w->packed, PACKED_BYTES);
 	free(w->sealed);
 	w->room = w->packed = w->sealed = NULL;
 	if (w->fd >= 0)
@@ -217,14 +222,10 @@ enum sealed_next sealed_read(struct sealed_reader *r, struct bytes *out)
 
 void sealed_read_close(struct sealed_reader *r)
 {
-	secret_wipe(&r->seal, sizeof r->seal);
-	if (r->room)
-		secret_wipe(r->room, SEALED_CHUNK_BYTES);
-	if (r->packed)
-		secret_wipe(r->packed, PACKED_BYTES);
-	free(r->packed);
+	secret_wipe(r->seal.key, sizeof r->seal.key);
+	wipe_free(r->room, SEALED_CHUNK_BYTES);
+	wipe_free(r->packed, PACKED_BYTES);
 	free(r->sealed);
-	free(r->room);
 	if (r->fd >= 0)
 		close(r->fd);
 	*r = (struct sealed_reader){ .fd = -1 };

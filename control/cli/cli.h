@@ -70,6 +70,8 @@ void cli_completion(FILE *out);
 json_t *cli_ask(struct cli *c, const char *verb, json_t *args, int *status);
 /* The same for verb `read`: `take` gets each frame of the stream (control/reading.h), until it says false. The exit status. */
 int cli_stream(struct cli *c, json_t *args, bool (*take)(void *ctx, json_t *frame), void *ctx);
+/* The same for another verb that answers with a stream. */
+int cli_stream_of(struct cli *c, const char *verb, json_t *args, bool (*take)(void *ctx, json_t *frame), void *ctx);
 
 /* ask.c: adds the token of --token-file as "token". False after an error line. */
 bool cli_token(struct cli *c, json_t *args);
@@ -131,6 +133,10 @@ int cli_export_bundle(struct cli *c);
 int cli_export_events(struct cli *c);
 int cli_export_report(struct cli *c);
 int cli_identity_test(struct cli *c);
+int cli_capture_start(struct cli *c);
+int cli_capture_stop(struct cli *c);
+int cli_capture_list(struct cli *c);
+int cli_capture_save(struct cli *c);
 int cli_key_show_fingerprints(struct cli *c);
 
 #endif

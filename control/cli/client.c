@@ -145,11 +145,11 @@ static int stream_end(struct cli *c, json_t *frame)
 	return error ? cli_fail(c, (enum frame_status)json_integer_value(json_object_get(frame, "status")), "%s", error) : FRAME_DONE;
 }
 
-int cli_stream(struct cli *c, json_t *args, bool (*take)(void *ctx, json_t *frame), void *ctx)
+int cli_stream_of(struct cli *c, const char *verb, json_t *args, bool (*take)(void *ctx, json_t *frame), void *ctx)
 {
 	const struct timeval patience = { .tv_sec = PATIENCE_STREAM_S };
 	int fd, status;
-	json_t *result = ask(c, "read", args, &fd, &status), *frame;
+	json_t *result = ask(c, verb, args, &fd, &status), *frame;
 	bool going = result != NULL;
 
 	if (going)
@@ -157,7 +157,7 @@ int cli_stream(struct cli *c, json_t *args, bool (*take)(void *ctx, json_t *fram
 	while (going) {
 		frame = receive_response(fd);
 		if (!frame)
-			status = cli_fail(c, FRAME_UNREACHABLE, "read: cut off: see the log of sluice-control");
+			status = cli_fail(c, FRAME_UNREACHABLE, "%s: cut off: see the log of sluice-control", verb);
 		else if (json_object_get(frame, "end"))
 			status = stream_end(c, frame);
 		going = frame && !json_object_get(frame, "end") && take(ctx, frame);
@@ -167,4 +167,9 @@ int cli_stream(struct cli *c, json_t *args, bool (*take)(void *ctx, json_t *fram
 	if (fd >= 0)
 		close(fd);
 	return status;
+}
+
+int cli_stream(struct cli *c, json_t *args, bool (*take)(void *ctx, json_t *frame), void *ctx)
+{
+	return cli_stream_of(c, "read", args, take, ctx);
 }

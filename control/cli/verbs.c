@@ -83,6 +83,19 @@ const struct cli_verb cli_verbs[] = {
 	  "a page for people, or OSCAL assessment results: who did what, refused, held, masked, by control of SP 800-53",
 	  "--format is html (default), pdf (needs Debian's weasyprint) or oscal. Numbers lead to records by index. Journaled as export before the first byte.",
 	  cli_export_report },
+	{ "capture", "start", "", "service= filter= for= max= payload reason=", "copy the headers of frames into a file, for some time",
+	  "--service S: frames from and to the addresses of a service of the policy. --filter: fields that all must hold, separated by blanks or `and`: client, target, "
+	  "host (either end) with an address or prefix; client-port, target-port, port with a number; vlan N; tcp, udp or icmp. One of both is needed; without "
+	  "--service bridged frames are meant too. Only headers are copied, up to the end of the TCP, UDP or ICMP header; --payload is refused, because it needs "
+	  "an approval of a kind that this version does not have. --for 5m and --max 256Mi end it, at most 24h and 16Gi. No worker waits for it: frames for which "
+	  "there was no room are counted, and the file says how many. One capture at a time. It ends with sluice-control. Root only. Needs --reason; "
+	  "journaled as capture.start before the first frame, and as capture.end.", cli_capture_start },
+	{ "capture", "stop", "ID", "reason=", "end a capture before its time", "Needs --reason. Root only. Journaled as capture.stop and capture.end.", cli_capture_stop },
+	{ "capture", "list", "", "", "captures: the one that runs, and the files that are kept",
+	  "After a restart of sluice-control older files are listed without what was asked for: see sluice journal search --type capture.", cli_capture_list },
+	{ "capture", "save", "ID", "out=", "hand out a capture as pcapng",
+	  "To standard output (journaled as capture.read) or to the new file --out (capture.save), for tcpdump -r, tshark or Wireshark. On the appliance the file "
+	  "is kept sealed under a key of its own, which sluice journal erase ID destroys; it goes with the policy's retention of payload. Root only.", cli_capture_save },
 	{ "identity", "test", "", "token-file=", "whether a token is accepted, and who it is", "Prints no token.", cli_identity_test },
 	{ "key", "show-fingerprints", "", "", "the authority's certificate and the journal's key", "", cli_key_show_fingerprints },
 };
