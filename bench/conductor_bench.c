@@ -2,6 +2,7 @@
  *
  *   conductor_bench bridge          64-byte UDP frames of nothing that a service names: parse and classify
  *   conductor_bench opaque          bulk of 1,460-byte segments through a terminated, opaque service: both TCP halves, ACKs included
+ *   conductor_bench spliced FLOWS   64-byte and full frames of a spliced, opaque service, each of another one of so many flows, by chance
  *   conductor_bench postgres FILE   queries through the inspector, in both protocols; FILE is classes.hsdb (postgres_load.c)
  *
  * How it is counted: ends.h. Prints one JSON object.
@@ -82,14 +83,119 @@ static int run_opaque(void)
 	return 0;
 }
 
+/* A frame of connection `number` into the burst, from the client (0) or the server (1). */
+static void put(uint32_t number, unsigned from, uint8_t flags, uint32_t seq, uint32_t ack, struct bytes payload)
+{
+	struct tcp_segment s = { .seq = seq, .ack = ack, .window = 65535, .flags = flags, .payload_bytes = (uint32_t)payload.len, .span_count = payload.len > 0 };
+	uint8_t head[sizeof ends_syn];
+	struct packet_template t;
+	struct packet p;
+
+	s.spans[0] = payload;
+	memcpy(head, ends_syn, sizeof head);
+	head[27] = (uint8_t)(1 + number / 60000); /* 10.N.0.2, another port each */
+	head[34] = (uint8_t)((1024 + number % 60000) >> 8);
+	head[35] = (uint8_t)(1024 + number % 60000);
+	if (packet_parse(bytes_of(head, sizeof head), &p) != ERROR_none)
+		exit(1);
+	if (from == 0)
+		packet_template_from(&t, &p);
+	else
+		packet_template_reply(&t, &p);
+	if (ends.burst_count == ENDS_BURST)
+		ends_give();
+	memset(ends.burst[ends.burst_count], 0, 64);
+	ends.burst_bytes[ends.burst_count] = packet_build(&t, &s, ends.burst[ends.burst_count], sizeof ends.burst[0], PACKET_BUILD_FULL).bytes;
+	if (ends.burst_bytes[ends.burst_count] < 64)
+		ends.burst_bytes[ends.burst_count] = 64;
+	ends.burst_port[ends.burst_count++] = from;
+}
+
+/* The ends of this load say what they have to without listening. */
+static void turn_unheard(void)
+{
+	static uint8_t event[LIMIT_MESSAGE_BYTES];
+	struct bytes payload;
+	uint64_t end = 0;
+	uint16_t type;
+
+	ends.now_us += 20;
+	ends_give();
+	(void)relay_turn(ends.relay, ends.now_us);
+	ends.head = ends.tail = 0;
+	while (ring_read(&ends.events, event, sizeof event, &type, &payload, &end))
+		continue;
+	if (end)
+		ring_release(&ends.events, end);
+}
+
+static void open_spliced(uint32_t flows)
+{
+	static const uint32_t client = 1000, server = 9000;
+
+	for (uint32_t first = 0; first < flows; first += ENDS_BURST) {
+		uint32_t last = first + ENDS_BURST < flows ? first + ENDS_BURST : flows;
+
+		for (uint32_t i = first; i < last; i++)
+			put(i, 0, TCP_SYN, client, 0, (struct bytes){ 0 });
+		turn_unheard();
+		for (uint32_t i = first; i < last; i++)
+			put(i, 1, TCP_SYN | TCP_ACK, server, client + 1, (struct bytes){ 0 });
+		turn_unheard();
+		for (uint32_t i = first; i < last; i++)
+			put(i, 0, TCP_ACK, client + 1, server + 1, (struct bytes){ 0 });
+		turn_unheard();
+	}
+}
+
+static double spliced_cycles(uint32_t flows, struct bytes payload)
+{
+	uint64_t state = 88172645463325252ULL, sent = 0;
+
+	ends.slices = 0;
+	ends.cycles = ends.passed = 0;
+	for (unsigned n = 0; n < ENDS_SLICES; n++) {
+		for (unsigned i = 0; i < 16 * ENDS_BURST; i++, sent++) {
+			state ^= state << 13;
+			state ^= state >> 7;
+			state ^= state << 17;
+			put((uint32_t)(state % flows), 0, TCP_ACK, 1001, 9001, payload);
+		}
+		ends_give();
+		ends_slice(16 * ENDS_BURST);
+	}
+	if (ends.passed != sent)
+		fprintf(stderr, "conductor_bench: %llu of %llu frames were passed on\n", (unsigned long long)ends.passed, (unsigned long long)sent);
+	return ends_median();
+}
+
+static int run_spliced(uint32_t flows)
+{
+	static const uint8_t payload[ENDS_SEGMENT_BYTES];
+	double small, full;
+
+	if (flows == 0 || flows > 10000000)
+		return 2;
+	ends.flows_max = flows < 1024 ? 1024 : flows;
+	ends.spliced = true;
+	ends_open(&plain, &plain_service);
+	open_spliced(flows);
+	small = spliced_cycles(flows, (struct bytes){ 0 });
+	full = spliced_cycles(flows, bytes_of(payload, sizeof payload));
+	printf("{\"flows\": %u, \"cycles_per_small_frame\": %.1f, \"cycles_per_full_frame\": %.1f}\n", flows, small, full);
+	return relay_flows_open(ends.relay) == flows && relay_counters(ends.relay)->spliced == ends.passed * 2 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "bridge"))
 		return run_bridge();
 	if (argc == 2 && !strcmp(argv[1], "opaque"))
 		return run_opaque();
+	if (argc == 3 && !strcmp(argv[1], "spliced"))
+		return run_spliced((uint32_t)strtoul(argv[2], NULL, 10));
 	if (argc == 3 && !strcmp(argv[1], "postgres"))
 		return postgres_load(argv[2]);
-	fprintf(stderr, "Usage: conductor_bench bridge|opaque|postgres CLASSES_HSDB\n");
+	fprintf(stderr, "Usage: conductor_bench bridge|opaque|spliced FLOWS|postgres CLASSES_HSDB\n");
 	return 2;
 }

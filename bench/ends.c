@@ -31,8 +31,8 @@ void ends_give(void)
 	for (unsigned i = 0; i < ends.burst_count; i++) {
 		if (i + 1 < ends.burst_count)
 			__builtin_prefetch(ends.burst[i + 1]); /* as the worker does */
-		(void)relay_frame(ends.relay, ends.burst_port[i], bytes_of(ends.burst[i], ends.burst_bytes[i]), PACKET_CHECKSUM_UNKNOWN,
-				  ends.now_us);
+		ends.passed += relay_frame(ends.relay, ends.burst_port[i], bytes_of(ends.burst[i], ends.burst_bytes[i]), PACKET_CHECKSUM_UNKNOWN,
+					   ends.now_us) == RELAY_BRIDGE;
 	}
 	ends.cycles += __rdtsc() - begin;
 	ends.burst_count = 0;
@@ -136,7 +136,7 @@ void ends_open(const struct policy_spec *given, struct spec_service *service)
 {
 	static const struct spec_listener listener = { .family = 4, .address = { 10, 0, 0, 10 }, .port = 5432, .any_vlan = true };
 	struct relay_config config = { .flows_max = ends.flows_max ? ends.flows_max : 1024, .sessions_max = 64, .chunk_memory_bytes = 64u << 20, .buffers = { 256, 16, 4 }, .shared_bytes = 64u << 20,
-				       .mtu_bytes = 1500, .window_bytes = 1u << 20, .hash_key = { 1, 2 }, .lost_after_us = 1u << 30 };
+				       .mtu_bytes = 1500, .splice = ends.spliced ? RELAY_SPLICE_ON : RELAY_SPLICE_OFF, .window_bytes = 1u << 20, .hash_key = { 1, 2 }, .lost_after_us = 1u << 30 };
 	struct relay_wire wire = { .room = room, .send = send_frame };
 	void *up = aligned_alloc(4096, ring_bytes(LIMIT_RING_UP_BYTES)), *down = aligned_alloc(4096, ring_bytes(LIMIT_RING_DOWN_BYTES));
 	struct policy_spec spec = *given;

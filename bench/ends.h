@@ -27,6 +27,8 @@ struct end {
 
 struct ends {
 	uint32_t flows_max; /* 0: 1,024; before ends_open */
+	bool spliced;       /* opaque flows may be handed over to forwarding; else they stay terminated; before ends_open */
+	uint64_t passed;    /* frames that the relay let pass, to be sent out of the other port */
 	struct relay *relay;
 	struct relay_snapshot snapshot;
 	struct ring_consumer events;

@@ -116,7 +116,10 @@ class Setup:
             path.chmod(0o644)
         self.proxy('pgbouncer', ['pgbouncer', conf], middle, 'postgres')
 
-    def start_sluice(self, middle, audit):
+    def start_spliced(self, middle, audit):
+        self.start_sluice(middle, audit, 'on')
+
+    def start_sluice(self, middle, audit, splice='off'):
         world.install_provider()
         idp = world.Provider(self.lab, CLIENTS, [AUDIENCE])
         policy = (HERE / 'policy.cfg').read_text()
@@ -124,7 +127,7 @@ class Setup:
             policy = policy.replace(f'@{name}@', value)
         roots = world.Authority(self.lab.dir / 'unused-ca', 'unused').cert
         self.sluice = world.Appliance(self.lab, self.wire, BUILD, policy, PASSWORD, roots, driver=DRIVER, lcores=f'{OTHERS},{BETWEEN}',
-                                      idle='poll', memory='256Mi', egress_ca=idp.authority.cert)
+                                      idle='poll', memory='256Mi', egress_ca=idp.authority.cert, splice=splice)
         self.sluice.start()
         self.token = idp.token('agent', AUDIENCE)
 
@@ -233,6 +236,20 @@ def lines_of(program):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def row_s2(arguments, results):
+    rates = {kind: median_of(arguments, kind, False, bulk(arguments.seconds)) for kind in ('testpmd', 'bridge', 'spliced', 'sluice')}
+    m = {k: statistics.median(v) for k, v in rates.items()}
+    results.add('S2', 'spliced TCP bulk over veth', rates['spliced'], 'Gbit/s', ('S1 bridge', m['bridge']), {'testpmd io': m['testpmd'], 'terminated': m['sluice']},
+                config=DRIVER)
+    conductor = lambda *load: json.loads(world.run('taskset', '-c', BETWEEN, BUILD.parent / 'bench' / 'conductor_bench', *load).stdout)
+    bridged = statistics.median(r['cycles_per_packet'] for r in repeat(arguments, lambda: conductor('bridge')))
+    for flows in (1, 1000, 1000000):
+        runs = repeat(arguments, lambda: conductor('spliced', flows))
+        for key, what in (('small', '64-byte'), ('full', '1,514-byte')):
+            results.add('S2', f'spliced {what} frame of one of {flows:,} flows, no port', [r[f'cycles_per_{key}_frame'] for r in runs], 'cycles',
+                        ('bridged 64-byte UDP', bridged), better='less', config='in memory, checksum verified; random flows: with many each misses the caches')
+
+
 def row_s3(arguments, results):
     rates = {kind: median_of(arguments, kind, False, bulk(arguments.seconds)) for kind in ('bridge', 'sluice', 'haproxy', 'direct')}
     m = {k: statistics.median(v) for k, v in rates.items()}
@@ -331,7 +348,7 @@ def row_s13(arguments, results):
     results.add('S13', 'records verified', take(('verify', None), 'records_per_s'), 'rec/s', ('goal', 10e6 / 60))
 
 
-ROWS = {'S1': row_s1, 'S3': row_s3, 'S4': row_s4, 'S5': row_s5, 'S11': row_s11, 'S12': row_s12, 'S13': row_s13}
+ROWS = {'S1': row_s1, 'S2': row_s2, 'S3': row_s3, 'S4': row_s4, 'S5': row_s5, 'S11': row_s11, 'S12': row_s12, 'S13': row_s13}
 
 
 def main():

@@ -179,4 +179,4 @@ def run(it, result):
 
 
 if __name__ == '__main__':
-    sys.exit(scene.main('losst', run, services=scene.OPAQUE.replace('"@TARGET@:7000"', '"@TARGET@:7000", "@TARGET@:7001"')))
+    sys.exit(scene.main('losst', run, splice='off', services=scene.OPAQUE.replace('"@TARGET@:7000"', '"@TARGET@:7000", "@TARGET@:7001"')))

@@ -39,7 +39,8 @@ def clients():
 
 
 class Scene:
-    def __init__(self, lab, services='', rules='', rows=1000, settings='', expires='60s', vlan=False, start=True, edit=None, upstreams=('shop-db',)):
+    def __init__(self, lab, services='', rules='', rows=1000, settings='', expires='60s', vlan=False, start=True, edit=None, upstreams=('shop-db',),
+                 splice='on'):
         self.lab = lab
         build = tap.build()
         self.wire = world.Wire(lab)
@@ -54,7 +55,7 @@ class Scene:
         text = text.replace('\nrules = (\n', '\nrules = (\n' + rules)
         text = edit(text, self) if edit else text
         self.sluice = world.Appliance(lab, self.wire, build, text, PASSWORD, self.db.authority.cert, egress_ca=self.idp.authority.cert,
-                                      upstreams=upstreams)
+                                      upstreams=upstreams, splice=splice)
         self.token = self.idp.token('alice-agent', AUDIENCE)
         if start:
             self.start()
