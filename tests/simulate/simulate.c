@@ -6,7 +6,7 @@
  * offer, window and buffer sizes, how much each sends, whether a peer reads slowly, and whether the relay moves or copies.
  * Frames are real: built and parsed with checksums, so that corruption meets the parser too.
  * Every second seed is handed over to pure forwarding (splice.h) at a random moment, with whatever is in flight then; each frame is then
- * moved in place or built again, by chance.
+ * moved in place or built again, by chance. Some of these are cut at a random moment, or reset by a peer: the numbers must be right.
  * Passes when both streams arrived byte by byte, both ends saw the end of the stream, nothing hangs, and every chunk came
  * back. A failure prints the command that repeats it.
  *
@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "dataplane/packet/shift.h"
+#include "dataplane/tcp/seq.h"
 #include "dataplane/tcp/splice.h"
 #include "tests/harness/peer.h"
 #include "tests/harness/wire.h"
@@ -39,6 +40,10 @@ struct world {
 	uint64_t splice_at_us;             /* from then on, as soon as it can be; 0: never */
 	bool spliced, holds;
 	uint64_t octets[2];                /* from that peer, moved by the relay */
+	uint64_t end_at_us;                /* a spliced flow is cut, or reset by a peer, from then on; 0: it ends by itself */
+	bool cut, ended;
+	unsigned resets;                   /* a bit a side */
+	uint32_t sent_to[2];               /* behind the highest number that left towards that peer */
 	bool copies;                       /* the relay copies instead of moving */
 	uint32_t port_full_ppm;            /* emit says no this often */
 	struct peer peer[2];
@@ -55,7 +60,7 @@ struct world {
 };
 
 static void *pool_memory;
-static uint64_t spliced_seeds, drained_seeds; /* handed over; with something in flight that was still ours */
+static uint64_t spliced_seeds, drained_seeds, ended_seeds; /* handed over; with something in flight that was still ours; cut or reset then */
 
 static const uint8_t syn_frame[] = {
 	0x02, 0, 0, 0, 0, 0xbb, 0x02, 0, 0, 0, 0, 0xaa, 0x08, 0x00,
@@ -90,12 +95,27 @@ static void put_on_wire(struct world *w, const uint8_t *frame, size_t len)
 	wire_send(&w->to_peer[w->side], frame, len, w->now_us);
 }
 
+/* What leaves towards the peer of w->side; a full port is one more loss. */
+static void note_sent(struct world *w, const struct tcp_segment *s)
+{
+	uint32_t end = s->seq + s->payload_bytes + !!(s->flags & TCP_FIN) + !!(s->flags & TCP_SYN);
+
+	if (s->flags & TCP_RST) {
+		w->resets |= 1u << w->side; /* a full port is asked again */
+		if (w->ended && s->seq != w->sent_to[w->side])
+			w->trouble = "a reset has the wrong number";
+	} else if (s->flags & TCP_SYN || seq_after(end, w->sent_to[w->side])) {
+		w->sent_to[w->side] = end;
+	}
+}
+
 static bool emit(void *context, const struct tcp_segment *segment)
 {
 	struct world *w = context;
 	uint8_t frame[FRAME_BYTES];
 	size_t len;
 
+	note_sent(w, segment);
 	if (rng_below(&w->rng, 1000000) < w->port_full_ppm)
 		return false;
 	len = packet_build(&w->template[w->side], segment, frame, sizeof(frame), PACKET_BUILD_FULL).bytes;
@@ -195,6 +215,8 @@ static void splice_frame(struct world *w, unsigned side, uint8_t *frame, size_t 
 		if (rng_below(&w->rng, 8)) {
 			(void)packet_parse(bytes_of(frame, len), &p);
 			packet_shift_frame(&p, &by);
+			packet_shift_segment(&s, &by);
+			note_sent(w, &s);
 			put_on_wire(w, frame, len);
 			return;
 		}
@@ -203,12 +225,43 @@ static void splice_frame(struct world *w, unsigned side, uint8_t *frame, size_t 
 	(void)emit(w, &s);
 }
 
+/* The peer gives up: behind all that it sent, or, as an answer to something, where the other one has acknowledged it to be. Which of the
+ * two is right depends on what was lost before it came here; one must be, and anything else must not. */
+static void reset_by_peer(struct world *w, unsigned side)
+{
+	const struct peer *p = &w->peer[side];
+	struct tcp_segment ack, s = { .seq = p->options.isn + 1 + p->sent_bytes + p->fin_sent + 7, .flags = TCP_RST };
+
+	if (tcp_splice_input(&w->splice, &w->pair, side, &s, w->now_us) & (TCP_SPLICE_RESET | TCP_SPLICE_FORWARD))
+		w->trouble = "a reset was taken that came from nowhere";
+	tcp_splice_ack(&w->splice, &w->pair, side, &ack);
+	s.seq = rng_below(&w->rng, 2) ? ack.ack : s.seq - 7;
+	if (!(tcp_splice_input(&w->splice, &w->pair, side, &s, w->now_us) & TCP_SPLICE_RESET)) {
+		s.seq = ack.ack; /* the challenge tells it */
+		if (!(tcp_splice_input(&w->splice, &w->pair, side, &s, w->now_us) & TCP_SPLICE_RESET))
+			w->trouble = "a reset was not taken";
+	}
+}
+
+static void end_early(struct world *w)
+{
+	if (!w->end_at_us || w->ended || !w->splice.on || w->now_us < w->end_at_us)
+		return;
+	w->ended = true;
+	ended_seeds++;
+	if (w->cut)
+		tcp_splice_abort(&w->splice, &w->pair, w->now_us);
+	else
+		reset_by_peer(w, (unsigned)rng_below(&w->rng, 2));
+}
+
 static void pair_turn(struct world *w)
 {
 	unsigned events[2];
 
 	if (!w->opened)
 		return;
+	end_early(w);
 	if (w->splice.on)
 		tcp_splice_sync(&w->splice, &w->pair, w->now_us);
 	for (unsigned side = 0; side < 2; side++) {
@@ -313,6 +366,8 @@ static void start(struct world *w, uint64_t seed)
 	if (seed % 2 == 0) {
 		w->splice_at_us = w->now_us + (rng_below(&w->rng, 3) ? rng_below(&w->rng, rng_below(&w->rng, 2) ? 2000000 : 100000) : 0);
 		w->holds = rng_below(&w->rng, 2);
+		w->cut = rng_below(&w->rng, 2);
+		w->end_at_us = seed % 8 == 2 ? w->splice_at_us + rng_below(&w->rng, 200000) : 0;
 		w->mtu[0] = w->mtu[1] = 0; /* the peers of this model never learn of a smaller path */
 	}
 	set_templates(w);
@@ -342,6 +397,8 @@ static void start(struct world *w, uint64_t seed)
 
 static bool finished(const struct world *w)
 {
+	if (w->ended)
+		return tcp_pair_done(&w->pair);
 	return peer_finished(&w->peer[0]) && peer_finished(&w->peer[1]) && w->opened && tcp_pair_done(&w->pair);
 }
 
@@ -354,7 +411,7 @@ static const char *check(const struct world *w)
 			return w->peer[side].trouble;
 	if (w->now_us - 1000000000 > LIMIT_US)
 		return "the flow is stuck";
-	if (w->opened && (tcp_was_reset(&w->pair.half[0]) || tcp_was_reset(&w->pair.half[1])))
+	if (w->opened && !w->ended && (tcp_was_reset(&w->pair.half[0]) || tcp_was_reset(&w->pair.half[1])))
 		return "a half was reset";
 	if (w->opened && (tcp_timed_out(&w->pair.half[0]) || tcp_timed_out(&w->pair.half[1])))
 		return "a half timed out";
@@ -398,7 +455,9 @@ static const char *run(struct world *w, uint64_t seed)
 	}
 	if (!trouble && tcp_pool_used(&w->pool) != 0)
 		trouble = "chunks are still held by a finished pair";
-	for (unsigned side = 0; side < 2 && !trouble; side++)
+	if (!trouble && w->ended && w->resets != (w->cut ? 3 : 0))
+		trouble = "not both peers were reset";
+	for (unsigned side = 0; side < 2 && !trouble && !w->ended; side++)
 		if (w->octets[side] + w->splice.side[side].octets != w->peer[side].options.send_bytes)
 			trouble = "the octets were counted wrong";
 	if (trouble)
@@ -441,7 +500,8 @@ int main(int argc, char **argv)
 			       trouble ? trouble : "passed", (double)(w.now_us - 1000000000) / 1e6, (unsigned long long)seed);
 		failed += trouble != NULL;
 	}
-	printf("# %llu were spliced, %llu of them with data in flight\n", (unsigned long long)spliced_seeds, (unsigned long long)drained_seeds);
+	printf("# %llu were spliced, %llu of them with data in flight, %llu cut or reset\n", (unsigned long long)spliced_seeds,
+	       (unsigned long long)drained_seeds, (unsigned long long)ended_seeds);
 	printf("%s 1 - %llu seeds from %llu, %.0f s simulated, %llu failed\n", failed ? "not ok" : "ok",
 	       (unsigned long long)seeds, (unsigned long long)first, (double)simulated_us / 1e6, (unsigned long long)failed);
 	free(pool_memory);

@@ -68,7 +68,7 @@ def stream(it, size):
 
 
 def closed(it, session):
-    return world.wait_for('its last record', lambda: [r for r in it.records('--session', session) if r['type'] == 'session.close'], 60)
+    return world.wait_for('its last record', lambda: [r['data'] for r in it.records('--type', 'session.close', '--session', session)], 60)
 
 
 def recorded(it):
