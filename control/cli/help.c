@@ -95,6 +95,12 @@ void cli_man(FILE *out)
 	      "this rule masks be compared, sorted, joined, grouped and counted; without it such a command is blocked.\n.PP\n"
 	      "Under a limit these are blocked, for nobody could count them in time: several statements in one message; under max_rows, TRUNCATE and changes inside "
 	      "other statements (WITH, DO, EXPLAIN ANALYZE).\n", out);
+	fputs(".PP\nA field of defaults, and of a service, says what has to be on disk before anything moves.\n.TP\n.B audit\n\"strict\" (the default): a command "
+	      "reaches the target when its record is on disk. \"prompt\": when its record is in memory that outlives both processes; at most 5 ms later it is "
+	      "on disk. \"answers\": as strict, and no byte of an answer reaches the client before what describes it is on disk: the payload where record is "
+	      "\"full\", the record of the answer's end, or else, and beyond payload_limit, a record resp.part for each 64 KiB that says how many rows and bytes "
+	      "there were so far. From a session's first command on this holds for all that the client gets; before it auth.ok is on disk. Under protocol \"opaque\" "
+	      "all waits for session.open. What never gets on disk is not delivered: the session ends with the protocol's error.\n", out);
 	fputs(".SH FILES\n" CLI_CONFIG ", /run/sluice/control.sock, /var/lib/sluice/journal\n", out);
 }
 

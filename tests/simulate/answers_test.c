@@ -1,5 +1,6 @@
 /* Audit "answers": no byte of an answer reaches the client before the event that describes it is durable (journal.md P1), and what never
  * becomes durable is never delivered. Control is played by the test: it withholds its acknowledgements and gives them. */
+#include "dataplane/relay/conductor.h"
 #include "tests/simulate/conductor_stage.h"
 
 #include <stdio.h>
@@ -281,6 +282,28 @@ static void nothing_is_said_inside_a_message(void **state)
 	assert_int_equal(stage->close_cause, CLOSE_KILLED);
 }
 
+/* The ring has no room for the record of the next window: it is the session that ends, not the rule. */
+static void what_cannot_be_described_is_not_delivered(void **state)
+{
+	static const uint8_t junk[LIMIT_MESSAGE_BYTES - 64];
+	uint64_t first;
+
+	use(POLICY_AUDIT_ANSWERS, POLICY_RECORD_META, 0);
+	ask();
+	rows(0, 1);
+	first = stage->last_position;
+	rows(1, 20);
+	for (size_t len = sizeof junk; len > 0; len /= 2)
+		while (ring_write(&stage->relay->report.ring, 15, bytes_of(junk, len), NULL))
+			;
+	durable_up_to(first);
+	assert_int_equal(stage->end[0].got_bytes, ROW_BYTES);
+	stage_pass(stage, 20000000);
+	assert_int_equal(stage->parts, 1);
+	assert_int_equal(stage->end[0].got_bytes, ROW_BYTES);
+	assert_true(stage->end[0].reset);
+}
+
 /* What is refused because nothing can be recorded is told at once, as under "strict": it says nothing of the target. */
 static void a_stopped_journal_is_told(void **state)
 {
@@ -328,6 +351,7 @@ int main(void)
 		STAGED(a_refusal_waits_for_its_record), STAGED(answers_leave_one_after_the_other), STAGED(a_long_answer_is_read_ahead_within_a_bound),
 		STAGED(windows_without_payload_have_records), STAGED(beyond_the_payload_limit_windows_have_records),
 		STAGED(a_stopped_journal_withholds_the_answer), STAGED(a_stalled_journal_withholds_the_answer), STAGED(nothing_is_said_inside_a_message),
+		STAGED(what_cannot_be_described_is_not_delivered),
 		STAGED(a_stopped_journal_is_told), STAGED(what_a_held_command_waits_for_is_told_when_it_is_on_record),
 	};
 

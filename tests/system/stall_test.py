@@ -165,6 +165,63 @@ def slow_disk(it):
     return others.done()
 
 
+def policy(it, old, new):
+    it.sluice.policy.write_text(it.sluice.policy.read_text().replace(old, new))
+    need(it.sluice.cli('policy', 'reload', check=False).returncode == 0, 'the policy was not taken')
+    it.healthy()
+
+
+class Locked:
+    """A table that nobody can read before `release`: an answer comes when the test wants it."""
+
+    def __init__(self, it, table):
+        self.it = it
+        self.p = subprocess.Popen(['psql', '-X', '-At', '-h', it.db.dir, '-U', 'postgres', '-d', 'shop'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.p.stdin.write(f'BEGIN;\nLOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;\n\\echo locked\n')
+        while self.p.stdout.readline().strip() != 'locked':
+            need(self.p.poll() is None, 'no lock')
+
+    def wait_for(self, state):
+        query = f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop_app' AND query LIKE '%FROM archive%' AND {state}"
+        world.wait_for(state, lambda: self.it.db.direct(query).strip() == '1', 60)
+
+    def release(self):
+        self.p.communicate('COMMIT;\n')
+
+
+def withheld_answer(it):
+    """audit "answers": the command runs, control stands still before its answer comes. Not one byte of it arrives until control goes on."""
+    sql = 'SELECT id, body FROM archive WHERE id <= 500 ORDER BY id'
+    policy(it, 'audit = "strict"', 'audit = "answers"')
+    c = Bare(it)
+    need(code(c.start()) is None, 'no session')
+    wanted = c.ask(sql)
+    need(sum(kind == b'D' for kind, _ in wanted) == 500, f'{len(wanted)} messages')
+    locked, pids = Locked(it, 'archive'), it.pids('sluice-control')
+    c.send(b'Q', sql.encode() + b'\0')
+    locked.wait_for("wait_event_type = 'Lock'")
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        locked.release()
+        locked.wait_for("state = 'idle'")
+        c.s.settimeout(3)
+        try:
+            early = c.s.recv(65536)
+        except TimeoutError:
+            early = b''
+        need(not early, f'{len(early)} bytes arrived before their record: {early[:60]}')
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    c.s.settimeout(60)
+    need(c.until(b'Z') == wanted, 'another answer than the first time')
+    c.close()
+    it.healthy()
+    policy(it, 'audit = "answers"', 'audit = "strict"')
+    return 'nothing while control stood still, then all 500 rows'
+
+
 def run(it, result):
     it.bulk_server()
     result.check('without a stall', lambda: warm(it))
@@ -173,6 +230,7 @@ def run(it, result):
     result.check('a held command with values', lambda: held_values(it))
     result.check('a stalled parser', lambda: stalled_parser(it))
     result.check('a stalled journal', lambda: slow_disk(it))
+    result.check('a withheld answer', lambda: withheld_answer(it))
     result.check('the journal is good', lambda: it.sluice.cli('journal', 'verify').stdout.strip().splitlines()[-1])
 
 
