@@ -25,7 +25,7 @@ struct egress_client {
 	struct under_way request[EGRESS_UNDER_WAY];
 	uint8_t in[EGRESS_FRAME_DONE_BYTES];
 	size_t in_len;
-	uint8_t out[EGRESS_UNDER_WAY * EGRESS_FRAME_GET_BYTES];
+	uint8_t out[EGRESS_UNDER_WAY * EGRESS_FRAME_REQUEST_BYTES];
 	size_t out_len;
 };
 
@@ -107,25 +107,42 @@ static bool flush(struct egress_client *c)
 	return true;
 }
 
-bool egress_client_get(struct egress_client *c, uint64_t id, const char *url, const char *ca, uint64_t now_ms)
+static bool ask(struct egress_client *c, const struct egress_request *request, uint64_t now_ms)
 {
-	struct egress_get get = { .id = id, .timeout_ms = EGRESS_TIMEOUT_MS, .bytes_max = LIMIT_FETCH_BYTES, .url = bytes_str(url), .ca = bytes_str(ca) };
 	struct writer w = writer_of(c->out + c->out_len, sizeof(c->out) - c->out_len);
 	struct under_way *place = NULL;
-	struct egress_url parsed;
 
 	for (size_t i = 0; i < EGRESS_UNDER_WAY && !place; i++)
 		if (!c->request[i].used)
 			place = &c->request[i];
-	if (c->fd < 0 || !place || find(c, id) || get.url.len > EGRESS_URL_BYTES || !egress_url_parse(get.url, &parsed) || !egress_ca_name_ok(get.ca))
+	if (c->fd < 0 || !place || find(c, request->id) || request->url.len > EGRESS_URL_BYTES || !egress_url_ok(request->type, request->url) ||
+	    !egress_ca_name_ok(request->ca))
 		return false;
-	egress_put_get(&w, &get);
+	egress_put_request(&w, request);
 	if (!w.ok)
 		return false;
 	c->out_len += w.len;
-	*place = (struct under_way){ .used = true, .id = id, .since_ms = now_ms };
+	*place = (struct under_way){ .used = true, .id = request->id, .since_ms = now_ms };
 	(void)flush(c); /* a broken socket is noticed by egress_client_ready */
 	return true;
+}
+
+bool egress_client_get(struct egress_client *c, uint64_t id, const char *url, const char *ca, uint64_t now_ms)
+{
+	const struct egress_request request = { .type = EGRESS_GET, .id = id, .timeout_ms = EGRESS_TIMEOUT_MS, .bytes_max = LIMIT_FETCH_BYTES,
+						.url = bytes_str(url), .ca = bytes_str(ca) };
+
+	return ask(c, &request, now_ms);
+}
+
+bool egress_client_post(struct egress_client *c, enum egress_type type, uint64_t id, const char *url, const char *ca, struct bytes data, uint32_t answer_max,
+			uint64_t now_ms)
+{
+	const struct egress_request request = { .type = type, .id = id, .timeout_ms = EGRESS_TIMEOUT_MS, .bytes_max = answer_max, .url = bytes_str(url),
+						.ca = bytes_str(ca), .data = data };
+
+	return (type == EGRESS_TIMESTAMP || type == EGRESS_WITNESS) && data.len >= 1 && data.len <= EGRESS_DATA_BYTES && answer_max >= 1 &&
+	       answer_max <= LIMIT_FETCH_BYTES && ask(c, &request, now_ms);
 }
 
 static bool give(struct egress_client *c, const struct egress_done *done)

@@ -1,6 +1,6 @@
 /* client.h: control's side of sluice-egress.
  *
- * Purpose: HTTPS GET without blocking and without libcurl in control. A request is a frame on the socket pair to
+ * Purpose: HTTPS GET, and the POSTs of wire.h, without blocking and without libcurl in control. A request is a frame on the socket pair to
  * the child; its answer comes later, when the descriptor is readable.
  *
  * Life: egress_client_create once; egress_client_attach gives it the socket of a freshly started child (it becomes
@@ -48,6 +48,9 @@ short egress_client_events(const struct egress_client *client);
 /* One GET. `id` is the caller's and must not be under way; `ca` names a file in the child's CA directory, "" means the
  * system's store. False, and no answer will come: no child, too many under way, bad URL or name, buffer full. */
 bool egress_client_get(struct egress_client *client, uint64_t id, const char *url, const char *ca, uint64_t now_ms);
+/* The same for a POST of `data`: EGRESS_TIMESTAMP or EGRESS_WITNESS (wire.h); `answer_max` bounds the answer's body. */
+bool egress_client_post(struct egress_client *client, enum egress_type type, uint64_t id, const char *url, const char *ca, struct bytes data, uint32_t answer_max,
+			uint64_t now_ms);
 
 /* Reads and writes what the socket allows, and calls back for each answer. False: the child is gone, now detached. */
 bool egress_client_ready(struct egress_client *client);

@@ -182,6 +182,53 @@ static void request_is_bare(void **state)
 	assert_true(one("PORT_GOOD", "/gzip", "root.pem")->len < 1000); /* not unpacked */
 }
 
+/* A POST of each kind: its bytes as they are, under its own content type; plain http for time-stamp queries alone. */
+static void posts(void **state)
+{
+	static const struct {
+		enum egress_type type;
+		const char *scheme, *port;
+		bool sent;
+		const char *content_type;
+	} rows[] = {
+		{ EGRESS_TIMESTAMP, "https", "PORT_GOOD", true, "Content-Type: application/timestamp-query\r\n" },
+		{ EGRESS_WITNESS, "https", "PORT_GOOD", true, "Content-Type: text/plain\r\n" },
+		{ EGRESS_TIMESTAMP, "http", "PORT_PLAIN", true, NULL },
+		{ EGRESS_WITNESS, "http", "PORT_PLAIN", false, NULL },
+		{ EGRESS_GET, "https", "PORT_GOOD", false, NULL },
+		{ EGRESS_DONE, "https", "PORT_GOOD", false, NULL },
+	};
+	static uint8_t data[EGRESS_DATA_BYTES];
+	char url[128], length[64];
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7);
+	snprintf(length, sizeof(length), "Content-Length: %d\r\n", EGRESS_DATA_BYTES);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		seen_count = 0;
+		snprintf(url, sizeof(url), "%s://localhost:%s/echo", rows[i].scheme, getenv(rows[i].port));
+		assert_int_equal(egress_client_post(client, rows[i].type, 9, url, "root.pem", bytes_of(data, sizeof(data)), LIMIT_FETCH_BYTES, now_ms()), rows[i].sent);
+		if (!rows[i].sent)
+			continue;
+		assert_true(wait_answers(1));
+		assert_int_equal(seen[0].status, rows[i].content_type ? 200 : 400); /* the plain port says no, over plain http */
+		if (!rows[i].content_type)
+			continue;
+		assert_ptr_equal(strstr(seen[0].body, "POST /echo HTTP/1.1\r\n"), seen[0].body);
+		assert_non_null(strstr(seen[0].body, rows[i].content_type));
+		assert_non_null(strstr(seen[0].body, length));
+		assert_null(strstr(seen[0].body, "Expect"));
+		assert_true(seen[0].len > sizeof(data));
+		assert_memory_equal(strstr(seen[0].body, "\r\n\r\n") + 4, data, 64);
+	}
+	assert_false(egress_client_post(client, EGRESS_TIMESTAMP, 9, url, "", bytes_of(data, 0), 100, now_ms()));
+	assert_false(egress_client_post(client, EGRESS_TIMESTAMP, 9, url, "", bytes_of(data, sizeof(data) + 1), 100, now_ms()));
+	seen_count = 0;
+	assert_true(egress_client_post(client, EGRESS_WITNESS, 9, url, "root.pem", bytes_of(data, 100), 50, now_ms()));
+	assert_true(wait_answers(1));
+	assert_int_equal(seen[0].result, EGRESS_too_large);
+}
+
 static void long_content_type_is_cut(void **state)
 {
 	assert_int_equal(strlen(one("PORT_GOOD", "/long-type", "root.pem")->type), EGRESS_CONTENT_TYPE_BYTES);
@@ -377,7 +424,8 @@ static int close_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(answers), cmocka_unit_test(redirect_is_not_followed), cmocka_unit_test(request_is_bare), cmocka_unit_test(long_content_type_is_cut),
+		cmocka_unit_test(answers), cmocka_unit_test(redirect_is_not_followed), cmocka_unit_test(request_is_bare), cmocka_unit_test(posts),
+		cmocka_unit_test(long_content_type_is_cut),
 		cmocka_unit_test(unreachable), cmocka_unit_test(slow_servers), cmocka_unit_test(refused_at_once), cmocka_unit_test(many_at_once),
 		cmocka_unit_test(sandboxed), cmocka_unit_test(killed_mid_request), cmocka_unit_test(stuck_child_is_given_up), cmocka_unit_test(breaches),
 		cmocka_unit_test(hostile_child),

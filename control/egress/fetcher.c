@@ -24,6 +24,7 @@ struct slot {
 	enum slot_state state;
 	uint64_t id, order;
 	CURL *easy;
+	struct curl_slist *headers; /* of a POST */
 	enum egress_result result;
 	long http_status;
 	char content_type[EGRESS_CONTENT_TYPE_BYTES];
@@ -62,6 +63,7 @@ static void clear(struct fetcher *f, struct slot *s)
 		curl_multi_remove_handle(f->multi, s->easy);
 		curl_easy_cleanup(s->easy);
 	}
+	curl_slist_free_all(s->headers);
 	free(s->body);
 	*s = (struct slot){ 0 };
 }
@@ -136,9 +138,10 @@ static bool set_ca(struct fetcher *f, struct slot *s, const char *name)
 	return good;
 }
 
-static bool set_rules(struct slot *s, const char *url, uint32_t timeout_ms)
+static bool set_rules(struct slot *s, const char *url, uint32_t timeout_ms, bool plain)
 {
 	CURL *e = s->easy;
+	const char *schemes = plain ? "http" : "https";
 	const struct {
 		CURLoption option;
 		long value;
@@ -153,7 +156,7 @@ static bool set_rules(struct slot *s, const char *url, uint32_t timeout_ms)
 		CURLoption option;
 		const char *value;
 	} strings[] = {
-		{ CURLOPT_URL, url }, { CURLOPT_PROTOCOLS_STR, "https" }, { CURLOPT_REDIR_PROTOCOLS_STR, "https" }, { CURLOPT_PROXY, "" },
+		{ CURLOPT_URL, url }, { CURLOPT_PROTOCOLS_STR, schemes }, { CURLOPT_REDIR_PROTOCOLS_STR, "https" }, { CURLOPT_PROXY, "" },
 		{ CURLOPT_NOPROXY, "*" }, { CURLOPT_USERAGENT, "sluice" }, { CURLOPT_DEFAULT_PROTOCOL, "https" },
 	};
 	bool good = true;
@@ -165,6 +168,17 @@ static bool set_rules(struct slot *s, const char *url, uint32_t timeout_ms)
 	return good && curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK && curl_easy_setopt(e, CURLOPT_HEADERDATA, s) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK && curl_easy_setopt(e, CURLOPT_WRITEDATA, s) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_PRIVATE, s) == CURLE_OK;
+}
+
+/* libcurl copies the data, which is the caller's. */
+static bool set_post(struct slot *s, const struct egress_request *request)
+{
+	s->headers = curl_slist_append(NULL, request->type == EGRESS_TIMESTAMP ? "Content-Type: application/timestamp-query" : "Content-Type: text/plain");
+	if (s->headers && !curl_slist_append(s->headers, "Expect:"))
+		return false;
+	return s->headers && curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE, (long)request->data.len) == CURLE_OK &&
+	       curl_easy_setopt(s->easy, CURLOPT_COPYPOSTFIELDS, request->data.base) == CURLE_OK && curl_easy_setopt(s->easy, CURLOPT_POST, 1L) == CURLE_OK &&
+	       curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, s->headers) == CURLE_OK;
 }
 
 static struct slot *free_slot(struct fetcher *f)
@@ -182,7 +196,7 @@ static void end(struct fetcher *f, struct slot *s, enum egress_result result)
 	s->order = ++f->orders;
 }
 
-void fetcher_start(struct fetcher *f, const struct egress_get *get)
+void fetcher_start(struct fetcher *f, const struct egress_request *request)
 {
 	struct slot *s = free_slot(f);
 	char url[EGRESS_URL_BYTES + 1] = { 0 }, ca[EGRESS_CA_BYTES + 1] = { 0 };
@@ -190,20 +204,20 @@ void fetcher_start(struct fetcher *f, const struct egress_get *get)
 
 	if (!s) { /* the client knows the limit: it gets one answer, further ones are its fault */
 		s = &f->slot[EGRESS_UNDER_WAY];
-		s->id = get->id;
+		s->id = request->id;
 		end(f, s, EGRESS_busy);
 		return;
 	}
-	*s = (struct slot){ .state = SLOT_RUNNING, .id = get->id, .max = get->bytes_max };
-	memcpy(url, get->url.base, get->url.len);
-	if (get->ca.len)
-		memcpy(ca, get->ca.base, get->ca.len);
-	if (!egress_url_parse(get->url, &parsed)) {
+	*s = (struct slot){ .state = SLOT_RUNNING, .id = request->id, .max = request->bytes_max };
+	memcpy(url, request->url.base, request->url.len);
+	if (request->ca.len)
+		memcpy(ca, request->ca.base, request->ca.len);
+	if (!egress_url_ok(request->type, request->url)) {
 		end(f, s, EGRESS_url_refused);
 		return;
 	}
 	s->easy = curl_easy_init();
-	if (!s->easy || !set_rules(s, url, get->timeout_ms))
+	if (!s->easy || !set_rules(s, url, request->timeout_ms, !egress_url_parse(request->url, &parsed)) || (request->data.len && !set_post(s, request)))
 		end(f, s, EGRESS_broken);
 	else if (ca[0] && !set_ca(f, s, ca))
 		end(f, s, EGRESS_ca_refused);

@@ -97,6 +97,11 @@ def serve_one(conn, context):
             if not part:
                 return
             request += part
+        head, _, body = request.partition(b"\r\n\r\n")
+        wanted = sum(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        while len(body) < wanted:
+            body += conn.recv(4096)
+        request = head + b"\r\n\r\n" + body
         path = request.split(b" ")[1].decode()
         hits[path] = hits.get(path, 0) + 1
         if path.startswith("/hits"):

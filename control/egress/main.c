@@ -39,7 +39,7 @@
 
 struct link {
 	struct fetcher *fetcher;
-	uint8_t in[4 * EGRESS_FRAME_GET_BYTES];
+	uint8_t in[4 * EGRESS_FRAME_REQUEST_BYTES];
 	size_t in_len;
 	uint8_t out[EGRESS_FRAME_DONE_BYTES];
 	size_t out_len, out_sent;
@@ -50,16 +50,16 @@ enum link_status { LINK_OPEN, LINK_ENDED, LINK_BREACH };
 static enum link_status take_frames(struct link *l)
 {
 	for (;;) {
-		struct egress_get get;
+		struct egress_request request;
 		size_t frame_bytes;
 
-		switch (egress_parse_get(bytes_of(l->in, l->in_len), &get, &frame_bytes)) {
+		switch (egress_parse_request(bytes_of(l->in, l->in_len), &request, &frame_bytes)) {
 		case PARSE_MORE:
 			return LINK_OPEN;
 		case PARSE_BAD:
 			return LINK_BREACH;
 		case PARSE_OK:
-			fetcher_start(l->fetcher, &get);
+			fetcher_start(l->fetcher, &request);
 			l->in_len -= frame_bytes;
 			memmove(l->in, l->in + frame_bytes, l->in_len);
 		}

@@ -77,12 +77,12 @@ static bool read_port(struct reader *r, uint16_t *port)
 	return value > 0 && value <= 65535;
 }
 
-static bool parse(struct bytes text, struct egress_url *out)
+static bool parse(struct bytes text, const char *scheme, uint16_t port, struct egress_url *out)
 {
 	struct reader r = reader_of_bytes(text);
 
-	out->port = 443;
-	if (!bytes_equal(reader_bytes(&r, 8), bytes_str("https://")))
+	out->port = port;
+	if (!bytes_equal(reader_bytes(&r, strlen(scheme)), bytes_str(scheme)))
 		return false;
 	if (r.left && r.at[0] == '[') {
 		reader_skip(&r, 1);
@@ -108,7 +108,16 @@ static bool parse(struct bytes text, struct egress_url *out)
 bool egress_url_parse(struct bytes text, struct egress_url *out)
 {
 	*out = (struct egress_url){ 0 };
-	if (text.len && parse(text, out))
+	if (text.len && parse(text, "https://", 443, out))
+		return true;
+	*out = (struct egress_url){ 0 };
+	return false;
+}
+
+bool egress_url_parse_plain(struct bytes text, struct egress_url *out)
+{
+	*out = (struct egress_url){ 0 };
+	if (text.len && parse(text, "http://", 80, out))
 		return true;
 	*out = (struct egress_url){ 0 };
 	return false;

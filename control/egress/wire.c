@@ -1,6 +1,8 @@
 /* wire.c: frames of wire.h. A frame is judged by its length before it is complete, so that nothing large is awaited. */
 #include "control/egress/wire.h"
 
+#include "control/egress/url.h"
+
 static const char *const names[] = {
 #define EGRESS_RESULT(id, text) #id,
 #include "control/egress/results.def"
@@ -37,18 +39,22 @@ bool egress_ca_name_ok(struct bytes name)
 	return true;
 }
 
-void egress_put_get(struct writer *w, const struct egress_get *get)
+void egress_put_request(struct writer *w, const struct egress_request *request)
 {
 	size_t mark = writer_mark(w, 4);
 
-	writer_u8(w, EGRESS_GET);
-	writer_be64(w, get->id);
-	writer_be32(w, get->timeout_ms);
-	writer_be32(w, get->bytes_max);
-	writer_be16(w, (uint16_t)get->url.len);
-	writer_put(w, get->url);
-	writer_be16(w, (uint16_t)get->ca.len);
-	writer_put(w, get->ca);
+	writer_u8(w, (uint8_t)request->type);
+	writer_be64(w, request->id);
+	writer_be32(w, request->timeout_ms);
+	writer_be32(w, request->bytes_max);
+	writer_be16(w, (uint16_t)request->url.len);
+	writer_put(w, request->url);
+	writer_be16(w, (uint16_t)request->ca.len);
+	writer_put(w, request->ca);
+	if (request->type != EGRESS_GET) {
+		writer_be16(w, (uint16_t)request->data.len);
+		writer_put(w, request->data);
+	}
 	writer_patch(w, mark, 4, w->len - mark - 4);
 }
 
@@ -67,8 +73,15 @@ void egress_put_done(struct writer *w, const struct egress_done *done)
 	writer_patch(w, mark, 4, w->len - mark - 4);
 }
 
-/* The body behind length and type of one frame. */
-static enum parse_status open_frame(struct bytes in, uint8_t type, size_t frame_max, struct reader *body, size_t *frame_bytes)
+bool egress_url_ok(enum egress_type type, struct bytes url)
+{
+	struct egress_url parsed;
+
+	return egress_url_parse(url, &parsed) || (type == EGRESS_TIMESTAMP && egress_url_parse_plain(url, &parsed));
+}
+
+/* The body behind length and type of one frame; `types` has a bit for each type that is allowed. */
+static enum parse_status open_frame(struct bytes in, unsigned types, size_t frame_max, struct reader *body, size_t *frame_bytes)
 {
 	struct reader r = reader_of_bytes(in);
 	uint32_t len = reader_be32(&r);
@@ -78,46 +91,51 @@ static enum parse_status open_frame(struct bytes in, uint8_t type, size_t frame_
 		return PARSE_MORE;
 	if (len < 1 || len > frame_max - 4)
 		return PARSE_BAD;
-	if (r.left && r.at[0] != type)
+	if (r.left && (r.at[0] > 31 || !(types >> r.at[0] & 1)))
 		return PARSE_BAD;
 	if (r.left < len)
 		return PARSE_MORE;
 	*body = reader_sub(&r, len);
-	reader_skip(body, 1);
 	*frame_bytes = 4 + (size_t)len;
 	return PARSE_OK;
 }
 
-enum parse_status egress_parse_get(struct bytes in, struct egress_get *get, size_t *frame_bytes)
+enum parse_status egress_parse_request(struct bytes in, struct egress_request *request, size_t *frame_bytes)
 {
+	const unsigned types = 1u << EGRESS_GET | 1u << EGRESS_TIMESTAMP | 1u << EGRESS_WITNESS;
 	struct reader r;
-	enum parse_status status = open_frame(in, EGRESS_GET, EGRESS_FRAME_GET_BYTES, &r, frame_bytes);
+	enum parse_status status = open_frame(in, types, EGRESS_FRAME_REQUEST_BYTES, &r, frame_bytes);
 
-	*get = (struct egress_get){ 0 };
+	*request = (struct egress_request){ 0 };
 	if (status != PARSE_OK)
 		return status;
-	get->id = reader_be64(&r);
-	get->timeout_ms = reader_be32(&r);
-	get->bytes_max = reader_be32(&r);
-	get->url = reader_bytes(&r, reader_be16(&r));
-	get->ca = reader_bytes(&r, reader_be16(&r));
-	if (r.ok && r.left == 0 && get->timeout_ms >= 1 && get->timeout_ms <= EGRESS_TIMEOUT_MS && get->bytes_max >= 1 &&
-	    get->bytes_max <= LIMIT_FETCH_BYTES && get->url.len >= 1 && get->url.len <= EGRESS_URL_BYTES && !memchr(get->url.base, 0, get->url.len) &&
-	    egress_ca_name_ok(get->ca))
+	request->type = (enum egress_type)reader_u8(&r);
+	request->id = reader_be64(&r);
+	request->timeout_ms = reader_be32(&r);
+	request->bytes_max = reader_be32(&r);
+	request->url = reader_bytes(&r, reader_be16(&r));
+	request->ca = reader_bytes(&r, reader_be16(&r));
+	if (request->type != EGRESS_GET)
+		request->data = reader_bytes(&r, reader_be16(&r));
+	if (r.ok && r.left == 0 && request->timeout_ms >= 1 && request->timeout_ms <= EGRESS_TIMEOUT_MS && request->bytes_max >= 1 &&
+	    request->bytes_max <= LIMIT_FETCH_BYTES && request->url.len >= 1 && request->url.len <= EGRESS_URL_BYTES &&
+	    !memchr(request->url.base, 0, request->url.len) && egress_ca_name_ok(request->ca) &&
+	    (request->type == EGRESS_GET || (request->data.len >= 1 && request->data.len <= EGRESS_DATA_BYTES)))
 		return PARSE_OK;
-	*get = (struct egress_get){ 0 };
+	*request = (struct egress_request){ 0 };
 	return PARSE_BAD;
 }
 
 enum parse_status egress_parse_done(struct bytes in, struct egress_done *done, size_t *frame_bytes)
 {
 	struct reader r;
-	enum parse_status status = open_frame(in, EGRESS_DONE, EGRESS_FRAME_DONE_BYTES, &r, frame_bytes);
+	enum parse_status status = open_frame(in, 1u << EGRESS_DONE, EGRESS_FRAME_DONE_BYTES, &r, frame_bytes);
 	uint8_t result;
 
 	*done = (struct egress_done){ 0 };
 	if (status != PARSE_OK)
 		return status;
+	reader_skip(&r, 1);
 	done->id = reader_be64(&r);
 	result = reader_u8(&r);
 	done->http_status = reader_be16(&r);

@@ -9,15 +9,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t again[EGRESS_FRAME_DONE_BYTES];
-	struct egress_get get;
+	struct egress_request get;
 	struct egress_done done;
 	struct egress_url url;
 	struct writer w;
 	size_t len;
 
 	w = writer_of(again, sizeof(again));
-	if (egress_parse_get(bytes_of(data, size), &get, &len) == PARSE_OK) {
-		egress_put_get(&w, &get);
+	if (egress_parse_request(bytes_of(data, size), &get, &len) == PARSE_OK) {
+		egress_put_request(&w, &get);
 		if (!bytes_equal(writer_done(&w), bytes_of(data, len)))
 			abort();
 	}

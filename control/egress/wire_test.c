@@ -100,20 +100,20 @@ static void origins(void **state)
 	}
 }
 
-static struct egress_get good_get(void)
+static struct egress_request good_get(void)
 {
-	return (struct egress_get){ .id = 7, .timeout_ms = 5000, .bytes_max = LIMIT_FETCH_BYTES, .url = bytes_str("https://a/"), .ca = bytes_str("a.pem") };
+	return (struct egress_request){ .type = EGRESS_GET, .id = 7, .timeout_ms = 5000, .bytes_max = LIMIT_FETCH_BYTES, .url = bytes_str("https://a/"), .ca = bytes_str("a.pem") };
 }
 
-static enum parse_status parse_get(const struct egress_get *get)
+static enum parse_status parse_get(const struct egress_request *get)
 {
 	struct writer w = writer_of(frame, sizeof(frame));
-	struct egress_get out;
+	struct egress_request out;
 	size_t len;
 	enum parse_status status;
 
-	egress_put_get(&w, get);
-	status = egress_parse_get(writer_done(&w), &out, &len);
+	egress_put_request(&w, get);
+	status = egress_parse_request(writer_done(&w), &out, &len);
 	if (status == PARSE_OK)
 		assert_true(len == w.len && out.id == get->id && out.timeout_ms == get->timeout_ms && bytes_equal(out.url, get->url) && bytes_equal(out.ca, get->ca));
 	return status;
@@ -122,7 +122,7 @@ static enum parse_status parse_get(const struct egress_get *get)
 static void get_limits(void **state)
 {
 	static char url[EGRESS_URL_BYTES + 2], ca[EGRESS_CA_BYTES + 2];
-	struct egress_get g = good_get();
+	struct egress_request g = good_get();
 
 	memset(url, 'u', sizeof(url));
 	memset(ca, 'c', sizeof(ca));
@@ -154,21 +154,57 @@ static void get_limits(void **state)
 	assert_int_equal(parse_get(&g), PARSE_BAD);
 }
 
+static void post_limits(void **state)
+{
+	static uint8_t data[EGRESS_DATA_BYTES + 1];
+	static const enum egress_type types[] = { EGRESS_TIMESTAMP, EGRESS_WITNESS };
+	struct egress_request g = good_get(), out;
+	struct writer w = writer_of(frame, sizeof(frame));
+	size_t len;
+
+	for (size_t i = 0; i < 2; i++) {
+		g.type = types[i];
+		g.data = bytes_of(data, EGRESS_DATA_BYTES);
+		assert_int_equal(parse_get(&g), PARSE_OK);
+		g.data.len = 1;
+		assert_int_equal(parse_get(&g), PARSE_OK);
+		g.data.len = 0;
+		assert_int_equal(parse_get(&g), PARSE_BAD);
+		g.data.len = EGRESS_DATA_BYTES + 1;
+		assert_int_equal(parse_get(&g), PARSE_BAD);
+	}
+	/* A GET carries nothing, and an answer is no request. */
+	g.data.len = 3;
+	egress_put_request(&w, &g);
+	frame[4] = EGRESS_GET;
+	assert_int_equal(egress_parse_request(writer_done(&w), &out, &len), PARSE_BAD);
+	frame[4] = EGRESS_DONE;
+	assert_int_equal(egress_parse_request(writer_done(&w), &out, &len), PARSE_BAD);
+	frame[4] = 0xff;
+	assert_int_equal(egress_parse_request(writer_done(&w), &out, &len), PARSE_BAD);
+	frame[4] = EGRESS_WITNESS;
+	assert_int_equal(egress_parse_request(writer_done(&w), &out, &len), PARSE_OK);
+	assert_true(out.type == EGRESS_WITNESS && out.data.len == 3);
+	assert_true(egress_url_ok(EGRESS_TIMESTAMP, bytes_str("http://a/")) && egress_url_ok(EGRESS_TIMESTAMP, bytes_str("https://a/")));
+	assert_false(egress_url_ok(EGRESS_GET, bytes_str("http://a/")) || egress_url_ok(EGRESS_WITNESS, bytes_str("http://a/")));
+	assert_false(egress_url_ok(EGRESS_TIMESTAMP, bytes_str("http://u@a/")) || egress_url_ok(EGRESS_TIMESTAMP, bytes_str("ftp://a/")));
+}
+
 /* Every prefix of a frame wants more; every length but its own is refused. */
 static void framing(void **state)
 {
 	struct writer w = writer_of(frame, sizeof(frame));
-	struct egress_get get = good_get(), out;
+	struct egress_request get = good_get(), out;
 	size_t len;
 
-	egress_put_get(&w, &get);
+	egress_put_request(&w, &get);
 	for (size_t n = 0; n < w.len; n++)
-		assert_int_equal(egress_parse_get(bytes_of(frame, n), &out, &len), PARSE_MORE);
+		assert_int_equal(egress_parse_request(bytes_of(frame, n), &out, &len), PARSE_MORE);
 	for (size_t length = 0; length < 64; length++) {
 		if (length == w.len - 4)
 			continue;
 		frame[3] = (uint8_t)length;
-		assert_int_equal(egress_parse_get(bytes_of(frame, 4 + 64), &out, &len), PARSE_BAD);
+		assert_int_equal(egress_parse_request(bytes_of(frame, 4 + 64), &out, &len), PARSE_BAD);
 	}
 }
 
@@ -191,7 +227,7 @@ static void done_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(urls), cmocka_unit_test(origins), cmocka_unit_test(get_limits), cmocka_unit_test(framing), cmocka_unit_test(done_limits),
+		cmocka_unit_test(urls), cmocka_unit_test(origins), cmocka_unit_test(get_limits), cmocka_unit_test(post_limits), cmocka_unit_test(framing), cmocka_unit_test(done_limits),
 	};
 
 	return cmocka_run_group_tests_name("egress_wire", tests, NULL, NULL);
