@@ -412,6 +412,49 @@ bool archive_checkpoint_after(struct archive *a, uint64_t index, uint64_t *size,
 	return true;
 }
 
+_Static_assert((int)ARCHIVE_TOKEN == (int)SPINE_TOKEN && (int)ARCHIVE_COSIGNATURE == (int)SPINE_COSIGNATURE, "one number for one kind");
+
+/* A fault in the spine beside a writer: once more in a fresh view, until TRIES are used up. */
+static bool spine_again(struct archive *a, unsigned *tries)
+{
+	return a->spine.file.wrong && ++*tries < TRIES && spine_view_refresh(&a->spine) == NULL;
+}
+
+bool archive_anchored(struct archive *a, enum archive_anchor kind, uint64_t at_most, uint64_t *size)
+{
+	unsigned tries = 0;
+
+	while (!spine_view_anchored(&a->spine, (enum spine_anchor)kind, at_most, size))
+		if (!spine_again(a, &tries))
+			return false;
+	return true;
+}
+
+bool archive_anchored_after(struct archive *a, enum archive_anchor kind, uint64_t index, uint64_t *size)
+{
+	unsigned tries = 0;
+
+	while (!spine_view_anchored_above(&a->spine, (enum spine_anchor)kind, index, size))
+		if (!spine_again(a, &tries))
+			return false;
+	return true;
+}
+
+bool archive_anchor(struct archive *a, enum archive_anchor kind, uint64_t size, unsigned number, struct bytes *value)
+{
+	unsigned tries = 0;
+
+	while (!spine_view_anchor(&a->spine, (enum spine_anchor)kind, size, number, value))
+		if (!spine_again(a, &tries))
+			return false;
+	return true;
+}
+
+const char *archive_dir(const struct archive *a)
+{
+	return a->dir;
+}
+
 static const char *proof_once(struct archive *a, uint64_t index, const struct checkpoint *c, struct merkle_proof *proof)
 {
 	struct merkle_source source = archive_source(a);

@@ -53,6 +53,16 @@ bool archive_checkpoint(struct archive *a, uint64_t at_least, uint64_t at_most, 
 /* The oldest one covering more than `index` records. */
 bool archive_checkpoint_after(struct archive *a, uint64_t index, uint64_t *size, struct bytes *note);
 
+/* What others vouched for a checkpoint with (spine.h): tokens over its note as archive_checkpoint gives it, cosignature lines over its body. */
+enum archive_anchor { ARCHIVE_TOKEN, ARCHIVE_COSIGNATURE };
+/* The newest anchored checkpoint of a size of at most `at_most`; the oldest one covering more than `index` records. */
+bool archive_anchored(struct archive *a, enum archive_anchor kind, uint64_t at_most, uint64_t *size);
+bool archive_anchored_after(struct archive *a, enum archive_anchor kind, uint64_t index, uint64_t *size);
+/* Anchor `number` (0, 1, ...) of the checkpoint of that size; valid until archive_refresh. Whoever takes it checks it. */
+bool archive_anchor(struct archive *a, enum archive_anchor kind, uint64_t size, unsigned number, struct bytes *value);
+/* The directory that was opened. */
+const char *archive_dir(const struct archive *a);
+
 /* The .tlog-proof of a record under the note given (a checkpoint of this journal). NULL, or a text. */
 const char *archive_proof(struct archive *a, uint64_t index, struct bytes note, struct writer *out);
 

@@ -139,6 +139,16 @@ void journal_publish_every(struct journal *j, uint64_t us);
 /* Publishes the committed size now, waiting at most `wait_ms`; for shutdown. False when it could not be had. */
 bool journal_publish_flush(struct journal *j, const struct journal_signer *signer, uint64_t now_us, unsigned wait_ms);
 
+/* --- anchors ---------------------------------------------------------------------------------------------------------- */
+
+/* The newest published checkpoint's note as it is stored, without cosignatures: what is time-stamped and given to witnesses. */
+struct bytes journal_checkpoint_stored(const struct journal *j);
+/* The proof that the tree of size `new_size` extends that of `old_size`, both committed. */
+bool journal_consistency(struct journal *j, uint64_t old_size, uint64_t new_size, struct merkle_proof *out);
+/* Makes an anchor of the checkpoint of that size durable (two flushes), and appends a cosignature to the published file while that is
+ * still the newest. The caller verified it. False: refused as one too many, or the journal is stopped. */
+bool journal_anchor(struct journal *j, enum archive_anchor kind, uint64_t size, struct bytes value);
+
 /* --- retention -------------------------------------------------------------------------------------------------------- */
 
 /* Segments [first, end), the oldest ones; `root` is the tree's of size `end`, `sealed_us` when the last of them was sealed. */

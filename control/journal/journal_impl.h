@@ -36,8 +36,9 @@ struct publish {
 	uint64_t tile[SPINE_LEVELS + 1]; /* the next full tile to write, by level */
 	uint64_t mark_size, mark_us;     /* what was published when; see publish.c */
 	uint8_t note[CHECKPOINT_BYTES_MAX], pending[CHECKPOINT_BYTES_MAX];
-	size_t note_len, pending_len;
+	size_t note_len, stored_len, pending_len; /* stored_len: the note without cosignatures */
 	uint64_t note_size, note_us;
+	unsigned cosignatures; /* behind the note */
 	bool refused;        /* the last answer of the signer was no */
 	const char *why;     /* why the last one failed; NULL when it did not */
 	char why_text[JOURNAL_ERROR_BYTES];
@@ -86,6 +87,9 @@ void kept_committed(struct journal *j);
 
 /* spine_rebuild.c: NULL, or a fixed text. Before the segments are opened. */
 const char *spine_rebuild(struct journal *j);
+
+/* journal_anchor.c: cosignatures of the newest checkpoint, appended to its note. */
+void anchor_note_open(struct journal *j);
 
 /* publish.c: after opening, and before closing. */
 bool publish_open(struct journal *j, char err[JOURNAL_ERROR_BYTES]);

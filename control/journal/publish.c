@@ -76,8 +76,9 @@ static bool load_checkpoint(struct journal *j, char err[JOURNAL_ERROR_BYTES])
 		return false;
 	}
 	memcpy(p->note, note.base, note.len);
-	p->note_len = note.len;
+	p->note_len = p->stored_len = note.len;
 	p->note_size = c.size;
+	anchor_note_open(j);
 	/* The file is not synced when it is written: a power cut may have left it empty. */
 	if (tiles_write_file(j->dir, "checkpoint", bytes_of(p->note, p->note_len)) != 0) {
 		snprintf(err, JOURNAL_ERROR_BYTES, "the file checkpoint cannot be written");
@@ -308,7 +309,8 @@ static void finish(struct journal *j, uint64_t now_us)
 		return;
 	}
 	memcpy(p->note, p->pending, p->pending_len);
-	p->note_len = p->pending_len;
+	p->note_len = p->stored_len = p->pending_len;
+	p->cosignatures = 0;
 	p->note_size = p->target;
 	p->note_us = now_us;
 	p->why = NULL;

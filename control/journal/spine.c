@@ -12,6 +12,8 @@
 #define MAP_BYTES (256ull << 20) /* grows by a quarter when full */
 #define VERSION 1
 
+const char *const spine_anchor_names[SPINE_ANCHORS] = { "token", "cosignature" };
+
 static MDB_val val_u64(const uint64_t *key)
 {
 	return (MDB_val){ .mv_size = sizeof *key, .mv_data = (void *)(uintptr_t)key };
@@ -74,6 +76,8 @@ static int load(struct spine *s, MDB_txn *txn, const char *origin)
 		if (code == 0)
 			code = next_key(txn, s->level[level], &s->count[level]);
 	}
+	for (unsigned kind = 0; code == 0 && kind < SPINE_ANCHORS; kind++)
+		code = mdb_dbi_open(txn, spine_anchor_names[kind], MDB_CREATE | MDB_INTEGERKEY, &s->anchor[kind]);
 	if (code || (code = mdb_dbi_open(txn, "checkpoint", MDB_CREATE | MDB_INTEGERKEY, &s->checkpoint)) != 0 ||
 	    (code = mdb_dbi_open(txn, "meta", MDB_CREATE | MDB_INTEGERKEY, &s->meta)) != 0 ||
 	    (code = next_key(txn, s->checkpoint, &next)) != 0)
@@ -136,7 +140,7 @@ int spine_open(struct spine *s, const char *dir, const char *origin)
 			return ENOMEM;
 		}
 	}
-	code = segment_env_open(&s->env, dir, MAP_BYTES, SPINE_LEVELS + 2);
+	code = segment_env_open(&s->env, dir, MAP_BYTES, SPINE_LEVELS + 2 + SPINE_ANCHORS);
 	if (code == 0)
 		code = mdb_txn_begin(s->env, NULL, 0, &txn);
 	if (code == 0)
@@ -208,18 +212,20 @@ static int commit_once(struct spine *s, uint64_t size, struct bytes note, uint64
 	return mdb_txn_commit(txn);
 }
 
+static int grow(struct spine *s)
+{
+	MDB_envinfo info;
+
+	mdb_env_info(s->env, &info);
+	return mdb_env_set_mapsize(s->env, (info.me_mapsize + info.me_mapsize / 4) & ~(size_t)0xfff);
+}
+
 int spine_commit(struct spine *s, uint64_t size, struct bytes note, uint64_t tiles)
 {
 	int code = commit_once(s, size, note, tiles);
 
-	if (code == MDB_MAP_FULL) {
-		MDB_envinfo info;
-
-		mdb_env_info(s->env, &info);
-		code = mdb_env_set_mapsize(s->env, (info.me_mapsize + info.me_mapsize / 4) & ~(size_t)0xfff);
-		if (code == 0)
-			code = commit_once(s, size, note, tiles);
-	}
+	if (code == MDB_MAP_FULL && (code = grow(s)) == 0)
+		code = commit_once(s, size, note, tiles);
 	if (code)
 		return code;
 	memset(s->queued, 0, sizeof s->queued);
@@ -227,4 +233,29 @@ int spine_commit(struct spine *s, uint64_t size, struct bytes note, uint64_t til
 	if (note.len && size > s->checkpoint_size)
 		s->checkpoint_size = size;
 	return 0;
+}
+
+static int anchor_once(struct spine *s, enum spine_anchor kind, uint64_t size, struct bytes value)
+{
+	MDB_txn *txn;
+	int code = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+	if (code)
+		return code;
+	code = MDB_KEYEXIST;
+	for (unsigned i = 0; code == MDB_KEYEXIST && i < SPINE_ANCHORS_EACH; i++)
+		code = put(txn, s->anchor[kind], size * SPINE_ANCHORS_EACH + i, value, MDB_NOOVERWRITE);
+	if (code == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return code;
+}
+
+int spine_anchor_put(struct spine *s, enum spine_anchor kind, uint64_t size, struct bytes value)
+{
+	int code = anchor_once(s, kind, size, value);
+
+	if (code == MDB_MAP_FULL && (code = grow(s)) == 0)
+		code = anchor_once(s, kind, size, value);
+	return code;
 }

@@ -18,6 +18,13 @@ const char *spine_view_refresh(struct spine_view *v)
 	}
 	if (status == MDBFILE_OK)
 		status = mdbfile_db(&v->file, "checkpoint", &v->checkpoint);
+	for (unsigned kind = 0; status == MDBFILE_OK && kind < SPINE_ANCHORS; kind++) {
+		status = mdbfile_db(&v->file, spine_anchor_names[kind], &v->anchor[kind]);
+		if (status == MDBFILE_END) {
+			v->anchor[kind] = (struct mdbfile_db){ .root = UINT64_MAX };
+			status = MDBFILE_OK;
+		}
+	}
 	if (status != MDBFILE_OK)
 		return status == MDBFILE_END ? "a spine without its databases" : v->file.wrong;
 	v->open = true;
@@ -66,4 +73,51 @@ bool spine_view_checkpoint(struct spine_view *v, uint64_t size, struct mdbfile_e
 		return false;
 	c = mdbfile_cursor_of(&v->file, &v->checkpoint);
 	return mdbfile_floor(&c, size, entry) == MDBFILE_OK;
+}
+
+bool spine_view_anchor(struct spine_view *v, enum spine_anchor kind, uint64_t size, unsigned number, struct bytes *value)
+{
+	struct mdbfile_entry entry;
+
+	*value = (struct bytes){ 0 };
+	if (!v->open || size > SPINE_SIZE_MAX || number >= SPINE_ANCHORS_EACH ||
+	    mdbfile_get(&v->file, &v->anchor[kind], size * SPINE_ANCHORS_EACH + number, &entry) != MDBFILE_OK)
+		return false;
+	*value = entry.value;
+	return true;
+}
+
+bool spine_view_anchored(struct spine_view *v, enum spine_anchor kind, uint64_t size, uint64_t *anchored)
+{
+	struct mdbfile_cursor c;
+	struct mdbfile_entry entry;
+
+	*anchored = 0;
+	if (!v->open)
+		return false;
+	size = size < SPINE_SIZE_MAX ? size : SPINE_SIZE_MAX;
+	c = mdbfile_cursor_of(&v->file, &v->anchor[kind]);
+	if (mdbfile_floor(&c, size * SPINE_ANCHORS_EACH + SPINE_ANCHORS_EACH - 1, &entry) != MDBFILE_OK)
+		return false;
+	*anchored = entry.key / SPINE_ANCHORS_EACH;
+	return true;
+}
+
+bool spine_view_anchored_above(struct spine_view *v, enum spine_anchor kind, uint64_t size, uint64_t *anchored)
+{
+	struct mdbfile_cursor c;
+	struct mdbfile_entry entry;
+	enum mdbfile_status status;
+
+	*anchored = 0;
+	if (!v->open || size >= SPINE_SIZE_MAX)
+		return false;
+	c = mdbfile_cursor_of(&v->file, &v->anchor[kind]);
+	status = mdbfile_floor(&c, size * SPINE_ANCHORS_EACH + SPINE_ANCHORS_EACH - 1, &entry);
+	if (status == MDBFILE_END)
+		c = mdbfile_cursor_of(&v->file, &v->anchor[kind]);
+	if (status == MDBFILE_BAD || mdbfile_next(&c, &entry) != MDBFILE_OK)
+		return false;
+	*anchored = entry.key / SPINE_ANCHORS_EACH;
+	return *anchored > size;
 }

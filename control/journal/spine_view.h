@@ -11,7 +11,7 @@
 struct spine_view {
 	bool open;
 	struct mdbfile file;
-	struct mdbfile_db level[SPINE_LEVELS], checkpoint;
+	struct mdbfile_db level[SPINE_LEVELS], checkpoint, anchor[SPINE_ANCHORS]; /* a spine of an older version has no anchors */
 };
 
 /* `dir` is the journal's directory. NULL, or a fixed text. */
@@ -23,5 +23,10 @@ const char *spine_view_refresh(struct spine_view *v);
 bool spine_view_hash(struct spine_view *v, unsigned level, uint64_t number, struct merkle_hash *out);
 /* The checkpoint with the largest size of at most `size`. */
 bool spine_view_checkpoint(struct spine_view *v, uint64_t size, struct mdbfile_entry *entry);
+/* Anchor number `number` of the checkpoint of exactly that size. */
+bool spine_view_anchor(struct spine_view *v, enum spine_anchor kind, uint64_t size, unsigned number, struct bytes *value);
+/* The largest anchored size of at most `size`; the smallest one above it. False when there is none. */
+bool spine_view_anchored(struct spine_view *v, enum spine_anchor kind, uint64_t size, uint64_t *anchored);
+bool spine_view_anchored_above(struct spine_view *v, enum spine_anchor kind, uint64_t size, uint64_t *anchored);
 
 #endif
