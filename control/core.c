@@ -253,7 +253,8 @@ static bool start_privileged(struct node *n, char err[OS_ERROR_BYTES])
 
 	snprintf(keys, sizeof(keys), "%s/keys", s->state_dir);
 	n->ca = ca_open(keys, s->node, (int64_t)(n->now.wall_us / 1000000), &made, err);
-	if (!n->ca || !ca_commitment_key(keys, n->commitment_key, err) || !node_login_start(n, err) || !node_certificates_read(n, err))
+	if (!n->ca || !ca_commitment_key(keys, n->commitment_key, err) || !node_login_start(n, err) || !node_certificates_read(n, err) ||
+	    !node_anchors_read(n, err))
 		return false;
 	if (made)
 		log_info("certificate authority: made in %s; agents trust %s/ca.pem", keys, s->run_dir);
@@ -401,6 +402,7 @@ static bool start(struct node *n, char *err, size_t err_size)
 		disk_told(n);
 	node_journal_begun(n);
 	node_erase_start(n);
+	node_anchors_begin(n);
 	for (unsigned w = 0; w < n->settings->workers; w++)
 		node_orders_control(n, w);
 	if (!node_capture_start(n, why) || !node_approvals_rebuild(n, why) || !confine(n, why)) {
@@ -510,6 +512,7 @@ static void timers(struct loop *l)
 	node_news_look(n);
 	workers_look(n);
 	node_retention_tick(n);
+	node_anchors_tick(n);
 }
 
 static void turns(struct loop *l)
@@ -581,6 +584,7 @@ static void close_all(struct node *n)
 	egress_client_destroy(n->egress);
 	sqlparse_client_destroy(n->sqlparse);
 	node_login_close(n);
+	node_anchors_close(n);
 	node_certificates_close(n);
 	node_policy_close(n);
 	ca_close(n->ca);

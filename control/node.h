@@ -84,6 +84,7 @@ struct node_question {
 
 struct operators;
 struct captures;
+struct anchors;
 
 struct node {
 	struct settings *settings;
@@ -112,6 +113,7 @@ struct node {
 	uint64_t retention_us;
 	struct holds *holds;           /* legal holds in force */
 	uint64_t hold_told;            /* the one that a log line told of last, and one; 0: none */
+	struct anchors *anchors;       /* node_anchor.h */
 	bool erasures;                 /* keys to be destroyed once their records are durable */
 	/* Rings, sessions, approvals. */
 	void *up[LIMIT_WORKERS], *down[LIMIT_WORKERS];
@@ -220,6 +222,14 @@ void node_holds_tick(struct node *n);
 bool node_holds_current(struct node *n);
 /* Has the journal keep what they cover. */
 void node_holds_apply(struct node *n);
+
+/* node_anchor.c: what others vouch for checkpoints with. With privileges: reads what sluice.conf names; with the journal and egress: begins. */
+bool node_anchors_read(struct node *n, char err[OS_ERROR_BYTES]);
+void node_anchors_begin(struct node *n);
+void node_anchors_tick(struct node *n);
+/* True when the answer was to a question of an anchor. */
+bool node_anchor_answer(struct node *n, const struct egress_answer *answer);
+void node_anchors_close(struct node *n);
 
 /* node_retention.c: asks once a minute what is past its time; returns how many segments are. The acts follow the commit. */
 unsigned node_retention_look(struct node *n, struct bytes who);

@@ -411,7 +411,7 @@ void node_egress_answer(void *ctx, const struct egress_answer *answer)
 	struct node *n = ctx;
 	struct identity_fetch_report report;
 
-	if (!n->identity)
+	if (node_anchor_answer(n, answer) || !n->identity)
 		return;
 	report = identity_fetched(n->identity, answer->id, answer->http_status, answer->body, node_identity_clock(n));
 	if (report.known && !report.good)

@@ -56,7 +56,7 @@ class Quiet(ThreadingHTTPServer):
 
 
 class World:
-    def __init__(self, folder, sluice, control, worker_tool, classes, helpers):
+    def __init__(self, folder, sluice, control, worker_tool, classes, helpers, conf=''):
         self.dir, self.count, self.failed = Path(folder), 0, 0
         self.sluice, self.control, self.worker_tool, self.classes = sluice, control, worker_tool, classes
         for name in ('run', 'state', 'cred', 'ca', 'libexec', 'bin'):
@@ -76,6 +76,7 @@ class World:
         (self.dir / 'sluice.conf').write_text(f'''node = "t"; origin = "test.example/journal/t"; run_dir = "{self.dir}/run"; state_dir = "{self.dir}/state";
 policy = "{self.dir}/policy.cfg"; credentials = "{self.dir}/cred"; egress_ca = "{self.dir}/ca"; libexec = "{self.dir}/libexec"; classes = "{classes}";
 upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
+{conf}
 ''')
         self.log = open(self.dir / 'log', 'ab')
         self.process = subprocess.Popen([self.dir / 'bin' / 'sluice', 'run', '-c', self.dir / 'sluice.conf'], stdout=self.log, stderr=self.log)

@@ -67,10 +67,11 @@ static json_t *issuers_json(const struct node *n)
 
 static json_t *journal_json(const struct node *n, const struct journal_state *j)
 {
-	return json_pack("{s:I, s:I, s:o, s:i, s:s, s:I, s:I, s:I, s:b, s:s, s:s?}", "size", (json_int_t)j->size, "checkpoint_size",
+	return json_pack("{s:I, s:I, s:o, s:i, s:s, s:I, s:I, s:I, s:b, s:s, s:s?, s:o}", "size", (json_int_t)j->size, "checkpoint_size",
 			 (json_int_t)j->checkpoint_size, "checkpoint_at", operation_time(j->checkpoint_us), "used_pct", (int)j->used_percent, "level",
 			 level_words[j->level], "commits", (json_int_t)j->commits, "commit_us_last", (json_int_t)j->commit_us_last, "commit_us_max",
-			 (json_int_t)j->commit_us_max, "stopped", j->stopped || n->watch.stop != WATCH_RUNS, "stop", watch_word(n->watch.stop), "signer", j->signer);
+			 (json_int_t)j->commit_us_max, "stopped", j->stopped || n->watch.stop != WATCH_RUNS, "stop", watch_word(n->watch.stop), "signer", j->signer,
+			 "anchors", operation_anchors(n));
 }
 
 void operation_journal(struct operation *o)
@@ -152,6 +153,7 @@ static json_t *reasons_json(const struct node *n, const struct journal_state *j,
 	add(reasons, n->signer_fd < 0 || j->signer, "checkpoints are not signed");
 	add(reasons, egress_client_fd(n->egress) < 0, "sluice-egress is not running");
 	add(reasons, sqlparse_fd(n->sqlparse) < 0, "sluice-sqlparse is not running");
+	operation_anchor_reasons(n, reasons);
 	add_workers(n, reasons, blocking);
 	add_issuers(n, reasons);
 	add(reasons, !strcmp(n->now.clk, "free"), "the clock is not synchronised");

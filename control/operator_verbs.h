@@ -41,6 +41,10 @@ void operation_token_refused(struct operation *o, const struct identity_failure 
 json_t *operation_time(uint64_t wall_us);
 json_t *operation_policy_json(const struct node *n);
 
+/* operator_anchor.c: time stamps and witnesses; and why the node is not better for them. */
+json_t *operation_anchors(const struct node *n);
+void operation_anchor_reasons(const struct node *n, json_t *reasons);
+
 /* The verbs, by file. */
 void operation_health(struct operation *o);
 void operation_journal(struct operation *o);

@@ -83,6 +83,27 @@ static void upstream_read(struct reading *r)
 	}
 }
 
+/* What a URL may look like is egress's to say; here, that it is one. */
+static const char *url_read(struct reading *r, const struct config_item *group, bool plain)
+{
+	const char *url = config_string(r->c, group, "url", CONFIG_REQUIRED, "");
+
+	if (strncmp(url, "https://", 8) != 0 && !(plain && strncmp(url, "http://", 7) == 0))
+		config_item_error(r->c, group, "bad-url", "url: does not begin with https://%s: write it in full", plain ? " or http://" : "");
+	return url;
+}
+
+static void timestamp_read(struct reading *r)
+{
+	const struct config_item *group = config_group(r->c, r->root, "timestamp", CONFIG_OPTIONAL);
+
+	if (!group)
+		return;
+	r->s->timestamp.url = url_read(r, group, true);
+	r->s->timestamp.roots = config_string(r->c, group, "roots", CONFIG_REQUIRED, "");
+	r->s->timestamp.ca = config_string(r->c, group, "ca", CONFIG_OPTIONAL, "");
+}
+
 static void dataplane_read(struct reading *r)
 {
 	static const char *const idle[] = { "adaptive", "poll", NULL }, *const unnamed[] = { "drop", "pass", NULL };
@@ -161,6 +182,7 @@ struct settings *settings_open(const char *path, char *why, size_t why_size)
 		general_read(&r);
 		users_read(&r);
 		upstream_read(&r);
+		timestamp_read(&r);
 		dataplane_read(&r);
 		config_finish(r.c);
 	}

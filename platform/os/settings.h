@@ -17,6 +17,9 @@
  *	          egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; };          # left out: whoever starts it
  *	upstream = ( { service = "billing-db"; roots = "/etc/sluice/billing-ca.pem";
  *	               certificate = "/etc/sluice/billing.pem"; key = "/etc/sluice/billing.key"; } );  # both or neither; default: minted
+ *	timestamp : { url = "http://tsa.example/";           # RFC 3161 authority for checkpoints; https, or http: its answers are signed
+ *	              roots = "/etc/sluice/tsa-ca.pem";      # whom its answers have to be signed by, PEM
+ *	              ca = "web.pem"; };                     # of an https URL: a file of egress_ca; left out: the system's store
  *	dataplane : { ports = [ "0000:03:00.0", "0000:03:00.1" ];  # PCI addresses, or "net_af_packet0,iface=eth1"
  *	              eal = [ "--no-huge" ]; lcores = "2-3"; idle = "adaptive"; flows = "16k"; memory = "512Mi";
  *	              unnamed_port = "drop"; tunnels = "pass"; double_tags = "inspect"; standby = "on"; splice = "on"; };
@@ -51,6 +54,9 @@ struct settings {
 	} users;
 	struct settings_upstream *upstream;
 	unsigned upstream_count;
+	struct {
+		const char *url, *roots, *ca; /* url NULL: no authority; ca "": the system's store */
+	} timestamp;
 	struct {
 		const char *port[SETTINGS_PORTS]; /* NULL when the group `dataplane` is left out */
 		const char *eal[SETTINGS_EAL_MAX];

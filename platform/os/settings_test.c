@@ -46,7 +46,8 @@ static void everything_is_read(void **state)
 				       "upstream = ( { service = \"db\"; roots = \"/ca.pem\"; } );\n"
 				       "dataplane : { ports = [ \"net_null0\", \"net_null1\" ]; eal = [ \"--no-huge\", \"-m\", \"64\" ]; idle = \"poll\";\n"
 				       "  lcores = \"1\"; flows = \"64k\"; memory = \"1Gi\"; unnamed_port = \"pass\"; tunnels = \"drop\";\n"
-				       "  double_tags = \"drop\"; splice = \"off\"; };\n");
+				       "  double_tags = \"drop\"; splice = \"off\"; };\n"
+				       "timestamp : { url = \"http://tsa.example/\"; roots = \"/tsa.pem\"; };\n");
 
 	assert_non_null(s);
 	assert_string_equal(s->node, "edge-7");
@@ -63,6 +64,9 @@ static void everything_is_read(void **state)
 	assert_int_equal(s->dataplane.double_tags, SETTINGS_DOUBLE_TAGS_DROP);
 	assert_false(s->dataplane.splice);
 	assert_true(s->dataplane.standby);
+	assert_string_equal(s->timestamp.url, "http://tsa.example/");
+	assert_string_equal(s->timestamp.roots, "/tsa.pem");
+	assert_string_equal(s->timestamp.ca, "");
 	settings_close(s);
 }
 
@@ -75,6 +79,8 @@ static void a_wrong_file_is_refused_with_its_line(void **state)
 	assert_null(read_text("policy = \"/p\"; workers = 17;\n"));
 	assert_null(read_text("policy = \"/p\"; node = \"a b\";\n"));
 	assert_null(read_text("policy = \"/p\"; dataplane : { ports = [ \"one\" ]; };\n"));
+	assert_null(read_text("policy = \"/p\"; timestamp : { url = \"ftp://a/\"; roots = \"/r\"; };\n"));
+	assert_null(read_text("policy = \"/p\"; timestamp : { url = \"https://a/\"; };\n"));
 	assert_null(read_text("run_dir = \"/r\";\n"));
 	assert_null(settings_open("/nonexistent/sluice.conf", why, sizeof(why)));
 	assert_true(why[0]);

@@ -1,0 +1,158 @@
+#!/usr/bin/python3
+"""anchor_node_test.py: the real sluice-control with a real time-stamp authority (openssl ts behind HTTPS and HTTP) that also misbehaves.
+
+usage: anchor_node_test.py SLUICE SLUICE_CONTROL WORKER_TOOL CLASSES HELPER...
+Everything lives in one temporary directory. TAP on stdout.
+"""
+import os
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import node_test
+
+
+def openssl(*args, **kw):
+    return subprocess.run(['openssl', *map(str, args)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **kw).stdout
+
+
+class Authority:
+    """openssl ts with one certificate, under its own CA."""
+    def __init__(self, folder, name, end=None):
+        self.dir = folder / name
+        self.dir.mkdir()
+        ec = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes')
+        openssl('req', '-x509', *ec, '-days', 2, '-subj', f'/CN={name} CA', '-keyout', self.dir / 'ca.key', '-out', self.dir / 'ca.pem')
+        openssl('req', *ec, '-subj', f'/CN={name}', '-keyout', self.dir / 'key.pem', '-out', self.dir / 'csr')
+        (self.dir / 'index').write_text('')
+        (self.dir / 'ca.cnf').write_text(f'''[ca]\ndefault_ca=d\n[d]\ndatabase={self.dir}/index\nnew_certs_dir={self.dir}\nserial={self.dir}/ca.serial
+default_md=sha256\npolicy=p\nx509_extensions=x\n[p]\ncommonName=supplied\n[x]\nextendedKeyUsage=critical,timeStamping\n''')
+        (self.dir / 'ca.serial').write_text('01\n')
+        now = time.time()
+        stamp = [time.strftime('%y%m%d%H%M%SZ', time.gmtime(t)) for t in (now - 86400, end or now + 86400)]
+        openssl('ca', '-batch', '-config', self.dir / 'ca.cnf', '-cert', self.dir / 'ca.pem', '-keyfile', self.dir / 'ca.key', '-in', self.dir / 'csr',
+                '-startdate', stamp[0], '-enddate', stamp[1], '-out', self.dir / 'cert.pem', '-notext')
+        (self.dir / 'cnf').write_text(f'''[tsa]\ndefault_tsa=t\n[t]\nserial={self.dir}/serial\nsigner_cert={self.dir}/cert.pem\nsigner_key={self.dir}/key.pem
+signer_digest=sha256\ndefault_policy=1.2.3.4.1\ndigests=sha256\naccuracy=secs:1\n''')
+        (self.dir / 'serial').write_text('01\n')
+        self.lock = threading.Lock()
+
+    def reply(self, query):
+        with self.lock:
+            (self.dir / 'query').write_bytes(query)
+            openssl('ts', '-reply', '-config', self.dir / 'cnf', '-queryfile', self.dir / 'query', '-out', self.dir / 'answer')
+            return (self.dir / 'answer').read_bytes()
+
+
+class Tsa(BaseHTTPRequestHandler):
+    mode, asked, types, good, other, expired = 'silence', 0, set(), None, None, None
+
+    def answers(self, query):
+        imprint = query[query.index(b'\x04\x20') + 2:][:32].hex()
+        return {'good': lambda: self.good.reply(query), 'wrong CA': lambda: self.other.reply(query), 'expired': lambda: self.expired.reply(query),
+                'wrong imprint': lambda: self.good.reply(query.replace(bytes.fromhex(imprint), bytes(32))),
+                'wrong nonce': lambda: self.good.reply(openssl('ts', '-query', '-digest', imprint, '-sha256', '-cert')),
+                'garbage': lambda: os.urandom(3000), 'cut': lambda: self.good.reply(query)[:-5], 'large': lambda: b'\x30\x83\x01\x00\x00' + bytes(65536)}
+
+    def do_POST(self):
+        query = self.rfile.read(int(self.headers['Content-Length']))
+        type(self).asked += 1
+        self.types.add((self.path, self.headers['Content-Type']))
+        if self.mode == 'silence':
+            time.sleep(7)
+            return
+        body = b'no' if self.mode == 'status' else self.answers(query)[self.mode]()
+        self.send_response(500 if self.mode == 'status' else 200)
+        self.send_header('Content-Type', 'application/timestamp-reply')
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+def listen(handler, certificate=None):
+    server = node_test.Quiet(('127.0.0.1', 0), handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
+
+
+class World(node_test.World):
+    def write_policy(self, version, **kwargs):
+        super().write_policy(version, **kwargs)
+        with open(self.dir / 'policy.cfg', 'a') as f:
+            f.write('journal : { retention_records = "400d"; retention_payload = "90d"; checkpoint = "1s"; timestamp = "1s"; witnesses = 1; };\n')
+
+    def stamp(self):
+        return self.json('show', 'journal')['journal']['anchors']['timestamp']
+
+
+def is_not_taken(w, mode, problem):
+    """The authority misbehaves: said, asked again, and nothing stops."""
+    Tsa.mode = mode
+    before = w.stamp()
+    said = w.until(lambda: problem in w.stamp()['problem'])
+    w.check(said, f'{mode}: the answer is not taken', w.stamp())
+    now = w.stamp()
+    w.check(now['size'] == before['size'] and not now['alarm'], f'{mode}: nothing is anchored by it', now)
+    w.check(w.json('show', 'health')['state'] != 'blocking', f'{mode}: nothing is blocked')
+
+
+def stamps(w):
+    worker = node_test.Worker(w.worker_tool, w.dir / 'run')
+    worker.say('hello')
+    worker.wait('snapshot')
+    is_not_taken(w, 'silence', 'no complete answer in time')
+    worker.say('allow 77 SELECT 1')
+    w.check(worker.wait('durable')[-1], 'commands are released while the authority is silent')
+    for mode, problem in (('status', 'HTTP status 500'), ('garbage', 'not an answer to a time-stamp query'), ('cut', 'not an answer'), ('large', 'larger than its limit'),
+                          ('wrong imprint', 'message imprint mismatch'), ('wrong nonce', 'nonce mismatch'), ('wrong CA', 'certificate verify error'),
+                          ('expired', 'certificate verify error')):
+        is_not_taken(w, mode, problem)
+    Tsa.mode = 'good'
+    good = w.until(lambda: w.stamp()['size'] and w.stamp())
+    w.check(good and good['problem'] == '' and good['token_time'], 'a good answer is kept', w.stamp())
+    w.check(('/tsr?x=1', 'application/timestamp-query') in Tsa.types, 'the query is a POST of its own type', Tsa.types)
+    w.cli('journal', 'search', '--type', 'auth.')
+    w.check(w.until(lambda: w.stamp()['size'] > good['size']), 'and the next checkpoint is stamped when its time comes', w.stamp())
+    return worker
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix='sluice-anchor-', dir='/dev/shm') as folder:
+        os.chmod(folder, 0o755)
+        away = Path(folder) / 'away'
+        (away).mkdir()
+        Tsa.good, Tsa.other, Tsa.expired = Authority(away, 'good'), Authority(away, 'other'), Authority(away, 'expired', time.time() - 60)
+        # One file for both, so that it is the date alone that makes the expired one's answers worthless.
+        (away / 'roots.pem').write_bytes((away / 'good' / 'ca.pem').read_bytes() + (away / 'expired' / 'ca.pem').read_bytes())
+        paths = [os.path.abspath(path) for path in sys.argv[1:]]
+        home = Path(folder) / 'home'
+        home.mkdir()
+        port = listen(Tsa)
+        w = World(home, *paths[:4], paths[4:], conf=f'timestamp : {{ url = "http://localhost:{port}/tsr?x=1"; roots = "{away}/roots.pem"; }};\n')
+        try:
+            w.check(w.until(lambda: w.json('show', 'health')['policy']), 'it starts and has a policy', (w.dir / 'log').read_text()[-800:])
+            stamps(w)
+        finally:
+            if w.process.poll() is None:
+                w.process.terminate()
+                w.process.wait(30)
+            if w.failed:
+                sys.stderr.write((w.dir / 'log').read_text(errors='replace')[-4000:])
+        print(f'1..{w.count}')
+        return 1 if w.failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,50 @@
+/* node_anchor.h: the anchors of the journal's checkpoints in the core: one time-stamp authority (journal.md 8).
+ *
+ * Each has its struct anchor_watch, which says when to ask and when its silence is an alarm. Questions go through sluice-egress; an
+ * answer counts only once it was verified here and is durable in the spine. Losing an anchor stops nothing: it is recorded
+ * (`journal.alarm` {alarm, state, ...}), shown, and asked again.
+ */
+#ifndef CONTROL_NODE_ANCHOR_H
+#define CONTROL_NODE_ANCHOR_H
+
+#include "control/anchor/timestamp.h"
+#include "control/anchor/watch.h"
+#include "control/node.h"
+
+#define ANCHOR_WHY_BYTES 200
+#define ANCHOR_ID (1ull << 62) /* the ids of our questions at egress begin here; those of identity stay far below */
+
+/* What both kinds have. */
+struct anchor {
+	const char *alarm;  /* its word in records */
+	struct anchor_watch watch;
+	uint64_t id;        /* of the question under way */
+	char why[ANCHOR_WHY_BYTES]; /* the last question's failure; "" after a success */
+};
+
+struct anchors {
+	uint64_t questions;
+	/* The time-stamp authority; NULL: none is configured. */
+	struct timestamp_authority *authority;
+	uint8_t *roots;     /* its file, TIMESTAMP_CA_BYTES */
+	size_t roots_len;
+	struct anchor stamp;
+	struct timestamp_query query;
+	int64_t stamp_time_s; /* in the last token */
+};
+
+/* Begins a question of this anchor over the checkpoint of that size; its id. And ends it, with a printf text or NULL. */
+uint64_t anchor_question(struct node *n, struct anchor *a, uint64_t size);
+[[gnu::format(printf, 3, 4)]] void anchor_failed(struct node *n, struct anchor *a, const char *format, ...);
+void anchor_done(struct node *n, struct anchor *a);
+
+/* Publishes what a later reader needs to check anchors with: journal/trust/<name>. */
+void anchor_trust_write(struct node *n, const char *name, struct bytes text);
+
+/* node_stamp.c */
+bool stamp_read(struct node *n, char err[OS_ERROR_BYTES]);
+void stamp_begin(struct node *n);
+void stamp_tick(struct node *n, const struct journal_state *state);
+void stamp_answer(struct node *n, const struct egress_answer *answer);
+
+#endif
