@@ -29,18 +29,22 @@ class Authority:
         ec = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes')
         openssl('req', '-x509', *ec, '-days', 2, '-subj', f'/CN={name} CA', '-keyout', self.dir / 'ca.key', '-out', self.dir / 'ca.pem')
         openssl('req', *ec, '-subj', f'/CN={name}', '-keyout', self.dir / 'key.pem', '-out', self.dir / 'csr')
-        (self.dir / 'index').write_text('')
         (self.dir / 'ca.cnf').write_text(f'''[ca]\ndefault_ca=d\n[d]\ndatabase={self.dir}/index\nnew_certs_dir={self.dir}\nserial={self.dir}/ca.serial
 default_md=sha256\npolicy=p\nx509_extensions=x\n[p]\ncommonName=supplied\n[x]\nextendedKeyUsage=critical,timeStamping\n''')
         (self.dir / 'ca.serial').write_text('01\n')
-        now = time.time()
-        stamp = [time.strftime('%y%m%d%H%M%SZ', time.gmtime(t)) for t in (now - 86400, end or now + 86400)]
-        openssl('ca', '-batch', '-config', self.dir / 'ca.cnf', '-cert', self.dir / 'ca.pem', '-keyfile', self.dir / 'ca.key', '-in', self.dir / 'csr',
-                '-startdate', stamp[0], '-enddate', stamp[1], '-out', self.dir / 'cert.pem', '-notext')
+        self.issue(end)
         (self.dir / 'cnf').write_text(f'''[tsa]\ndefault_tsa=t\n[t]\nserial={self.dir}/serial\nsigner_cert={self.dir}/cert.pem\nsigner_key={self.dir}/key.pem
 signer_digest=sha256\ndefault_policy=1.2.3.4.1\ndigests=sha256\naccuracy=secs:1\n''')
         (self.dir / 'serial').write_text('01\n')
         self.lock = threading.Lock()
+
+    def issue(self, end):
+        """A certificate that is valid until then."""
+        now = time.time()
+        (self.dir / 'index').write_text('')
+        stamp = [time.strftime('%y%m%d%H%M%SZ', time.gmtime(t)) for t in (now - 86400, end or now + 86400)]
+        openssl('ca', '-batch', '-config', self.dir / 'ca.cnf', '-cert', self.dir / 'ca.pem', '-keyfile', self.dir / 'ca.key', '-in', self.dir / 'csr',
+                '-startdate', stamp[0], '-enddate', stamp[1], '-out', self.dir / 'cert.pem', '-notext')
 
     def reply(self, query):
         with self.lock:
@@ -128,6 +132,25 @@ def stamps(w):
     return worker
 
 
+def survives_its_authority(w, away):
+    """A bundle that is checked after the authority's certificate ended: good, because it is checked at the token's own time."""
+    for life in (8, 30, 60):
+        end, before = time.time() + life, w.stamp()['size']
+        Tsa.good.issue(end)
+        w.cli('journal', 'search', '--type', 'auth.')
+        if w.until(lambda: w.stamp()['size'] > before, life) and time.time() < end:
+            break
+    Tsa.mode = 'status'
+    size = w.stamp()['size']
+    w.cli('export', 'bundle', '--to', str(size), '--from', str(size - 2), '--out', w.dir / 'bundle')
+    w.until(lambda: time.time() > end + 1, life + 5)
+    stamped = w.dir / 'bundle' / 'checkpoints' / str(size)
+    said = subprocess.run(['sh', 'verify.sh', '1'], cwd=w.dir / 'bundle', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    w.check(said.returncode == 0 and f'the first {size} records existed at' in said.stdout, 'a bundle outlives the certificate of its time stamp', said.stdout)
+    plain = subprocess.run(['openssl', 'ts', '-verify', '-data', stamped, '-in', f'{stamped}.tsr', '-CAfile', away / 'roots.pem'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    w.check(plain.returncode != 0, 'which is over by now', plain.stdout)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix='sluice-anchor-', dir='/dev/shm') as folder:
         os.chmod(folder, 0o755)
@@ -144,6 +167,7 @@ def main():
         try:
             w.check(w.until(lambda: w.json('show', 'health')['policy']), 'it starts and has a policy', (w.dir / 'log').read_text()[-800:])
             stamps(w)
+            survives_its_authority(w, away)
         finally:
             if w.process.poll() is None:
                 w.process.terminate()

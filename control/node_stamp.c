@@ -47,7 +47,7 @@ void stamp_begin(struct node *n)
 		return;
 	hash = merkle_sha256(pem);
 	hex_write(&w, bytes_of(hash.b, 4));
-	writer_str(&w, ".pem");
+	writer_str(&w, ".crt");
 	anchor_trust_write(n, name, pem);
 	(void)archive_anchored(journal_archive(n->journal), ARCHIVE_TOKEN, UINT64_MAX, &a->stamp.watch.anchored_size);
 }

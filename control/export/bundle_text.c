@@ -123,9 +123,4 @@ const char bundle_verify_md[] =
 	"  done\n"
 	"  echo \"7. content: $(ls keys | wc -l) keys open what they sealed: OK\"\n"
 	"fi\n"
-	"echo 'all checks passed'\n"
-	"```\n"
-	"\n"
-	"What this does not show: that nothing was left out of this bundle (compare the tree with other people's checkpoints of the same\n"
-	"log, and the counters `n` of each session, which run 0, 1, 2, ...), and that the newest records existed at all (a log alone\n"
-	"cannot prove that; an earlier checkpoint that somebody else holds can).\n";
+	"```\n";

@@ -3,6 +3,8 @@
 #define CONTROL_EXPORT_BUNDLE_TEXT_H
 
 extern const char bundle_verify_md[]; /* what follows the header with the values of this bundle */
+extern const char bundle_anchors_md[]; /* the last step, behind it */
 extern const char bundle_incl_sh[];
+extern const char bundle_consis_sh[];
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "control/export/bundle.h"
 #include "control/export/bundle_text.h"
+#include "control/export/export_anchor.h"
 #include "control/export/tile_set.h"
 #include "control/journal/base64.h"
 #include "control/journal/jcs_read.h"
@@ -311,6 +312,14 @@ static bool keys_write(struct job *job)
 	return bundle_file(&job->bundle, "checkpoint", bytes_of(job->note, job->note_len)) || write_failed(job, "checkpoint");
 }
 
+static bool anchors_write(struct job *job)
+{
+	const struct export_anchors what = { .keys = job->request->keys, .newest = &job->checkpoint, .first = job->result->first, .last = job->result->last };
+	const char *wrong = export_anchors_write(&job->bundle, job->archive, &what);
+
+	return !wrong || fail(job, "%s", wrong);
+}
+
 /* The code blocks of VERIFY.md, one after the other. */
 static void commands_of(const char *text, struct writer *out)
 {
@@ -331,7 +340,7 @@ static void commands_of(const char *text, struct writer *out)
 
 static bool texts_write(struct job *job)
 {
-	static _Thread_local char text[32768];
+	static _Thread_local char text[32768], md[32768];
 	const struct export_result *r = job->result;
 	struct writer w = writer_of(text, sizeof text);
 	char head[1024];
@@ -342,13 +351,16 @@ static bool texts_write(struct job *job)
 		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
 		 (unsigned long long)r->checkpoint_size);
 	writer_str(&w, head);
-	writer_str(&w, bundle_verify_md);
+	snprintf(md, sizeof md, "%s%s", bundle_verify_md, bundle_anchors_md);
+	writer_str(&w, md);
 	if (!bundle_file(&job->bundle, "VERIFY.md", writer_done(&w)))
 		return write_failed(job, "VERIFY.md");
 	w = writer_of(text, sizeof text);
-	commands_of(bundle_verify_md, &w);
+	commands_of(md, &w);
 	if (!bundle_file(&job->bundle, "verify.sh", writer_done(&w)))
 		return write_failed(job, "verify.sh");
+	if (!bundle_file(&job->bundle, "consis.sh", bytes_str(bundle_consis_sh)))
+		return write_failed(job, "consis.sh");
 	return bundle_file(&job->bundle, "incl.sh", bytes_str(bundle_incl_sh)) || write_failed(job, "incl.sh");
 }
 
@@ -372,7 +384,7 @@ bool export_bundle(struct archive *a, const struct export_request *request, stru
 	ok = choose_checkpoint(job);
 	if (ok && !(request->sink ? bundle_create_to(&job->bundle, request->sink) : bundle_create(&job->bundle, request->out)))
 		ok = fail(job, "%.150s cannot be made: %s", request->out ? request->out : "the bundle", strerror(errno));
-	ok = ok && records_write(job) && tiles_write_all(job) && keys_write(job) && texts_write(job);
+	ok = ok && records_write(job) && tiles_write_all(job) && anchors_write(job) && keys_write(job) && texts_write(job);
 	if (ok && !bundle_finish(&job->bundle, result->manifest_sha256))
 		ok = write_failed(job, "MANIFEST.sha256");
 	bundle_close(&job->bundle, ok);

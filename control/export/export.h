@@ -10,7 +10,8 @@
  *	chunks/<sha256>               payload chunks as stored (sealed, or plain zstd frames), named by their own hash
  *	keys/<session>.hex            keys of the sessions' payload, only when they are to be disclosed
  *	trust/log-ed25519.pem, trust/log-p256.pem, vkey
- *	MANIFEST.sha256, VERIFY.md, verify.sh (its commands, to be run as they are), incl.sh
+ *	checkpoints/                  those that an authority stamped or a witness cosigned (export_anchor.h)
+ *	MANIFEST.sha256, VERIFY.md, verify.sh (its commands, to be run as they are), incl.sh, consis.sh
  * Everything written was checked against the signed root first: a journal with a damaged record in the range gives no bundle.
  * Blocking; reads the archive only, so it may run in any process, also beside the writer. Journaling the export (`export`
  * record with reader, range, manifest hash) is the caller's, before the first byte is given out.
