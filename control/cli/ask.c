@@ -64,6 +64,8 @@ int cli_show_journal(struct cli *c)
 static void policy_text(json_t *result)
 {
 	print_members(json_object_get(result, "policy"), 0);
+	printf("services_by_audit:\n");
+	print_members(json_object_get(result, "services_by_audit"), 2);
 }
 
 int cli_show_policy(struct cli *c)
