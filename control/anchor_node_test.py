@@ -93,9 +93,7 @@ def listen(handler, certificate=None):
 
 class World(node_test.World):
     def write_policy(self, version, **kwargs):
-        super().write_policy(version, **kwargs)
-        with open(self.dir / 'policy.cfg', 'a') as f:
-            f.write('journal : { retention_records = "400d"; retention_payload = "90d"; checkpoint = "1s"; timestamp = "1s"; witnesses = 1; };\n')
+        super().write_policy(version, journal='journal : { checkpoint = "1s"; timestamp = "1s"; witnesses = 1; };', **kwargs)
 
     def stamp(self):
         return self.json('show', 'journal')['journal']['anchors']['timestamp']

@@ -494,6 +494,7 @@ static void timers(struct loop *l)
 		helpers_tick(n);
 		node_capture_tick(n);
 		node_holds_tick(n);
+		node_deeds_tick(n);
 	}
 	if (n->reload) {
 		n->reload = false;
@@ -544,6 +545,7 @@ static void turns(struct loop *l)
 			l->failed = true;
 			break;
 		}
+		node_deeds_commit(n);
 		node_retention_commit(n);
 		node_capture_commit(n);
 		if (!node_erase_commit(n)) {

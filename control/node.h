@@ -20,6 +20,7 @@
 #include "control/inbox/inbox.h"
 #include "control/journal/flush.h"
 #include "control/journal/holds.h"
+#include "control/journal/jcs_read.h"
 #include "control/journal/journal.h"
 #include "control/keys/ca.h"
 #include "control/policy/policy.h"
@@ -33,6 +34,7 @@
 #define NODE_LOGINS 1024       /* being checked at once */
 #define NODE_LOGIN_WAIT_US 6000000u
 #define NODE_CREDENTIALS 256
+#define NODE_DEEDS 8           /* approved, and being done */
 #define NODE_CLOSED 1000       /* sessions that are over and can still be listed */
 #define NODE_QUESTIONS 1024    /* texts at the parser's helper */
 #define NODE_SLOW_COMMIT_US 2000000u /* workers refuse meanwhile, because the heartbeat stands still */
@@ -82,6 +84,13 @@ struct node_question {
 	uint64_t id, key_hi, key_lo;
 };
 
+/* Something that two persons approved. Each commit leads from RELEASED to DURABLE, and from SAID to DONE. */
+struct node_deed {
+	enum { DEED_NONE, DEED_RELEASED, DEED_DURABLE, DEED_SAID, DEED_DONE } state;
+	char approval[APPROVAL_ID_TEXT];
+	bool prunes;
+};
+
 struct operators;
 struct captures;
 struct anchors;
@@ -109,6 +118,8 @@ struct node {
 	uint8_t commitment_key[32];
 	struct payload_keys *payload_keys;
 	struct journal_prune prune;    /* said, and to be done after the commit */
+	uint64_t prune_until_us;       /* monotonic; it is tried again while a checkpoint is under way */
+	const char *prune_wrong;       /* of the last one: NULL, or why it was not done */
 	char expired_day[PAYLOAD_KEYS_DAY_BYTES]; /* of payload keys, likewise */
 	uint64_t retention_us;
 	struct holds *holds;           /* legal holds in force */
@@ -120,6 +131,7 @@ struct node {
 	struct sessions *sessions;
 	struct inbox *inbox;
 	struct approvals *approvals;
+	struct node_deed deed[NODE_DEEDS];
 	uint64_t approvals_low;
 	struct node_closed *closed;
 	unsigned closed_count;
@@ -231,8 +243,17 @@ void node_anchors_tick(struct node *n);
 bool node_anchor_answer(struct node *n, const struct egress_answer *answer);
 void node_anchors_close(struct node *n);
 
-/* node_retention.c: asks once a minute what is past its time; returns how many segments are. The acts follow the commit. */
-unsigned node_retention_look(struct node *n, struct bytes who);
+/* node_deeds.c: what two persons approved. `node_perform` is the approvals' host; after a commit; once in 20 ms. */
+void node_perform(void *ctx, const struct approval *a);
+void node_deeds_commit(struct node *n);
+void node_deeds_tick(struct node *n);
+/* Say the record of an approved deed, which is done after the commit: "" then; NULL: it has to wait; else why it is not done. */
+const char *node_erase_begin(struct node *n, const struct approval *a, struct jcs_value args);
+const char *node_prune_begin(struct node *n, const struct approval *a, struct jcs_value args);
+/* Members of journal.prune, and of the statement that was approved. */
+void node_prune_describe(struct jcs *j, const struct journal_prune *p);
+
+/* node_retention.c: asks once a minute what is past its time. The acts follow the commit. */
 void node_retention_tick(struct node *n);
 void node_retention_commit(struct node *n);
 

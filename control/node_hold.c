@@ -34,8 +34,8 @@ static bool record(void *ctx, const struct approval *a, const char *type, struct
 	struct node *n = ctx;
 	const struct raw r = { .object = data };
 	struct entry_chunk list[ENTRY_CHUNKS_MAX];
-	struct session *s = session_find(n->sessions, a->worker, a->flow);
-	struct entry e = { .type = type, .who = who, .data = { describe_raw, &r }, .has_ref = true, .ref = a->n, .approval_id = a->id_text,
+	struct session *s = a->kind == APPROVAL_ADMIN ? NULL : session_find(n->sessions, a->worker, a->flow);
+	struct entry e = { .type = type, .who = who, .data = { describe_raw, &r }, .has_ref = a->kind != APPROVAL_ADMIN, .ref = a->n, .approval_id = a->id_text,
 			   .approval_sha256 = a->statement_sha256, .policy_sha256 = a->policy_sha256, .chunks = list };
 
 	/* The flow's number may have been given to another session since. */
@@ -53,7 +53,7 @@ static void answer(void *ctx, const struct approval *a, enum approval_answer wha
 {
 	struct node *n = ctx;
 	const struct order_approval m = { .flow = a->flow, .ref = a->n, .answer = (uint8_t)what, .id = bytes_str(a->id_text), .say = bytes_str(say) };
-	const struct session *s = session_find(n->sessions, a->worker, a->flow);
+	const struct session *s = a->kind == APPROVAL_ADMIN ? NULL : session_find(n->sessions, a->worker, a->flow);
 	uint8_t room[LIMIT_SAY_BYTES + 128];
 
 	if (!s || memcmp(s->id, a->session, 16)) /* nobody waits any more */
@@ -104,7 +104,7 @@ static bool still_valid(void *ctx, const struct principal *p)
 
 struct approval_host node_approval_host(struct node *n)
 {
-	return (struct approval_host){ .ctx = n, .record = record, .answer = answer, .recheck = recheck, .cut = cut, .in_group = in_group, .still_valid = still_valid };
+	return (struct approval_host){ .ctx = n, .record = record, .answer = answer, .perform = node_perform, .recheck = recheck, .cut = cut, .in_group = in_group, .still_valid = still_valid };
 }
 
 static void text_of(char *out, size_t size, struct bytes from)

@@ -1,17 +1,21 @@
-/* node_retention.c: what the policy's journal section says about age: whole segments of records, whole days of payload keys.
+/* node_retention.c: what the policy's journal section says about age: whole segments of records, whole days of payload keys. With
+ * journal.prune = "approved" segments go only when two persons approved it (node_deeds.c).
  *
  * What a legal hold covers stays (holds.h). Each in two steps, a minute apart at most: the record (`journal.prune`, `key.destroy`), and once that is durable the act. Killed in
  * between, the next start finds the same candidates and says it again. */
 #include <stdio.h>
 
+#include "control/journal/base64.h"
+#include "control/journal/jcs_read.h"
+#include "control/journal/segment_view.h"
 #include "control/operator_verbs.h"
 #include "platform/os/log.h"
 
 #define LOOK_US (60ull * 1000000)
+#define PRUNE_TRIES_US (30ull * 1000000)
 
-static void describe_prune(struct jcs *j, const void *from)
+void node_prune_describe(struct jcs *j, const struct journal_prune *p)
 {
-	const struct journal_prune *p = from;
 	char sealed[ENTRY_TIME_BYTES];
 
 	jcs_put_uint(j, "end", p->end);
@@ -19,6 +23,23 @@ static void describe_prune(struct jcs *j, const void *from)
 	jcs_put_hex(j, "root", bytes_of(p->root.b, sizeof(p->root.b)));
 	jcs_put_str(j, "sealed", entry_time(p->sealed_us, sealed));
 	jcs_put_int(j, "segments", (int64_t)p->segments);
+}
+
+static void describe_prune(struct jcs *j, const void *from)
+{
+	node_prune_describe(j, from);
+}
+
+/* The record of what goes. `a`: the approval it rests on; NULL: the policy alone. */
+static bool prune_record(struct node *n, const struct approval *a)
+{
+	const struct entry e = { .type = "journal.prune", .who = a ? bytes_of(a->who, a->who_len) : (struct bytes){ 0 }, .data = { describe_prune, &n->prune },
+				 .approval_id = a ? a->id_text : NULL, .approval_sha256 = a ? a->statement_sha256 : NULL,
+				 .policy_sha256 = policy_hash(n->current) };
+
+	n->prune_until_us = n->now.mono_us + PRUNE_TRIES_US;
+	n->prune_wrong = NULL;
+	return inbox_append(n->inbox, &e, true, NULL);
 }
 
 /* Whether a hold keeps what else would go, and which. */
@@ -46,16 +67,15 @@ static void tell_held(struct node *n, uint64_t before_us)
 	log_warn("retention: records up to %llu stay although their time is over: %s", (unsigned long long)would.end - 1, hold_text(by, text));
 }
 
-static bool records_look(struct node *n, struct bytes who)
+static bool records_look(struct node *n)
 {
 	uint64_t age_us = n->tree->journal.retention_records_s * 1000000;
-	const struct entry e = { .type = "journal.prune", .who = who, .data = { describe_prune, &n->prune }, .policy_sha256 = policy_hash(n->current) };
 
 	if (n->now.wall_us <= age_us)
 		return false;
 	(void)node_holds_current(n);
 	tell_held(n, n->now.wall_us - age_us);
-	return journal_prune_candidate(n->journal, n->now.wall_us - age_us, &n->prune) && inbox_append(n->inbox, &e, true, NULL);
+	return !n->tree->journal.prune_approved && journal_prune_candidate(n->journal, n->now.wall_us - age_us, &n->prune) && prune_record(n, NULL);
 }
 
 static bool key_held(void *ctx, const uint8_t session[16])
@@ -68,7 +88,7 @@ static bool key_held(void *ctx, const uint8_t session[16])
 	return holds_session(n->holds, session, state.size, &by) != HOLD_NONE;
 }
 
-static bool keys_look(struct node *n, struct bytes who)
+static bool keys_look(struct node *n)
 {
 	uint64_t age_us = n->tree->journal.retention_payload_s * 1000000;
 	char limit[PAYLOAD_KEYS_DAY_BYTES], sessions[16];
@@ -83,41 +103,31 @@ static bool keys_look(struct node *n, struct bytes who)
 	if (!payload_keys_oldest(n->payload_keys, limit, holds_count(n->holds) ? &held : NULL, n->expired_day, &count))
 		return false;
 	snprintf(sessions, sizeof(sessions), "%u", count);
-	node_record(n, "key.destroy", who, pairs);
+	node_record(n, "key.destroy", (struct bytes){ 0 }, pairs);
 	return true;
-}
-
-unsigned node_retention_look(struct node *n, struct bytes who)
-{
-	bool records, keys;
-
-	if (!n->current || n->prune.segments || n->expired_day[0])
-		return 0;
-	n->retention_us = n->now.mono_us;
-	records = records_look(n, who);
-	if (!records)
-		n->prune = (struct journal_prune){ 0 };
-	keys = keys_look(n, who);
-	if (!keys)
-		n->expired_day[0] = 0;
-	return n->prune.segments;
 }
 
 void node_retention_tick(struct node *n)
 {
-	if (n->now.mono_us - n->retention_us >= LOOK_US)
-		(void)node_retention_look(n, (struct bytes){ 0 });
+	if (n->now.mono_us - n->retention_us < LOOK_US || !n->current || n->prune.segments || n->expired_day[0])
+		return;
+	n->retention_us = n->now.mono_us;
+	if (!records_look(n))
+		n->prune = (struct journal_prune){ 0 };
+	if (!keys_look(n))
+		n->expired_day[0] = 0;
 }
 
 void node_retention_commit(struct node *n)
 {
-	if (n->prune.segments) {
-		const char *wrong = journal_prune(n->journal, &n->prune);
+	const char *wrong = n->prune.segments ? journal_prune(n->journal, &n->prune) : NULL;
 
+	if (n->prune.segments && !(wrong && !strcmp(wrong, JOURNAL_PRUNE_LATER) && n->now.mono_us < n->prune_until_us)) {
 		if (wrong)
 			log_warn("retention: records %llu to %llu stay: %s", (unsigned long long)n->prune.first, (unsigned long long)n->prune.end - 1, wrong);
 		else
 			log_info("retention: records %llu to %llu were pruned", (unsigned long long)n->prune.first, (unsigned long long)n->prune.end - 1);
+		n->prune_wrong = wrong;
 		n->prune = (struct journal_prune){ 0 };
 	}
 	if (n->expired_day[0]) {
@@ -127,20 +137,74 @@ void node_retention_commit(struct node *n)
 	}
 }
 
-void operation_journal_prune(struct operation *o)
+/* --- by hand: node_deeds.c ----------------------------------------------------------------------------------------------- */
+
+bool node_prune_possible(struct operation *o, struct journal_prune *what)
 {
 	struct node *n = o->node;
-	const struct hold *by = NULL;
+	uint64_t age_us = n->tree->journal.retention_records_s * 1000000, before_us = n->now.wall_us > age_us ? n->now.wall_us - age_us : 0;
+	const struct hold *by;
 	struct journal_prune would;
 	char text[HOLD_TEXT_BYTES];
-	uint64_t age_us = n->current ? n->tree->journal.retention_records_s * 1000000 : 0;
 
-	if (n->current && n->now.wall_us > age_us && held_back(n, n->now.wall_us - age_us, &would, &by) && !journal_prune_candidate(n->journal, n->now.wall_us - age_us, &would))
+	(void)node_holds_current(n);
+	if (journal_prune_candidate(n->journal, before_us, what))
+		return true;
+	if (held_back(n, before_us, &would, &by))
 		operation_fail(o, FRAME_REFUSED, "prune: %s covers records of the oldest segments: nothing goes before it is released: see sluice journal hold list",
 			       hold_text(by, text));
-	else if (!n->current)
-		operation_fail(o, FRAME_REFUSED, "prune: no policy is in force, so nothing says how long records are kept: load one");
 	else
-		o->result = json_pack("{s:i, s:I, s:I}", "segments", (int)node_retention_look(n, o->who), "first", (json_int_t)n->prune.first, "end",
-				      (json_int_t)n->prune.end);
+		operation_fail(o, FRAME_REFUSED, "prune: no sealed segment is older than journal.retention_records of the policy: nothing to do");
+	return false;
+}
+
+static bool number(struct jcs_value args, const char *key, uint64_t *out)
+{
+	int64_t value = 0;
+	bool good = jcs_read_int(jcs_get(args, key), &value) && value >= 0;
+
+	*out = good ? (uint64_t)value : 0;
+	return good;
+}
+
+/* The segments that were approved, as they are now; false: they are others. */
+static bool same_segments(struct node *n, const struct journal_prune *what, struct bytes root_hex)
+{
+	struct archive *archive = journal_archive(n->journal);
+	const struct segment_view *last = archive && what->segments ? archive_segment(archive, what->segments - 1) : NULL;
+	char root[65] = "";
+	struct writer w = writer_of(root, sizeof(root) - 1);
+
+	if (!last || archive_first(archive) != what->first || !last->sealed || last->end != what->end)
+		return false;
+	hex_write(&w, bytes_of(last->seal_root.b, sizeof(last->seal_root.b)));
+	return bytes_equal(writer_done(&w), root_hex);
+}
+
+const char *node_prune_begin(struct node *n, const struct approval *a, struct jcs_value args)
+{
+	struct journal_prune what = { 0 }, now;
+	uint64_t segments, age_us = n->current ? n->tree->journal.retention_records_s * 1000000 : UINT64_MAX;
+	const struct hold *by;
+
+	if (n->prune.segments || n->expired_day[0])
+		return NULL; /* the automatic one is under way */
+	if (!number(args, "first", &what.first) || !number(args, "end", &what.end) || !number(args, "segments", &segments) || segments > UINT32_MAX)
+		return "not done: no segments";
+	what.segments = (unsigned)segments;
+	if (!same_segments(n, &what, jcs_read_plain(jcs_get(args, "root"))))
+		return "not done: these segments are not there any more";
+	if (!node_holds_current(n) && holds_limit(n->holds, &by) < what.end && by->seen < what.end)
+		return NULL; /* not compared so far */
+	if (holds_limit(n->holds, &by) < what.end)
+		return "not done: a legal hold covers records of them";
+	if (n->now.wall_us <= age_us || !journal_prune_candidate(n->journal, n->now.wall_us - age_us, &now) || now.end < what.end)
+		return "not done: the policy keeps them longer now";
+	what.sealed_us = archive_segment(journal_archive(n->journal), what.segments - 1)->seal_us;
+	what.root = archive_segment(journal_archive(n->journal), what.segments - 1)->seal_root;
+	n->prune = what;
+	if (prune_record(n, a))
+		return "";
+	n->prune = (struct journal_prune){ 0 };
+	return "not done: the journal does not take the record";
 }

@@ -65,7 +65,7 @@ static json_t *approval_json(struct node *n, const struct approval *a)
 	hex(a->statement_sha256, 32, hash);
 	hex(a->session, 16, session);
 	result = json_pack("{s:s, s:s, s:s, s:s, s:O?, s:O?, s:O?, s:s, s:i, s:o, s:i, s:o, s:o, s:I, s:s, s:s}", "id", a->id_text, "state",
-			   approval_state_name(a->state), "kind", "once-hold", "service", a->service, "person", json_object_get(who, "person"), "agent",
+			   approval_state_name(a->state), "kind", approval_kind_name(a->kind), "service", a->service, "person", json_object_get(who, "person"), "agent",
 			   json_object_get(who, "agent"), "command", json_object_get(command, "norm"), "session", session, "n", (int)a->n, "approvers",
 			   needs_json(a), "quorum", (int)a->quorum, "votes", votes_json(a), "created", time_json(a->created_us), "seconds_left",
 			   (json_int_t)(a->state == APPROVAL_PENDING && a->expires_mono_us > now ? (a->expires_mono_us - now) / 1000000 : 0), "statement_sha256",

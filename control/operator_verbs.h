@@ -65,6 +65,9 @@ void operation_policy_reload(struct operation *o);
 void operation_key_fingerprints(struct operation *o);
 void operation_journal_erase(struct operation *o);
 void operation_journal_prune(struct operation *o);
+/* Whether an erasure (node_erase.c), a pruning (node_retention.c) can be asked for; false after an answer. */
+bool node_erase_possible(struct operation *o, const char *session);
+bool node_prune_possible(struct operation *o, struct journal_prune *what);
 void operation_hold_add(struct operation *o);
 void operation_hold_list(struct operation *o);
 void operation_hold_release(struct operation *o);

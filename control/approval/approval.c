@@ -61,7 +61,7 @@ void approvals_session_closed(struct approvals *as, unsigned worker, uint64_t fl
 	for (unsigned i = 0; i < as->count; i++) {
 		struct approval *a = as->all[i];
 
-		if (a->worker != worker || a->flow != flow || approval_is_terminal(a->state))
+		if (a->kind != APPROVAL_ONCE_HOLD || a->worker != worker || a->flow != flow || approval_is_terminal(a->state))
 			continue;
 		if (a->state == APPROVAL_EXECUTING)
 			(void)store_step(as, a, APPROVAL_LOSES_RESPONSE, cause, store_who(a), (struct bytes){ 0 });

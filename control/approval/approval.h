@@ -1,6 +1,6 @@
 /* approval.h: held commands, the people who may release them, and the record of it (approvals.md 1 to 5, 8).
  *
- * Kind `once-hold`: one command held inside an open session. An object is a view of the journal: every change is a record
+ * Kind `once-hold`: one command held inside an open session. Kind `admin`: something that an operator asks for (admin.c). An object is a view of the journal: every change is a record
  * first, then memory, then effect. The records of one turn become durable together, so effects (host->answer) have to be kept
  * back by the host until the turn's commit; when the commit fails the process ends, and what was in memory never was.
  * approvals_durable follows each commit.
@@ -40,6 +40,11 @@
 #define APPROVAL_RECHECK_US 1000000u  /* a worker that does not say is asked again */
 #define APPROVAL_KEPT 1000            /* terminal objects that can still be shown */
 #define APPROVAL_SAY_BYTES LIMIT_SAY_BYTES
+#define APPROVAL_ADMIN_PERSONS 2      /* kind admin: never fewer */
+
+enum approval_kind { APPROVAL_ONCE_HOLD, APPROVAL_ADMIN };
+/* "once-hold", "admin". */
+const char *approval_kind_name(enum approval_kind kind);
 
 struct approval_clock {
 	uint64_t wall_us, mono_us;
@@ -65,6 +70,7 @@ struct approval_vote {
 struct approval {
 	uint8_t id[APPROVAL_ID_BYTES];
 	char id_text[APPROVAL_ID_TEXT];
+	enum approval_kind kind;
 	enum approval_state state;
 	uint8_t *statement; /* JCS; what the approvers decide on */
 	size_t statement_len;
@@ -81,7 +87,7 @@ struct approval {
 	struct approval_vote *vote;                     /* APPROVAL_VOTES_MAX of them, from the first vote on */
 	unsigned history;
 	uint64_t record[APPROVAL_HISTORY_MAX];          /* indexes in the journal */
-	/* Where it waits, and who asks. */
+	/* Where it waits (zeros for kind admin), and who asks. */
 	unsigned worker;
 	uint64_t flow;
 	uint8_t session[16];
@@ -108,6 +114,8 @@ struct approval_host {
 		       uint64_t *index);
 	/* Tells the worker, after the turn's commit. */
 	void (*answer)(void *ctx, const struct approval *a, enum approval_answer answer, const char *say);
+	/* Kind admin: it was approved, and approval.consume is written: to be done after the turn's commit. approvals_performed follows. */
+	void (*perform)(void *ctx, const struct approval *a);
 	/* Has the worker judge the held command again; approvals_rechecked follows, or nothing. */
 	void (*recheck)(void *ctx, const struct approval *a);
 	/* Ends the session in which it waits or runs, with these words for its client. */
@@ -154,6 +162,29 @@ struct approval_command {
  * request that waits already is refused with that one's number (approval.join). */
 struct approval *approvals_request(struct approvals *as, const struct approval_command *command, struct approval_clock now,
 				   char say[APPROVAL_SAY_BYTES]);
+
+/* What an operator asks for. Views are borrowed. */
+struct approval_operation {
+	const char *name;              /* "journal.erase" */
+	struct bytes args;             /* canonical object: all that it depends on */
+	struct principal *requester;   /* a person */
+	struct bytes who;              /* canonical */
+	const char *reason;
+	const uint8_t *policy_sha256;  /* 32 bytes */
+	bool free_clock_ok;
+	unsigned needs;
+	struct approval_need need[APPROVAL_NEEDS_MAX]; /* of two persons at least */
+	unsigned deny_quorum;
+	uint32_t expires_s, use_by_s;
+};
+
+/* Makes the object of kind admin and writes approval.request. NULL: refused, and `say` tells why. */
+struct approval *approvals_request_operation(struct approvals *as, const struct approval_operation *op, struct approval_clock now,
+					     char say[APPROVAL_SAY_BYTES]);
+/* How it went; nothing else than its state APPROVAL_EXECUTING may have led to it. */
+void approvals_performed(struct approvals *as, struct approval *a, const char *status, struct approval_clock now);
+/* Name and arguments, out of the statement that was signed, into `room`. False: it is of another kind. */
+bool approval_operation_read(const struct approval *a, struct writer *room, struct bytes *name, struct bytes *args);
 
 enum approval_vote_result {
 	APPROVAL_VOTED,        /* counted, not decided yet */

@@ -30,7 +30,7 @@ struct world {
 	enum approval_answer last;
 	char last_say[APPROVAL_SAY_BYTES];
 	bool journal_broken, everybody_invalid;
-	unsigned released, asked, cuts;
+	unsigned released, asked, cuts, performed;
 	bool free_clock_ok; /* of the policy's approval */
 	char sql[64][1024];     /* the held commands' texts, by their number */
 	struct said said;
@@ -90,6 +90,11 @@ static void host_recheck(void *ctx, const struct approval *a)
 	w.asked++;
 }
 
+static void host_perform(void *ctx, const struct approval *a)
+{
+	w.performed++;
+}
+
 static void host_cut(void *ctx, const struct approval *a, const char *say)
 {
 	w.cuts++;
@@ -108,7 +113,7 @@ static bool host_still_valid(void *ctx, const struct principal *p)
 	return !w.everybody_invalid;
 }
 
-static const struct approval_host host = { .record = host_record, .answer = host_answer, .recheck = host_recheck, .cut = host_cut, .in_group = host_in_group, .still_valid = host_still_valid };
+static const struct approval_host host = { .record = host_record, .answer = host_answer, .perform = host_perform, .recheck = host_recheck, .cut = host_cut, .in_group = host_in_group, .still_valid = host_still_valid };
 
 static int setup(void **state)
 {

@@ -76,6 +76,8 @@ void store_release(struct approvals *as, struct approval *a)
 		store_end(as, a, APPROVAL_PASSES_USE_BY, "not released in time");
 	} else if (why) {
 		store_end(as, a, APPROVAL_IS_SUPERSEDED, why);
+	} else if (a->kind == APPROVAL_ADMIN) {
+		store_release_operation(as, a);
 	} else if (!a->asked_mono_us || as->now.mono_us - a->asked_mono_us >= APPROVAL_RECHECK_US) {
 		a->asked_mono_us = as->now.mono_us;
 		as->host.recheck(as->host.ctx, a);

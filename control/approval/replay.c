@@ -103,7 +103,7 @@ static bool read_request(struct approval *a, struct jcs_value record, struct jcs
 	    !read_number(data, "created_us", INT64_MAX, &created) || !read_number(data, "expires_us", INT64_MAX, &expires) ||
 	    !read_number(data, "use_by_s", UINT32_MAX, &use_by) || !read_number(data, "statement_len", INT64_MAX, &len) ||
 	    !read_hex(data, "flow", flow, 8) || !read_hex(data, "command_h", a->command_sha256, 32) ||
-	    !read_hex(record, "sess", a->session, 16) || !read_hex(record, "pol", a->policy_sha256, 32) ||
+	    (a->kind == APPROVAL_ONCE_HOLD && !read_hex(record, "sess", a->session, 16)) || !read_hex(record, "pol", a->policy_sha256, 32) ||
 	    !read_hex(jcs_get(record, "appr"), "h", said, 32) || who.kind != JCS_OBJECT || (uint64_t)len != statement.len)
 		return false;
 	SHA256(statement.base, statement.len, hash);
@@ -141,6 +141,10 @@ static bool replay_request(struct approvals *as, uint64_t index, struct jcs_valu
 
 	if (!a)
 		return false;
+	if (bytes_equal(jcs_read_plain(jcs_get(jcs_get(record, "data"), "kind")), bytes_str("admin"))) {
+		a->kind = APPROVAL_ADMIN;
+		statement = jcs_get(jcs_get(record, "data"), "statement").raw;
+	}
 	if (!read_id(jcs_get(record, "appr"), a) || !read_request(a, record, jcs_get(record, "data"), statement)) {
 		store_drop(as, a);
 		return false;

@@ -195,9 +195,10 @@ static bool request_statement(struct approvals *as, struct approval *a, const st
 	return a->statement != NULL;
 }
 
-static bool request_record(struct approvals *as, struct approval *a, const char *ticket)
+bool store_request_record(struct approvals *as, struct approval *a, const char *ticket)
 {
-	uint8_t room[STORE_DATA_BYTES];
+	const struct bytes statement = bytes_of(a->statement, a->statement_len);
+	uint8_t room[2 * STORE_DATA_BYTES];
 	struct writer w = writer_of(room, sizeof(room));
 	struct jcs j = jcs_of(&w);
 
@@ -217,16 +218,19 @@ static bool request_record(struct approvals *as, struct approval *a, const char 
 	jcs_put_uint(&j, "expires_us", a->expires_us);
 	jcs_put_hex(&j, "flow", bytes_of((uint8_t[8]){ a->flow >> 56, a->flow >> 48, a->flow >> 40, a->flow >> 32, a->flow >> 24,
 						       a->flow >> 16, a->flow >> 8, a->flow }, 8));
-	jcs_put_str(&j, "kind", "once-hold");
+	jcs_put_str(&j, "kind", approval_kind_name(a->kind));
 	jcs_put_int(&j, "quorum", a->quorum);
 	jcs_put_int(&j, "ref", a->n);
 	jcs_put_str(&j, "service", a->service);
+	/* Of no session, so with no key that could be destroyed: the statement stands here. */
+	if (a->kind == APPROVAL_ADMIN)
+		jcs_put_raw(&j, "statement", statement);
 	jcs_put_int(&j, "statement_len", (int64_t)a->statement_len);
 	jcs_put_str(&j, "ticket", ticket);
 	jcs_put_uint(&j, "use_by_s", a->use_by_s);
 	jcs_put_int(&j, "worker", a->worker);
 	jcs_close(&j);
-	return store_record(as, a, "approval.request", store_who(a), jcs_done(&j), bytes_of(a->statement, a->statement_len));
+	return store_record(as, a, "approval.request", store_who(a), jcs_done(&j), a->kind == APPROVAL_ADMIN ? (struct bytes){ 0 } : statement);
 }
 
 /* NULL, or why nobody can be shown this command whole (approvals.md 3). */
@@ -263,7 +267,7 @@ struct approval *approvals_request(struct approvals *as, const struct approval_c
 		;
 	else if (!(a = store_add(as)))
 		snprintf(say, APPROVAL_SAY_BYTES, "too many commands wait for approval; try again later");
-	else if (!request_fill(a, c, same_sha256, now) || !request_statement(as, a, c) || !request_record(as, a, remark_read(c->event->raw).ticket)) {
+	else if (!request_fill(a, c, same_sha256, now) || !request_statement(as, a, c) || !store_request_record(as, a, remark_read(c->event->raw).ticket)) {
 		/* "no object exists": nothing but a record can make one. */
 		store_drop(as, a);
 		snprintf(say, APPROVAL_SAY_BYTES, "this command cannot be put to approval; it was refused");

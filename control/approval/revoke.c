@@ -27,10 +27,11 @@ enum approval_vote_result approvals_revoke(struct approvals *as, struct approval
 		return APPROVAL_NOT_RECORDED;
 	}
 	snprintf(say, sizeof(say), "approval %s: revoked: %.200s; %s", a->id_text, cause,
-		 from == APPROVAL_APPROVED ? "the command was not run" : "the command had been sent already; the session is ended");
+		 from == APPROVAL_APPROVED ? "the command was not run" :
+		 a->kind == APPROVAL_ADMIN ? "it had begun; what was not done yet is not done" : "the command had been sent already; the session is ended");
 	if (from == APPROVAL_APPROVED)
 		store_tell(as, a, APPROVAL_REFUSE, say);
-	else
+	else if (a->kind == APPROVAL_ONCE_HOLD)
 		as->host.cut(as->host.ctx, a, say);
 	snprintf(text, APPROVAL_SAY_BYTES, "%s", say);
 	return APPROVAL_DECIDED;

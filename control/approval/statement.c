@@ -6,7 +6,6 @@
 
 #include "control/approval/remark.h"
 #include "control/approval/values.h"
-#include "control/journal/jcs.h"
 #include "dataplane/inspect/postgres/lex.h"
 #include "platform/contract/classification.h"
 
@@ -154,7 +153,7 @@ static uint64_t put_command(struct jcs *j, const struct event_command *e)
 	return k.good ? verbs : 1ull << VERB_unknown;
 }
 
-static void put_needs(struct jcs *j, const struct approval *a)
+void statement_put_needs(struct jcs *j, const struct approval *a)
 {
 	jcs_key(j, "approvers");
 	jcs_array(j);
@@ -213,11 +212,11 @@ struct bytes statement_write(const struct approval *a, const struct approval_com
 	uint64_t verbs;
 
 	jcs_open(&j);
-	put_needs(&j, a);
+	statement_put_needs(&j, a);
 	verbs = put_command(&j, c->event);
 	jcs_put_str(&j, "expires", statement_time(a->expires_us, time));
 	jcs_put_str(&j, "id", a->id_text);
-	jcs_put_str(&j, "kind", "once-hold");
+	jcs_put_str(&j, "kind", approval_kind_name(a->kind));
 	jcs_put_int(&j, "max_uses", 1);
 	jcs_put_int(&j, "n", c->event->n);
 	jcs_put_str(&j, "node", node);

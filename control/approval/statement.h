@@ -8,6 +8,7 @@
 
 #include "control/approval/approval.h"
 #include "control/approval/touched.h"
+#include "control/journal/jcs.h"
 
 /* Text twice as long as sent and values likewise, at six bytes a character; formats and types at 12 bytes for each of a value's four;
  * the classes, and the rest. */
@@ -19,6 +20,9 @@ struct bytes statement_norm(struct bytes raw);
 /* Writes the statement of `a` (id, needs, times are set) for `c`. Empty when it cannot be written. */
 struct bytes statement_write(const struct approval *a, const struct approval_command *c, const uint8_t nonce[16], const char *node,
 			     const char *origin, struct writer *out);
+
+/* Key "approvers" and its list. */
+void statement_put_needs(struct jcs *j, const struct approval *a);
 
 /* RFC 3339 UTC with microseconds, as in `ts`. */
 #define STATEMENT_TIME_BYTES 96

@@ -221,7 +221,7 @@ struct approval *approvals_of_command(struct approvals *as, unsigned worker, uin
 	for (unsigned i = as->count; i > 0; i--) {
 		struct approval *a = as->all[i - 1];
 
-		if (a->worker == worker && a->flow == flow && a->n == n)
+		if (a->kind == APPROVAL_ONCE_HOLD && a->worker == worker && a->flow == flow && a->n == n)
 			return a;
 	}
 	return NULL;

@@ -45,6 +45,13 @@ void store_enter(struct approvals *as, struct approval *a, enum approval_state t
 void store_id_text(const uint8_t id[APPROVAL_ID_BYTES], char out[APPROVAL_ID_TEXT]);
 struct bytes store_who(const struct approval *a);
 
+#define ADMIN_SERVICE "sluice" /* `service` of kind admin */
+
+/* Writes approval.request (request.c). */
+bool store_request_record(struct approvals *as, struct approval *a, const char *ticket);
+/* The end of store_release for kind admin (admin.c). */
+void store_release_operation(struct approvals *as, struct approval *a);
+
 /* How many slots the approving persons fill (vote.c): each person one slot at most. `check_again`: only voters who are
  * eligible now count. */
 unsigned store_slots_filled(struct approvals *as, const struct approval *a, bool check_again);

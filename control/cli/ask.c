@@ -26,6 +26,15 @@ static int ask_and_print(struct cli *c, const char *verb, json_t *args, void (*t
 	return FRAME_DONE;
 }
 
+/* With the token, when there is one. `args` is taken. */
+static int viewed(struct cli *c, const char *verb, json_t *args, void (*text)(json_t *result))
+{
+	if (cli_token(c, args))
+		return ask_and_print(c, verb, args, text);
+	json_decref(args);
+	return FRAME_USAGE;
+}
+
 static void members_text(json_t *result)
 {
 	print_members(result, 0);
@@ -201,12 +210,16 @@ int cli_journal_erase(struct cli *c)
 
 	if (!reason)
 		return cli_fail(c, FRAME_USAGE, "journal erase: no reason: give --reason");
-	return ask_and_print(c, "journal erase", json_pack("{s:s, s:s}", "session", c->positional[0], "reason", reason), members_text);
+	return viewed(c, "journal erase", json_pack("{s:s, s:s}", "session", c->positional[0], "reason", reason), members_text);
 }
 
 int cli_journal_prune(struct cli *c)
 {
-	return ask_and_print(c, "journal prune", NULL, members_text);
+	const char *reason = cli_option(c, "reason");
+
+	if (!reason)
+		return cli_fail(c, FRAME_USAGE, "journal prune: no reason: give --reason");
+	return viewed(c, "journal prune", json_pack("{s:s}", "reason", reason), members_text);
 }
 
 /* --- approvals ----------------------------------------------------------------------------------------------------------- */
@@ -219,15 +232,6 @@ static void approvals_text(json_t *result)
 	};
 
 	print_table(json_object_get(result, "approvals"), columns, sizeof(columns) / sizeof(*columns));
-}
-
-/* With the token, when there is one. `args` is taken. */
-static int viewed(struct cli *c, const char *verb, json_t *args, void (*text)(json_t *result))
-{
-	if (cli_token(c, args))
-		return ask_and_print(c, verb, args, text);
-	json_decref(args);
-	return FRAME_USAGE;
 }
 
 int cli_approval_list(struct cli *c)

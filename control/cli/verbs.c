@@ -3,6 +3,8 @@
 
 #define AUDITOR "Root reads by itself; whoever else may open the control socket gives --token-file with an auditor's token (admin.roles.auditor of the policy)."
 
+#define TWO_PERSONS "Those whom admin.destroy_approval of the policy names decide, two at least and not who asks, with sluice approval approve; then it is done."
+
 #define VIEWER "Root sees all; whoever else may open the control socket gives --token-file: an approver sees what it may decide on, a requester its own, an auditor all."
 
 const struct cli_verb cli_verbs[] = {
@@ -55,12 +57,13 @@ const struct cli_verb cli_verbs[] = {
 	{ "journal", "bench", "[DIR]", "", "what the journal's disk can do: the time of a commit's flushes",
 	  "DIR is a directory on that disk; left out, the journal's own. Writes 1 MiB that is gone afterwards; records that are written meanwhile wait a little. "
 	  "sluice-control measures the same at its first start and keeps it as a node.health record.", cli_journal_bench },
-	{ "journal", "erase", "ID", "reason=", "destroy the key of a session's payload",
-	  "The records and all proofs stay; what the session said can no longer be read. ID in full; the session must have ended. Needs --reason. "
-	  "Journaled as key.destroy before the key is gone.", cli_journal_erase },
-	{ "journal", "prune", "", "", "remove what the policy's retention is over for, now",
-	  "Whole sealed segments and whole days of payload keys, the oldest first; sluice-control does the same by itself every minute. Journaled as journal.prune "
-	  "and key.destroy before anything is gone. Earlier proofs stay valid.", cli_journal_prune },
+	{ "journal", "erase", "ID", "reason= token-file=", "ask two persons to have the key of a session's payload destroyed",
+	  "The records and all proofs stay; what the session said can no longer be read. ID in full; the session must have ended, and no legal hold cover it. Needs "
+	  "--reason and --token-file of an administrator, root too. " TWO_PERSONS " Journaled as key.destroy, with the approval, before the key is gone.", cli_journal_erase },
+	{ "journal", "prune", "", "reason= token-file=", "ask two persons to have removed what the policy's retention is over for",
+	  "Whole sealed segments, the oldest first. sluice-control does the same by itself every minute, unless journal.prune of the policy is \"approved\": then only "
+	  "this does. Needs --reason and --token-file of an administrator, root too. " TWO_PERSONS " Journaled as journal.prune, with the approval, before anything is "
+	  "gone. Earlier proofs stay valid.", cli_journal_prune },
 	{ "journal", "hold", "ACTION", "matter= reason= session= person= agent= since= until= from= to= hold= token-file=",
 	  "legal holds: add, list, release",
 	  "add: what meets all of --session, --person, --agent, --since, --until, --from, --to (times are RFC 3339 UTC, from and to indexes; ends are left out) is "

@@ -163,6 +163,7 @@ bool journal_prune_candidate(struct journal *j, uint64_t before_us, struct journ
 void journal_protect(struct journal *j, uint64_t from);
 /* Removes them. The record `journal.prune` {end, first, root} must be durable before: the audit asks for it. Proofs made before stay
  * valid, and consistency with every earlier size can be proven. NULL, or a fixed text; what was begun the next opening completes. */
+#define JOURNAL_PRUNE_LATER "a checkpoint is being published: try again"
 const char *journal_prune(struct journal *j, const struct journal_prune *what);
 
 /* --- reading ---------------------------------------------------------------------------------------------------------- */

@@ -96,7 +96,7 @@ const char *journal_prune(struct journal *j, const struct journal_prune *what)
 	if (!journal_prune_candidate(j, UINT64_MAX, &now) || now.first != what->first || now.end < what->end)
 		return "these segments are not there, not sealed, or not under a checkpoint";
 	if (!tiles_are_safe(j, what->end))
-		return "a checkpoint is being published: try again";
+		return JOURNAL_PRUNE_LATER;
 	snprintf(seg, sizeof seg, "%s/seg", j->dir);
 	for (unsigned i = 0; i < what->segments; i++) {
 		const struct segment_view *v = archive_segment(j->archive, i);

@@ -194,17 +194,26 @@ static json_t *admin(const struct policy_tree *t)
 {
 	const struct policy_tree_admin *a = &t->admin;
 
-	return json_pack("{so so s{so so so}}", "commit_approval", approval_name(t, a->commit_approval), "confirm_within_s", number(a->confirm_within_s),
+	json_t *out = json_pack("{so so s{so so so}}", "commit_approval", approval_name(t, a->commit_approval), "confirm_within_s", number(a->confirm_within_s),
 			 "roles", "administrator", strings(a->administrators), "auditor", strings(a->auditors), "operator", strings(a->operators));
+
+	/* Left out where it says nothing: the hash of a policy from before stays. */
+	if (a->destroy_approval != POLICY_NONE)
+		(void)json_object_set_new(out, "destroy_approval", approval_name(t, a->destroy_approval));
+	return out;
 }
 
 static json_t *journal(const struct policy_tree *t)
 {
 	const struct policy_tree_journal *j = &t->journal;
 
-	return json_pack("{so so so so si}", "retention_records_s", number(j->retention_records_s), "retention_payload_s",
+	json_t *out = json_pack("{so so so so si}", "retention_records_s", number(j->retention_records_s), "retention_payload_s",
 			 number(j->retention_payload_s), "checkpoint_ms", number(j->checkpoint_ms), "timestamp_ms", number(j->timestamp_ms), "witnesses",
 			 (int)j->witnesses);
+
+	if (j->prune_approved)
+		(void)json_object_set_new(out, "prune", text("approved"));
+	return out;
 }
 
 char *policy_canonical(const struct policy_tree *t)

@@ -124,7 +124,7 @@ static void check_approval(struct policy_parse *p, const struct policy_tree_appr
 
 static bool approval_used(const struct policy_tree *t, unsigned number)
 {
-	bool used = t->defaults.approval == number || t->admin.commit_approval == number;
+	bool used = t->defaults.approval == number || t->admin.commit_approval == number || t->admin.destroy_approval == number;
 
 	for (unsigned i = 0; i < t->rules_count && !used; i++)
 		used = t->rules[i].as.approval == number;
@@ -189,6 +189,11 @@ static void check_admin(struct policy_parse *p)
 		config_error(p->report, t->admin.line, "lock-out", "admin.roles: names no administrator: nobody could change the policy again; name a group");
 	else if (t->admin.commit_approval == POLICY_NONE)
 		config_warning(p->report, t->admin.line, "no-commit-approval", "admin: names no commit_approval: one person alone changes the policy");
+	if (t->admin.destroy_approval < t->approvals_count && t->approvals[t->admin.destroy_approval].persons < 2)
+		config_error(p->report, t->admin.line, "one-person", "admin: destroy_approval \"%s\" needs one person: evidence is destroyed by two: name an approval of two",
+			     t->approvals[t->admin.destroy_approval].name);
+	else if (t->journal.prune_approved && t->admin.destroy_approval >= t->approvals_count)
+		config_error(p->report, t->admin.line, "never-pruned", "journal: prune is \"approved\", and admin.destroy_approval names none: nothing could ever be pruned");
 }
 
 static void check_patterns(struct policy_parse *p)

@@ -160,6 +160,10 @@ static const struct row errors[] = {
 	{ 15, "admin : { commit_approval = \"one\"; roles : { administrator = [ \"nobody\" ]; }; };", "unknown-group" },
 	{ 15, "admin : { commit_approval = \"one\"; roles : { administrator = [ \"dba\" ]; root = [ \"dba\" ]; }; };", "unknown-name" },
 	{ 15, "admin : { roles : { administrator = [ \"dba\" ]; }; }; journal : { retention_records = \"1d\"; retention_payload = \"2d\"; };", "out-of-range" },
+	{ 15, "admin : { destroy_approval = \"one\"; roles : { administrator = [ \"dba\" ]; }; };", "one-person" },
+	{ 15, "admin : { destroy_approval = \"none\"; roles : { administrator = [ \"dba\" ]; }; };", "unknown-approval" },
+	{ 15, "admin : { roles : { administrator = [ \"dba\" ]; }; }; journal : { prune = \"approved\"; };", "never-pruned" },
+	{ 15, "admin : { roles : { administrator = [ \"dba\" ]; }; }; journal : { prune = \"never\"; };", "unknown-word" },
 };
 
 static const struct row warnings[] = {

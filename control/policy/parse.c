@@ -117,6 +117,7 @@ static void parse_head(struct policy_parse *p, const struct config_item *root)
 	p->tree->comment = config_string(p->c, g, "comment", CONFIG_OPTIONAL, "");
 }
 
+static const char *const prune_words[] = { "automatic", "approved", NULL };
 static const char *const hold_words[] = { "hold", "block", NULL };
 static const char *const lost_words[] = { "block", "wait", NULL };
 static const char *const full_words[] = { "block", "digest", NULL };
@@ -175,6 +176,7 @@ static void parse_journal(struct policy_parse *p, const struct config_item *root
 	j->retention_payload_s = seconds(p, g, "retention_payload", day, 36500 * day, 90 * day);
 	j->checkpoint_ms = config_duration_ms(p->c, g, "checkpoint", CONFIG_OPTIONAL, 100, 60000, 1000);
 	j->timestamp_ms = config_duration_ms(p->c, g, "timestamp", CONFIG_OPTIONAL, 1000, 86400000, 600000);
+	j->prune_approved = config_word(p->c, g, "prune", CONFIG_OPTIONAL, prune_words, 0) == 1;
 	j->witnesses = (unsigned)config_int(p->c, g, "witnesses", CONFIG_OPTIONAL, 0, 16, 0);
 	if (j->retention_payload_s > j->retention_records_s)
 		config_item_error(p->c, g, "out-of-range", "keeps payloads longer than their records: shorten retention_payload");

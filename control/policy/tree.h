@@ -76,6 +76,7 @@ struct policy_tree_rule {
 struct policy_tree_admin {
 	bool present;
 	unsigned commit_approval;
+	unsigned destroy_approval; /* of erasing payload, and of pruning by hand; POLICY_NONE: nobody can have it done */
 	uint64_t confirm_within_s;
 	struct group_bits administrator, auditor, operator;
 	struct policy_strings administrators, auditors, operators;
@@ -85,6 +86,7 @@ struct policy_tree_admin {
 struct policy_tree_journal {
 	uint64_t retention_records_s, retention_payload_s, checkpoint_ms, timestamp_ms;
 	unsigned witnesses;
+	bool prune_approved; /* segments are pruned only when that was approved */
 };
 
 struct policy_tree {

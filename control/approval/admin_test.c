@@ -1,0 +1,283 @@
+/* Kind admin: what two persons decide, neither of whom asked; the statement says exactly what is done, and it is done once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <openssl/sha.h>
+
+#include "control/approval/approval_fixture.h"
+
+static struct principal *asker;
+static char why[APPROVAL_SAY_BYTES];
+
+static struct approval *asked_with(struct principal *p, const char *args, unsigned dba, unsigned security)
+{
+	struct approval_operation op = { .name = "journal.erase", .args = bytes_str(args), .requester = p, .who = who_json(), .reason = "request of the data subject",
+					 .policy_sha256 = policy_hash_a, .expires_s = 900, .use_by_s = 60 };
+	struct approval *a;
+
+	if (dba) {
+		snprintf(op.need[op.needs].group, sizeof(op.need[0].group), "dba");
+		op.need[op.needs++].count = dba;
+	}
+	if (security) {
+		snprintf(op.need[op.needs].group, sizeof(op.need[0].group), "security");
+		op.need[op.needs++].count = security;
+	}
+	a = approvals_request_operation(w.as, &op, w.now, why);
+	if (a)
+		approvals_durable(w.as);
+	return a;
+}
+
+static struct approval *asked(void)
+{
+	struct approval *a = asked_with(asker, "{\"session\":\"07\"}", 2, 0);
+
+	assert_non_null(a);
+	assert_int_equal(a->state, APPROVAL_PENDING);
+	return a;
+}
+
+static int begin(void **state)
+{
+	int status = setup(state);
+
+	asker = somebody("carol", "", "dba");
+	return status;
+}
+
+static int end(void **state)
+{
+	principal_put(asker);
+	return teardown(state);
+}
+
+static void two_others_have_it_done_once(void **state)
+{
+	struct approval *a = asked();
+	struct bytes name, args;
+	uint8_t room[512];
+	struct writer out = writer_of(room, sizeof(room));
+
+	assert_true(recorded_last("approval.request"));
+	assert_int_equal(vote(a, "bob", "dba", true), APPROVAL_VOTED);
+	assert_int_equal(w.performed, 0);
+	assert_int_equal(vote(a, "dora", "dba", true), APPROVAL_DECIDED);
+	assert_int_equal(a->state, APPROVAL_EXECUTING);
+	assert_true(recorded_last("approval.consume"));
+	assert_int_equal(w.performed, 1);
+	assert_int_equal(w.asked, 0); /* no worker is asked */
+	assert_true(approval_operation_read(a, &out, &name, &args));
+	assert_true(bytes_equal(name, bytes_str("journal.erase")));
+	assert_true(bytes_equal(args, bytes_str("{\"session\":\"07\"}")));
+	approvals_tick(w.as, w.now);
+	assert_int_equal(w.performed, 1);
+	approvals_performed(w.as, a, "done", w.now);
+	assert_int_equal(a->state, APPROVAL_EXECUTED);
+	assert_string_equal(a->result, "done");
+	assert_true(recorded_last("approval.executed"));
+	approvals_performed(w.as, a, "again", w.now);
+	assert_string_equal(a->result, "done");
+}
+
+static void who_asked_is_none_of_the_two(void **state)
+{
+	struct approval *a = asked();
+
+	assert_int_equal(vote(a, "carol", "dba", true), APPROVAL_NOT_ELIGIBLE);
+	assert_int_equal(vote(a, "bob", "dba", true), APPROVAL_VOTED);
+	assert_int_equal(vote(a, "bob", "dba", true), APPROVAL_NOT_ELIGIBLE); /* once a person */
+	assert_int_equal(vote(a, "carol", "dba", true), APPROVAL_NOT_ELIGIBLE);
+	assert_int_equal(vote(a, "eve", "other", true), APPROVAL_NOT_ELIGIBLE);
+	assert_int_equal(a->state, APPROVAL_PENDING);
+	assert_int_equal(w.performed, 0);
+}
+
+static void one_person_is_never_enough(void **state)
+{
+	assert_null(asked_with(asker, "{}", 1, 0));
+	assert_non_null(strstr(why, "two persons"));
+	assert_null(asked_with(asker, "{}", 0, 0));
+	assert_int_equal(w.records, 0); /* "no object exists" */
+	assert_non_null(asked_with(asker, "{}", 1, 1));
+}
+
+static void an_agent_or_nobody_does_not_ask(void **state)
+{
+	struct principal *agent = somebody("carol", "agent-1", "dba"), *nobody = somebody("", "", "dba");
+
+	assert_null(asked_with(agent, "{}", 2, 0));
+	assert_null(asked_with(nobody, "{}", 2, 0));
+	assert_null(asked_with(NULL, "{}", 2, 0));
+	principal_put(agent);
+	principal_put(nobody);
+}
+
+static void the_same_waits_once(void **state)
+{
+	struct approval *a = asked();
+	char args[40];
+
+	assert_null(asked_with(asker, "{\"session\":\"07\"}", 2, 0));
+	assert_non_null(strstr(why, a->id_text));
+	for (unsigned i = 1; i < APPROVAL_PENDING_PER_RUN; i++) {
+		snprintf(args, sizeof(args), "{\"session\":\"%02u\"}", 10 + i);
+		assert_non_null(asked_with(asker, args, 2, 0));
+	}
+	assert_null(asked_with(asker, "{\"session\":\"99\"}", 2, 0));
+}
+
+static void a_denial_is_enough_and_time_runs_out(void **state)
+{
+	struct approval *a = asked();
+
+	assert_int_equal(vote(a, "bob", "dba", false), APPROVAL_DECIDED);
+	assert_int_equal(a->state, APPROVAL_DENIED);
+	a = asked();
+	assert_int_equal(vote(a, "bob", "dba", true), APPROVAL_VOTED);
+	w.now.mono_us += 901 * 1000000ull;
+	w.now.wall_us += 901 * 1000000ull;
+	approvals_tick(w.as, w.now);
+	assert_int_equal(a->state, APPROVAL_EXPIRED);
+	assert_int_equal(w.performed, 0);
+}
+
+static void what_no_longer_rests_on_two_is_not_done(void **state)
+{
+	struct approval *a = asked();
+
+	assert_int_equal(vote(a, "bob", "dba", true), APPROVAL_VOTED);
+	w.now.free = true; /* its release waits for a clock */
+	assert_int_equal(vote(a, "dora", "dba", true), APPROVAL_DECIDED);
+	assert_int_equal(a->state, APPROVAL_APPROVED);
+	w.left_group = "bob";
+	w.now.free = false;
+	approvals_tick(w.as, w.now);
+	assert_int_equal(a->state, APPROVAL_SUPERSEDED);
+	w.left_group = NULL;
+	a = asked();
+	vote(a, "bob", "dba", true);
+	w.everybody_invalid = true;
+	vote(a, "dora", "dba", true);
+	approvals_tick(w.as, w.now);
+	assert_int_not_equal(a->state, APPROVAL_EXECUTING);
+	assert_int_equal(w.performed, 0);
+}
+
+static void an_edited_statement_is_not_done(void **state)
+{
+	struct approval *a = asked();
+	uint8_t *at;
+
+	vote(a, "bob", "dba", true);
+	at = memmem(a->statement, a->statement_len, "\\\"07\\\"", 6);
+	assert_non_null(at);
+	at[2] = '1';
+	vote(a, "dora", "dba", true);
+	assert_int_equal(a->state, APPROVAL_SUPERSEDED);
+	assert_int_equal(w.performed, 0);
+}
+
+static void a_journal_that_does_not_take_it_does_nothing(void **state)
+{
+	struct approval *a = asked();
+
+	vote(a, "bob", "dba", true);
+	w.journal_broken = true;
+	vote(a, "dora", "dba", true);
+	assert_int_equal(w.performed, 0);
+	assert_int_equal(a->state, APPROVAL_PENDING);
+	assert_null(asked_with(asker, "{}", 2, 0));
+}
+
+/* Sessions and workers of the number 0 are none of its. */
+static void no_session_ends_it(void **state)
+{
+	struct approval *a = asked();
+
+	approvals_session_closed(w.as, 0, 0, "closed");
+	approvals_withdrawn(w.as, 0, 0, 0, "cancelled by the client");
+	assert_null(approvals_of_command(w.as, 0, 0, 0));
+	assert_int_equal(a->state, APPROVAL_PENDING);
+	approvals_policy_changed(w.as);
+	approvals_tick(w.as, w.now);
+	assert_int_equal(a->state, APPROVAL_PENDING);
+	assert_int_equal(w.asked, 0);
+}
+
+static void revoked_before_it_is_done_it_stays(void **state)
+{
+	struct approval *a = asked();
+	char text[APPROVAL_SAY_BYTES];
+
+	vote(a, "bob", "dba", true);
+	vote(a, "dora", "dba", true);
+	assert_int_equal(approvals_revoke(w.as, a, NULL, who_json(), "wait", w.now, text), APPROVAL_DECIDED);
+	assert_int_equal(a->state, APPROVAL_REVOKED);
+	assert_int_equal(w.cuts, 0);
+	approvals_performed(w.as, a, "done", w.now);
+	assert_int_equal(a->state, APPROVAL_REVOKED);
+}
+
+/* The records alone give the object back, statement and votes, and nothing is done after a restart. */
+static void the_records_are_the_object(void **state)
+{
+	struct approval *a = asked(), *b;
+	struct approvals *again = approvals_create(&host, "a", "test.example/journal");
+	unsigned records, others;
+	uint8_t hash[32];
+
+	vote(a, "bob", "dba", true);
+	records = w.records;
+	for (unsigned i = 0; i < records; i++)
+		assert_true(approvals_replay(again, i, bytes_str(w.record[i]), bytes_of(w.payload[i], w.payload_len[i])));
+	b = approvals_find(again, a->id_text);
+	assert_non_null(b);
+	assert_int_equal(b->kind, APPROVAL_ADMIN);
+	assert_int_equal(b->state, APPROVAL_PENDING);
+	assert_int_equal(b->statement_len, a->statement_len);
+	assert_memory_equal(b->statement, a->statement, a->statement_len);
+	SHA256(b->statement, b->statement_len, hash);
+	assert_memory_equal(hash, a->statement_sha256, 32);
+	assert_int_equal(b->votes, 1);
+	approvals_restarted(again, w.now);
+	assert_int_equal(b->state, APPROVAL_CANCELLED);
+	approvals_destroy(again);
+	others = w.records; /* from `records` on they are of that life, which never was */
+	/* Between the nonce and the deed: nobody says that it was done. */
+	vote(a, "dora", "dba", true);
+	again = approvals_create(&host, "a", "test.example/journal");
+	for (unsigned i = 0; i < w.records; i++)
+		if (i < records || i >= others)
+			(void)approvals_replay(again, i, bytes_str(w.record[i]), bytes_of(w.payload[i], w.payload_len[i]));
+	b = approvals_find(again, a->id_text);
+	assert_int_equal(b->state, APPROVAL_EXECUTING);
+	approvals_restarted(again, w.now);
+	assert_int_equal(b->state, APPROVAL_UNKNOWN);
+	assert_int_equal(w.performed, 1);
+	approvals_destroy(again);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(two_others_have_it_done_once),
+		TEST(who_asked_is_none_of_the_two),
+		TEST(one_person_is_never_enough),
+		TEST(an_agent_or_nobody_does_not_ask),
+		TEST(the_same_waits_once),
+		TEST(a_denial_is_enough_and_time_runs_out),
+		TEST(what_no_longer_rests_on_two_is_not_done),
+		TEST(an_edited_statement_is_not_done),
+		TEST(a_journal_that_does_not_take_it_does_nothing),
+		TEST(no_session_ends_it),
+		TEST(revoked_before_it_is_done_it_stays),
+		TEST(the_records_are_the_object),
+	};
+
+	return cmocka_run_group_tests_name("approval_admin", tests, NULL, NULL);
+}
