@@ -20,6 +20,7 @@
 #define DATAPLANE_INSPECT_POSTGRES_CATALOGUE_H
 
 #include "dataplane/inspect/inspector.h"
+#include "dataplane/inspect/postgres/notation.h"
 
 #define PG_DATABASES 4
 #define PG_TAGGED_RELATIONS 1024
@@ -99,8 +100,18 @@ struct pg_catalogue {
 /* The whole of inspect_env.shared. */
 struct pg_shared {
 	struct pg_catalogue database[PG_DATABASES];
-	uint8_t scratch[LIMIT_STREAM_BYTES]; /* for one call */
+	/* For one call. */
+	union {
+		uint8_t scratch[LIMIT_STREAM_BYTES];
+		struct {
+			struct pg_layer layer[3]; /* of a COPY's cell, of an item, of a JSON string or hex */
+			uint8_t window[PG_WINDOW];
+			struct match_hit hits[PG_VEIL_HITS];
+		} veil;
+	};
 };
+
+_Static_assert(sizeof(((struct pg_shared *)0)->veil) <= LIMIT_STREAM_BYTES, "a long value's windows take no memory of their own");
 
 extern const char pg_catalogue_query[];
 

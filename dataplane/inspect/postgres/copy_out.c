@@ -115,10 +115,10 @@ static bool found_inside(struct copying *c, struct pg_masker *m, struct bytes ce
 }
 
 /* In text a value may be the word that the client chose for NULL: passed as it is, it would tell which value that is. */
-static bool is_null(const struct copying *c, const struct pg_column *column, struct bytes cell)
+bool pg_copy_null(const struct pg_digest *d, const struct pg_column *column, struct bytes cell)
 {
-	struct bytes null = bytes_of(c->d->copy_null, c->d->copy_null_len);
-	bool may_be_value = c->d->copy_format == COPY_TEXT && null.len && !bytes_equal(null, bytes_str("\\N"));
+	struct bytes null = bytes_of(d->copy_null, d->copy_null_len);
+	bool may_be_value = d->copy_format == COPY_TEXT && null.len && !bytes_equal(null, bytes_str("\\N"));
 
 	return bytes_equal(cell, null) && !(may_be_value && column && column->class >= 0);
 }
@@ -131,7 +131,7 @@ static void cell_text(struct copying *c, unsigned index, struct bytes cell)
 	struct writer t;
 	struct bytes inside = cell;
 
-	if (is_null(c, column, cell)) {
+	if (pg_copy_null(c->d, column, cell)) {
 		writer_put(c->w, cell);
 		return;
 	}

@@ -15,21 +15,6 @@ struct walk {
 	int key_class;        /* the class that the last key names; -1 */
 };
 
-static int hex4(struct bytes v, size_t at)
-{
-	int value = 0;
-
-	for (size_t i = 0; i < 4; i++) {
-		int c = at + i < v.len ? v.base[at + i] : 0;
-		int d = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-
-		if (d < 0)
-			return -1;
-		value = value << 4 | d;
-	}
-	return value;
-}
-
 /* The text between the quotes, decoded. Surrogates stand as '?': no class has letters beyond the first plane. */
 static bool decode(struct bytes v, struct writer *w)
 {
@@ -44,7 +29,7 @@ static bool decode(struct bytes v, struct writer *w)
 		}
 		i++;
 		short_form = strchr(from, v.base[i]);
-		if (v.base[i] == 'u' && (code = hex4(v, i + 1)) >= 0) {
+		if (v.base[i] == 'u' && (code = pg_hex4(v, i + 1)) >= 0) {
 			i += 4;
 			if (code < 0x80) {
 				writer_u8(w, (uint8_t)code);
@@ -131,18 +116,26 @@ static void bare(struct walk *k, struct bytes v, struct writer *w)
 	}
 }
 
+void pg_json_key(const struct pg_masker *m, struct bytes key, struct class_bits *context, int *class)
+{
+	const struct inspect_snapshot *snapshot = m->s->env->snapshot;
+	struct match_name name = match_name(snapshot->match, key);
+	struct class_bits strong = class_bits_and(name.strong, m->want.classes);
+
+	*context = class_bits_and(class_bits_or(name.strong, name.weak), m->want.classes);
+	*class = -1;
+	for (unsigned i = 0; i < LIMIT_CLASSES && *class < 0; i++)
+		if (class_bits_has(&strong, i))
+			*class = policy_class_of_detector(snapshot->image, &m->command->mask, i);
+}
+
 static void learn(struct walk *k, struct bytes key)
 {
-	const struct pg_session *s = k->m->s;
-	struct match_name name = match_name(s->env->snapshot->match, key);
-	struct class_bits strong = class_bits_and(name.strong, k->m->want.classes);
+	struct class_bits context;
 
+	pg_json_key(k->m, key, &context, &k->key_class);
 	k->key = *k->m;
-	k->key.want.context = class_bits_or(k->m->want.context, class_bits_and(class_bits_or(name.strong, name.weak), k->m->want.classes));
-	k->key_class = -1;
-	for (unsigned i = 0; i < LIMIT_CLASSES && k->key_class < 0; i++)
-		if (class_bits_has(&strong, i))
-			k->key_class = policy_class_of_detector(s->env->snapshot->image, &k->m->command->mask, i);
+	k->key.want.context = class_bits_or(k->m->want.context, context);
 }
 
 static size_t string_end(struct bytes v, size_t at)

@@ -1,197 +1,324 @@
-/* long_row.c: a DataRow that is longer than is read whole, masked while it goes by.
+/* long_row.c: a DataRow or CopyData that is longer than is read whole, masked while it goes by.
  *
- * Its length stands in front of it, so every mask here is as long as what it hides: stars, or digits 0 where the type is a number. A cell is
- * looked at through a window; what lies at the window's end and may go on behind it waits for the next one, and a few bytes of what went by
- * stay in sight, so that a value is seen with what stands before it. Memory is the window, however long the row. Rows with columns that
- * cannot be masked in place (JSON, arrays, records, hex, dates that are masked as a whole) are not begun: their answer ends in an error.
+ * Its length stands in front of it, so every mask is as long as what it hides (veil.h); the message's head, the cells' lengths and the items' of
+ * arrays and rows in binary go as they came. A cell is seen through a window; what lies at the window's end and may go on behind it waits for
+ * the next one. Memory is the window, however long the row. What has no value of its own length that its client could read (pg_long_begin) is
+ * not begun: the answer ends in an error. COPY in text and CSV: long_copy.c.
  */
-#include "dataplane/inspect/postgres/session.h"
+#include "dataplane/inspect/postgres/veil.h"
 
-#define WINDOW 131072u
-#define SIGHT 256u /* of what went by */
-#define HITS 64
+#define TYPE_XML 142u
+#define TYPE_TSVECTOR 3614u
+#define FIRST_USER_TYPE 16384u /* FirstNormalObjectId */
 
-enum { AT_HEAD, AT_LENGTH, AT_CELL };
-
-static bool in_place(const struct pg_column *c)
+/* Whether a tagged value can be masked in its place. */
+static bool in_place(const struct pg_session *s, const struct pg_column *c)
 {
 	enum pg_shape shape = pg_type(c->type).shape;
 
-	if (c->class >= 0)
-		return shape == SHAPE_TEXT;
-	switch (shape) {
-	case SHAPE_TEXT:
-	case SHAPE_INTEGER:
-	case SHAPE_BOOL:
-	case SHAPE_DATE:
-	case SHAPE_TIMESTAMP:
-	case SHAPE_TIMESTAMPTZ:
-	case SHAPE_UUID:
+	if (c->class < 0)
 		return true;
-	case SHAPE_FLOAT:
-	case SHAPE_NUMERIC:
-	case SHAPE_OTHER:
-		return !c->binary;
-	case SHAPE_BYTEA:
-		return c->binary;
-	default:
-		return false;
-	}
+	if (shape == SHAPE_OTHER)
+		return !c->binary && (!c->type || c->type >= FIRST_USER_TYPE || c->type == TYPE_XML || c->type == TYPE_TSVECTOR);
+	if (shape == SHAPE_DATE || shape == SHAPE_TIMESTAMP || shape == SHAPE_TIMESTAMPTZ)
+		return c->binary || s->dates_iso;
+	return true;
 }
 
-bool pg_long_begin(struct pg_session *s, const struct pg_command *command)
+static bool begin(struct pg_session *s, const struct pg_command *command, uint8_t at)
 {
 	const struct pg_plan *p = &s->plan;
 
 	if (!p->valid || p->n != command->n || command->outdated)
 		return false;
 	for (unsigned i = 0; i < p->columns; i++)
-		if (!in_place(&p->column[i]))
+		if (!in_place(s, &p->column[i]))
 			return false;
-	s->long_row = (struct pg_long_row){ .active = true, .at = AT_HEAD };
+	s->long_row = (struct pg_long_row){ .active = true, .at = at };
 	return true;
 }
 
-static uint8_t filler(const struct pg_column *c)
+bool pg_long_begin(struct pg_session *s, const struct pg_command *command)
+{
+	return begin(s, command, PG_LONG_HEAD);
+}
+
+bool pg_long_copy_begin(struct pg_session *s, const struct pg_command *command)
+{
+	struct pg_copy_out *o = &s->copy_out;
+	const struct pg_digest *d = command->digest >= 0 ? &s->commands.digest[command->digest] : NULL;
+	bool binary = d && d->copy_format == COPY_BINARY;
+
+	/* A row that began in an earlier message, or a line of names. */
+	if (!d || o->carry_len || o->ended || (!binary && d->copy_header && o->first))
+		return false;
+	if (!begin(s, command, !binary ? PG_LONG_TEXT : o->first ? PG_LONG_FILE : PG_LONG_TUPLE))
+		return false;
+	s->long_row.head = true;
+	o->first = false;
+	return true;
+}
+
+/* `len` bytes of the input go as they are. */
+static bool copy(struct bytes in, size_t len, struct pg_long_step *step, struct writer *w)
+{
+	if (in.len < len) {
+		step->needed = len;
+		return false;
+	}
+	writer_bytes(w, in.base, len);
+	step->consumed = len;
+	return true;
+}
+
+static void row_begins(struct pg_session *s, size_t left)
+{
+	struct pg_long_row *l = &s->long_row;
+
+	l->depth = 0;
+	l->column = 0;
+	l->level[0] = (struct pg_long_level){ .left = (uint32_t)left, .items = s->plan.columns };
+	l->at = PG_LONG_LENGTH;
+}
+
+static bool row_head(struct pg_session *s, struct bytes in, struct pg_long_step *step, struct writer *w)
+{
+	if (!copy(in, PG_FRAME_HEAD + 2, step, w))
+		return false;
+	step->bad = (in.base[5] << 8 | in.base[6]) != s->plan.columns;
+	row_begins(s, s->pass[SIDE_SERVER] - step->consumed);
+	return true;
+}
+
+/* The file's header (copyto.c): it comes in one message with the first tuple. */
+static bool file_head(struct pg_session *s, struct bytes in, struct pg_long_step *step, struct writer *w)
+{
+	struct reader r = reader_of_bytes(in);
+	size_t len = 19;
+
+	if (in.len >= len) {
+		reader_skip(&r, 15);
+		len += reader_be32(&r);
+	}
+	if (len > 4096) {
+		step->bad = true;
+		return true;
+	}
+	if (!copy(in, len, step, w))
+		return false;
+	step->bad = memcmp(in.base, "PGCOPY\n\377\r\n\0", 11) != 0;
+	s->long_row.at = PG_LONG_TUPLE;
+	return true;
+}
+
+static bool tuple_head(struct pg_session *s, struct pg_command *command, struct bytes in, struct pg_long_step *step, struct writer *w)
+{
+	if (!copy(in, 2, step, w))
+		return false;
+	step->bad = (in.base[0] << 8 | in.base[1]) != s->plan.columns;
+	command->rows++;
+	row_begins(s, s->pass[SIDE_SERVER] - step->consumed);
+	return true;
+}
+
+/* The next item's column, and how many bytes stand before it. */
+static size_t next_item(const struct pg_session *s, struct bytes in, struct pg_column *column)
+{
+	const struct pg_long_row *l = &s->long_row;
+	const struct pg_long_level *level = &l->level[l->depth];
+	struct reader r = reader_of_bytes(in);
+
+	if (!l->depth) {
+		*column = s->plan.column[l->column];
+		return 4;
+	}
+	*column = (struct pg_column){ .type = level->row ? reader_be32(&r) : level->element, .typmod = -1, .class = level->class, .binary = 1,
+				      .context = level->context };
+	return level->row ? 8 : 4;
+}
+
+/* What an item of this type and length is dealt with as. */
+static uint8_t dealt_with(const struct pg_session *s, const struct pg_column *c, uint32_t len)
 {
 	enum pg_shape shape = pg_type(c->type).shape;
 
-	return shape == SHAPE_INTEGER || shape == SHAPE_FLOAT || shape == SHAPE_NUMERIC ? '0' : '*';
+	if (!c->binary || s->long_row.depth + 1 == PG_LONG_DEPTH)
+		return PG_LONG_CELL;
+	if (shape == SHAPE_ARRAY && len >= 12)
+		return PG_LONG_ARRAY;
+	return shape == SHAPE_RECORD && len >= 4 ? PG_LONG_ROW : PG_LONG_CELL;
 }
 
-static void fill(struct writer *w, uint8_t with, size_t len)
+static bool length(struct pg_session *s, struct pg_command *command, struct bytes in, struct pg_long_step *step, struct writer *w)
 {
-	while (len--)
-		writer_u8(w, with);
+	struct pg_long_row *l = &s->long_row;
+	struct pg_long_level *level = &l->level[l->depth];
+	struct pg_column column;
+	size_t head = next_item(s, in, &column);
+	uint32_t len;
+
+	if (!copy(in, head, step, w))
+		return false;
+	len = (uint32_t)in.base[head - 4] << 24 | (uint32_t)in.base[head - 3] << 16 | (uint32_t)in.base[head - 2] << 8 | in.base[head - 1];
+	if (level->left < head || (len != UINT32_MAX && len > level->left - head)) {
+		step->bad = true;
+		return true;
+	}
+	level->left -= (uint32_t)head + (len == UINT32_MAX ? 0 : len);
+	level->items--;
+	l->column += !l->depth;
+	if (len == UINT32_MAX || !len)
+		return true;
+	l->item = column;
+	l->left = len;
+	l->done = 0;
+	l->begun = false;
+	l->value = (struct pg_veiled){ .key_class = -1 };
+	l->at = dealt_with(s, &column, len);
+	if (!l->depth && column.class >= 0)
+		pg_command_masked(command, (unsigned)column.class);
+	return true;
 }
 
-/* Integers in binary: the whole cell, by its decimal text. */
-static void small_number(struct pg_session *s, struct pg_command *command, const struct pg_column *c, struct bytes cell, struct writer *w)
+static void nest(struct pg_session *s, struct pg_long_level level)
 {
-	struct pg_masker m = pg_masker_of(s, command, c->context);
-	size_t before = w->len;
+	struct pg_long_row *l = &s->long_row;
 
-	if (pg_value(&m, c, cell, w) == MASKED_NULL || w->len - before != cell.len) {
-		w->len = before;
-		fill(w, 0, cell.len);
-	}
+	level.class = l->item.class;
+	level.context = l->item.context;
+	l->level[++l->depth] = level;
+	l->at = PG_LONG_LENGTH;
 }
 
-/* The next bytes of a cell. `seen`: the window, of which the first `done` bytes went by already; `last`: the cell ends with it. Returns how
- * far it is dealt with now. */
-static size_t cell_part(struct pg_session *s, struct pg_command *command, struct bytes seen, bool last, struct writer *w)
+/* array_send: ndim, flags, element type, (dimension, lower bound)*. */
+static bool array_head(struct pg_session *s, struct bytes in, struct pg_long_step *step, struct writer *w)
 {
-	const struct pg_column *c = &s->plan.column[s->long_row.column];
-	struct match_want want = { .classes = s->plan.want.classes, .context = s->plan.context[c->context] };
-	size_t longest = match_longest(s->env->snapshot->match), end = last ? seen.len : seen.len - longest, at = s->long_row.done;
-	struct match_hit hits[HITS];
-	size_t n = 0;
+	struct reader r = reader_of_bytes(in);
+	uint32_t dimensions = reader_be32(&r), element;
+	size_t head = 12 + 8 * (size_t)(dimensions <= 6 ? dimensions : 0);
+	uint64_t items = dimensions ? 1 : 0;
 
-	if (c->class >= 0) {
-		if (!at && last)
-			pg_command_masked(command, (unsigned)c->class);
-		fill(w, '*', seen.len - at);
-		return seen.len;
+	step->bad = r.ok && (dimensions > 6 || head > s->long_row.left); /* MAXDIM */
+	if (step->bad)
+		return true;
+	if (!copy(in, r.ok ? head : 12, step, w))
+		return false;
+	reader_skip(&r, 4);
+	element = reader_be32(&r);
+	for (uint32_t i = 0; i < dimensions; i++) {
+		items = items * reader_be32(&r);
+		step->bad |= items > PG_FRAME_MAX;
+		items = items > PG_FRAME_MAX ? 0 : items;
+		reader_skip(&r, 4);
 	}
-	if (class_bits_any(&want.classes))
-		n = match_value(s->env->snapshot->match, s->env->scratch, &want, seen, hits, HITS);
-	for (size_t i = 0; i < n; i++) {
-		int class;
-
-		if (hits[i].end <= at)
-			continue;
-		/* It may go on behind the window, if it is not already as long as anything can be. */
-		if (!last && hits[i].end > end && hits[i].start > at) {
-			end = hits[i].start < end ? hits[i].start : end;
-			break;
-		}
-		if (hits[i].start >= end)
-			break;
-		if (hits[i].start > at) {
-			writer_bytes(w, seen.base + at, hits[i].start - at);
-			at = hits[i].start;
-		}
-		fill(w, filler(c), hits[i].end - at);
-		at = hits[i].end;
-		class = policy_class_of_detector(s->env->snapshot->image, &command->mask, hits[i].class);
-		pg_command_masked(command, class < 0 ? 0 : (unsigned)class);
-	}
-	if (end > at) {
-		writer_bytes(w, seen.base + at, end - at);
-		at = end;
-	}
-	return at;
+	nest(s, (struct pg_long_level){ .left = s->long_row.left - (uint32_t)head, .items = (uint32_t)items, .element = element });
+	return true;
 }
 
-/* False: more bytes, or more room, are wanted first. */
+/* record_send: how many, (type, length, bytes)*. */
+static bool fields_head(struct pg_session *s, struct bytes in, struct pg_long_step *step, struct writer *w)
+{
+	struct reader r = reader_of_bytes(in);
+	uint32_t fields = reader_be32(&r);
+
+	if (!copy(in, 4, step, w))
+		return false;
+	step->bad = fields > LIMIT_COLUMNS;
+	nest(s, (struct pg_long_level){ .left = s->long_row.left - 4, .items = fields, .row = true });
+	return true;
+}
+
+/* Levels whose items all went by are over, and with the last one the row. */
+static bool row_over(struct pg_session *s, struct pg_long_step *step)
+{
+	struct pg_long_row *l = &s->long_row;
+
+	while (!l->level[l->depth].items) {
+		if (!l->depth)
+			return true;
+		/* What stands behind them is none of the value's. */
+		step->bad |= l->level[l->depth].left > 0;
+		l->depth--;
+	}
+	return false;
+}
+
+struct pg_veil pg_long_veil(struct pg_session *s, struct pg_command *command, unsigned context)
+{
+	struct pg_veil x = { .s = s, .command = command, .m = pg_masker_of(s, command, context), .state = &s->long_row.value, .spaces = true };
+
+	x.marks.filler = '*';
+	return x;
+}
+
 static bool cell(struct pg_session *s, struct pg_command *command, struct bytes in, struct pg_long_step *step, struct writer *w)
 {
 	struct pg_long_row *l = &s->long_row;
-	const struct pg_column *c = &s->plan.column[l->column];
-	size_t window = l->left < WINDOW ? l->left : WINDOW, at;
+	struct pg_veil x = pg_long_veil(s, command, l->item.context);
+	uint8_t *v = pg_shared(s)->veil.window;
+	struct pg_window window = { .v = v, .len = l->left < PG_WINDOW ? l->left : PG_WINDOW, .done = l->done, .first = !l->begun };
+	struct pg_shown shown;
 
-	if (in.len < window) {
-		step->needed = window;
+	if (in.len < window.len) {
+		step->needed = window.len;
 		return false;
 	}
-	if (writer_space(w) < window) {
-		step->room = window;
+	if (writer_space(w) < window.len) {
+		step->room = window.len;
 		return false;
 	}
-	if (c->binary && pg_type(c->type).shape == SHAPE_INTEGER && window == l->left) {
-		small_number(s, command, c, bytes_of(in.base, window), w);
-		at = window;
-	} else {
-		at = cell_part(s, command, bytes_of(in.base, window), window == l->left, w);
-	}
-	if (at == l->left) {
-		step->consumed = at;
-		l->column++;
-		l->done = 0;
-		l->at = AT_LENGTH;
+	memcpy(v, in.base, window.len);
+	window.last = window.len == l->left;
+	shown = pg_veil_value(&x, &l->item, &window);
+	step->bad = shown.decided <= l->done || shown.decided > window.len; /* never */
+	if (step->bad)
+		return true;
+	writer_bytes(w, v + l->done, shown.decided - l->done);
+	l->begun = true;
+	if (window.last && shown.decided == window.len) {
+		step->consumed = window.len;
+		l->at = PG_LONG_LENGTH;
 		return true;
 	}
-	l->done = at < SIGHT ? (uint32_t)at : SIGHT;
-	step->consumed = at - l->done;
-	l->left -= (uint32_t)step->consumed;
+	step->consumed = shown.keep;
+	l->done = (uint32_t)(shown.decided - shown.keep);
+	l->left -= (uint32_t)shown.keep;
 	return true;
 }
 
-static bool length(struct pg_session *s, struct bytes in, struct pg_long_step *step, struct writer *w)
+/* Where a CopyData begins: its head goes first. */
+static bool message_head(struct pg_session *s, struct bytes in, struct pg_long_step *step, struct writer *w)
 {
-	struct reader r = reader_of_bytes(in);
-	uint32_t len;
-
-	if (in.len < 4) {
-		step->needed = 4;
+	if (!copy(in, PG_FRAME_HEAD, step, w))
 		return false;
-	}
-	len = reader_be32(&r);
-	if (len != UINT32_MAX && len > s->pass[SIDE_SERVER] - 4) {
-		step->bad = true;
-		return false;
-	}
-	writer_be32(w, len);
-	step->consumed = 4;
-	s->long_row.left = len;
-	if (len == UINT32_MAX || !len)
-		s->long_row.column++;
-	else
-		s->long_row.at = AT_CELL;
+	s->long_row.head = false;
 	return true;
 }
 
-static bool head(struct pg_session *s, struct bytes in, struct pg_long_step *step, struct writer *w)
+static bool part(struct pg_session *s, struct pg_command *command, struct bytes in, struct pg_long_step *step, struct writer *w)
 {
-	if (in.len < PG_FRAME_HEAD + 2) {
-		step->needed = PG_FRAME_HEAD + 2;
-		return false;
+	struct pg_long_row *l = &s->long_row;
+
+	if (l->head)
+		return message_head(s, in, step, w);
+	switch (l->at) {
+	case PG_LONG_HEAD:
+		return row_head(s, in, step, w);
+	case PG_LONG_FILE:
+		return file_head(s, in, step, w);
+	case PG_LONG_TUPLE:
+		return tuple_head(s, command, in, step, w);
+	case PG_LONG_LENGTH:
+		return length(s, command, in, step, w);
+	case PG_LONG_ARRAY:
+		return array_head(s, in, step, w);
+	case PG_LONG_ROW:
+		return fields_head(s, in, step, w);
+	case PG_LONG_TEXT:
+		return pg_long_text(s, command, in, step, w);
+	default:
+		return cell(s, command, in, step, w);
 	}
-	step->bad = (in.base[5] << 8 | in.base[6]) != s->plan.columns;
-	writer_bytes(w, in.base, PG_FRAME_HEAD + 2);
-	step->consumed = PG_FRAME_HEAD + 2;
-	s->long_row.at = AT_LENGTH;
-	return !step->bad;
 }
 
 struct pg_long_step pg_long_row(struct pg_session *s, struct bytes in, struct writer *w)
@@ -207,15 +334,22 @@ struct pg_long_step pg_long_row(struct pg_session *s, struct bytes in, struct wr
 		bool good;
 
 		/* The policy may have changed in the middle of it. */
-		if (!command || !s->plan.valid || command->outdated || (l->at == AT_LENGTH && l->column == s->plan.columns))
+		if (!command || !s->plan.valid || command->outdated)
 			return (struct pg_long_step){ .bad = true };
-		if (l->at != AT_CELL && writer_space(w) < 16) {
-			all.room = 16;
+		if (left.len > s->pass[SIDE_SERVER])
+			left.len = s->pass[SIDE_SERVER];
+		if (l->at != PG_LONG_CELL && l->at != PG_LONG_TEXT && writer_space(w) < PG_ROOM) {
+			all.room = PG_ROOM;
 			break;
 		}
-		good = l->at == AT_HEAD ? head(s, left, &one, w) : l->at == AT_LENGTH ? length(s, left, &one, w) : cell(s, command, left, &one, w);
+		good = part(s, command, left, &one, w);
+		if (l->at == PG_LONG_LENGTH && row_over(s, &one))
+			l->at = s->copy_out.running ? PG_LONG_TUPLE : PG_LONG_OVER;
+		/* Nothing is expected that is not there; behind its last cell a row has nothing. */
+		one.bad |= !good && one.needed > s->pass[SIDE_SERVER];
+		one.bad |= l->at == PG_LONG_OVER && s->pass[SIDE_SERVER] > one.consumed;
 		if (one.bad)
-			return one;
+			return (struct pg_long_step){ .bad = true };
 		if (!good) {
 			all.needed = one.needed;
 			all.room = one.room;
@@ -225,6 +359,6 @@ struct pg_long_step pg_long_row(struct pg_session *s, struct bytes in, struct wr
 		s->pass[SIDE_SERVER] -= one.consumed;
 	}
 	l->active = s->pass[SIDE_SERVER] > 0;
-	all.bad = !l->active && l->column != s->plan.columns;
+	all.bad = !l->active && l->at != PG_LONG_OVER && l->at != PG_LONG_TUPLE && !(l->at == PG_LONG_TEXT && l->cell == PG_CELL_BEFORE && !l->column);
 	return all;
 }

@@ -108,7 +108,7 @@ static struct bytes classify(struct kit *k, struct bytes text)
 	struct classification_writer w = classification_writer_of(k->classification, sizeof(k->classification), false);
 	static const char *const relations[] = { "customers", "other", "kids" };
 	struct access a = { .verb = VERB_select, .kind = OBJECT_NONE };
-	struct bytes name = bytes_str(has(text, "flow note") ? "note" : "id");
+	struct bytes name = bytes_str(has(text, "flow note") ? "note" : has(text, "flow name") ? "name" : "id");
 
 	if (has(text, "copy name into"))
 		return classify_copy(k, text);
@@ -122,7 +122,7 @@ static struct bytes classify(struct kit *k, struct bytes text)
 	classification_begin_targets(&w);
 	classification_add_target(&w, has(text, "flow") ? TAINT_NAMES : TAINT_ALL, &name, has(text, "flow"));
 	if (has(text, "stdout")) {
-		struct copy_shape copy = { .format = has(text, "csv") ? COPY_CSV : COPY_TEXT, .delimiter = has(text, "csv") ? ',' : '\t', .quote = '"',
+		struct copy_shape copy = { .format = has(text, "csv") ? COPY_CSV : has(text, "binary") ? COPY_BINARY : COPY_TEXT, .delimiter = has(text, "csv") ? ',' : '\t', .quote = '"',
 					   .escape = '"', .null_text = bytes_str(has(text, "csv") ? "" : "\\N") };
 
 		classification_end_statement(&w, &copy);
@@ -337,7 +337,8 @@ static bool turn(struct kit *k, enum side from)
 		take(k, &io, &r);
 		if (r.consumed > pending[from].have)
 			fail("more was consumed than there was");
-		memmove(pending[from].base, pending[from].base + r.consumed, pending[from].len - r.consumed);
+		if (r.consumed)
+			memmove(pending[from].base, pending[from].base + r.consumed, pending[from].len - r.consumed);
 		pending[from].len -= r.consumed;
 		pending[from].have -= r.consumed;
 		if (r.status != INSPECT_FULL || r.consumed)

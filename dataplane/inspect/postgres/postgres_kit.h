@@ -3,7 +3,7 @@
  * The policy: one service without TLS; class 0 "email" (columns shop.public.customers.email, detector email, full) and class 1 "name"
  * (column name, no detector). The host allows everything but texts with DENY (blocked), HOLD (waits for kit_release) and
  * UNKNOWN (allowed without a classification), masks both classes but for texts with NOMASK, and limits texts with ROWS and BYTES; a text that names
- * customers, other or kids reads that relation, with one TAINT_ALL, or with "flow note" or "flow id" that column; "copy name into" customers or
+ * customers, other or kids reads that relation, with one TAINT_ALL, or with "flow note", "flow name" or "flow id" that column; "copy name into" customers or
  * other sets its column note, and with "untold" nobody knows which.
  * Outputs are gathered in `out`; every rule of inspector.h that can be checked from outside is asserted at each call.
  */

@@ -544,7 +544,9 @@ enum pg_step pg_server_long(struct pg_session *s, const struct pg_frame *f, stru
 	c->octets += f->total;
 	if (s->mute)
 		return STEP_DONE;
-	if (!class_bits_any(&c->mask) || (f->type == 'D' && pg_long_begin(s, c)))
+	if ((f->type == 'd') != s->copy_out.running)
+		return lost_step(io);
+	if (!class_bits_any(&c->mask) || (f->type == 'D' ? pg_long_begin(s, c) : pg_long_copy_begin(s, c)))
 		return STEP_STALL;
 	pg_end_answer(s, c, f->type == 'D' ? "a row of more than 1 MiB with such columns cannot be masked" : "a row of this COPY is longer than 1 MiB and cannot be masked", io);
 	return STEP_DONE;

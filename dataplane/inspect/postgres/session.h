@@ -105,13 +105,41 @@ struct pg_held_taint {
 	struct class_bits classes;
 };
 
-/* A DataRow that is masked while it goes by (long_row.c). */
+/* What is kept of a value between its windows (veil.h). */
+struct pg_veiled {
+	enum { PG_JSON_BETWEEN, PG_JSON_STRING, PG_JSON_BARE } json; /* the token under way */
+	enum { PG_ITEM_NONE, PG_ITEM_BARE, PG_ITEM_QUOTED } item;
+	bool item_begun, brace; /* some of the item was seen; the first brace was */
+	bool hex;               /* a bytea's digits */
+	uint8_t open;           /* of a type that is not known: the bracket that it begins with */
+	int16_t key_class;      /* what the last key says of its value: a policy class, or -1 */
+	struct class_bits key_context;
+};
+
+/* An array or row in binary that is under way, or the message's own row. */
+struct pg_long_level {
+	uint32_t left, items, element; /* bytes and items to come; the items' type */
+	bool row;                      /* each item says its type */
+	int16_t class;
+	uint8_t context;
+};
+
+#define PG_LONG_DEPTH 16 /* of arrays and rows in binary; what is nested deeper is one text */
+
+/* A row that is masked while it goes by (long_row.c, long_copy.c). */
 struct pg_long_row {
 	bool active;
-	uint8_t at;
+	bool head;       /* the message's head comes first */
+	bool begun;      /* some of the cell went by */
+	uint8_t depth;
 	uint16_t column;
-	uint32_t left; /* of the cell, from the first byte not consumed */
-	uint32_t done; /* of these: went by already */
+	enum { PG_LONG_HEAD, PG_LONG_FILE, PG_LONG_TUPLE, PG_LONG_LENGTH, PG_LONG_ARRAY, PG_LONG_ROW, PG_LONG_CELL, PG_LONG_TEXT, PG_LONG_OVER } at;
+	enum { PG_CELL_BEFORE, PG_CELL_BARE, PG_CELL_QUOTED, PG_CELL_BEHIND, PG_CELL_BEHIND_QUOTED } cell; /* of text */
+	uint32_t left;   /* of the cell, from the first byte not consumed */
+	uint32_t done;   /* of these: went by already */
+	struct pg_column item;
+	struct pg_long_level level[PG_LONG_DEPTH];
+	struct pg_veiled value;
 };
 
 #define PG_HELD_TAINTS 32
@@ -370,7 +398,10 @@ enum pg_masked pg_detect(struct pg_masker *m, const struct pg_column *column, st
 bool pg_found(struct pg_masker *m, struct bytes text);
 bool pg_text(struct pg_masker *m, struct bytes text, struct writer *w); /* false: nothing found, nothing written */
 void pg_class_text(struct pg_masker *m, int class, size_t len_max, bool full, struct bytes value, struct writer *w);
+void pg_hit_text(struct pg_masker *m, unsigned detector, size_t len_max, struct bytes value, struct writer *w);
 void pg_json(struct pg_masker *m, int class, struct bytes value, struct writer *w);
+/* What a key says of its value: names that speak for a class, besides the masker's; the policy class that masks it unseen, or -1. */
+void pg_json_key(const struct pg_masker *m, struct bytes key, struct class_bits *context, int *class);
 enum pg_masked pg_items_text(struct pg_masker *m, const struct pg_type *type, int class, struct bytes value, struct writer *w);
 enum pg_masked pg_array_binary(struct pg_masker *m, int class, struct bytes value, struct writer *w, unsigned depth);
 enum pg_masked pg_record_binary(struct pg_masker *m, int class, struct bytes value, struct writer *w, unsigned depth);
@@ -382,7 +413,7 @@ size_t pg_rows_run(struct pg_session *s, const struct pg_command *command, struc
 /* The run of whole DataRow or CopyData messages at the start of `in`, for commands without masks. */
 size_t pg_rows_relayed(struct bytes in, size_t max);
 
-/* long_row.c: whether a row that is too long to be read whole can be masked while it goes by; and then its next bytes, at most
+/* long_row.c, long_copy.c: whether a row that is too long to be read whole can be masked while it goes by; and then its next bytes, at most
  * s->pass[SIDE_SERVER] of them. */
 struct pg_long_step {
 	size_t consumed, needed, room; /* what is dealt with; what is wanted first, bytes of input or room */
@@ -390,6 +421,7 @@ struct pg_long_step {
 };
 
 bool pg_long_begin(struct pg_session *s, const struct pg_command *command);
+bool pg_long_copy_begin(struct pg_session *s, const struct pg_command *command);
 struct pg_long_step pg_long_row(struct pg_session *s, struct bytes in, struct writer *w);
 
 /* One DataRow. `w` is not ok when there was no room. False: the row cannot be masked. */
@@ -397,6 +429,9 @@ bool pg_row(struct pg_session *s, struct pg_command *command, struct bytes body,
 
 /* copy_out.c: whether values may stand in a COPY's stream in pieces, because of the marks that the client chose. */
 bool pg_copy_odd(const struct pg_digest *d);
+
+/* Whether a cell without quotes is NULL. */
+bool pg_copy_null(const struct pg_digest *d, const struct pg_column *column, struct bytes cell);
 
 /* The data of a COPY TO STDOUT, re-framed by rows. False: cannot be masked. */
 bool pg_copy_rows(struct pg_session *s, struct pg_command *command, struct bytes body, struct writer *w);

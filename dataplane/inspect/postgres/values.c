@@ -61,6 +61,15 @@ static const struct mask *choose(void *ctx, unsigned detector)
 	return &m->kept;
 }
 
+/* … of what a detector found, when it may be as long as that. */
+void pg_hit_text(struct pg_masker *m, unsigned detector, size_t len_max, struct bytes value, struct writer *w)
+{
+	struct mask mask = *choose(m, detector);
+
+	mask.len_max = len_max;
+	(void)mask_text(m->s->env->snapshot->match, detector, &mask, value, w);
+}
+
 static size_t look(struct pg_masker *m, struct bytes text, struct match_hit hits[HITS])
 {
 	const struct inspect_snapshot *snapshot = m->s->env->snapshot;

@@ -117,14 +117,15 @@ def long_rows(r):
     w = Wire(r.proxy.port)
     got = w.ask(Q("select repeat('x', 700000)"))
     need(len(rows(got)[0][0]) == 700000)
-    long_json = "select ('{\"a\": \"' || repeat('x', 3000000) || '\"}')::json"
-    got = w.ask(Q(long_json))
+    # A tagged value of a type that has no mask of its own length.
+    long_row = "select repeat('x', 3000000), secret_interval from typed"
+    got = w.ask(Q(long_row))
     need(shape(got) == "T E54000 ZI", shape(got))
     w.ask(Q("begin"))
-    got = w.ask(Q(long_json))
+    got = w.ask(Q(long_row))
     need(shape(got) == "T E54000 ZE", shape(got))
     w.ask(Q("rollback"))
-    got = w.ask(P(long_json) + B() + E() + S)
+    got = w.ask(P(long_row) + B() + E() + S)
     need(shape(got) == "1 2 E54000 ZI", shape(got))
     got = w.ask(Q("select repeat('ada@example.com ', 40000)"))
     clean(w)
@@ -149,7 +150,7 @@ def rows_longer_than_are_read_whole(r):
     got = rows(w.ask(Q("select repeat(name, 200000), id, repeat('y', 100) from customers where id = 1")))[0]
     need(got[0] == b"*" * 2400000 and got[1:] == [b"1", b"y" * 100], len(got[0]))
     got = w.ask(P("select repeat('x', 1100000), 4111111111111111::int8, 4111111111111111::text") + B(results=[0, 1, 0]) + E() + S)
-    need(rows(got)[0][1:] == [b"\0" * 8, b"*" * 16], rows(got)[0][1:])
+    need(rows(got)[0][1:] == [b"\0" * 8, b"0000000000001111"], rows(got)[0][1:])
     got = w.ask(P("select repeat('x', 65 * 1024 * 1024), email, 'end'::text from customers where id = 1") + B() + E() + S)
     row = rows(got)[0]
     need(len(row[0]) == 65 << 20 and row[1:] == [b"*" * 15, b"end"], row[1:])

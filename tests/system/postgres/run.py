@@ -27,10 +27,12 @@ import hold_checks  # noqa: F401
 import lists  # noqa: F401
 import predicate_checks  # noqa: F401
 import limit_checks  # noqa: F401
+import long_checks  # noqa: F401
 import driver_checks  # noqa: F401
 
 # What is too slow byte by byte, and what no segmentation changes.
-NOT_IN_PIECES = ("a_large_copy_is_byte_exact", "long_messages_are_refused_by_name", "long_rows", "rows_longer_than_are_read_whole")
+NOT_IN_PIECES = ("a_large_copy_is_byte_exact", "long_messages_are_refused_by_name", "long_rows", "rows_longer_than_are_read_whole", "long_values_decode_in_drivers",
+                 "long_values_of_tagged_columns", "long_lines_of_a_copy")
 NOT_BY_BYTE = ("psql_and_pgbench",)
 ONCE = ("driver_", "lists")
 
