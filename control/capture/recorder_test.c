@@ -189,6 +189,7 @@ static void it_ends_by_time(void **state)
 
 static void it_ends_by_size_and_keeps_it(void **state)
 {
+	static const struct capture_record zero;
 	struct recorder_end end;
 	size_t len;
 
@@ -203,6 +204,9 @@ static void it_ends_by_size_and_keeps_it(void **state)
 	assert_int_equal(read_file(&key, &len), SEALED_END);
 	assert_int_equal(len, end.bytes);
 	assert_int_equal(blocks_of(len, 5), 2);
+	/* What was not taken is gone, too. */
+	for (unsigned n = 0; n < CAPTURE_SLOTS; n++)
+		assert_memory_equal(&memory[0]->slot[n], &zero, sizeof zero);
 }
 
 static void a_full_ring_is_said_in_the_file(void **state)
