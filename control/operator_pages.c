@@ -104,6 +104,8 @@ void operation_worker_page(const struct node *n, unsigned worker, json_t *row)
 		put(row, "bridged", w->counters.bridged);
 		put(row, "spliced", w->counters.spliced);
 		put(row, "taken", w->counters.taken);
+		put(row, "handed_on", w->counters.handed_on);
+		put(row, "handed_over", w->counters.handed_over);
 		put(row, "flows_opened", w->counters.flows_opened);
 		put(row, "masked_cells", w->counters.masked_cells);
 	}
@@ -135,37 +137,69 @@ json_t *operation_standby(const struct node *n)
 
 /* --- ports --------------------------------------------------------------------------------------------------------------- */
 
-static json_t *port_json(unsigned worker, unsigned port, const struct page_port *p)
+static void put_counts(json_t *row, const struct page_port *p)
+{
+	put(row, "received", p->received);
+	put(row, "sent", p->sent);
+	put(row, "dropped_full", p->dropped_full);
+	put(row, "dropped_split", p->dropped_split);
+}
+
+/* What each worker did at the port is added up; what the device counts is the same whoever asks. */
+static void port_add(struct page_port *all, const struct page_port *one)
+{
+	struct page_port before = *all;
+
+	*all = *one;
+	all->received += before.received;
+	all->sent += before.sent;
+	all->dropped_full += before.dropped_full;
+	all->dropped_split += before.dropped_split;
+}
+
+static json_t *port_json(unsigned port, const struct page_port *p, json_t *workers)
 {
 	char mac[18];
-	json_t *row = json_pack("{s:i, s:i, s:o, s:o, s:b}", "worker", (int)worker, "port", (int)port, "device", words(p->device, sizeof(p->device)), "driver",
+	json_t *row = json_pack("{s:i, s:o, s:o, s:b}", "port", (int)port, "device", words(p->device, sizeof(p->device)), "driver",
 				words(p->driver, sizeof(p->driver)), "link", p->link_up);
 
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", p->mac[0], p->mac[1], p->mac[2], p->mac[3], p->mac[4], p->mac[5]);
 	json_object_set_new(row, "mac", json_string(mac));
 	json_object_set_new(row, "faces", json_string(port == 0 ? "agents" : "targets"));
 	put(row, "mbps", p->link_mbps);
-	put(row, "received", p->received);
-	put(row, "sent", p->sent);
-	put(row, "dropped_full", p->dropped_full);
-	put(row, "dropped_split", p->dropped_split);
+	put_counts(row, p);
 	put(row, "device_missed", p->device_missed);
 	put(row, "device_errors_in", p->device_errors_in);
 	put(row, "device_errors_out", p->device_errors_out);
 	put(row, "device_no_buffer", p->device_no_buffer);
+	json_object_set_new(row, "workers", workers);
 	return row;
 }
 
 void operation_ports(struct operation *o)
 {
-	json_t *list = json_array();
+	struct page_port all[PAGE_PORTS] = { 0 };
+	json_t *workers[PAGE_PORTS], *list = json_array();
 
+	for (unsigned i = 0; i < PAGE_PORTS; i++)
+		workers[i] = json_array();
 	for (unsigned w = 0; w < o->node->settings->workers; w++) {
 		struct page p = page_map(o->node, "worker", w);
 
-		for (unsigned i = 0; p.worker && i < PAGE_PORTS; i++)
-			json_array_append_new(list, port_json(w, i, &p.worker->port[i]));
+		for (unsigned i = 0; p.worker && i < PAGE_PORTS; i++) {
+			json_t *row = json_pack("{s:i}", "worker", (int)w);
+
+			port_add(&all[i], &p.worker->port[i]);
+			put_counts(row, &p.worker->port[i]);
+			json_array_append_new(workers[i], row);
+		}
 		page_unmap(&p);
+	}
+	for (unsigned i = 0; i < PAGE_PORTS; i++) {
+		if (json_array_size(workers[i]))
+			json_array_append_new(list, port_json(i, &all[i], workers[i]));
+		else
+			json_decref(workers[i]);
 	}
 	o->result = json_pack("{s:o}", "ports", list);
 }
@@ -174,20 +208,27 @@ void operation_ports(struct operation *o)
 
 void operation_drops(struct operation *o)
 {
-	uint64_t drop[ERROR_count] = { 0 };
+	uint64_t drop[LIMIT_WORKERS][ERROR_count] = { 0 };
+	unsigned workers = o->node->settings->workers;
 	json_t *list = json_array();
 
-	for (unsigned w = 0; w < o->node->settings->workers; w++) {
+	for (unsigned w = 0; w < workers; w++) {
 		struct page p = page_map(o->node, "worker", w);
 
-		for (unsigned i = 0; p.worker && i < ERROR_count; i++)
-			drop[i] += p.worker->counters.drop[i];
+		if (p.worker)
+			memcpy(drop[w], p.worker->counters.drop, sizeof(drop[w]));
 		page_unmap(&p);
 	}
 	for (unsigned i = 1; i < ERROR_count; i++) {
-		json_t *row = json_pack("{s:s, s:s}", "drop", error_name(i), "reason", error_text(i));
+		json_t *row = json_pack("{s:s, s:s}", "drop", error_name(i), "reason", error_text(i)), *each = json_array();
+		uint64_t all = 0;
 
-		put(row, "frames", drop[i]);
+		for (unsigned w = 0; w < workers; w++) {
+			all += drop[w][i];
+			json_array_append_new(each, json_integer((json_int_t)drop[w][i]));
+		}
+		put(row, "frames", all);
+		json_object_set_new(row, "workers", each);
 		json_array_append_new(list, row);
 	}
 	o->result = json_pack("{s:o}", "drops", list);

@@ -30,24 +30,47 @@
 #define RECORDERS_MAX 16384u        /* flows with a flight recorder: 12 MB */
 #define ERROR_BYTES (2 * OS_ERROR_BYTES) /* a port is named with all its arguments */
 
-struct dataplane {
-	struct settings *settings;
+/* One worker, and what the main thread does for it. */
+struct part {
 	struct worker worker;
 	struct relay_config config;
 	void *up, *down;
+	uint64_t loaded_generation, failed_generation, restored_generation;
+	uint64_t turns; /* as the main thread saw them last */
+	_Atomic bool prepared; /* by the worker: its memory is there */
+};
+
+struct dataplane {
+	struct settings *settings;
+	struct part part[LIMIT_WORKERS];
+	unsigned workers;
+	struct ports *ports; /* of the first worker */
 	uint8_t mask_key[MASK_KEY_BYTES];
-	uint64_t failed_generation, restored_generation;
-	struct page_flights *flights;
 	struct page_standby *standby; /* NULL: nobody stands by */
-	_Atomic bool prepared, opened; /* by the worker: its memory is there; by the main thread: so are the ports */
+	_Atomic bool opened, claimed; /* by the main thread: the ports are there; by the first worker: the wire is ours */
 	bool failed;
 };
 
 static struct dataplane dataplane;
 
+static void stop_all(struct dataplane *d)
+{
+	for (unsigned w = 0; w < d->workers; w++)
+		atomic_store(&d->part[w].worker.mailbox.stop, true);
+}
+
+static bool stopping(const struct dataplane *d)
+{
+	bool any = false;
+
+	for (unsigned w = 0; w < d->workers; w++)
+		any |= atomic_load(&d->part[w].worker.mailbox.stop);
+	return any;
+}
+
 static void on_signal(int number)
 {
-	atomic_store(&dataplane.worker.mailbox.stop, true);
+	stop_all(&dataplane);
 }
 
 /* The key of the masks: random, and as long-lived as the run directory, so that a restart knows its own tokens. */
@@ -86,8 +109,9 @@ static uint64_t wall_us(void)
 
 static void describe_ports(struct dataplane *d)
 {
-	for (unsigned i = 0; i < PORT_COUNT && d->worker.ports && d->worker.page; i++)
-		port_describe(d->worker.ports, i, &d->worker.page->port[i]);
+	for (unsigned w = 0; w < d->workers; w++)
+		for (unsigned i = 0; i < PORT_COUNT && d->part[w].worker.page; i++)
+			port_describe(d->part[w].worker.ports, i, &d->part[w].worker.page->port[i]);
 }
 
 /* A page that outlives the process. One of another size is another version's: it is replaced. */
@@ -109,7 +133,7 @@ static void *page_open(struct dataplane *d, const char *name, size_t len)
 
 /* The policy that the process before this one had in force: until control says otherwise, what was guarded stays guarded and what
  * was not is bridged, whether control runs or not. */
-static void restore_policy(struct dataplane *d, const char *file)
+static void restore_policy(struct dataplane *d, struct part *p, const char *file)
 {
 	char err[OS_ERROR_BYTES];
 	const struct relay_snapshot *s = file[0] ? snapshot_load(d->settings->run_dir, file, d->mask_key, err) : NULL;
@@ -118,30 +142,37 @@ static void restore_policy(struct dataplane *d, const char *file)
 		log_warn("the policy that was in force: %s: nothing of IP passes until control gives one", err);
 	if (!s)
 		return;
-	d->restored_generation = s->inspect.generation;
-	atomic_store_explicit(&d->worker.mailbox.next, s, memory_order_release);
+	p->restored_generation = s->inspect.generation;
+	atomic_store_explicit(&p->worker.mailbox.next, s, memory_order_release);
 }
 
 /* Control makes it too: whoever comes first. */
-static void open_capture(struct dataplane *d)
+static void open_capture(struct dataplane *d, struct part *p)
 {
-	char err[OS_ERROR_BYTES] = "capture-0: of another version: stop both processes and remove it";
-	void *memory = shm_open_or_make(d->settings->run_dir, "capture-0", sizeof(struct capture_file), 0660, err);
+	char name[32], err[OS_ERROR_BYTES];
+	void *memory;
 
-	if (!capture_stage_open(&d->worker.capture, memory, sizeof(struct capture_file)))
+	snprintf(name, sizeof name, "capture-%u", p->config.worker);
+	snprintf(err, sizeof err, "%s: of another version: stop both processes and remove it", name);
+	memory = shm_open_or_make(d->settings->run_dir, name, sizeof(struct capture_file), 0660, err);
+
+	if (!capture_stage_open(&p->worker.capture, memory, sizeof(struct capture_file)))
 		log_warn("%s: no frames can be captured", err);
 }
 
-static void open_pages(struct dataplane *d)
+static void open_pages(struct dataplane *d, struct part *p)
 {
-	struct page_worker *page = page_open(d, "worker-0", sizeof *page);
-	uint32_t recorders = d->config.flows_max < RECORDERS_MAX ? d->config.flows_max : RECORDERS_MAX;
-	char file[sizeof page->policy_file] = "";
+	uint32_t recorders = p->config.flows_max < RECORDERS_MAX ? p->config.flows_max : RECORDERS_MAX;
+	struct page_worker *page;
+	char name[32], file[sizeof page->policy_file] = "";
 
+	snprintf(name, sizeof name, "worker-%u", p->config.worker);
+	page = page_open(d, name, sizeof *page);
 	if (page) {
 		if (page->magic == PAGE_MAGIC && page->bytes == sizeof *page)
 			memcpy(file, page->policy_file, sizeof file - 1);
 		memset(page, 0, sizeof *page);
+		page->worker = p->config.worker;
 		page->pid = getpid();
 		page->started_wall_us = wall_us();
 		page->bytes = sizeof *page;
@@ -149,30 +180,35 @@ static void open_pages(struct dataplane *d)
 		for (unsigned i = 0; i < PORT_COUNT; i++)
 			snprintf(page->port[i].device, sizeof page->port[i].device, "%s", d->settings->dataplane.port[i]);
 	}
-	d->worker.page = page;
-	open_capture(d);
+	p->worker.page = page;
+	open_capture(d, p);
+	snprintf(name, sizeof name, "flight-%u", p->config.worker);
+	p->config.flights = page_open(d, name, page_flights_bytes(recorders));
+	flight_adopt(p->config.flights, recorders);
+	p->config.flight_flows = recorders;
+	restore_policy(d, p, file);
+	if (page)
+		memcpy(page->policy_file, file, sizeof file);
+}
+
+static void open_standby(struct dataplane *d)
+{
 	if (d->settings->dataplane.standby)
 		d->standby = page_open(d, "standby", sizeof *d->standby);
 	if (d->standby && !life_prepare(d->standby)) {
 		log_warn("%s/standby: half made or of another version: nobody stands by: remove it", d->settings->run_dir);
 		d->standby = NULL;
 	}
-	d->flights = page_open(d, "flight-0", page_flights_bytes(recorders));
-	flight_adopt(d->flights, recorders);
-	d->config.flights = d->flights;
-	d->config.flight_flows = recorders;
-	restore_policy(d, file);
-	if (page)
-		memcpy(page->policy_file, file, sizeof file);
 }
 
-static void size_memory(struct dataplane *d)
+/* Each worker gets the same share of what the configuration allows all of them. */
+static void size_memory(struct dataplane *d, unsigned worker)
 {
-	uint64_t memory = d->settings->dataplane.memory_bytes, flows = d->settings->dataplane.flows;
-	struct relay_config *c = &d->config;
+	uint64_t memory = d->settings->dataplane.memory_bytes / d->workers, flows = (d->settings->dataplane.flows + d->workers - 1) / d->workers;
+	struct relay_config *c = &d->part[worker].config;
 
 	*c = (struct relay_config){
-		.worker = 0, .flows_max = (uint32_t)flows, .sessions_max = sessions_in(memory / 2, flows),
+		.worker = worker, .workers = d->workers, .flows_max = (uint32_t)flows, .sessions_max = sessions_in(memory / 2, flows),
 		.chunk_memory_bytes = memory / 2, .shared_bytes = SHARED_BYTES, .mtu_bytes = MTU_BYTES, .window_bytes = 1u << 20, .lost_after_us = 30000000,
 		.stalled_after_us = 2000000,
 		.unnamed = d->settings->dataplane.unnamed_port == SETTINGS_UNNAMED_PASS ? RELAY_UNNAMED_PASS : RELAY_UNNAMED_DROP,
@@ -187,54 +223,73 @@ static void size_memory(struct dataplane *d)
 	random_secret(&c->hash_key, sizeof c->hash_key);
 }
 
+static bool start_part(struct dataplane *d, unsigned worker, char err[ERROR_BYTES])
+{
+	struct part *p = &d->part[worker];
+
+	size_memory(d, worker);
+	p->up = shm_ring_open(d->settings->run_dir, worker, SHM_RING_UP, err);
+	p->down = p->up ? shm_ring_open(d->settings->run_dir, worker, SHM_RING_DOWN, err) : NULL;
+	if (!p->down)
+		return false;
+	open_pages(d, p);
+	p->worker.adaptive = d->settings->dataplane.idle == SETTINGS_IDLE_ADAPTIVE;
+	return true;
+}
+
 static bool start(struct dataplane *d, char err[ERROR_BYTES])
 {
 	const struct settings *s = d->settings;
 	const char *device[PORT_COUNT] = { s->dataplane.port[0], s->dataplane.port[1] };
 
+	d->workers = s->workers;
 	if (!device[0] || !device[1]) {
 		snprintf(err, OS_ERROR_BYTES, "sluice.conf: no wire ports: name two in dataplane.ports");
 		return false;
 	}
-	size_memory(d);
-	d->up = shm_ring_open(s->run_dir, 0, SHM_RING_UP, err);
-	d->down = d->up ? shm_ring_open(s->run_dir, 0, SHM_RING_DOWN, err) : NULL;
-	if (!d->down || !load_mask_key(d, err))
+	if (!load_mask_key(d, err))
 		return false;
-	open_pages(d);
+	for (unsigned w = 0; w < d->workers; w++)
+		if (!start_part(d, w, err))
+			return false;
+	open_standby(d);
 	if (!port_start_environment("sluice-dataplane", s->dataplane.lcores, device, s->dataplane.eal, err, ERROR_BYTES))
 		return false;
-	d->worker.adaptive = s->dataplane.idle == SETTINGS_IDLE_ADAPTIVE;
+	if (d->workers > port_workers_max()) {
+		snprintf(err, ERROR_BYTES, "workers = %u: cores for %u, beside the main thread's: name %u in dataplane.lcores; several may share a core: \"0@0,1@1,2@1\"",
+			 d->workers, port_workers_max(), d->workers + 1);
+		return false;
+	}
 	return true;
 }
 
-static void load_wanted(struct dataplane *d, uint64_t wanted)
+static void load_wanted(struct dataplane *d, struct part *p, uint64_t wanted)
 {
 	char err[OS_ERROR_BYTES];
-	const struct relay_snapshot *s = snapshot_load(d->settings->run_dir, d->worker.mailbox.file, d->mask_key, err);
+	const struct relay_snapshot *s = snapshot_load(d->settings->run_dir, p->worker.mailbox.file, d->mask_key, err);
 
 	if (!s) {
 		log_error("policy generation %llu: %s: the one in force stays", (unsigned long long)wanted, err);
-		d->failed_generation = wanted;
+		p->failed_generation = wanted;
 		return;
 	}
 	log_info("policy generation %llu is in force", (unsigned long long)wanted);
-	if (d->worker.page)
-		snprintf(d->worker.page->policy_file, sizeof d->worker.page->policy_file, "%s", d->worker.mailbox.file);
-	atomic_store_explicit(&d->worker.mailbox.next, s, memory_order_release);
+	if (p->worker.page)
+		snprintf(p->worker.page->policy_file, sizeof p->worker.page->policy_file, "%s", p->worker.mailbox.file);
+	atomic_store_explicit(&p->worker.mailbox.next, s, memory_order_release);
 }
 
 /* The worker's heartbeat in a clock that every process has. */
-static void note_alive(struct dataplane *d, uint64_t *turns)
+static void note_alive(struct part *p)
 {
-	uint64_t now = atomic_load_explicit(&d->worker.mailbox.turns, memory_order_relaxed);
+	uint64_t now = atomic_load_explicit(&p->worker.mailbox.turns, memory_order_relaxed);
 	struct timespec t;
 
-	if (now == *turns || !d->worker.page)
+	if (now == p->turns || !p->worker.page)
 		return;
-	*turns = now;
+	p->turns = now;
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	d->worker.page->alive_mono_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+	p->worker.page->alive_mono_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 /* What the drivers call in the loop, and what loading a policy image takes. Landlock holds for one thread, so the worker
@@ -272,116 +327,152 @@ static void claim_wire(struct dataplane *d)
 		log_warn("another data plane of this run directory lives: nobody stands by for this one");
 		return;
 	}
-	port_drain(d->worker.ports);
+	port_drain(d->ports);
 	atomic_store(&s->claimant, getpid());
 	claim = atomic_fetch_add(&s->claims, 1) + 1;
 	for (unsigned i = 0; i < CLAIM_WAIT_MS && atomic_load(&s->state) == PAGE_STANDBY_BRIDGING && atomic_load(&s->yielded) != claim; i++)
 		usleep(1000);
 }
 
-/* On the worker's own thread: its memory for TLS, its relay, its loop. */
+/* What a worker has to have before it reads a frame, made on its own thread. */
+static bool prepare(struct dataplane *d, struct part *p)
+{
+	struct relay_wire wire = worker_wire(&p->worker);
+	unsigned number = p->config.worker;
+	char err[OS_ERROR_BYTES];
+
+	p->config.wall_offset_us = wall_us() - port_now_us();
+	if (!confine_files(d))
+		return false;
+	if (!tls_arena_enter(ARENA_BYTES)) {
+		log_error("worker %u: no memory for TLS: %u MiB wanted", number, ARENA_BYTES >> 20);
+		return false;
+	}
+	p->worker.relay = relay_create(&p->config, &wire, p->up, p->down, err, sizeof err);
+	if (!p->worker.relay) {
+		log_error("%s", err);
+		return false;
+	}
+	p->worker.life = &((struct ring_header *)p->up)->producer;
+	if (!life_begin(p->worker.life)) {
+		log_error("worker %u: its sign of life cannot be made: remove the ring files and start again", number);
+		return false;
+	}
+	return true;
+}
+
+/* The first worker claims the wire, on its own thread, whose life the standby watches; the others wait for it. */
+static bool wire_is_ours(struct dataplane *d, const struct part *p)
+{
+	while (!atomic_load(&d->opened) && !stopping(d))
+		usleep(WAIT_US);
+	if (!d->ports)
+		return false;
+	if (p == &d->part[0]) {
+		claim_wire(d);
+		atomic_store(&d->claimed, true);
+	}
+	while (!atomic_load(&d->claimed) && !stopping(d))
+		usleep(WAIT_US);
+	return atomic_load(&d->claimed);
+}
+
+/* On a worker's own thread: its memory for TLS, its relay, its loop. */
 static int work(void *argument)
 {
-	struct dataplane *d = argument;
-	struct relay_wire wire = worker_wire(&d->worker);
-	char err[OS_ERROR_BYTES];
-	int rc;
+	struct part *p = argument;
+	struct dataplane *d = &dataplane;
+	int rc = 1;
 
-	d->config.wall_offset_us = wall_us() - port_now_us();
-	if (!confine_files(d)) {
-		atomic_store(&d->worker.mailbox.stop, true);
+	if (!prepare(d, p)) {
+		stop_all(d);
 		return 1;
 	}
-	if (!tls_arena_enter(ARENA_BYTES)) {
-		log_error("worker 0: no memory for TLS: %u MiB wanted", ARENA_BYTES >> 20);
-		atomic_store(&d->worker.mailbox.stop, true);
-		return 1;
-	}
-	d->worker.relay = relay_create(&d->config, &wire, d->up, d->down, err, sizeof err);
-	if (!d->worker.relay) {
-		log_error("%s", err);
-		atomic_store(&d->worker.mailbox.stop, true);
-		return 1;
-	}
-	d->worker.life = &((struct ring_header *)d->up)->producer;
-	if (!life_begin(d->worker.life)) {
-		log_error("worker 0: its sign of life cannot be made: remove the ring files and start again");
-		atomic_store(&d->worker.mailbox.stop, true);
-		return 1;
-	}
-	atomic_store(&d->prepared, true);
-	while (!atomic_load(&d->opened) && !atomic_load(&d->worker.mailbox.stop))
-		usleep(WAIT_US);
-	rc = 1;
-	if (d->worker.ports) {
-		claim_wire(d);
-		rc = worker_run(&d->worker);
-	}
-	relay_destroy(d->worker.relay);
+	atomic_store(&p->prepared, true);
+	if (wire_is_ours(d, p))
+		rc = worker_run(&p->worker);
+	relay_destroy(p->worker.relay);
 	return rc;
 }
 
-/* The main thread while the worker polls: policy images in, old ones out. */
+/* For one worker: policy images in, old ones out. */
+static void serve(struct dataplane *d, struct part *p)
+{
+	struct worker_mailbox *m = &p->worker.mailbox;
+	uint64_t wanted = atomic_load_explicit(&m->wanted, memory_order_acquire);
+	const struct relay_snapshot *retired = atomic_load_explicit(&m->retired, memory_order_acquire);
+
+	if (wanted != p->loaded_generation && wanted != p->failed_generation && !atomic_load(&m->next)) {
+		load_wanted(d, p, wanted);
+		p->loaded_generation = wanted;
+	}
+	if (retired) {
+		snapshot_free(retired);
+		atomic_store(&m->retired, NULL);
+	}
+	if (p->restored_generation && atomic_load(&m->turns) > 0) {
+		log_info("policy generation %llu is in force, as before", (unsigned long long)p->restored_generation);
+		p->restored_generation = 0;
+	}
+	note_alive(p);
+	atomic_store_explicit(&p->worker.capture.wall_offset_us, wall_us() - port_now_us(), memory_order_relaxed);
+}
+
+/* The main thread while the workers poll. */
 static void housekeeping(struct dataplane *d)
 {
-	struct worker_mailbox *m = &d->worker.mailbox;
-	uint64_t loaded = 0, turns = 0, rounds = 0;
-
-	while (!atomic_load(&m->stop)) {
-		uint64_t wanted = atomic_load_explicit(&m->wanted, memory_order_acquire);
-		const struct relay_snapshot *retired = atomic_load_explicit(&m->retired, memory_order_acquire);
-
-		if (wanted != loaded && wanted != d->failed_generation && !atomic_load(&m->next)) {
-			load_wanted(d, wanted);
-			loaded = wanted;
-		}
-		if (retired) {
-			snapshot_free(retired);
-			atomic_store(&m->retired, NULL);
-		}
-		if (d->restored_generation && atomic_load(&m->turns) > 0) {
-			log_info("policy generation %llu is in force, as before", (unsigned long long)d->restored_generation);
-			d->restored_generation = 0;
-		}
-		note_alive(d, &turns);
-		atomic_store_explicit(&d->worker.capture.wall_offset_us, wall_us() - port_now_us(), memory_order_relaxed);
-		if (++rounds % (DESCRIBE_EVERY_US / HOUSEKEEPING_US) == 0)
+	for (uint64_t rounds = 1; !stopping(d); rounds++) {
+		for (unsigned w = 0; w < d->workers; w++)
+			serve(d, &d->part[w]);
+		if (rounds % (DESCRIBE_EVERY_US / HOUSEKEEPING_US) == 0)
 			describe_ports(d);
 		usleep(HOUSEKEEPING_US);
 	}
 }
 
-/* The ports come last, when the worker has its memory: from their first moment on somebody reads them. Then the privileges go. */
+/* The ports come last, when the workers have their memory: from their first moment on somebody reads them. Then the privileges go. */
 static bool open_ports(struct dataplane *d, char err[ERROR_BYTES])
 {
 	const char *device[PORT_COUNT] = { d->settings->dataplane.port[0], d->settings->dataplane.port[1] };
-	struct ports *ports = port_start(device, MTU_BYTES, err, ERROR_BYTES);
+	struct ports *ports = port_start(device, MTU_BYTES, d->workers, err, ERROR_BYTES);
 
 	if (!ports || !priv_drop(d->settings->users.dataplane, err) || !priv_harden(err) || !confine_files(d) || !confine_calls(err))
 		return false;
-	d->worker.ports = ports;
+	for (unsigned w = 0; w < d->workers; w++)
+		d->part[w].worker.ports = port_of_worker(ports, w);
+	d->ports = ports;
 	describe_ports(d);
 	log_info("polling %s and %s", device[0], device[1]);
 	return true;
 }
 
-/* The main thread, once the worker has been started. */
+static bool all_prepared(const struct dataplane *d)
+{
+	bool all = true;
+
+	for (unsigned w = 0; w < d->workers; w++)
+		all &= atomic_load(&d->part[w].prepared);
+	return all;
+}
+
+/* The main thread, once the workers have been started. */
 static int attend(void *argument)
 {
 	struct dataplane *d = argument;
 	char err[ERROR_BYTES] = "";
 
-	while (!atomic_load(&d->prepared) && !atomic_load(&d->worker.mailbox.stop))
+	while (!all_prepared(d) && !stopping(d))
 		usleep(WAIT_US);
-	if (atomic_load(&d->worker.mailbox.stop))
+	if (stopping(d))
 		return 0;
 	d->failed = !open_ports(d, err);
 	if (d->failed) {
 		log_error("%s", err);
-		atomic_store(&d->worker.mailbox.stop, true);
+		stop_all(d);
 	}
 	atomic_store(&d->opened, true);
 	housekeeping(d);
+	stop_all(d); /* one that stopped alone is not left behind by the others */
 	return 0;
 }
 
@@ -389,6 +480,7 @@ int main(int argc, char **argv)
 {
 	struct dataplane *d = &dataplane;
 	char why[4096] = "", err[ERROR_BYTES] = "";
+	void *parts[LIMIT_WORKERS];
 	int rc;
 
 	log_open("sluice-dataplane", LOG_LEVEL_INFO);
@@ -410,13 +502,14 @@ int main(int argc, char **argv)
 	}
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
-	rc = port_run_worker(work, d, attend, d);
-	if (rc < 0)
-		log_error("no core for the worker: give two lcores");
-	if (d->worker.ports)
-		port_stop(d->worker.ports);
-	if (d->worker.page)
-		d->worker.page->pid = 0;
+	for (unsigned w = 0; w < d->workers; w++)
+		parts[w] = &d->part[w];
+	rc = port_run_workers(work, parts, d->workers, attend, d);
+	if (d->ports)
+		port_stop(d->ports);
+	for (unsigned w = 0; w < d->workers; w++)
+		if (d->part[w].worker.page)
+			d->part[w].worker.page->pid = 0;
 	if (!d->failed)
 		log_info("stopped");
 	_exit(rc == 0 && !d->failed ? 0 : 1); /* what DPDK does at exit takes calls that are forbidden by now */

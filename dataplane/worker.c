@@ -1,8 +1,13 @@
 #include "dataplane/worker.h"
 
+#include "platform/base/secret.h"
+
 #define IDLE_TURNS_BEFORE_NAP 2000
 #define NAP_US 50
 #define PUBLISH_EVERY_US 100000u
+#define MESSAGES_PER_TURN 8192u /* more than fit between all workers */
+
+_Static_assert(PORT_MESSAGE_BYTES >= RELAY_MESSAGE_BYTES && PORT_TELL_ROOM == RELAY_TELL_ROOM, "the ports carry what relays say");
 
 static uint8_t *wire_room(void *context, unsigned port, size_t *cap)
 {
@@ -34,9 +39,38 @@ static void wire_send(void *context, unsigned port, size_t bytes)
 	port_send(w->ports, port, bytes);
 }
 
+static bool wire_hand(void *context, unsigned worker, unsigned port, struct bytes frame)
+{
+	return port_hand_copy(((struct worker *)context)->ports, worker, port, frame);
+}
+
+static bool wire_tell(void *context, unsigned worker, struct bytes message)
+{
+	return port_tell(((struct worker *)context)->ports, worker, message);
+}
+
 struct relay_wire worker_wire(struct worker *w)
 {
-	return (struct relay_wire){ .context = w, .room = wire_room, .send = wire_send };
+	return (struct relay_wire){ .context = w, .room = wire_room, .send = wire_send, .hand = wire_hand, .tell = wire_tell };
+}
+
+static void route(struct worker *w, unsigned port, struct port_frame *frame, enum relay_route where, uint64_t now_us)
+{
+	switch (where) {
+	case RELAY_BRIDGE:
+		if (__builtin_expect(w->capture.on, 0))
+			capture(w, 1 - port, CAPTURE_OUT, port_bytes(frame), now_us);
+		port_forward(w->ports, 1 - port, frame);
+		return;
+	case RELAY_ELSEWHERE:
+		port_hand(w->ports, relay_elsewhere(w->relay), frame);
+		return;
+	case RELAY_TAKEN:
+	case RELAY_DROPPED:
+	case RELAY_SPLICED:
+		port_drop(frame);
+		return;
+	}
 }
 
 static unsigned receive(struct worker *w, unsigned port, uint64_t now_us)
@@ -49,15 +83,32 @@ static unsigned receive(struct worker *w, unsigned port, uint64_t now_us)
 			__builtin_prefetch(port_bytes(frame[i + 1]).base);
 		if (__builtin_expect(w->capture.on, 0))
 			capture(w, port, CAPTURE_IN, port_bytes(frame[i]), now_us);
-		if (relay_frame(w->relay, port, port_bytes(frame[i]), port_checksum(frame[i]), now_us) != RELAY_BRIDGE) {
-			port_drop(frame[i]);
-			continue;
-		}
-		if (__builtin_expect(w->capture.on, 0))
-			capture(w, 1 - port, CAPTURE_OUT, port_bytes(frame[i]), now_us);
-		port_forward(w->ports, 1 - port, frame[i]);
+		route(w, port, frame[i], relay_frame(w->relay, port, port_bytes(frame[i]), port_checksum(frame[i]), now_us), now_us);
 	}
 	return count;
+}
+
+/* What other workers say comes before all frames (relay_told). Bounded by what can wait there. */
+static unsigned receive_from_workers(struct worker *w, uint64_t now_us)
+{
+	struct port_frame *frame[PORT_BURST];
+	uint8_t message[PORT_MESSAGE_BYTES];
+	unsigned told = 0, count;
+	size_t len;
+
+	for (; told < MESSAGES_PER_TURN && port_told(w->ports, message, &len); told++) {
+		relay_told(w->relay, bytes_of(message, len), now_us);
+		secret_wipe(message, len);
+	}
+	count = port_handed(w->ports, frame, PORT_BURST);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned port = port_came_from(w->ports, frame[i]);
+
+		if (i + 1 < count)
+			__builtin_prefetch(port_bytes(frame[i + 1]).base);
+		route(w, port, frame[i], relay_frame_handed(w->relay, port, port_bytes(frame[i]), port_checksum(frame[i]), now_us), now_us);
+	}
+	return told + count;
 }
 
 static void take_mail(struct worker *w)
@@ -91,6 +142,7 @@ static void publish(struct worker *w, uint64_t turns, uint64_t naps, uint64_t no
 		page->port[i].dropped_split = c.dropped_split;
 		page->counters.drop[ERROR_tx_full] += c.dropped_full;
 		page->counters.drop[ERROR_rx_split] += c.dropped_split;
+		page->counters.drop[ERROR_handover_full] += c.dropped_handover;
 	}
 	page->turns = turns;
 	page->naps = naps;
@@ -110,7 +162,8 @@ int worker_run(void *argument)
 
 		capture_stage_turn(&w->capture, now_us);
 		take_mail(w); /* first: the policy that was in force before a restart holds from the first frame on */
-		frames = receive(w, 0, now_us) + receive(w, 1, now_us);
+		frames = receive_from_workers(w, now_us);
+		frames += receive(w, 0, now_us) + receive(w, 1, now_us);
 		worked = relay_turn(w->relay, now_us) || frames > 0;
 		port_flush(w->ports);
 		life_beat(w->life, false);

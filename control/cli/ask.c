@@ -128,7 +128,7 @@ int cli_show_ports(struct cli *c)
 static void flows_text(json_t *result)
 {
 	static const struct print_column columns[] = {
-		{ "flow", "flow", 16 }, { "service", "service", 12 }, { "client", "client", 24 }, { "target", "target", 24 }, { "up", "octets_up", 12 },
+		{ "flow", "flow", 16 }, { "worker", "worker", 6 }, { "service", "service", 12 }, { "client", "client", 24 }, { "target", "target", 24 }, { "up", "octets_up", 12 },
 		{ "down", "octets_down", 12 }, { "commands", "commands", 8 }, { "ended", "ended", 8 }, { "state", "state", 80 },
 	};
 
@@ -162,7 +162,7 @@ static void workers_text(json_t *result)
 	static const struct print_column columns[] = {
 		{ "worker", "worker", 6 }, { "alive", "alive", 5 }, { "age ms", "heartbeat_age_ms", 7 }, { "flows", "flows_open", 8 }, { "of", "flows_max", 8 },
 		{ "probe", "probe_longest", 5 }, { "commands", "commands", 10 }, { "blocked", "blocked", 8 }, { "held", "held", 6 },
-		{ "backlog", "backlog_bytes", 10 }, { "bad", "bad_messages", 5 }, { "broken", "ring_broken", 6 }, { "last tick", "last_tick", 27 },
+		{ "handed on", "handed_on", 9 }, { "over", "handed_over", 9 }, { "backlog", "backlog_bytes", 10 }, { "bad", "bad_messages", 5 }, { "broken", "ring_broken", 6 }, { "last tick", "last_tick", 27 },
 	};
 
 	print_table(json_object_get(result, "workers"), columns, sizeof(columns) / sizeof(*columns));

@@ -114,12 +114,14 @@ struct inspect_login {
 };
 
 #define INSPECT_KEY_BYTES 256  /* of the longest cancel key that a server may issue */
+#define INSPECT_SHARE_BYTES 256
 #define INSPECT_ISSUED_BYTES 32 /* of the longest that a client is given */
 
 struct inspect_cancel {
 	uint32_t process;      /* what the real server issued */
 	struct bytes key;      /* … valid during the call only */
 	bool forward;          /* true: pass the request on; false: it was answered here, or nobody is meant */
+	bool later;            /* not known yet: leave the message unconsumed, say INSPECT_WAIT, and ask again when fed again */
 };
 
 /* What the conductor does for a session. All return at once. */
@@ -147,6 +149,12 @@ struct inspect_host {
 
 	/* A cancel request with an issued pair, on a connection of its own. */
 	struct inspect_cancel (*cancel)(void *host, uint32_t issued_process, struct bytes issued);
+
+	/* Tells the same service on every other worker, through `heard`, what it has to know before it reads what the target answers to
+	 * anything that is written after this call. At most INSPECT_SHARE_BYTES; no secrets. False: somebody could not be told, and the
+	 * session ends. share_room: a command's worth of it would find room now. Both NULL: there are no others. */
+	bool (*share)(void *host, struct bytes what);
+	bool (*share_room)(void *host);
 };
 
 /* Why a session is ended from outside. */
@@ -228,6 +236,9 @@ struct inspector {
 
 	/* The session is over; wipes what must not stay in memory. */
 	void (*close)(void *session);
+
+	/* What a session of this service on worker `from` shared: `shared` is inspect_env.shared. NULL: nothing is ever shared. */
+	void (*heard)(void *shared, unsigned from, struct bytes what);
 
 	/* The policy classes of a column of a relation (empty: of any of its columns) beyond what their names say; for verdicts. The
 	 * same as long as `tagged_version` is. Both NULL: nothing is known of relations. */

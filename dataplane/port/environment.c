@@ -120,7 +120,7 @@ static void words_fill(struct words *w, const char *program, const char *lcores,
 
 	word(w, program);
 	if (lcores) {
-		word(w, "-l");
+		word(w, strpbrk(lcores, "@(") ? "--lcores" : "-l"); /* "0@0,1@1,2@1": several on one core */
 		word(w, lcores);
 	}
 	word(w, "--no-telemetry");

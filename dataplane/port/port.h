@@ -5,7 +5,9 @@
  * way from one port to the other. Frames are sent in bursts: what was queued leaves with port_flush, at the latest.
  * When a device does not take more, its queue fills: port_room then says no (TCP waits), and bridged frames are dropped and
  * counted, as a switch would.
- * Threading: port_start_* in the main thread, the rest by the one worker that owns the ports.
+ * Several workers share the two devices: each has a part of its own, struct ports, with its own pair of queues as far as a device has so
+ * many. A worker without one gets its frames from the others (port_hand) and sends through one of them; nobody locks, nobody waits.
+ * Threading: port_start_* in the main thread, the rest by the one worker whose part it is.
  */
 #ifndef DATAPLANE_PORT_PORT_H
 #define DATAPLANE_PORT_PORT_H
@@ -24,6 +26,7 @@ struct port_counters {
 	uint64_t received, sent;
 	uint64_t dropped_full;  /* the other side of the port takes no more */
 	uint64_t dropped_split; /* in several buffers that no one could hold */
+	uint64_t dropped_handover; /* the worker whose the frame is takes no more */
 };
 
 /* Starts DPDK's environment for these devices. `args` are further EAL arguments, NULL-terminated: without any about memory it
@@ -31,23 +34,49 @@ struct port_counters {
  * False with a text in `err`: what is wrong, where, and what to do. */
 bool port_start_environment(const char *program, const char *lcores, const char *const device[PORT_COUNT], const char *const *args, char *err, size_t err_len);
 
-/* Opens and starts both devices. NULL with a text in `err`. */
-struct ports *port_start(const char *const device[PORT_COUNT], size_t mtu_bytes, char *err, size_t err_len);
+/* Opens and starts both devices for `workers` workers. Returns the first one's part; NULL with a text in `err`. */
+struct ports *port_start(const char *const device[PORT_COUNT], size_t mtu_bytes, unsigned workers, char *err, size_t err_len);
+
+/* Another worker's part. */
+struct ports *port_of_worker(struct ports *first, unsigned worker);
 
 /* Stops them. They are not closed: that takes privileges that are gone by then; the kernel does it when the process ends. */
-void port_stop(struct ports *p);
+void port_stop(struct ports *first);
 
-/* Runs `main` on the first worker core, or on the calling one when there is no other; returns when it did. */
-int port_run_worker(int (*main)(void *), void *argument, int (*housekeeping)(void *), void *housekeeping_argument);
+/* How many workers there are cores for, beside the main thread. */
+unsigned port_workers_max(void);
 
-/* Drops what came before this moment, where the device only gets copies of what others on the same interface see too. Bounded. */
-void port_drain(struct ports *p);
+/* Runs `main` on as many cores as there are arguments, and `housekeeping` here; returns when all did: 0, or what one of them said that
+ * was not 0. */
+int port_run_workers(int (*main)(void *), void *const *arguments, unsigned workers, int (*housekeeping)(void *), void *housekeeping_argument);
+
+/* Drops what came before this moment, where the device only gets copies of what others on the same interface see too. Bounded. All
+ * workers' queues: before any of them reads. */
+void port_drain(struct ports *first);
 
 unsigned port_receive(struct ports *p, unsigned port, struct port_frame **frames, unsigned max);
 struct bytes port_bytes(const struct port_frame *frame);
 enum packet_checksum port_checksum(const struct port_frame *frame);
 void port_forward(struct ports *p, unsigned to, struct port_frame *frame);
 void port_drop(struct port_frame *frame);
+
+/* Gives a frame that this worker read to the one whose it is; dropped and counted when that one takes no more. */
+void port_hand(struct ports *p, unsigned worker, struct port_frame *frame);
+
+/* The same with a copy of `frame`, as if it had come from `port`. */
+[[gnu::warn_unused_result]] bool port_hand_copy(struct ports *p, unsigned worker, unsigned port, struct bytes frame);
+
+/* What other workers gave, at most `max`, each worker in turn; and the wire port that such a frame came from. */
+unsigned port_handed(struct ports *p, struct port_frame **frames, unsigned max);
+unsigned port_came_from(const struct ports *p, const struct port_frame *frame);
+
+/* A message to another worker, of at most PORT_MESSAGE_BYTES; an empty one asks whether PORT_TELL_ROOM more would find room. */
+#define PORT_MESSAGE_BYTES 384
+#define PORT_TELL_ROOM 64
+bool port_tell(struct ports *p, unsigned worker, struct bytes message);
+
+/* The next message from any worker, copied to `out`. False: there is none. */
+bool port_told(struct ports *p, uint8_t out[PORT_MESSAGE_BYTES], size_t *len);
 
 /* Memory for one frame towards `port`; NULL: no room now. port_send queues its first `bytes` bytes (0: gives it back). */
 uint8_t *port_room(struct ports *p, unsigned port, size_t *cap);

@@ -19,7 +19,7 @@ static int start(void **state)
 	static const char *const args[] = { "--no-huge", "-m", "128", "--no-shconf", NULL };
 	char err[512] = "";
 
-	if (!port_start_environment("port_test", "0", devices, args, err, sizeof err) || !(ports = port_start(devices, 1500, err, sizeof err)))
+	if (!port_start_environment("port_test", "0", devices, args, err, sizeof err) || !(ports = port_start(devices, 1500, 1, err, sizeof err)))
 		fprintf(stderr, "# %s\n", err);
 	return ports ? 0 : -1;
 }

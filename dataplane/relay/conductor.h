@@ -10,6 +10,7 @@
  * session.c begin and end of a flow's session
  * news.c    what every flow has to hear of
  * splice.c  flows that need no more reading
+ * peers.c   what workers tell one another
  */
 #ifndef DATAPLANE_RELAY_CONDUCTOR_H
 #define DATAPLANE_RELAY_CONDUCTOR_H
@@ -44,6 +45,7 @@
 #define RELAY_DURABLE_QUEUE (1u << 16)
 #define RELAY_CLASSIFY_BUCKETS 4096u
 #define RELAY_SAY_BYTES 240         /* what a session is told at its end, with its zero */
+#define HOST_PROCESS_WORKER 24      /* a client's process number: the worker above this bit, its flow's number + 1 below */
 #define RELAY_SAYS_SHARE 16         /* this part of all flows can be told something of their own at one time */
 
 _Static_assert(RELAY_WAKES_PER_TURN < RELAY_FLOWS_PER_TURN, "news does not fill the ready list faster than it is emptied");
@@ -117,6 +119,8 @@ struct relay {
 	uint64_t durable_unlisted, durable_unlisted_last; /* the first and last positions for which the queue had no room; 0: none */
 	uint64_t flow_serial, now_us, tick_at_us;
 	bool together; /* the packet at hand was put together of fragments: no frame that could be sent on */
+	unsigned elsewhere; /* the worker whose the last frame was */
+	const struct peer_message *cancel_at_hand; /* an answer that is being taken; NULL: none */
 	struct presence presence;
 	enum refusing refusing;
 	enum journal_room room;
@@ -129,8 +133,16 @@ void relay_ready(struct relay *r, struct flow *f);
 void relay_flow_free(struct relay *r, struct flow *f);
 struct passing_rules relay_passing(const struct relay *r);
 
+/* Sets `elsewhere`. False for what is this worker's, or nobody's. */
+bool relay_is_elsewhere(struct relay *r, const struct packet *p);
+
 enum relay_route relay_drop(struct relay *r, enum error why);
 enum relay_route relay_classify(struct relay *r, unsigned port, const struct packet *p, enum packet_checksum checksum);
+
+/* peers.c */
+struct inspect_cancel peers_cancel(struct flow *asking, uint32_t process, struct bytes issued);
+bool peers_share(struct flow *f, struct bytes what);
+bool peers_share_room(const struct relay *r);
 
 /* special.c: packets with more to them than a TCP or UDP header. */
 enum relay_special {
@@ -179,6 +191,8 @@ void host_release_approved(struct relay *r, struct flow *f);
 void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool cancelled);
 void host_retry(struct relay *r, struct flow *f);
 const char *host_refusal(const struct relay *r);
+struct inspect_cancel host_cancel(struct relay *r, const struct relay_service *service, uint32_t process, struct bytes issued);
+void *host_shared(struct relay *r, struct relay_service *service, const struct inspector *inspector);
 void host_withdraw(struct relay *r, struct flow *f, enum withdraw_cause cause);
 
 /* barrier.c. Promise 1 of control/journal.md: no byte of a command reaches the server, and with audit "answers" no byte of an answer the

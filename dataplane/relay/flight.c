@@ -3,7 +3,7 @@
 #include <endian.h>
 #include <stdio.h>
 
-_Static_assert(FLOW_CLOSED < 8 && WAIT_APPROVAL < 8, "three bits each in a state");
+_Static_assert(FLOW_CLOSED < 8 && WAIT_CANCEL < 8, "three bits each in a state");
 
 static struct page_flow *entry_of(const struct flight *t, const struct flow *f)
 {

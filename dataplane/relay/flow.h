@@ -24,6 +24,7 @@ enum flow_wait {
 	WAIT_GRANTS,   /* the policy changed: control will say which groups of the new one these are */
 	WAIT_RING,     /* the event ring is full */
 	WAIT_APPROVAL, /* a person decides */
+	WAIT_CANCEL,   /* another worker was asked whom a cancel request means */
 };
 
 /* Bytes of a side's out[] from `from` on may leave when the event ring's `position` is durable (barrier.c). */

@@ -569,20 +569,21 @@ static uint32_t cancel_issue(void *host, uint32_t process, struct bytes key, uin
 	f->upstream_key_len = (uint16_t)key.len;
 	f->issued_len = (uint8_t)(issued_len < INSPECT_ISSUED_BYTES ? issued_len : INSPECT_ISSUED_BYTES);
 	issued_key(f, issued);
-	return f->number + 1;
+	return f->relay->config.worker << HOST_PROCESS_WORKER | (f->number + 1);
 }
 
-static struct inspect_cancel cancel(void *host, uint32_t issued_process, struct bytes issued)
+/* A cancel request of a session of `service` on any worker, for one on this worker. */
+struct inspect_cancel host_cancel(struct relay *r, const struct relay_service *service, uint32_t process, struct bytes issued)
 {
-	struct flow *asking = host, *f;
-	struct relay *r = asking->relay;
+	uint32_t number = process & ((1u << HOST_PROCESS_WORKER) - 1);
 	uint8_t good[INSPECT_ISSUED_BYTES];
+	struct flow *f;
 
-	if (issued_process == 0 || issued_process > r->config.flows_max)
+	if (process >> HOST_PROCESS_WORKER != r->config.worker || number == 0 || number > r->config.flows_max)
 		return (struct inspect_cancel){ 0 };
-	f = &r->flows[issued_process - 1];
+	f = &r->flows[number - 1];
 	news_hear(r, f);
-	if (f->phase != FLOW_RUNNING || !f->issued_len || !f->logged_in || f->env.service != asking->env.service)
+	if (f->phase != FLOW_RUNNING || !f->issued_len || !f->logged_in || f->service != service)
 		return (struct inspect_cancel){ 0 };
 	issued_key(f, good);
 	if (!bytes_equal_secret(issued, bytes_of(good, f->issued_len)))
@@ -596,6 +597,48 @@ static struct inspect_cancel cancel(void *host, uint32_t issued_process, struct 
 	return (struct inspect_cancel){ 0 };
 }
 
+static struct inspect_cancel cancel(void *host, uint32_t issued_process, struct bytes issued)
+{
+	struct flow *asking = host;
+	struct relay *r = asking->relay;
+	struct inspect_cancel c;
+
+	if (issued_process >> HOST_PROCESS_WORKER == r->config.worker)
+		return host_cancel(r, asking->service, issued_process, issued);
+	c = peers_cancel(asking, issued_process, issued);
+	if (c.later)
+		wait_for(r, asking, WAIT_CANCEL);
+	return c;
+}
+
+static bool share(void *host, struct bytes what)
+{
+	struct flow *f = host;
+
+	if (peers_share(f, what))
+		return true;
+	session_demand_end(f->relay, f, END_UNAVAILABLE, bytes_str("another worker does not get on"));
+	return false;
+}
+
+static bool share_room(void *host)
+{
+	return peers_share_room(((struct flow *)host)->relay);
+}
+
+/* What a protocol keeps per service, on this worker; made when it is wanted first. NULL: it keeps nothing, or there is no memory. */
+void *host_shared(struct relay *r, struct relay_service *service, const struct inspector *inspector)
+{
+	size_t bytes = (inspector->shared_bytes + 63) & ~(size_t)63;
+
+	if (service->shared || bytes == 0 || r->shared_used + bytes > r->shared_max)
+		return service->shared;
+	service->shared = (uint8_t *)r->shared_memory + r->shared_used;
+	service->shared_bytes = bytes;
+	r->shared_used += bytes;
+	return service->shared;
+}
+
 const struct inspect_host host_calls = {
 	.judge = judge,
 	.responded = responded,
@@ -604,4 +647,6 @@ const struct inspect_host host_calls = {
 	.start_tls = start_tls,
 	.cancel_issue = cancel_issue,
 	.cancel = cancel,
+	.share = share,
+	.share_room = share_room,
 };

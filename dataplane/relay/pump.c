@@ -334,7 +334,7 @@ static void endings(struct relay *r, struct flow *f)
 {
 	for (int from = 0; from < 2; from++) {
 		enum side to = other((enum side)from);
-		bool drained = f->in[from].tail == f->in[from].head || (from == SIDE_CLIENT && f->wait != WAIT_NONE);
+		bool drained = f->in[from].tail == f->in[from].head || (from == SIDE_CLIENT && f->wait != WAIT_NONE && f->wait != WAIT_CANCEL);
 
 		if (f->read_ended[from] && !f->ended_told[from] && f->phase == FLOW_RUNNING && drained) {
 			struct inspect_result result = { .status = INSPECT_OK };
@@ -457,6 +457,8 @@ static void demands(struct relay *r, struct flow *f)
 		host_refuse_pending(r, f, (struct bytes){ 0 }, false);
 	else if (lost && (f->wait == WAIT_IDENTITY || f->wait == WAIT_PROOF))
 		session_demand_end(r, f, END_UNAVAILABLE, bytes_str(host_refusal(r)));
+	else if (f->wait == WAIT_CANCEL && r->now_us - f->wait_since_us > r->config.lost_after_us)
+		session_abort(r, f, CLOSE_TIMEOUT);
 	else if (f->wait == WAIT_RING || (f->wait == WAIT_CLASSIFY && !f->pending.asked) ||
 		   (f->wait == WAIT_GRANTS && f->groups_generation == f->env.snapshot->generation))
 		host_retry(r, f);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "dataplane/flow/steer.h"
 #include "platform/base/limits.h"
 
 #define TICK_US 60000000u
@@ -347,22 +348,52 @@ static enum relay_route malformed(struct relay *r, const struct packet *p, enum 
 	return answer.what == PASSING_BRIDGE ? RELAY_BRIDGE : relay_drop(r, answer.why);
 }
 
-enum relay_route relay_frame(struct relay *r, unsigned port, struct bytes frame, enum packet_checksum checksum, uint64_t now_us)
+static enum relay_route frame_of_ours(struct relay *r, unsigned port, const struct packet *parsed, enum error bad, enum packet_checksum checksum)
 {
 	enum relay_route route = RELAY_BRIDGE;
+
+	/* Without a policy nothing is known to be guarded, and nothing may pass that could be: only what is not IP. */
+	if (bad != ERROR_none)
+		route = malformed(r, parsed, bad);
+	else if (parsed->ip_version != 0)
+		route = r->snapshot ? relay_classify(r, port, parsed, checksum) : relay_drop(r, ERROR_unnamed_port_guarded);
+	r->counters.bridged += route == RELAY_BRIDGE;
+	r->counters.taken += route == RELAY_TAKEN;
+	return route == RELAY_SPLICED ? RELAY_BRIDGE : route;
+}
+
+bool relay_is_elsewhere(struct relay *r, const struct packet *p)
+{
+	return r->config.workers > 1 && steer_owner(p, r->config.workers, &r->elsewhere) && r->elsewhere != r->config.worker;
+}
+
+unsigned relay_elsewhere(const struct relay *r)
+{
+	return r->elsewhere;
+}
+
+enum relay_route relay_frame(struct relay *r, unsigned port, struct bytes frame, enum packet_checksum checksum, uint64_t now_us)
+{
 	struct packet p;
 	enum error bad = packet_parse(frame, &p);
 
 	r->now_us = now_us;
 	r->counters.frames++;
-	/* Without a policy nothing is known to be guarded, and nothing may pass that could be: only what is not IP. */
-	if (bad != ERROR_none)
-		route = malformed(r, &p, bad);
-	else if (p.ip_version != 0)
-		route = r->snapshot ? relay_classify(r, port, &p, checksum) : relay_drop(r, ERROR_unnamed_port_guarded);
-	r->counters.bridged += route == RELAY_BRIDGE;
-	r->counters.taken += route == RELAY_TAKEN;
-	return route == RELAY_SPLICED ? RELAY_BRIDGE : route;
+	if (bad == ERROR_none && p.ip_version != 0 && relay_is_elsewhere(r, &p)) {
+		r->counters.handed_on++;
+		return RELAY_ELSEWHERE;
+	}
+	return frame_of_ours(r, port, &p, bad, checksum);
+}
+
+enum relay_route relay_frame_handed(struct relay *r, unsigned port, struct bytes frame, enum packet_checksum checksum, uint64_t now_us)
+{
+	struct packet p;
+	enum error bad = packet_parse(frame, &p);
+
+	r->now_us = now_us;
+	r->counters.handed_over++;
+	return frame_of_ours(r, port, &p, bad, checksum);
 }
 
 /* --- The turn --- */

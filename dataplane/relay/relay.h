@@ -27,7 +27,14 @@ struct relay_wire {
 	uint8_t *(*room)(void *context, unsigned port, size_t *cap);
 	/* Sends what was built in the last room; `bytes` 0 gives the room back. */
 	void (*send)(void *context, unsigned port, size_t bytes);
+	/* To another worker, where there are several: a copy of a frame that came from `port`, for its relay_frame_handed, and a message
+	 * for its relay_told. In order. False: no room now. An empty message asks whether RELAY_TELL_ROOM more would find room. */
+	bool (*hand)(void *context, unsigned worker, unsigned port, struct bytes frame);
+	bool (*tell)(void *context, unsigned worker, struct bytes message);
 };
+
+#define RELAY_TELL_ROOM 64
+#define RELAY_MESSAGE_BYTES 384 /* the longest */
 
 enum relay_unnamed { RELAY_UNNAMED_DROP, RELAY_UNNAMED_PASS };
 enum relay_midstream { RELAY_MIDSTREAM_RESET, RELAY_MIDSTREAM_DROP };
@@ -41,7 +48,7 @@ enum relay_double_tags { RELAY_DOUBLE_TAGS_INSPECT, RELAY_DOUBLE_TAGS_DROP };
 enum relay_splice { RELAY_SPLICE_ON, RELAY_SPLICE_OFF };
 
 struct relay_config {
-	unsigned worker;
+	unsigned worker, workers;      /* this one's number; how many there are (0: this one) */
 	uint32_t flows_max, sessions_max;
 	size_t chunk_memory_bytes;
 	uint32_t buffers[3];           /* enum buffer_size: so many of each */
@@ -71,11 +78,22 @@ enum relay_route {
 	RELAY_BRIDGE,
 	RELAY_TAKEN,
 	RELAY_DROPPED,
+	RELAY_ELSEWHERE,
 	RELAY_SPLICED, /* within the relay: RELAY_BRIDGE, but of a guarded flow */
 };
 
-/* One frame from `port` (0 or 1), in memory that may be written to. RELAY_BRIDGE: send it out of the other port, as it is there now. */
+/* One frame from `port` (0 or 1), in memory that may be written to. RELAY_BRIDGE: send it out of the other port, as it is there now.
+ * RELAY_ELSEWHERE: it is for relay_frame_handed of worker relay_elsewhere (dataplane/flow/steer.h); nothing was done with it. */
 enum relay_route relay_frame(struct relay *relay, unsigned port, struct bytes frame, enum packet_checksum checksum, uint64_t now_us);
+
+unsigned relay_elsewhere(const struct relay *relay);
+
+/* A frame that another worker read, and that is this one's. Never RELAY_ELSEWHERE. */
+enum relay_route relay_frame_handed(struct relay *relay, unsigned port, struct bytes frame, enum packet_checksum checksum, uint64_t now_us);
+
+/* What another worker's relay told this one. May hold secrets: the caller wipes it. Before the frames of the same turn, so that what a
+ * message says of bytes that went to a target is known before its answer is read. */
+void relay_told(struct relay *relay, struct bytes message, uint64_t now_us);
 
 /* Orders, timers, and the flows that have something to do. Returns whether anything was done. */
 bool relay_turn(struct relay *relay, uint64_t now_us);

@@ -130,16 +130,9 @@ static bool take_session(struct relay *r, struct flow *f)
 	small = f->inspector && f->inspector->session_bytes <= FLOW_SMALL_SESSION;
 	if (!f->inspector || (!small && r->sessions_free == 0))
 		return false;
-	if (!known->shared && f->inspector->shared_bytes > 0) {
-		size_t bytes = (f->inspector->shared_bytes + 63) & ~(size_t)63;
-
-		if (r->shared_used + bytes > r->shared_max)
-			return false;
-		known->shared = (uint8_t *)r->shared_memory + r->shared_used;
-		known->shared_bytes = bytes;
-		r->shared_used += bytes;
-	}
-	f->env.shared = known->shared;
+	f->env.shared = host_shared(r, known, f->inspector);
+	if (!f->env.shared && f->inspector->shared_bytes > 0)
+		return false;
 	f->session = small ? f->small_session : r->free_sessions[--r->sessions_free];
 	memset(f->session, 0, f->inspector->session_bytes);
 	return true;

@@ -41,6 +41,17 @@ static void send_pieces(struct relay *r, unsigned port, const struct packet_whol
 	}
 }
 
+/* The flow is another worker's, who puts the pieces together once more. One that finds no room is as good as lost on the wire. */
+static enum relay_route hand_pieces(struct relay *r, unsigned port, const struct packet_whole *whole)
+{
+	for (unsigned i = 0; i < whole->pieces; i++) {
+		if (!r->wire.hand(r->wire.context, r->elsewhere, port, whole->piece[i]))
+			return relay_drop(r, ERROR_handover_full);
+		r->counters.handed_on++;
+	}
+	return RELAY_TAKEN;
+}
+
 enum relay_route special_fragment(struct relay *r, unsigned port, const struct packet *p)
 {
 	struct packet_whole whole;
@@ -57,6 +68,8 @@ enum relay_route special_fragment(struct relay *r, unsigned port, const struct p
 	}
 	if (packet_parse(whole.frame, &together) != ERROR_none || together.fragment)
 		return relay_drop(r, ERROR_fragment_guarded);
+	if (relay_is_elsewhere(r, &together))
+		return hand_pieces(r, port, &whole);
 	r->together = true;
 	route = relay_classify(r, port, &together, PACKET_CHECKSUM_UNKNOWN);
 	r->together = false;

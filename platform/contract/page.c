@@ -62,7 +62,7 @@ const char *page_phase_name(uint32_t state)
 
 const char *page_wait_name(uint32_t state)
 {
-	static const char *const names[] = { "", "identity", "proof", "classification", "grants", "ring", "approval" };
+	static const char *const names[] = { "", "identity", "proof", "classification", "grants", "ring", "approval", "cancel" };
 
 	return NAME_OF(names, state >> PAGE_STATE_WAIT & 7);
 }

@@ -25,6 +25,7 @@
 
 struct page_counters {
 	uint64_t frames, bridged, spliced, taken, flows_opened, commands, blocked, held, released, masked_cells, durable;
+	uint64_t handed_on, handed_over; /* frames: read here and given to the worker whose they are; got from others */
 	uint64_t drop[ERROR_count];
 };
 
@@ -81,7 +82,7 @@ enum page_flight {
 
 /* How a flow is, as bits of a word; two or three of them are small numbers. */
 #define PAGE_STATE_PHASE 0          /* 3 bits: 0 free, 1 opening, 2 running, 3 ending, 4 closed */
-#define PAGE_STATE_WAIT 3           /* 3 bits: 0 nothing, 1 identity, 2 proof, 3 classify, 4 grants, 5 ring, 6 approval */
+#define PAGE_STATE_WAIT 3           /* 3 bits: 0 nothing, 1 identity, 2 proof, 3 classify, 4 grants, 5 ring, 6 approval, 7 cancel */
 #define PAGE_STATE_TLS_CLIENT 6     /* 2 bits: 0 off, 1 handshake, 2 established, 3 failed */
 #define PAGE_STATE_TLS_SERVER 8
 #define PAGE_STATE_FLAGS 10         /* bits, in the order of page_state_flags */

@@ -63,7 +63,7 @@ static void states_are_worded(void **state)
 		{ 2 | 6 << PAGE_STATE_WAIT | 2 << PAGE_STATE_TLS_CLIENT | 1 << (PAGE_STATE_FLAGS + PAGE_STATE_LOGGED_IN),
 		  "running, waits for approval, client tls established, logged in" },
 		{ 4 | 3 << PAGE_STATE_TLS_SERVER | 1 << (PAGE_STATE_FLAGS + PAGE_STATE_SERVER_RESET), "closed, server tls failed, server reset" },
-		{ 7 | 7 << PAGE_STATE_WAIT, "?, waits for ?" },
+		{ 7 | 7 << PAGE_STATE_WAIT, "?, waits for cancel" },
 	};
 	char text[PAGE_TEXT_BYTES];
 

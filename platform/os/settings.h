@@ -12,7 +12,7 @@
  *	egress_ca = "/etc/sluice/egress-ca";         # CA files that issuers name
  *	libexec = "/usr/libexec/sluice";             # the helpers' programs
  *	classes = "/usr/share/sluice/classes.hsdb";  # the compiled data classes; default <libexec>/../../share/sluice/classes.hsdb
- *	workers = 1;
+ *	workers = 1;                                 # packet workers, a core each: lcores names one more. They share flows and memory evenly
  *	users : { group = "sluice"; control = "sluice"; dataplane = "sluice-dataplane"; signer = "sluice-signer";
  *	          egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; };          # left out: whoever starts it
  *	upstream = ( { service = "billing-db"; roots = "/etc/sluice/billing-ca.pem";
@@ -21,7 +21,8 @@
  *	              roots = "/etc/sluice/tsa-ca.pem";      # whom its answers have to be signed by, PEM
  *	              ca = "web.pem"; };                     # of an https URL: a file of egress_ca; left out: the system's store
  *	dataplane : { ports = [ "0000:03:00.0", "0000:03:00.1" ];  # PCI addresses, or "net_af_packet0,iface=eth1"
- *	              eal = [ "--no-huge" ]; lcores = "2-3"; idle = "adaptive"; flows = "16k"; memory = "512Mi";
+ *	              eal = [ "--no-huge" ]; lcores = "2-3"; # the first is the main thread's; several on one core: "0@0,1@1,2@1"
+ *	              idle = "adaptive"; flows = "16k"; memory = "512Mi";
  *	              unnamed_port = "drop"; tunnels = "pass"; double_tags = "inspect"; standby = "on"; splice = "on"; };
  */
 #ifndef PLATFORM_OS_SETTINGS_H

@@ -11,6 +11,7 @@ struct stage *stage;
 uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
 uint32_t stage_flows_max = 64;
 bool stage_opaque, stage_terminated;
+struct stage_peers stage_peers;
 
 static uint8_t *room(void *context, unsigned port, size_t *cap)
 {
@@ -42,8 +43,11 @@ static void stage_pass_on(struct stage *s, unsigned from, size_t len)
 enum relay_route stage_give(struct stage *s, unsigned from, const struct tcp_segment *segment)
 {
 	struct packet_built built = packet_build(&s->end[from].template, segment, s->frame, sizeof s->frame, PACKET_BUILD_FULL);
-	enum relay_route route = relay_frame(s->relay, from, bytes_of(s->frame, built.bytes), PACKET_CHECKSUM_UNKNOWN, s->now_us);
+	struct relay *reader = s->entry ? s->entry : s->relay;
+	enum relay_route route = relay_frame(reader, from, bytes_of(s->frame, built.bytes), PACKET_CHECKSUM_UNKNOWN, s->now_us);
 
+	if (route == RELAY_ELSEWHERE)
+		route = stage_peers.elsewhere(reader, from, bytes_of(s->frame, built.bytes), s->now_us);
 	if (route == RELAY_BRIDGE && stage_opaque)
 		stage_pass_on(s, from, built.bytes);
 	s->bridged += route == RELAY_BRIDGE;
@@ -75,7 +79,7 @@ static void arrive(struct stage *s, unsigned at, struct bytes frame)
 
 	assert_int_equal(packet_parse(frame, &p), ERROR_none);
 	assert_int_equal(packet_segment(&p, PACKET_CHECKSUM_UNKNOWN, &segment), ERROR_none);
-	if (memcmp(at == 1 ? &p.source_port : &p.destination_port, stage_frame_head + 34, 2) != 0)
+	if (memcmp(at == 1 ? &p.source_port : &p.destination_port, s->client_port, 2) != 0)
 		return; /* of no client that the ends play */
 	if (segment.flags & TCP_RST) {
 		e->reset = true;
@@ -357,7 +361,7 @@ void stage_write_image(struct stage *s)
 int stage_open(void **state)
 {
 	struct relay_config config = {
-		.flows_max = stage_flows_max, .sessions_max = stage_flows_max / 4, .chunk_memory_bytes = 8u << 20, .buffers = { stage_flows_max / 8 > 64 ? stage_flows_max / 8 : 64, 8, 4 }, .shared_bytes = 4u << 20, .mtu_bytes = 1500,
+		.worker = stage_peers.worker, .workers = stage_peers.workers, .flows_max = stage_flows_max, .sessions_max = stage_flows_max / 4, .chunk_memory_bytes = 8u << 20, .buffers = { stage_flows_max / 8 > 64 ? stage_flows_max / 8 : 64, 8, 4 }, .shared_bytes = 4u << 20, .mtu_bytes = 1500,
 		.window_bytes = 65536, .hash_key = { 1, 2 }, .lost_after_us = 5000000, .stalled_after_us = 1000000,
 		.splice = stage_terminated ? RELAY_SPLICE_OFF : RELAY_SPLICE_ON,
 	};
@@ -366,7 +370,8 @@ int stage_open(void **state)
 	char err[200] = "";
 
 	stage = calloc(1, sizeof *stage);
-	wire = (struct relay_wire){ .context = stage, .room = room, .send = send_frame };
+	wire = (struct relay_wire){ .context = stage, .room = room, .send = send_frame, .hand = stage_peers.hand, .tell = stage_peers.tell };
+	memcpy(stage->client_port, stage_frame_head + 34, sizeof stage->client_port);
 	stage->flights = calloc(1, page_flights_bytes(config.flows_max));
 	config.flights = stage->flights;
 	config.flight_flows = config.flows_max;

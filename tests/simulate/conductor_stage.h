@@ -30,6 +30,8 @@ struct end {
 
 struct stage {
 	struct relay *relay;
+	struct relay *entry; /* that of another worker, who reads the ends' frames; NULL: this one does */
+	uint8_t client_port[2];
 	struct page_flights *flights;
 	void *up, *down;
 	struct ring_consumer events;
@@ -71,6 +73,16 @@ extern struct stage *stage;
 extern uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
 extern bool stage_opaque; /* the service is opaque, and the program linked with the real inspectors; before stage_open */
 extern bool stage_terminated; /* and is never spliced */
+/* Several workers: number and count of those that stage_open makes, how they reach one another, and what becomes of a frame that one
+ * has read and that is another's. Of one worker, as it is from the start: not set. */
+struct stage_peers {
+	unsigned worker, workers;
+	bool (*hand)(void *context, unsigned worker, unsigned port, struct bytes frame);
+	bool (*tell)(void *context, unsigned worker, struct bytes message);
+	enum relay_route (*elsewhere)(struct relay *from, unsigned port, struct bytes frame, uint64_t now_us);
+};
+extern struct stage_peers stage_peers;
+
 extern uint32_t stage_flows_max; /* room for flows, before stage_open: 64; for sessions a quarter of it */
 extern uint8_t stage_frame_head[54]; /* a SYN from the client to the service, checksum left out */
 

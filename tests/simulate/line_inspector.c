@@ -1,6 +1,7 @@
 /* The inspector of a protocol of lines, for tests of the conductor: the first line logs in, every other one is a command. A line of the
  * server that begins with + is a row, and goes by as it comes; any other one ends the answer.
- * It stands in for the registry of inspectors too. */
+ * It stands in for the registry of inspectors too. "KEY" asks for the session's cancel key; "CANCEL process key" as the first line asks
+ * for the end of what that session waits for. */
 #include <stdio.h>
 
 #include "dataplane/inspect/inspector.h"
@@ -16,6 +17,8 @@ struct line_session {
 	uint64_t rows;    /* of this answer */
 	unsigned answers; /* lines of the server: what a command means here depends on it */
 	char state[32];
+	uint32_t process;
+	_Alignas(8) uint8_t issued[8];
 };
 
 static const struct inspector inspector_line;
@@ -55,12 +58,51 @@ static void line_conclude(struct line_session *s, bool allowed, const struct jud
 	writer_str(io->out[SIDE_CLIENT], "\n");
 }
 
+static const uint8_t line_upstream_key[] = { 'u', 'p', 'k', 'y' };
+
+static void line_key(struct line_session *s, struct inspect_io *io)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "key %u %016llx\n", s->process, (unsigned long long)*(uint64_t *)(void *)s->issued);
+	writer_str(io->out[SIDE_CLIENT], text);
+}
+
+static struct inspect_result line_cancel(struct line_session *s, struct bytes line, size_t consumed, struct inspect_io *io)
+{
+	unsigned long long issued = 0;
+	unsigned process = 0;
+	struct inspect_cancel c;
+	char text[64];
+
+	snprintf(text, sizeof text, "%.*s", (int)line.len, (const char *)line.base);
+	if (sscanf(text, "CANCEL %u %llx", &process, &issued) != 2)
+		return (struct inspect_result){ .status = INSPECT_CLOSE, .cause = CLOSE_PROTOCOL };
+	c = s->host->cancel(s->context, process, bytes_of(&issued, sizeof issued));
+	if (c.later)
+		return (struct inspect_result){ .status = INSPECT_WAIT };
+	snprintf(text, sizeof text, "cancel %u %.*s\n", c.process, (int)c.key.len, (const char *)c.key.base);
+	if (c.forward)
+		writer_str(io->out[SIDE_SERVER], text);
+	return (struct inspect_result){ .status = INSPECT_CLOSE, .consumed = consumed, .cause = CLOSE_CLIENT };
+}
+
 static struct inspect_result line_client(struct line_session *s, struct bytes line, size_t consumed, struct inspect_io *io)
 {
 	struct inspect_result result = { .status = INSPECT_OK, .consumed = consumed };
 	struct statement st = { .kind = COMMAND_SIMPLE, .raw = line, .database = bytes_str("db") };
 	struct judgement j;
 
+	if (!s->asked && line.len > 6 && !memcmp(line.base, "CANCEL", 6))
+		return line_cancel(s, line, consumed, io);
+	if (line.len > 6 && !memcmp(line.base, "SHARE ", 6)) {
+		writer_str(io->out[SIDE_CLIENT], s->host->share(s->context, line) ? "shared\n" : "");
+		return result;
+	}
+	if (bytes_equal(line, bytes_str("KEY"))) {
+		line_key(s, io);
+		return result;
+	}
 	if (!s->asked) {
 		struct inspect_login l = { .token = line };
 
@@ -137,6 +179,8 @@ static struct inspect_result line_answer(void *session, const struct inspect_ans
 	switch (a->kind) {
 	case ANSWER_IDENTITY:
 		writer_str(io->out[SIDE_CLIENT], a->allowed ? "welcome\n" : "go away\n");
+		if (a->allowed)
+			s->process = s->host->cancel_issue(s->context, 77, bytes_of(line_upstream_key, sizeof line_upstream_key), s->issued, sizeof s->issued);
 		if (!a->allowed)
 			result = (struct inspect_result){ .status = INSPECT_CLOSE, .cause = CLOSE_REFUSED_LOGIN };
 		break;
@@ -181,11 +225,19 @@ static struct inspect_result line_ended(void *session, enum side from, struct in
 	return (struct inspect_result){ .status = INSPECT_OK };
 }
 
+/* What was shared by this service's sessions on other workers, for tests to look at. */
+char line_heard[INSPECT_SHARE_BYTES + 1];
+
+static void line_hear(void *shared, unsigned from, struct bytes what)
+{
+	snprintf(line_heard, sizeof line_heard, "%u: %.*s", from, (int)what.len, (const char *)what.base);
+}
+
 static void line_close(void *session)
 {
 }
 
 static const struct inspector inspector_line = {
-	.name = "line", .session_bytes = sizeof(struct line_session), .open = line_open, .feed = line_feed_again,
+	.name = "line", .session_bytes = sizeof(struct line_session), .shared_bytes = 64, .heard = line_hear, .open = line_open, .feed = line_feed_again,
 	.state = line_state, .progress = line_progress, .answer = line_answer, .ended = line_ended, .close = line_close,
 };

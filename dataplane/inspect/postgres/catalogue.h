@@ -12,7 +12,8 @@
  * no longer when it did not (catalogue_taint.c). Relations with tagged columns, and tainted ones, are kept with all of their columns, as
  * far as there is room; a column that is not there is taken for every tainted one.
  *
- * One struct per service and worker (inspect_env.shared), shared by its sessions, one database each of PG_DATABASES.
+ * One struct per service and worker (inspect_env.shared), shared by its sessions, one database each of PG_DATABASES. Each worker reads
+ * the catalogue for itself; taints are told to the others, who hold, keep and drop them as well (taint.c).
  * Loading is additive and any number of sessions may do it at once: the first to finish publishes. Fixed memory; what does
  * not fit makes the catalogue `full`, and no session may go on: fail closed.
  */
@@ -94,6 +95,7 @@ struct pg_catalogue {
 	uint32_t changes;               /* of tags or taints */
 	unsigned taints;                /* in use */
 	struct pg_taint taint[PG_TAINTS];
+	uint8_t of_peer[LIMIT_WORKERS][PG_TAINTS]; /* another worker's taint of this number, here */
 	struct pg_tags tags[2];
 };
 

@@ -492,6 +492,7 @@ const struct inspector inspector_postgres = {
 	.answer = answer,
 	.ended = ended,
 	.close = close_session,
+	.heard = pg_taint_heard,
 	.tagged = pg_tagged,
 	.tagged_version = pg_tagged_version,
 };

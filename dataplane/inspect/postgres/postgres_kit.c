@@ -216,7 +216,22 @@ static struct inspect_cancel cancel(void *host, uint32_t process, struct bytes i
 					.forward = good };
 }
 
-static const struct inspect_host host_calls = { judge, responded, login, prove, start_tls, cancel_issue, cancel };
+static bool share(void *host, struct bytes what)
+{
+	struct kit *k = host;
+
+	k->shares++;
+	if (k->other_worker)
+		inspector_postgres.heard(k->other_worker, 1, what);
+	return true;
+}
+
+static bool share_room(void *host)
+{
+	return !((struct kit *)host)->no_share_room;
+}
+
+static const struct inspect_host host_calls = { judge, responded, login, prove, start_tls, cancel_issue, cancel, share, share_room };
 
 void kit_begin(struct kit *k)
 {

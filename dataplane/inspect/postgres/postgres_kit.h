@@ -43,6 +43,9 @@ struct kit {
 	uint8_t upstream_key[INSPECT_KEY_BYTES]; /* the server's cancel key */
 	size_t upstream_key_len;
 	struct inspect_snapshot snapshot; /* what env.snapshot points to */
+	unsigned shares; /* what the session told other workers */
+	void *other_worker; /* the struct pg_shared that hears it; NULL: none does */
+	bool no_share_room;
 	unsigned reloads; /* set before kit_login: the policy changes its columns this often while the catalogue is read */
 };
 

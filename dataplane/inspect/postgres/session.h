@@ -307,6 +307,8 @@ void pg_taint_sent(struct pg_session *s, const struct pg_command *c, bool at_onc
 void pg_taint_committed(struct pg_session *s, uint32_t group);
 void pg_taint_ended(struct pg_session *s, uint32_t group, bool committed);
 void pg_taint_lost(struct pg_session *s);
+/* What a session on worker `from` told: inspector.heard. */
+void pg_taint_heard(void *shared, unsigned from, struct bytes what);
 
 /* digest.c: keeps of a judgement's classification what replies will need. */
 void pg_digest(struct pg_session *s, struct pg_command *command, const struct judgement *j);

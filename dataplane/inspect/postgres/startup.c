@@ -44,10 +44,11 @@ static enum pg_step cancel(struct pg_session *s, struct reader *r, struct pg_io 
 	struct bytes key = reader_rest(r);
 	struct writer *w = to_server(io);
 
-	io->cause = CLOSE_CLIENT;
 	if (r->ok && key.len >= PG_KEY_BYTES_MIN && key.len <= INSPECT_KEY_BYTES) {
 		struct inspect_cancel c = s->host->cancel(s->host_context, process, key);
 
+		if (c.later)
+			return STEP_WAIT;
 		if (c.forward) {
 			writer_be32(w, (uint32_t)(12 + c.key.len));
 			writer_be32(w, CODE_CANCEL);
@@ -55,6 +56,7 @@ static enum pg_step cancel(struct pg_session *s, struct reader *r, struct pg_io 
 			writer_put(w, c.key);
 		}
 	}
+	io->cause = CLOSE_CLIENT;
 	return STEP_CLOSE;
 }
 

@@ -3,8 +3,57 @@
  * From the moment that such a command is bound or sent they count as tainted for every session; the catalogue counts holders. At the
  * transaction's end the taint stays when it committed, and goes when it did not, or when the command was never executed: a command that
  * fails blinds nobody. Where it cannot be told (a routine may commit by itself, a session is lost with a commit under way) it stays.
+ * Sessions of other workers count as well: each step is told to them, and a command for which there is no room to tell is refused (wash.c).
  */
 #include "dataplane/inspect/postgres/session.h"
+
+enum step { TAINT_HOLD, TAINT_KEEP, TAINT_DROP };
+
+/* One step, as another worker hears it. Its numbers of taints are not ours: the fields say which one it is. */
+struct step_told {
+	uint8_t step, taint;
+	bool made;
+	uint8_t database_len;
+	char database[63];
+	uint64_t schema, name, column;
+	struct class_bits classes;
+};
+
+_Static_assert(sizeof(struct step_told) <= INSPECT_SHARE_BYTES, "one message");
+
+static void tell(const struct pg_session *s, enum step step, unsigned number, const struct class_bits *classes)
+{
+	const struct pg_catalogue *c = s->catalogue;
+	const struct pg_taint *t = &c->taint[number];
+	struct step_told told = { .step = (uint8_t)step, .taint = (uint8_t)number, .made = t->made, .database_len = c->name_len,
+				  .schema = t->schema, .name = t->name, .column = t->column, .classes = *classes };
+
+	memcpy(told.database, c->name, sizeof told.database);
+	if (s->host->share)
+		(void)s->host->share(s->host_context, bytes_of(&told, sizeof told));
+}
+
+void pg_taint_heard(void *shared, unsigned from, struct bytes what)
+{
+	struct step_told told;
+	struct pg_catalogue *c;
+	uint8_t *ours;
+
+	if (what.len != sizeof told || from >= LIMIT_WORKERS)
+		return;
+	memcpy(&told, what.base, sizeof told);
+	c = pg_catalogue_of(shared, bytes_of(told.database, told.database_len));
+	if (!c)
+		return; /* no room for this database: none of its sessions gets in here either */
+	ours = &c->of_peer[from][told.taint];
+	/* Held, and not kept or dropped yet, under another number: it is held once more rather than lost. */
+	if (told.step == TAINT_HOLD || (told.step == TAINT_KEEP && !c->taint[*ours].holders))
+		*ours = (uint8_t)pg_catalogue_taint_hold(c, told.schema, told.name, told.column, told.made, &told.classes);
+	if (told.step == TAINT_KEEP)
+		pg_catalogue_taint_keep(c, *ours, &told.classes);
+	if (told.step == TAINT_DROP)
+		pg_catalogue_taint_drop(c, *ours);
+}
 
 static void remove_at(struct pg_session *s, unsigned i)
 {
@@ -15,6 +64,7 @@ static void settle(struct pg_session *s, unsigned i, bool stays)
 {
 	struct pg_held_taint *t = &s->held_taint[i];
 
+	tell(s, stays ? TAINT_KEEP : TAINT_DROP, t->taint, &t->classes);
 	if (stays)
 		pg_catalogue_taint_keep(s->catalogue, t->taint, &t->classes);
 	else
@@ -27,7 +77,9 @@ void pg_taint_hold(struct pg_session *s, struct pg_command *c)
 	for (unsigned i = 0; s->catalogue && i < c->writes; i++) {
 		unsigned taint = pg_catalogue_taint_hold(s->catalogue, c->write[i].schema, c->write[i].name, c->write[i].column, c->write[i].made, &c->written);
 
+		tell(s, TAINT_HOLD, taint, &c->written);
 		if (s->held_taints == PG_HELD_TAINTS) {
+			tell(s, TAINT_KEEP, taint, &c->written);
 			pg_catalogue_taint_keep(s->catalogue, taint, &c->written); /* not followed any more */
 			continue;
 		}

@@ -30,7 +30,8 @@ static void add(struct pg_reader *r, const struct access *a, uint64_t column, co
 	}
 	if (!pg_catalogue_taint_room(r->s->catalogue, schema, name, column))
 		column = 0;
-	if (c->writes == PG_WRITES || !pg_catalogue_taint_room(r->s->catalogue, schema, name, column)) {
+	if (c->writes == PG_WRITES || !pg_catalogue_taint_room(r->s->catalogue, schema, name, column) ||
+	    (r->s->host->share_room && !r->s->host->share_room(r->s->host_context))) {
 		c->carries = true;
 		return;
 	}
