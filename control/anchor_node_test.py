@@ -81,6 +81,29 @@ class Tsa(BaseHTTPRequestHandler):
         pass
 
 
+class Witness(BaseHTTPRequestHandler):
+    """sluice-witness as a web server's CGI; and a witness that misbehaves."""
+    mode, program, folder, seen = 'good', None, None, []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers['Content-Length']))
+        status, answer = {'500': (500, b''), '422': (422, b''), 'garbage': (200, os.urandom(200)), 'other': (200, '\u2014 other AAAAAAAA\n'.encode()),
+                          '409': (409, b'many')}.get(self.mode, (0, b''))
+        if not status:
+            out = subprocess.run([self.program, '--dir', self.folder, '--name', 'witness.example/w1'], input=body, stdout=subprocess.PIPE,
+                                 env={**os.environ, 'REQUEST_METHOD': 'POST'}).stdout
+            head, answer = out.split(b'\r\n\r\n', 1)
+            status = int(head.split()[1])
+        self.seen.append((self.path, body.split(b'\n')[0].decode(), status))
+        self.send_response(status)
+        self.send_header('Content-Length', str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *args):
+        pass
+
+
 def listen(handler, certificate=None):
     server = node_test.Quiet(('127.0.0.1', 0), handler)
     if certificate:
@@ -130,6 +153,34 @@ def stamps(w):
     return worker
 
 
+def cosigns(w):
+    """A witness: unknown log, then trusted, wrong answers, and at last another history."""
+    def row():
+        return w.json('show', 'journal')['journal']['anchors']['witnesses'][0]
+    w.check(w.until(lambda: 'HTTP status 404' in row()['problem']), 'a witness that does not know the log', row())
+    done = subprocess.run([Witness.program, '--dir', Witness.folder, '--name', 'witness.example/w1', '--trust', w.dir / 'state' / 'journal' / 'vkey'])
+    w.check(done.returncode == 0, 'is told to trust it')
+    good = w.until(lambda: row()['size'] and row(), 40)
+    w.check(good and not good['problem'] and ('/sluice/add-checkpoint', 'old 0', 200) in Witness.seen, 'and cosigns', (row(), Witness.seen[-3:]))
+    w.cli('journal', 'search', '--type', 'auth.')
+    w.check(w.until(lambda: row()['size'] > good['size'], 40) and any(line == f'old {good["size"]}' and status == 200 for _, line, status in Witness.seen),
+            'then what extends it', Witness.seen[-3:])
+    size = row()['size']
+    w.cli('export', 'bundle', '--from', str(size - 2), '--to', str(size), '--out', w.dir / 'cosigned')
+    said = subprocess.run(['sh', 'verify.sh', '1'], cwd=w.dir / 'cosigned', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    w.check(said.returncode == 0 and f'witness witness.example/w1 saw the first {size} records' in said.stdout, 'a bundle proves it', said.stdout)
+    Witness.mode = '422'
+    w.cli('journal', 'search', '--type', 'auth.')
+    w.check(w.until(lambda: w.json('show', 'journal')['journal']['anchors']['fork'], 40), 'another history is a fork', row())
+    alarms = [r['data'] for r in w.json('journal', 'search', '--type', 'journal.alarm')['records']]
+    w.check(any(a['alarm'] == 'fork' for a in alarms), 'which is on record', alarms)
+    before = w.json('show', 'journal')['journal']
+    time.sleep(3)
+    after = w.json('show', 'journal')['journal']
+    w.check(after['checkpoint_size'] == before['checkpoint_size'] and after['size'] > after['checkpoint_size'], 'nothing is signed any more', after)
+    w.check(w.json('show', 'health')['state'] == 'degraded', 'and traffic goes on', w.json('show', 'health')['reasons'])
+
+
 def survives_its_authority(w, away):
     """A bundle that is checked after the authority's certificate ended: good, because it is checked at the token's own time."""
     for life in (8, 30, 60):
@@ -161,11 +212,22 @@ def main():
         home = Path(folder) / 'home'
         home.mkdir()
         port = listen(Tsa)
-        w = World(home, *paths[:4], paths[4:], conf=f'timestamp : {{ url = "http://localhost:{port}/tsr?x=1"; roots = "{away}/roots.pem"; }};\n')
+        Witness.program, Witness.folder = paths.pop(), away / 'witness'
+        Witness.folder.mkdir(mode=0o700)
+        openssl('genpkey', '-algorithm', 'ed25519', '-out', Witness.folder / 'ed25519.pem')
+        (Witness.folder / 'ed25519.pem').chmod(0o400)
+        key = subprocess.run([Witness.program, '--dir', Witness.folder, '--name', 'witness.example/w1', '--key'], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', 2, '-subj', '/CN=localhost', '-addext',
+                'subjectAltName=DNS:localhost', '-keyout', away / 'web.key', '-out', away / 'web.pem')
+        witness = listen(Witness, (away / 'web.pem', away / 'web.key'))
+        w = World(home, *paths[:4], paths[4:], conf=f'witness = ( {{ url = "https://localhost:{witness}/sluice"; key = "{key}"; ca = "web.pem"; }} );\n'
+                  f'timestamp : {{ url = "http://localhost:{port}/tsr?x=1"; roots = "{away}/roots.pem"; }};\n')
         try:
+            (home / 'ca' / 'web.pem').write_bytes((away / 'web.pem').read_bytes())
             w.check(w.until(lambda: w.json('show', 'health')['policy']), 'it starts and has a policy', (w.dir / 'log').read_text()[-800:])
             stamps(w)
             survives_its_authority(w, away)
+            cosigns(w)
         finally:
             if w.process.poll() is None:
                 w.process.terminate()

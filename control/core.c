@@ -555,7 +555,8 @@ static void turns(struct loop *l)
 		approvals_durable(n->approvals);
 		operators_flush(n->operators);
 		busy = result == INBOX_BUSY;
-		busy |= journal_publish(n->journal, &n->journal_signer, n->now.wall_us);
+		if (!node_anchors_fork(n))
+			busy |= journal_publish(n->journal, &n->journal_signer, n->now.wall_us);
 	}
 }
 
@@ -568,7 +569,7 @@ static void end(struct node *n)
 		node_record(n, "node.health", (struct bytes){ 0 }, pairs);
 		(void)inbox_turn(n->inbox, n->now);
 	}
-	if (n->journal && !journal_publish_flush(n->journal, &n->journal_signer, n->now.wall_us, FLUSH_MS))
+	if (n->journal && !node_anchors_fork(n) && !journal_publish_flush(n->journal, &n->journal_signer, n->now.wall_us, FLUSH_MS))
 		log_warn("journal: the last records have no checkpoint yet: the next start signs them");
 }
 

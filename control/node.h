@@ -242,6 +242,8 @@ void node_anchors_tick(struct node *n);
 /* True when the answer was to a question of an anchor. */
 bool node_anchor_answer(struct node *n, const struct egress_answer *answer);
 void node_anchors_close(struct node *n);
+/* A witness saw another history of this journal: no checkpoint is signed any more. */
+bool node_anchors_fork(const struct node *n);
 
 /* node_deeds.c: what two persons approved. `node_perform` is the approvals' host; after a commit; once in 20 ms. */
 void node_perform(void *ctx, const struct approval *a);

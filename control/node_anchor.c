@@ -14,12 +14,13 @@ bool node_anchors_read(struct node *n, char err[OS_ERROR_BYTES])
 		snprintf(err, OS_ERROR_BYTES, "out of memory");
 		return false;
 	}
-	return stamp_read(n, err);
+	return stamp_read(n, err) && witnesses_read(n, err);
 }
 
 void node_anchors_begin(struct node *n)
 {
 	stamp_begin(n);
+	witnesses_begin(n);
 }
 
 void node_anchors_close(struct node *n)
@@ -103,6 +104,7 @@ void node_anchors_tick(struct node *n)
 	if (state.stopped)
 		return;
 	stamp_tick(n, &state);
+	witnesses_tick(n, &state);
 }
 
 bool node_anchor_answer(struct node *n, const struct egress_answer *answer)
@@ -111,5 +113,12 @@ bool node_anchor_answer(struct node *n, const struct egress_answer *answer)
 		return false;
 	if (n->anchors && answer->id == n->anchors->stamp.id)
 		stamp_answer(n, answer);
+	else if (n->anchors)
+		(void)witnesses_answer(n, answer);
 	return true;
+}
+
+bool node_anchors_fork(const struct node *n)
+{
+	return n->anchors && n->anchors->fork;
 }

@@ -1,4 +1,4 @@
-/* node_anchor.h: the anchors of the journal's checkpoints in the core: one time-stamp authority (journal.md 8).
+/* node_anchor.h: the anchors of the journal's checkpoints in the core: one time-stamp authority, and witnesses (journal.md 8).
  *
  * Each has its struct anchor_watch, which says when to ask and when its silence is an alarm. Questions go through sluice-egress; an
  * answer counts only once it was verified here and is durable in the spine. Losing an anchor stops nothing: it is recorded
@@ -7,6 +7,7 @@
 #ifndef CONTROL_NODE_ANCHOR_H
 #define CONTROL_NODE_ANCHOR_H
 
+#include "control/anchor/cosignature.h"
 #include "control/anchor/timestamp.h"
 #include "control/anchor/watch.h"
 #include "control/node.h"
@@ -22,8 +23,21 @@ struct anchor {
 	char why[ANCHOR_WHY_BYTES]; /* the last question's failure; "" after a success */
 };
 
+struct anchor_witness {
+	struct anchor anchor;
+	struct witness_key key;
+	char alarm[CHECKPOINT_ORIGIN_MAX + 16];
+	uint64_t old_size;       /* what it cosigned last, as far as we know */
+	bool again;              /* it said another size: the question was sent anew once */
+	uint8_t note[CHECKPOINT_BYTES_MAX]; /* of the question under way */
+	size_t note_len;
+	uint64_t time_s;         /* in its last cosignature */
+};
+
 struct anchors {
 	uint64_t questions;
+	struct anchor_witness witness[SETTINGS_WITNESSES]; /* settings->witnesses of them */
+	bool fork;               /* a witness saw another history: nothing is signed any more in this run */
 	/* The time-stamp authority; NULL: none is configured. */
 	struct timestamp_authority *authority;
 	uint8_t *roots;     /* its file, TIMESTAMP_CA_BYTES */
@@ -40,6 +54,15 @@ void anchor_done(struct node *n, struct anchor *a);
 
 /* Publishes what a later reader needs to check anchors with: journal/trust/<name>. */
 void anchor_trust_write(struct node *n, const char *name, struct bytes text);
+
+/* node_witness.c */
+bool witnesses_read(struct node *n, char err[OS_ERROR_BYTES]);
+void witnesses_begin(struct node *n);
+void witnesses_tick(struct node *n, const struct journal_state *state);
+/* True when the answer was to a question to a witness. */
+bool witnesses_answer(struct node *n, const struct egress_answer *answer);
+/* The newest checkpoint that as many witnesses cosigned as the policy wants; 0: none. */
+uint64_t witnesses_size(const struct node *n);
 
 /* node_stamp.c */
 bool stamp_read(struct node *n, char err[OS_ERROR_BYTES]);

@@ -20,12 +20,29 @@ static json_t *stamp_json(const struct node *n, uint64_t size)
 			 operation_time((uint64_t)a->stamp_time_s * 1000000), "alarm", a->stamp.watch.alarm, "problem", a->stamp.why);
 }
 
+static json_t *witnesses_json(const struct node *n, uint64_t size)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < n->settings->witnesses; i++) {
+		const struct anchor_witness *w = &n->anchors->witness[i];
+		const struct anchor_watch *watch = &w->anchor.watch;
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:b, s:s}", "witness", w->key.name, "url", n->settings->witness[i].url, "size",
+						      (json_int_t)watch->anchored_size, "unanchored", (json_int_t)(size - watch->anchored_size), "age_s",
+						      age_s(n, watch), "cosigned_at", operation_time(w->time_s * 1000000), "alarm", watch->alarm, "problem",
+						      w->anchor.why));
+	}
+	return list;
+}
+
 json_t *operation_anchors(const struct node *n)
 {
 	struct journal_state state;
 
 	journal_state(n->journal, &state);
-	return json_pack("{s:o}", "timestamp", stamp_json(n, state.size));
+	return json_pack("{s:o, s:o, s:I, s:i, s:b}", "timestamp", stamp_json(n, state.size), "witnesses", witnesses_json(n, state.size), "witnessed",
+			 (json_int_t)witnesses_size(n), "wanted", n->tree ? (int)n->tree->journal.witnesses : 0, "fork", n->anchors->fork);
 }
 
 static void reason(json_t *reasons, const struct anchor *a, const char *who)
@@ -42,4 +59,10 @@ static void reason(json_t *reasons, const struct anchor *a, const char *who)
 void operation_anchor_reasons(const struct node *n, json_t *reasons)
 {
 	reason(reasons, &n->anchors->stamp, "time-stamp authority");
+	for (unsigned i = 0; i < n->settings->witnesses; i++)
+		reason(reasons, &n->anchors->witness[i].anchor, n->anchors->witness[i].alarm);
+	if (n->anchors->fork)
+		json_array_append_new(reasons, json_string("fork: a witness saw another history of this journal: nothing is signed any more"));
+	if (n->settings->witnesses && n->tree && n->tree->journal.witnesses > n->settings->witnesses)
+		json_array_append_new(reasons, json_string("the policy wants more witnesses than sluice.conf names"));
 }

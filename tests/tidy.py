@@ -17,7 +17,7 @@ ORDER = [
     'hyperscan-rules/validate', 'hyperscan-rules',
     'dataplane/packet', 'dataplane/flow', 'dataplane/tcp', 'dataplane/tls', 'dataplane/match',
     'dataplane/inspect', 'dataplane/verdict', 'dataplane/report', 'dataplane/capture', 'dataplane/relay', 'dataplane/standby', 'dataplane/port', 'dataplane',
-    'control/journal', 'control/signer', 'control/anchor', 'control/sqlparse', 'control/egress', 'control/identity', 'control/policy',
+    'control/journal', 'control/signer', 'control/anchor', 'control/witness', 'control/sqlparse', 'control/egress', 'control/identity', 'control/policy',
     'control/approval', 'control/keys', 'control/credential', 'control/inbox', 'control/export', 'control/capture', 'control/cli', 'control',
     'tests', 'bench',
 ]

@@ -48,7 +48,7 @@ const char bundle_anchors_md[] =
 	"  fi\n"
 	"  if [ -e \"$c.cosignatures\" ]; then while read -r _ name b64; do\n"
 	"    printf %s \"$b64\" | base64 -d > \"$WORK/s\"; id=$(head -c 4 \"$WORK/s\" | xxd -p); at=$((0x$(tail -c +5 \"$WORK/s\" | head -c 8 | xxd -p)))\n"
-	"    cat trust/witness-*.vkey | grep -F \"$name+$id+\" | head -n 1 | sed 's/.*+//' | base64 -d | tail -c 32 > \"$WORK/key8\"\n"
+	"    cat trust/witness-*.vkey | grep -F \"$name+$id+\" | head -n 1 | cut -d+ -f3- | base64 -d | tail -c 32 > \"$WORK/key8\"\n"
 	"    { printf '\\060\\052\\060\\005\\006\\003\\053\\145\\160\\003\\041\\000'; cat \"$WORK/key8\"; } > \"$WORK/key8.der\"\n"
 	"    { printf 'cosignature/v1\\ntime %s\\n' \"$at\"; cat \"$WORK/body8\"; } > \"$WORK/cosigned\"; tail -c +13 \"$WORK/s\" > \"$WORK/sig8\"\n"
 	"    openssl pkeyutl -verify -pubin -keyform DER -inkey \"$WORK/key8.der\" -rawin -in \"$WORK/cosigned\" -sigfile \"$WORK/sig8\" > /dev/null\n"

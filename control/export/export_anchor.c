@@ -99,7 +99,7 @@ static const char *cosignatures_write(struct bundle *b, struct archive *a, const
 
 static bool is_trust(const char *name)
 {
-	return strncmp(name, "tsa-", 4) == 0 || strncmp(name, "witness-", 8) == 0 || strcmp(name, "policy") == 0;
+	return strncmp(name, "tsa-", 4) == 0 || strncmp(name, "witness-", 8) == 0;
 }
 
 static const char *trust_file(struct bundle *b, const char *dir, const char *name)

@@ -4,7 +4,7 @@
  *	checkpoints/<size>.tsr           RFC 3161 answer over that file
  *	checkpoints/<size>.cosignatures  witnesses' signature lines over its body
  *	checkpoints/<size>.consistency   base64, a hash a line: its tree is the beginning of that of `checkpoint`
- *	trust/tsa-*.crt, trust/witness-*.vkey, trust/policy   whom to believe, as this node was configured
+ *	trust/tsa-*.crt, trust/witness-*.vkey   whom to believe, as this node was configured
  * Of each kind three: the newest; the oldest that covers the last record (which existed by then); the newest before the first record.
  */
 #ifndef CONTROL_EXPORT_EXPORT_ANCHOR_H

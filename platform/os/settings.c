@@ -104,6 +104,25 @@ static void timestamp_read(struct reading *r)
 	r->s->timestamp.ca = config_string(r->c, group, "ca", CONFIG_OPTIONAL, "");
 }
 
+static void witnesses_read(struct reading *r)
+{
+	const struct config_item *list = config_list(r->c, r->root, "witness", CONFIG_OPTIONAL);
+	unsigned count = config_length(list);
+
+	if (count > SETTINGS_WITNESSES) {
+		config_item_error(r->c, list, "too-many", "witness: more than 8: remove some");
+		return;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		const struct config_item *entry = config_element(r->c, list, i);
+
+		r->s->witness[i].url = url_read(r, entry, false);
+		r->s->witness[i].key = config_string(r->c, entry, "key", CONFIG_REQUIRED, "");
+		r->s->witness[i].ca = config_string(r->c, entry, "ca", CONFIG_OPTIONAL, "");
+		r->s->witnesses = i + 1;
+	}
+}
+
 static void dataplane_read(struct reading *r)
 {
 	static const char *const idle[] = { "adaptive", "poll", NULL }, *const unnamed[] = { "drop", "pass", NULL };
@@ -183,6 +202,7 @@ struct settings *settings_open(const char *path, char *why, size_t why_size)
 		users_read(&r);
 		upstream_read(&r);
 		timestamp_read(&r);
+		witnesses_read(&r);
 		dataplane_read(&r);
 		config_finish(r.c);
 	}

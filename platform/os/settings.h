@@ -20,6 +20,9 @@
  *	timestamp : { url = "http://tsa.example/";           # RFC 3161 authority for checkpoints; https, or http: its answers are signed
  *	              roots = "/etc/sluice/tsa-ca.pem";      # whom its answers have to be signed by, PEM
  *	              ca = "web.pem"; };                     # of an https URL: a file of egress_ca; left out: the system's store
+ *	witness = ( { url = "https://w.example/sluice";       # of the witness's add-checkpoint, without that word (C2SP tlog-witness)
+ *	              key = "w.example+<id>+<base64>";       # as sluice-witness --key prints it
+ *	              ca = "web.pem"; } );                   # as for timestamp
  *	dataplane : { ports = [ "0000:03:00.0", "0000:03:00.1" ];  # PCI addresses, or "net_af_packet0,iface=eth1"
  *	              eal = [ "--no-huge" ]; lcores = "2-3"; # the first is the main thread's; several on one core: "0@0,1@1,2@1"
  *	              idle = "adaptive"; flows = "16k"; memory = "512Mi";
@@ -36,6 +39,7 @@
 
 #define SETTINGS_EAL_MAX 32
 #define SETTINGS_PORTS 2
+#define SETTINGS_WITNESSES 8
 
 enum settings_idle { SETTINGS_IDLE_ADAPTIVE, SETTINGS_IDLE_POLL };
 enum settings_tunnels { SETTINGS_TUNNELS_PASS, SETTINGS_TUNNELS_DROP };
@@ -58,6 +62,10 @@ struct settings {
 	struct {
 		const char *url, *roots, *ca; /* url NULL: no authority; ca "": the system's store */
 	} timestamp;
+	struct {
+		const char *url, *key, *ca;
+	} witness[SETTINGS_WITNESSES];
+	unsigned witnesses;
 	struct {
 		const char *port[SETTINGS_PORTS]; /* NULL when the group `dataplane` is left out */
 		const char *eal[SETTINGS_EAL_MAX];

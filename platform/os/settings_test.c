@@ -47,7 +47,8 @@ static void everything_is_read(void **state)
 				       "dataplane : { ports = [ \"net_null0\", \"net_null1\" ]; eal = [ \"--no-huge\", \"-m\", \"64\" ]; idle = \"poll\";\n"
 				       "  lcores = \"1\"; flows = \"64k\"; memory = \"1Gi\"; unnamed_port = \"pass\"; tunnels = \"drop\";\n"
 				       "  double_tags = \"drop\"; splice = \"off\"; };\n"
-				       "timestamp : { url = \"http://tsa.example/\"; roots = \"/tsa.pem\"; };\n");
+				       "timestamp : { url = \"http://tsa.example/\"; roots = \"/tsa.pem\"; };\n"
+				       "witness = ( { url = \"https://w.example/\"; key = \"w+0+0\"; ca = \"w.pem\"; } );\n");
 
 	assert_non_null(s);
 	assert_string_equal(s->node, "edge-7");
@@ -67,6 +68,8 @@ static void everything_is_read(void **state)
 	assert_string_equal(s->timestamp.url, "http://tsa.example/");
 	assert_string_equal(s->timestamp.roots, "/tsa.pem");
 	assert_string_equal(s->timestamp.ca, "");
+	assert_int_equal(s->witnesses, 1);
+	assert_string_equal(s->witness[0].key, "w+0+0");
 	settings_close(s);
 }
 
@@ -81,6 +84,7 @@ static void a_wrong_file_is_refused_with_its_line(void **state)
 	assert_null(read_text("policy = \"/p\"; dataplane : { ports = [ \"one\" ]; };\n"));
 	assert_null(read_text("policy = \"/p\"; timestamp : { url = \"ftp://a/\"; roots = \"/r\"; };\n"));
 	assert_null(read_text("policy = \"/p\"; timestamp : { url = \"https://a/\"; };\n"));
+	assert_null(read_text("policy = \"/p\"; witness = ( { url = \"http://a/\"; key = \"k\"; } );\n"));
 	assert_null(read_text("run_dir = \"/r\";\n"));
 	assert_null(settings_open("/nonexistent/sluice.conf", why, sizeof(why)));
 	assert_true(why[0]);

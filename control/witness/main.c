@@ -1,0 +1,116 @@
+/* sluice-witness --dir DIR --name NAME [--key | --trust FILE]
+ *
+ * A witness of other nodes' journals, on another machine, behind a web server that speaks TLS: without a mode it answers one POST of
+ * add-checkpoint as CGI (RFC 3875: the request's body on standard input, the answer on standard output), as nginx's fcgiwrap starts it.
+ * --key prints the witness's key for the node's sluice.conf; --trust adds a log by its vkey file (`sluice key fingerprints` of the node).
+ * The key is made by its owner: openssl genpkey -algorithm ed25519 -out DIR/ed25519.pem, mode 0400.
+ * Exit: 0 answered, 1 failed, 2 wrong arguments.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/witness/witness.h"
+#include "platform/os/log.h"
+#include "platform/os/priv.h"
+
+struct options {
+	const char *dir, *name, *trust;
+	bool key;
+};
+
+static bool options_read(struct options *o, int argc, char **argv)
+{
+	static const struct option names[] = {
+		{ "dir", required_argument, NULL, 'd' }, { "name", required_argument, NULL, 'n' }, { "trust", required_argument, NULL, 't' },
+		{ "key", no_argument, NULL, 'k' }, { 0 },
+	};
+	int c;
+
+	*o = (struct options){ 0 };
+	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+		if (c == 'd')
+			o->dir = optarg;
+		else if (c == 'n')
+			o->name = optarg;
+		else if (c == 't')
+			o->trust = optarg;
+		else if (c == 'k')
+			o->key = true;
+		else
+			return false;
+	}
+	return o->dir && o->name && optind == argc && !(o->key && o->trust);
+}
+
+static int print_key(const struct witness *w)
+{
+	char text[CHECKPOINT_KEY_TEXT_BYTES];
+	struct writer out = writer_of(text, sizeof(text));
+
+	if (!witness_key_write(&w->public, &out))
+		return 1;
+	printf("%.*s\n", (int)out.len, text);
+	return 0;
+}
+
+static int trust(struct witness *w, const char *file)
+{
+	char text[CHECKPOINT_KEY_TEXT_BYTES];
+	FILE *f = fopen(file, "re");
+	size_t len = f ? fread(text, 1, sizeof(text), f) : 0;
+	const char *wrong = len ? witness_trust(w, bytes_of(text, len)) : "cannot be read";
+
+	if (f)
+		fclose(f);
+	if (wrong)
+		log_error("%s: %s", file, wrong);
+	return wrong != NULL;
+}
+
+/* Whatever was asked, one answer with its status. */
+static int serve(struct witness *w)
+{
+	static uint8_t request[WITNESS_REQUEST_BYTES + 1];
+	const char *method = getenv("REQUEST_METHOD");
+	struct witness_answer a = { .status = 405 };
+	size_t len;
+
+	if (method && !strcmp(method, "POST")) {
+		len = fread(request, 1, sizeof(request), stdin);
+		witness_handle(w, bytes_of(request, len), (uint64_t)time(NULL), &a);
+	}
+	printf("Status: %u\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n", a.status, a.size ? "text/x.tlog.size" : "text/plain", a.len);
+	fwrite(a.text, 1, a.len, stdout);
+	return fflush(stdout) != 0;
+}
+
+int main(int argc, char **argv)
+{
+	char err[OS_ERROR_BYTES];
+	static struct witness w;
+	struct options o;
+	const char *wrong;
+	int code;
+
+	log_open("sluice-witness", LOG_LEVEL_INFO);
+	if (!options_read(&o, argc, argv)) {
+		fprintf(stderr, "usage: sluice-witness --dir DIR --name NAME [--key | --trust VKEY_FILE]\n");
+		return 2;
+	}
+	if (!priv_harden(err)) {
+		log_error("%s", err);
+		return 1;
+	}
+	wrong = witness_open(&w, o.dir, o.name);
+	if (wrong) {
+		log_error("%s: %s", o.dir, wrong);
+		return 1;
+	}
+	code = o.key ? print_key(&w) : o.trust ? trust(&w, o.trust) : serve(&w);
+	witness_close(&w);
+	return code;
+}

@@ -1,0 +1,178 @@
+#include "control/witness/witness.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/journal/base64.h"
+#include "control/signer/signer_state.h"
+
+#define PATH_BYTES 700
+
+const char *witness_open(struct witness *w, const char *dir, const char *name)
+{
+	const char *wrong;
+
+	*w = (struct witness){ 0 };
+	if ((size_t)snprintf(w->dir, sizeof w->dir, "%s", dir) >= sizeof w->dir)
+		return "a path too long";
+	wrong = signer_keys_load(&w->keys, dir, name, false);
+	if (wrong)
+		return wrong;
+	snprintf(w->public.name, sizeof w->public.name, "%s", name);
+	memcpy(w->public.key, w->keys.public.ed25519, sizeof w->public.key);
+	witness_key_id(&w->public);
+	return NULL;
+}
+
+void witness_close(struct witness *w)
+{
+	signer_keys_free(&w->keys);
+}
+
+/* A file of a log; `name` empty is its directory. */
+static void path_of(const struct witness *w, const char *origin, const char *name, char out[PATH_BYTES])
+{
+	struct merkle_hash hash = merkle_sha256(bytes_str(origin));
+	char hex[65];
+	struct writer hex_w = writer_of(hex, sizeof hex - 1);
+
+	hex_write(&hex_w, bytes_of(hash.b, sizeof hash.b));
+	hex[64] = 0;
+	snprintf(out, PATH_BYTES, "%s/logs/%s%s%s", w->dir, hex, name[0] ? "/" : "", name);
+}
+
+static bool file_write(const char *path, struct bytes text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool good = fd >= 0 && write(fd, text.base, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+const char *witness_trust(struct witness *w, struct bytes vkey)
+{
+	struct checkpoint_keys keys = { 0 };
+	const char *wrong = checkpoint_vkey_read(vkey, &keys);
+	char path[PATH_BYTES];
+	struct signer_state state;
+
+	if (wrong)
+		return wrong;
+	snprintf(path, sizeof path, "%s/logs", w->dir);
+	(void)mkdir(path, 0700);
+	path_of(w, keys.name, "", path);
+	if (mkdir(path, 0700) != 0)
+		return "the log is trusted already, or its directory cannot be made";
+	path_of(w, keys.name, "state", path);
+	wrong = signer_state_open(&state, path, true);
+	if (wrong)
+		return wrong;
+	signer_state_close(&state);
+	path_of(w, keys.name, "vkey", path);
+	return file_write(path, vkey) ? NULL : "the log's key cannot be written";
+}
+
+static bool keys_read(const struct witness *w, const char *origin, struct checkpoint_keys *keys)
+{
+	char path[PATH_BYTES], text[CHECKPOINT_KEY_TEXT_BYTES];
+	size_t len;
+	FILE *f;
+
+	*keys = (struct checkpoint_keys){ 0 };
+	path_of(w, origin, "vkey", path);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	len = fread(text, 1, sizeof text, f);
+	fclose(f);
+	return checkpoint_vkey_read(bytes_of(text, len), keys) == NULL && strcmp(keys->name, origin) == 0;
+}
+
+static void say(struct witness_answer *a, unsigned status, const char *text)
+{
+	a->status = status;
+	a->len = (size_t)snprintf(a->text, sizeof a->text, "%s\n", text);
+}
+
+static void conflict(struct witness_answer *a, uint64_t size)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%llu", (unsigned long long)size);
+	say(a, 409, text);
+	a->size = true;
+}
+
+/* What is signed and does not extend the tree is kept: two notes of one log that cannot both be true. */
+static void keep_refused(const struct witness *w, const char *origin, struct bytes note)
+{
+	char path[PATH_BYTES];
+
+	path_of(w, origin, "refused", path);
+	(void)file_write(path, note);
+}
+
+static void cosign(struct witness *w, const struct checkpoint *c, struct signer_state *state, struct bytes body, uint64_t now_s, struct witness_answer *a)
+{
+	struct writer out = writer_of(a->text, sizeof a->text);
+
+	if (c->size > state->size && !signer_state_save(state, c->size, &c->root)) {
+		say(a, 500, "the state cannot be saved");
+	} else if (!cosignature_sign(w->keys.ed25519, &w->public, body, now_s, &out)) {
+		say(a, 500, "the key does not sign");
+	} else {
+		a->status = 200;
+		a->len = out.len;
+	}
+}
+
+/* tlog-witness, add-checkpoint, in its order. */
+static void judge(struct witness *w, const struct cosignature_request *q, const struct checkpoint *c, struct signer_state *state, struct bytes body,
+		  uint64_t now_s, struct witness_answer *a)
+{
+	if (q->old_size > c->size) {
+		say(a, 400, "an old size above the checkpoint's");
+	} else if (q->old_size != state->size) {
+		conflict(a, state->size);
+	} else if (c->size == state->size && !merkle_equal(&c->root, &state->root)) {
+		keep_refused(w, c->origin, q->note);
+		conflict(a, state->size);
+	} else if (!merkle_check_consistency(state->size, &state->root, c->size, &c->root, &q->proof)) {
+		keep_refused(w, c->origin, q->note);
+		say(a, 422, "not an extension of the tree that was cosigned last");
+	} else {
+		cosign(w, c, state, body, now_s, a);
+	}
+}
+
+void witness_handle(struct witness *w, struct bytes request, uint64_t now_s, struct witness_answer *a)
+{
+	struct cosignature_request q;
+	struct checkpoint_keys keys;
+	struct signer_state state;
+	char path[PATH_BYTES];
+	struct checkpoint c;
+	struct bytes body;
+
+	*a = (struct witness_answer){ 0 };
+	if (request.len > WITNESS_REQUEST_BYTES || !cosignature_request_read(request, &q) || checkpoint_parse(q.note, true, &c, &body) != NULL) {
+		say(a, 400, "malformed");
+	} else if (!keys_read(w, c.origin, &keys)) {
+		say(a, 404, "an unknown log");
+	} else if (checkpoint_verify(q.note, &keys, &c) != NULL) {
+		say(a, 403, "not signed by the log's key");
+	} else {
+		path_of(w, c.origin, "state", path);
+		if (signer_state_open(&state, path, false) != NULL) {
+			say(a, 503, "the log's state is in use, or damaged");
+			return;
+		}
+		judge(w, &q, &c, &state, body, now_s, a);
+		signer_state_close(&state);
+	}
+}
