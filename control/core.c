@@ -323,7 +323,8 @@ static bool start_clients(struct node *n, char err[OS_ERROR_BYTES])
 	snprintf(payload_keys, sizeof(payload_keys), "%s/payload-keys", n->settings->state_dir);
 	snprintf(captures, sizeof(captures), "%s/captures", n->settings->state_dir);
 	n->readings = readings_create(journal, payload_keys, captures, err);
-	n->operators = n->readings ? operators_create(n, err) : NULL;
+	n->indexing = n->readings ? indexing_create(journal, err) : NULL;
+	n->operators = n->indexing ? operators_create(n, err) : NULL;
 	return n->egress && n->sqlparse && n->question && n->closed && n->operators;
 }
 
@@ -578,6 +579,7 @@ static void close_all(struct node *n)
 	operators_destroy(n->operators);
 	readings_destroy(n->readings);
 	node_capture_close(n);
+	indexing_destroy(n->indexing);
 	approvals_destroy(n->approvals);
 	inbox_destroy(n->inbox);
 	sessions_close(n->sessions);

@@ -17,6 +17,7 @@
 #include "control/egress/client.h"
 #include "control/identity/identity.h"
 #include "control/identity/runs.h"
+#include "control/indexing.h"
 #include "control/inbox/inbox.h"
 #include "control/journal/flush.h"
 #include "control/journal/holds.h"
@@ -162,6 +163,7 @@ struct node {
 	struct operators *operators;
 	struct readings *readings;
 	struct captures *captures; /* node_capture.h */
+	struct indexing *indexing;
 	int channel;
 	unsigned helper_starts[HELPER_count];
 	bool helper_asked[HELPER_count]; /* to be started again */

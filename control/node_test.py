@@ -513,7 +513,7 @@ def audits(w):
     """Who may read is policy: somebody else than root, with and without an auditor's token."""
     session = w.json('session', 'list')['sessions'][0]['id']
     reading = (('journal', 'search', '--type', 'auth.'), ('journal', 'tail'), ('journal', 'show', '0'), ('journal', 'proof', '0'), ('session', 'show', session),
-               ('session', 'replay', session))
+               ('session', 'replay', session), ('session', 'list', '--type', 'session.'), ('session', 'grep', 'select'))
     as_other = ['setpriv', '--reuid=65534', f'--regid={os.getegid()}', '--clear-groups'] if os.geteuid() == 0 else []
     (w.dir / 'run').chmod(0o755)
 
@@ -567,6 +567,31 @@ def audits(w):
     w.check(done.returncode == 1 and re.fullmatch(r'sluice: record 999999: there is no such record: [^\n]+\n', done.stderr), 'a record that is none', done.stderr)
 
 
+def finds_sessions(w, session):
+    """The sessions that the journal tells of, in pages; and what is in them."""
+    listed = w.json('session', 'list', '--person', 'alice', '--type', 'session.close', '--limit', '1000')['sessions']
+    row = next((s for s in listed if s['id'] == session), {})
+    w.check(row.get('cause') and row['closed'] > row['opened'] and row['agent'] and row['service'] and ':' in row['target'], 'session list finds a session by its records', listed[:3])
+    pages, start = [], 0
+    while start is not None:
+        page = w.json('session', 'list', '--person', 'alice', '--from', str(start), '--limit', '1')
+        pages += [s['id'] for s in page['sessions']]
+        start = page.get('next')
+    whole = [s['id'] for s in w.json('session', 'list', '--person', 'alice', '--limit', '1000')['sessions']]
+    w.check(len(whole) > 1 and pages == whole and len(set(pages)) == len(pages), 'in pages each session comes once', (pages, whole))
+    records = w.json('session', 'grep', 'DELETE')['records']
+    w.check(records and all('delete' in json.dumps(r).lower() and r['sess'] for r in records), 'session grep looks into them', records[:2])
+    page = w.json('session', 'grep', 'delete', '--limit', '1')
+    rest = w.json('session', 'grep', 'delete', '--from', str(page['next']))['records']
+    w.check([r['idx'] for r in page['records'] + rest][:len(records)] == [r['idx'] for r in records], 'and goes on where a page ended', page)
+    shown = w.json('session', 'show', session, '--type', 'session.')['records']
+    w.check([r['t'] for r in shown] == ['session.open', 'session.close'], 'session show takes a filter', shown)
+    w.check(not w.json('session', 'list', '--run', 'no-such-run')['sessions'] and w.json('journal', 'search', '--target', row['target'])['records'],
+            'run and target are filters', row)
+    done = w.cli('session', 'replay', session, '--type', 'session.close')
+    w.check('session.close' in done.stdout and 'session.open' not in done.stdout, 'session replay takes a filter', done.stdout[:300] + done.stderr)
+
+
 def ends_sessions(w, worker):
     worker.say('open 4')
     _, answer = worker.ask('login 4 ' + w.token('alice', ['agents'], life=2, agent='agent-7'), 'identity')
@@ -585,6 +610,7 @@ def ends_sessions(w, worker):
     w.check('delete' in shown.lower() and 'session.close' in shown and 'approval.consume' in shown, 'session show tells it all', shown[:600])
     replay = w.cli('session', 'replay', sessions[0]['id'])
     w.check('SELECT 1' in replay.stdout, 'session replay gives the bytes', replay.stdout[:300] + replay.stderr)
+    finds_sessions(w, sessions[0]['id'])
     # Erasure: not without a reason, only what has ended, a record first; then nobody reads it, and the journal is as good as before.
     session = sessions[0]['id']
     done = w.cli('journal', 'erase', session)

@@ -8,7 +8,7 @@
 #include "control/inbox/who.h"
 #include "control/operator_verbs.h"
 
-static const char *const kinds[] = { "search", "session", "tail", "record", "proof", "replay", "events", "bundle", "verify", NULL };
+static const char *const kinds[] = { "search", "session", "sessions", "grep", "tail", "record", "proof", "replay", "events", "bundle", "verify", NULL };
 
 /* What is read, as the record says it: the arguments without the token. */
 static void record_reading(struct operation *o, struct bytes who)

@@ -14,6 +14,7 @@
 #include "control/capture/sealed.h"
 #include "control/cli/frame.h"
 #include "control/export/replay.h"
+#include "control/export/session_list.h"
 #include "control/export/stream.h"
 #include "control/journal/archive.h"
 #include "control/journal/base64.h"
@@ -51,6 +52,7 @@ struct reading {
 	json_t *args;
 	struct archive *archive;
 	bool gone; /* the reader, or this process */
+	uint64_t next; /* where the next page begins; 0: there is none */
 	char error[ARCHIVE_ERROR_BYTES + 160];
 };
 
@@ -139,11 +141,12 @@ static void read_records(struct reading *r, struct archive_filter *filter, uint6
 			frame(r, json_pack("{s:I}", "at", (json_int_t)index));
 		r->gone |= atomic_load(&r->all->ending);
 	}
+	r->next = limit && found == limit ? index : 0;
 }
 
 static struct archive_filter filter_of(const struct reading *r)
 {
-	return (struct archive_filter){ .from = number_of(r, "from"), .to = number_of(r, "to"), .session = text_of(r, "session"), .type = text_of(r, "type"),
+	return (struct archive_filter){ .run = text_of(r, "run"), .target = text_of(r, "target"), .from = number_of(r, "from"), .to = number_of(r, "to"), .session = text_of(r, "session"), .type = text_of(r, "type"),
 					.person = text_of(r, "person"), .agent = text_of(r, "agent"), .service = text_of(r, "service"),
 					.verdict = text_of(r, "verdict"), .since = text_of(r, "since"), .until = text_of(r, "until"), .text = text_of(r, "text") };
 }
@@ -153,6 +156,31 @@ static void read_search(struct reading *r)
 	struct archive_filter f = filter_of(r);
 
 	read_records(r, &f, number_of(r, "limit"));
+}
+
+static void read_grep(struct reading *r)
+{
+	struct archive_filter f = filter_of(r);
+
+	f.in_session = true;
+	read_records(r, &f, number_of(r, "limit"));
+}
+
+static bool give_session(void *ctx, json_t *session)
+{
+	struct reading *r = ctx;
+
+	frame(r, json_pack("{s:o}", "s", session));
+	return !r->gone && !atomic_load(&r->all->ending);
+}
+
+static void read_sessions(struct reading *r)
+{
+	struct archive_filter f = filter_of(r);
+	char err[EXPORT_ERROR_BYTES];
+
+	if (!session_list(r->archive, &f, number_of(r, "limit"), give_session, r, &r->next, err))
+		fail(r, "journal", err, "run sluice journal verify");
 }
 
 static void read_tail(struct reading *r)
@@ -209,11 +237,13 @@ static bool replay_out(void *ctx, struct bytes text)
 static void read_replay(struct reading *r)
 {
 	const char *session = text_of(r, "session");
+	struct archive_filter f;
 	char err[EXPORT_ERROR_BYTES], what[64], no_keys[PAYLOAD_KEYS_ERROR_BYTES];
 	struct payload_keys *keys = payload_keys_open(r->all->keys_dir, false, no_keys);
 
 	snprintf(what, sizeof(what), "session %.32s", session ? session : "");
-	if (!session || !replay_write(r->archive, keys, session, json_is_true(json_object_get(r->args, "asciicast")) ? REPLAY_ASCIICAST : REPLAY_PLAIN, replay_out, r, err))
+	f = filter_of(r);
+	if (!session || !replay_write(r->archive, keys, &f, json_is_true(json_object_get(r->args, "asciicast")) ? REPLAY_ASCIICAST : REPLAY_PLAIN, replay_out, r, err))
 		fail(r, what, session ? err : "not named", "run sluice journal verify");
 	payload_keys_close(keys);
 }
@@ -385,7 +415,7 @@ static const struct {
 	const char *what;
 	void (*run)(struct reading *r);
 } kinds[] = {
-	{ "search", read_search }, { "session", read_search }, { "tail", read_tail }, { "record", read_record }, { "proof", read_proof }, { "replay", read_replay },
+	{ "search", read_search }, { "session", read_search }, { "sessions", read_sessions }, { "grep", read_grep }, { "tail", read_tail }, { "record", read_record }, { "proof", read_proof }, { "replay", read_replay },
 	{ "events", read_events }, { "bundle", read_bundle }, { "verify", read_verify }, { "capture", read_capture },
 };
 
@@ -399,12 +429,17 @@ static void serve(struct readings *rs, const struct job *job)
 	r.archive = archive_open(rs->dir, err);
 	if (!r.archive)
 		fail(&r, rs->dir, err, "see the log of sluice-control");
+	/* A bundle is evidence, an index is not. */
+	if (r.archive && what && strcmp(what, "bundle") != 0)
+		(void)archive_use_index(r.archive);
 	for (unsigned i = 0; r.archive && what && i < sizeof(kinds) / sizeof(*kinds); i++) {
 		if (!strcmp(kinds[i].what, what))
 			kinds[i].run(&r);
 	}
 	if (r.error[0])
 		frame(&r, json_pack("{s:b, s:i, s:s}", "end", 1, "status", (int)FRAME_REFUSED, "error", r.error));
+	else if (r.next)
+		frame(&r, json_pack("{s:b, s:I}", "end", 1, "next", (json_int_t)r.next));
 	else
 		frame(&r, json_pack("{s:b}", "end", 1));
 	if (r.archive)

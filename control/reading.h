@@ -6,7 +6,7 @@
  *
  * The stream on the connection: the answer {"ok": true, "result": {"stream": true}}, then frames of cli/frame.h: {"i": 7, "r": "<record>"},
  * {"t": "text"}, {"f": "name", "b": "<base64>"} (a piece of a bundle's file), {"bundle": {…}}, {"finding": {…}}, {"verified": {…}},
- * {"at": 65536} (still at it), and one {"end": true} or {"end": true, "status": 1, "error": "what: why: do"}.
+ * {"s": {…}} (a session, session_list.h), {"at": 65536} (still at it), and one {"end": true}, {"end": true, "next": 8} (the page is full: go on with "from": 8), or {"end": true, "status": 1, "error": "what: why: do"}.
  * Ownership: a job takes the descriptor and the arguments. A reader that takes nothing for ten seconds is given up.
  */
 #ifndef CONTROL_READING_H

@@ -185,7 +185,7 @@ static void sessions_text(json_t *result)
 	print_table(json_object_get(result, "sessions"), columns, sizeof(columns) / sizeof(*columns));
 }
 
-int cli_session_list(struct cli *c)
+int cli_session_live(struct cli *c)
 {
 	return ask_and_print(c, "session list", json_pack("{s:b}", "open", cli_option(c, "open") != NULL), sessions_text);
 }

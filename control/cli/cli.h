@@ -13,7 +13,7 @@
 #include "control/cli/frame.h"
 
 #define CLI_POSITIONALS 4
-#define CLI_OPTIONS 16
+#define CLI_OPTIONS 24
 #define CLI_CONFIG "/etc/sluice/sluice.conf"
 
 struct settings;
@@ -68,7 +68,7 @@ void cli_completion(FILE *out);
 
 /* Sends {verb, args}; `args` is taken. The result, to be decref'ed, or NULL after an error line with `*status`. */
 json_t *cli_ask(struct cli *c, const char *verb, json_t *args, int *status);
-/* The same for verb `read`: `take` gets each frame of the stream (control/reading.h), until it says false. The exit status. */
+/* The same for verb `read`: `take` gets each frame of the stream (control/reading.h), the last one too, until it says false. The exit status. */
 int cli_stream(struct cli *c, json_t *args, bool (*take)(void *ctx, json_t *frame), void *ctx);
 /* The same for another verb that answers with a stream. */
 int cli_stream_of(struct cli *c, const char *verb, json_t *args, bool (*take)(void *ctx, json_t *frame), void *ctx);
@@ -111,7 +111,9 @@ int cli_show_workers(struct cli *c);
 int cli_session_list(struct cli *c);
 int cli_session_show(struct cli *c);
 int cli_session_replay(struct cli *c);
+int cli_session_grep(struct cli *c);
 int cli_session_kill(struct cli *c);
+int cli_session_live(struct cli *c);
 int cli_approval_list(struct cli *c);
 int cli_approval_show(struct cli *c);
 int cli_approval_approve(struct cli *c);

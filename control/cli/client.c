@@ -160,7 +160,7 @@ int cli_stream_of(struct cli *c, const char *verb, json_t *args, bool (*take)(vo
 			status = cli_fail(c, FRAME_UNREACHABLE, "%s: cut off: see the log of sluice-control", verb);
 		else if (json_object_get(frame, "end"))
 			status = stream_end(c, frame);
-		going = frame && !json_object_get(frame, "end") && take(ctx, frame);
+		going = frame && take(ctx, frame) && !json_object_get(frame, "end");
 		json_decref(frame);
 	}
 	json_decref(result);

@@ -22,17 +22,6 @@ static struct payload_keys *keys_open(struct cli *c)
 	return payload_keys_open(path, false, err);
 }
 
-/* A transcript is safe for a terminal as it comes (replay.h). */
-int cli_session_replay(struct cli *c)
-{
-	char id[33];
-	int status;
-
-	if (!read_session_id(c, id, &status))
-		return status;
-	return read_from_control(c, json_pack("{s:s, s:s, s:b}", "what", "replay", "session", id, "asciicast", cli_option(c, "asciicast") != NULL));
-}
-
 /* A bundle that sluice-control makes: its files come in pieces. */
 struct arriving {
 	const char *out;

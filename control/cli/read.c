@@ -89,12 +89,14 @@ struct taking {
 	json_t *collected;
 	bool whole;      /* one record, all of it */
 	bool headed;
+	bool sessions;   /* lines begin with the session's */
+	uint64_t next;   /* the next page; 0: none */
 };
 
 static void heading_once(struct taking *t)
 {
 	if (!t->headed && !t->collected && !t->whole)
-		printf("%8s %-27s %-16s %4s %-10s %-16s %s\n", "index", "time", "type", "n", "verdict", "person", "what");
+		printf("%s%8s %-27s %-16s %4s %-10s %-16s %s\n", t->sessions ? "session  " : "", "index", "time", "type", "n", "verdict", "person", "what");
 	t->headed = true;
 }
 
@@ -112,9 +114,26 @@ static void take_record(struct taking *t, uint64_t index, const char *text, size
 		json_object_set_new(r, "idx", json_integer((json_int_t)index));
 		json_array_append(t->collected, r);
 	} else {
+		if (t->sessions)
+			printf("%-8.8s ", text_of(r, "sess"));
 		record_line(index, r);
 	}
 	json_decref(r);
+}
+
+void read_page(json_t *frame, uint64_t *next)
+{
+	json_t *at = json_object_get(frame, "next");
+
+	*next = at ? (uint64_t)json_integer_value(at) : 0;
+}
+
+void read_more(const struct cli *c, json_t *document, uint64_t next)
+{
+	if (next && document)
+		json_object_set_new(document, "next", json_integer((json_int_t)next));
+	else if (next && !c->json)
+		printf("more: --from %llu\n", (unsigned long long)next);
 }
 
 static bool take_frame(void *ctx, json_t *frame)
@@ -125,21 +144,33 @@ static bool take_frame(void *ctx, json_t *frame)
 		take_record(ctx, (uint64_t)json_integer_value(json_object_get(frame, "i")), json_string_value(record), json_string_length(record));
 	if (text)
 		fwrite(json_string_value(text), 1, json_string_length(text), stdout);
+	read_page(frame, &((struct taking *)ctx)->next);
 	return !ferror(stdout);
+}
+
+struct archive *read_copy(struct cli *c, const char *dir)
+{
+	char err[ARCHIVE_ERROR_BYTES];
+	struct archive *a = archive_open(dir, err);
+
+	if (!a)
+		cli_fail(c, FRAME_REFUSED, "%s: %s: name a journal's directory, readable by you", dir, err);
+	else if (cli_option(c, "index"))
+		(void)archive_use_index(a);
+	return a;
 }
 
 /* A journal of --dir. */
 static int take_copy(struct taking *t, const char *dir, const struct archive_filter *filter, uint64_t limit)
 {
-	char err[ARCHIVE_ERROR_BYTES];
-	struct archive *a = archive_open(dir, err);
+	struct archive *a = read_copy(t->c, dir);
 	uint64_t index = filter->from, found = 0;
 	struct bytes record;
 	const char *why = "";
 	enum archive_next next;
 
 	if (!a)
-		return cli_fail(t->c, FRAME_REFUSED, "%s: %s: name a journal's directory, readable by you", dir, err);
+		return FRAME_REFUSED;
 	while ((!limit || found < limit) && (next = archive_search(a, filter, &index, 65536, &record, &why)) != ARCHIVE_END) {
 		if (next == ARCHIVE_MORE)
 			continue;
@@ -150,6 +181,7 @@ static int take_copy(struct taking *t, const char *dir, const struct archive_fil
 		take_record(t, index++, (const char *)record.base, record.len);
 		found++;
 	}
+	t->next = limit && found == limit ? index : 0;
 	archive_close(a);
 	return FRAME_DONE;
 }
@@ -169,6 +201,8 @@ json_t *read_arguments(const char *what, const struct archive_filter *f, uint64_
 	put_text(args, "type", f->type);
 	put_text(args, "person", f->person);
 	put_text(args, "agent", f->agent);
+	put_text(args, "run", f->run);
+	put_text(args, "target", f->target);
 	put_text(args, "service", f->service);
 	put_text(args, "verdict", f->verdict);
 	put_text(args, "since", f->since);
@@ -187,10 +221,10 @@ int read_from_control(struct cli *c, json_t *args)
 	return FRAME_USAGE;
 }
 
-static int records_print(struct cli *c, const char *what, const struct archive_filter *filter, uint64_t limit, const char *session)
+int read_records(struct cli *c, const char *what, const struct archive_filter *filter, uint64_t limit, const char *session)
 {
-	struct taking t = { .c = c, .collected = c->json ? json_array() : NULL };
-	json_t *args = NULL;
+	struct taking t = { .c = c, .sessions = filter->in_session, .collected = c->json ? json_array() : NULL };
+	json_t *args = NULL, *document;
 	int status = FRAME_USAGE;
 
 	if (cli_option(c, "dir"))
@@ -198,59 +232,18 @@ static int records_print(struct cli *c, const char *what, const struct archive_f
 	else if (cli_token(c, args = read_arguments(what, filter, limit)))
 		status = cli_stream(c, json_incref(args), take_frame, &t);
 	json_decref(args);
-	if (status == FRAME_DONE)
-		heading_once(&t);
-	if (status != FRAME_DONE)
+	if (status != FRAME_DONE) {
 		json_decref(t.collected);
-	else if (t.collected && session)
-		print_json(json_pack("{s:s, s:o}", "session", session, "records", t.collected));
-	else if (t.collected)
-		print_json(json_pack("{s:o}", "records", t.collected));
-	return status;
-}
-
-/* --- session ------------------------------------------------------------------------------------------------------------- */
-
-bool read_session_id(struct cli *c, char out[33], int *status)
-{
-	const char *given = c->positional[0];
-	json_t *list, *s;
-	size_t i;
-	unsigned found = 0;
-
-	*status = FRAME_USAGE;
-	if (strspn(given, "0123456789abcdef") != strlen(given) || strlen(given) > 32 || strlen(given) < 4) {
-		cli_fail(c, FRAME_USAGE, "%s: not a session: give its id, or at least 4 digits of it", given);
-		return false;
-	}
-	snprintf(out, 33, "%s", given);
-	if (strlen(given) == 32)
-		return true;
-	list = cli_ask(c, "session list", NULL, status);
-	if (!list)
-		return false;
-	json_array_foreach(json_object_get(list, "sessions"), i, s) {
-		if (!strncmp(text_of(s, "id"), given, strlen(given))) {
-			found++;
-			snprintf(out, 33, "%s", text_of(s, "id"));
-		}
-	}
-	json_decref(list);
-	if (found != 1)
-		*status = cli_fail(c, FRAME_REFUSED, "session %s: %s: give more digits, or all 32", given, found ? "more than one begins so" : "not known");
-	return found == 1;
-}
-
-int cli_session_show(struct cli *c)
-{
-	struct archive_filter filter = { 0 };
-	char id[33];
-	int status;
-
-	if (!read_session_id(c, id, &status))
 		return status;
-	filter.session = id;
-	return records_print(c, "session", &filter, 0, id);
+	}
+	heading_once(&t);
+	document = t.collected ? json_pack("{s:o}", "records", t.collected) : NULL;
+	if (document && session)
+		json_object_set_new(document, "session", json_string(session));
+	read_more(c, document, t.next);
+	if (document)
+		print_json(document);
+	return status;
 }
 
 /* --- journal ------------------------------------------------------------------------------------------------------------- */
@@ -467,6 +460,8 @@ bool read_filter(struct cli *c, struct archive_filter *f, uint64_t *limit)
 	f->type = cli_option(c, "type");
 	f->person = cli_option(c, "person");
 	f->agent = cli_option(c, "agent");
+	f->run = cli_option(c, "run");
+	f->target = cli_option(c, "target");
 	f->service = cli_option(c, "service");
 	f->verdict = cli_option(c, "verdict");
 	f->since = cli_option(c, "since");
@@ -495,7 +490,7 @@ int cli_journal_search(struct cli *c)
 	struct archive_filter filter = { 0 };
 	uint64_t limit;
 
-	return read_filter(c, &filter, &limit) ? records_print(c, "search", &filter, limit, NULL) : FRAME_USAGE;
+	return read_filter(c, &filter, &limit) ? read_records(c, "search", &filter, limit, NULL) : FRAME_USAGE;
 }
 
 /* Where the newest `limit` records of a copy begin. */
@@ -523,5 +518,5 @@ int cli_journal_tail(struct cli *c)
 	limit = limit ? limit : LIMIT_DEFAULT;
 	if (cli_option(c, "dir") && !tail_of_copy(c, limit, &filter.from))
 		return FRAME_REFUSED;
-	return records_print(c, "tail", &filter, limit, NULL);
+	return read_records(c, "tail", &filter, limit, NULL);
 }

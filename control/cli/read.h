@@ -15,6 +15,15 @@ json_t *read_arguments(const char *what, const struct archive_filter *f, uint64_
 /* One reading by sluice-control, with the token of --token-file: prints what comes. Takes `args`. The exit status. */
 int read_from_control(struct cli *c, json_t *args);
 
+/* Prints the records of a reading of this kind, by sluice-control or from the copy of --dir; for people as lines. `session` (may be NULL) is
+ * named in the JSON document. The exit status. */
+int read_records(struct cli *c, const char *what, const struct archive_filter *filter, uint64_t limit, const char *session);
+/* The copy of --dir, with its index when --index says so. NULL after an error line. */
+struct archive *read_copy(struct cli *c, const char *dir);
+/* Where the frame that ends a reading says that the next page begins; and saying so: in the document, or as a line. */
+void read_page(json_t *frame, uint64_t *next);
+void read_more(const struct cli *c, json_t *document, uint64_t next);
+
 /* The full id of a session: as given, or the one that sluice-control knows by this beginning. */
 bool read_session_id(struct cli *c, char out[33], int *status);
 

@@ -7,6 +7,13 @@
 
 #define VIEWER "Root sees all; whoever else may open the control socket gives --token-file: an approver sees what it may decide on, a requester its own, an auditor all."
 
+#define FILTER_ALONE "person= agent= run= service= target= verdict= type= since= until= "
+#define FILTER FILTER_ALONE "text= "
+#define FILTER_TEXT "Times are RFC 3339 UTC. --target is a service, a server's address (with :port or without), a database, or what is read or written, as " \
+	"public.orders. --type approval. matches every approval record. --text is looked for in the record as it stands, ASCII case ignored. "
+#define PAGES "--limit ends a page; where the next one begins (--from) is said at its end. "
+#define COPY "--dir names a copy of a journal: all of it is read, unless --index says to believe its index for searches. "
+
 const struct cli_verb cli_verbs[] = {
 	{ "run", "", "", "", "start everything in the foreground",
 	  "Starts sluice-control, sluice-standby and sluice-dataplane with the same configuration, passes their log lines on, each with its name, starts again "
@@ -30,10 +37,16 @@ const struct cli_verb cli_verbs[] = {
 	  "--abnormal lists the last ones that ended by a reset, a time-out, broken protocol, TLS or the worker's death.", cli_show_flows },
 	{ "show", "flow", "ID", "", "one flow with its flight recorder", "ID is the beginning of its number or of its session's.", cli_show_flow },
 	{ "show", "version", "", "", "version of control and of this command", "", cli_show_version },
-	{ "session", "list", "", "open", "sessions, those that ended first", "--open leaves out what has ended.", cli_session_list },
-	{ "session", "show", "ID", "token-file=", "every record of one session", "Journaled as read.session. ID may be a unique beginning. " AUDITOR, cli_session_show },
-	{ "session", "replay", "ID", "asciicast token-file=", "what went over the wire, in order",
-	  "As a transcript, or with --asciicast as asciicast v2. Journaled as read.replay. " AUDITOR, cli_session_replay },
+	{ "session", "list", "", FILTER "open from= limit= dir= index token-file=", "sessions, those that ended first; or those that the journal tells of",
+	  "Without a filter: what runs and what ended last, as sluice-control has it; --open leaves out what has ended. With one, or --from, the sessions that have a "
+	  "record that matches all, in the order of their first such record. " FILTER_TEXT PAGES COPY "Journaled as read.sessions. " AUDITOR, cli_session_list },
+	{ "session", "show", "ID", FILTER "from= limit= dir= index token-file=", "the records of one session, all or those that match",
+	  "ID may be a unique beginning of one that runs or ended last. " FILTER_TEXT PAGES COPY "Journaled as read.session. " AUDITOR, cli_session_show },
+	{ "session", "grep", "TEXT", FILTER_ALONE "session= from= limit= dir= index token-file=", "the records of sessions that hold TEXT",
+	  "Each line begins with the session's. " FILTER_TEXT PAGES COPY "Journaled as read.grep. " AUDITOR, cli_session_grep },
+	{ "session", "replay", "ID", "asciicast verdict= type= since= until= text= token-file=", "what went over the wire, in order",
+	  "As a transcript, or with --asciicast as asciicast v2; with a filter, what the records that match tell. Journaled as read.replay. " AUDITOR,
+	  cli_session_replay },
 	{ "session", "kill", "ID", "reason=", "end a session now", "The record follows the act. Needs --reason.", cli_session_kill },
 	{ "approval", "list", "", "all token-file=", "held commands", "--all adds those that are decided. Journaled as read.approvals. " VIEWER, cli_approval_list },
 	{ "approval", "show", "ID", "token-file=", "one held command: the statement in full", "Journaled as read.approval. " VIEWER, cli_approval_show },
@@ -73,16 +86,16 @@ const struct cli_verb cli_verbs[] = {
 	  cli_journal_hold },
 	{ "journal", "proof", "N", "dir= token-file=", "the .tlog-proof of record N", AUDITOR, cli_journal_proof },
 	{ "journal", "show", "N", "dir= token-file=", "record N", "Journaled as read.record. " AUDITOR, cli_journal_show },
-	{ "journal", "search", "", "session= type= person= agent= service= verdict= since= until= text= from= limit= dir= token-file=", "records that match all that is given",
-	  "Times are RFC 3339 UTC. --type approval. matches every approval record. Journaled as read.search. " AUDITOR, cli_journal_search },
+	{ "journal", "search", "", FILTER "session= from= to= limit= dir= index token-file=", "records that match all that is given",
+	  FILTER_TEXT PAGES COPY "Journaled as read.search. " AUDITOR, cli_journal_search },
 	{ "journal", "tail", "", "limit= dir= token-file=", "the newest records", "Journaled as read.tail. " AUDITOR, cli_journal_tail },
 	{ "export", "bundle", "", "out= with-keys session= from= to= since= until= dir= token-file=", "a directory that proves itself with openssl and sha256sum",
 	  "--out must not exist. --with-keys discloses the keys of the sessions' payload, to root. Journaled as export before the first byte. " AUDITOR, cli_export_bundle },
-	{ "export", "events", "", "format= schema= session= type= person= agent= service= verdict= since= until= text= from= to= dir= token-file=",
+	{ "export", "events", "", FILTER "format= schema= session= from= to= dir= token-file=",
 	  "records for other systems, one a line, on standard output",
 	  "--format is jsonl (default), ocsf, cef or syslog (RFC 5424 with OCSF inside). --schema of OCSF: 1.8.0 (default) or 1.9.0-dev. Copies, not evidence: each "
 	  "names its record. Journaled as export before the first byte. " AUDITOR, cli_export_events },
-	{ "export", "report", "", "out= format= session= person= agent= service= since= until= from= to= dir=",
+	{ "export", "report", "", "out= format= session= person= agent= run= service= target= since= until= from= to= dir=",
 	  "a page for people, or OSCAL assessment results: who did what, refused, held, masked, by control of SP 800-53",
 	  "--format is html (default), pdf (needs Debian's weasyprint) or oscal. Numbers lead to records by index. Journaled as export before the first byte.",
 	  cli_export_report },

@@ -431,16 +431,16 @@ static void replay_writes_both_forms(void **state)
 	char err[EXPORT_ERROR_BYTES];
 
 	memset(&c, 0, sizeof c);
-	assert_true(replay_write(archive, NULL, "00000000000000000000000000000005", REPLAY_ASCIICAST, collect, &c, err));
+	assert_true(replay_write(archive, NULL, &(struct archive_filter){ .session = "00000000000000000000000000000005" }, REPLAY_ASCIICAST, collect, &c, err));
 	assert_int_equal(c.lines, 56);
 	assert_memory_equal(c.text, "{\"version\": 2, \"width\": 120,", 28);
 	assert_non_null(strstr(c.text, "\n[0.000000, \"o\", \"\\u001b[2m# cmd 0 blocked"));
 	assert_non_null(strstr(c.text, "[0.000000, \"i\", \"select * from customers"));
 	memset(&c, 0, sizeof c);
-	assert_true(replay_write(archive, NULL, "00000000000000000000000000000005", REPLAY_PLAIN, collect, &c, err));
+	assert_true(replay_write(archive, NULL, &(struct archive_filter){ .session = "00000000000000000000000000000005" }, REPLAY_PLAIN, collect, &c, err));
 	assert_int_equal(c.lines, 55);
 	assert_non_null(strstr(c.text, "> select * from customers where id = 250"));
-	assert_false(replay_write(archive, NULL, "0000000000000000000000000000ffff", REPLAY_PLAIN, collect, &c, err));
+	assert_false(replay_write(archive, NULL, &(struct archive_filter){ .session = "0000000000000000000000000000ffff" }, REPLAY_PLAIN, collect, &c, err));
 }
 
 /* What an agent sends must not steer the terminal of the one who looks. */
@@ -462,7 +462,7 @@ static void replay_gives_a_terminal_nothing_to_obey(void **state)
 	assert_int_equal(journal_append(j, fixture_record(&w, 1, 1, &chunk), &index), JOURNAL_OK);
 	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
 	memset(&c, 0, sizeof c);
-	assert_true(replay_write(journal_archive(j), NULL, "00000000000000000000000000000001", REPLAY_PLAIN, collect, &c, err));
+	assert_true(replay_write(journal_archive(j), NULL, &(struct archive_filter){ .session = "00000000000000000000000000000001" }, REPLAY_PLAIN, collect, &c, err));
 	for (size_t i = 0; i < c.len; i++)
 		assert_true((uint8_t)c.text[i] >= 0x20 || c.text[i] == '\n' || c.text[i] == '\t');
 	assert_null(strstr(c.text, "\xc2\x9b"));

@@ -295,19 +295,21 @@ static bool header_asciicast(struct sink *sink, const char *session, int64_t sta
 	return put(sink, head) && put_clean(sink, bytes_str(session), control_json) && put(sink, "\"}\n");
 }
 
-bool replay_write(struct archive *a, struct payload_keys *keys, const char *session, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
+bool replay_write(struct archive *a, struct payload_keys *keys, const struct archive_filter *filter, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
 		  void *ctx, char err[EXPORT_ERROR_BYTES])
 {
 	struct sink sink = { .write = write, .ctx = ctx };
-	struct replay *r = replay_open(a, keys, session, err);
+	struct replay *r = replay_open(a, keys, filter->session, err);
 	struct replay_event event;
 	bool any = false, ok = true;
 
 	if (!r)
 		return false;
+	r->filter = *filter;
+	r->filter.session = r->session;
 	while (ok && replay_next(r, &event)) {
 		if (!any && form == REPLAY_ASCIICAST)
-			ok = header_asciicast(&sink, session, r->start_us);
+			ok = header_asciicast(&sink, r->session, r->start_us);
 		any = true;
 		if (ok)
 			ok = form == REPLAY_ASCIICAST ? event_asciicast(&sink, &event) : event_plain(&sink, &event);
@@ -317,7 +319,7 @@ bool replay_write(struct archive *a, struct payload_keys *keys, const char *sess
 	else if (replay_error(r))
 		snprintf(err, EXPORT_ERROR_BYTES, "%s", replay_error(r));
 	else if (!any)
-		snprintf(err, EXPORT_ERROR_BYTES, "no such session");
+		snprintf(err, EXPORT_ERROR_BYTES, "no such session, or nothing of it matches");
 	ok = ok && any && !replay_error(r);
 	replay_close(r);
 	return ok;

@@ -27,9 +27,10 @@ void replay_close(struct replay *r);
 bool replay_next(struct replay *r, struct replay_event *event);
 const char *replay_error(const struct replay *r);
 
-/* The whole session as asciicast v2, or as a plain transcript. Invalid UTF-8 becomes U+FFFD. */
+/* What of the session the filter lets through, as asciicast v2 or as a plain transcript; the filter names the session. Invalid UTF-8 becomes
+ * U+FFFD. */
 enum replay_form { REPLAY_ASCIICAST, REPLAY_PLAIN };
-bool replay_write(struct archive *a, struct payload_keys *keys, const char *session, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
+bool replay_write(struct archive *a, struct payload_keys *keys, const struct archive_filter *filter, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
 		  void *ctx, char err[EXPORT_ERROR_BYTES]);
 
 #endif

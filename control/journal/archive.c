@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "control/journal/proof.h"
+#include "control/journal/search_index.h"
 #include "control/journal/segment_list.h"
 #include "control/journal/segment_view.h"
 #include "control/journal/spine_view.h"
@@ -27,6 +28,7 @@ struct archive {
 	size_t segments;
 	struct spine_view spine;
 	struct record_codec *codec;
+	struct search_index *index; /* NULL: not used */
 	bool has_tile;             /* of pruned records */
 	uint64_t tile_number;
 	struct merkle_hash tile[TILES_WIDTH];
@@ -139,7 +141,20 @@ void archive_close(struct archive *a)
 	free(a->segment);
 	spine_view_close(&a->spine);
 	record_codec_destroy(a->codec);
+	search_index_close(a->index);
 	free(a);
+}
+
+bool archive_use_index(struct archive *a)
+{
+	if (!a->index)
+		a->index = search_index_open(a->dir);
+	return a->index != NULL;
+}
+
+struct search_index *archive_index(const struct archive *a)
+{
+	return a->index;
 }
 
 uint64_t archive_first(const struct archive *a)

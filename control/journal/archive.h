@@ -16,6 +16,7 @@
 #define ARCHIVE_ERROR_BYTES 256
 
 struct archive;
+struct search_index;
 struct segment_view;
 
 /* NULL with a text in `err`. The directory must hold seg/; the spine may be missing (then proofs cost more). */
@@ -75,15 +76,23 @@ struct archive_filter {
 	const char *type;     /* `t`; a trailing '.' or '*' matches the prefix */
 	const char *person;   /* `who.person` or `who.sub` */
 	const char *agent;    /* `who.agent` */
+	const char *run;      /* `who.run` */
+	const char *target;   /* any of terms_targets (search_terms.h): service, address, address:port, database, what is read or written */
 	const char *service;  /* `svc` */
 	const char *verdict;  /* `out.verdict` */
 	const char *since, *until; /* `ts`, RFC 3339 UTC, compared as text: [since, until) */
+	bool in_session;      /* has a `sess` */
 	const char *text;     /* anywhere in the record's bytes, ASCII case ignored */
 };
 
+/* Has searches of this archive pass over records that the index beside the journal (search_index.h) knows to match nothing. An index
+ * proves nothing: whoever searches for evidence does without. Where it is missing or damaged all records are read. */
+bool archive_use_index(struct archive *a);
+struct search_index *archive_index(const struct archive *a);
+
 enum archive_next { ARCHIVE_FOUND, ARCHIVE_END, ARCHIVE_MORE, ARCHIVE_BROKEN };
 
-/* The next match at or after `*index`, looking at no more than `budget` records: ARCHIVE_MORE says that the budget was used
+/* The next match at or after `*index`, looking at no more than about `budget` records: ARCHIVE_MORE says that the budget was used
  * up and `*index` is where to go on. After ARCHIVE_FOUND `*index` is the match; go on with one more. ARCHIVE_BROKEN: record
  * `*index` cannot be read, `*why` says so. */
 enum archive_next archive_search(struct archive *a, const struct archive_filter *filter, uint64_t *index, unsigned budget,

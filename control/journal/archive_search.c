@@ -1,8 +1,10 @@
-#include <ctype.h>
 #include <string.h>
 
 #include "control/journal/archive.h"
-#include "control/journal/jcs_read.h"
+#include "control/journal/search_index.h"
+#include "control/journal/search_terms.h"
+
+#define SKIP_COST 64u /* records that asking the index counts as */
 
 static bool plain_is(struct jcs_value value, const char *want)
 {
@@ -37,6 +39,11 @@ static bool time_in(struct jcs_value value, const struct archive_filter *f)
 	return (!f->since || text_order(ts, f->since) >= 0) && (!f->until || text_order(ts, f->until) < 0);
 }
 
+static uint8_t lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
+}
+
 static bool contains(struct bytes record, const char *text)
 {
 	size_t len = strlen(text);
@@ -44,7 +51,7 @@ static bool contains(struct bytes record, const char *text)
 	for (size_t at = 0; len && at + len <= record.len; at++) {
 		size_t i = 0;
 
-		while (i < len && tolower(record.base[at + i]) == tolower((unsigned char)text[i]))
+		while (i < len && lower(record.base[at + i]) == lower((uint8_t)text[i]))
 			i++;
 		if (i == len)
 			return true;
@@ -52,11 +59,18 @@ static bool contains(struct bytes record, const char *text)
 	return len == 0;
 }
 
+static bool is_other(void *ctx, struct bytes target)
+{
+	return !bytes_equal(target, bytes_str(ctx));
+}
+
 static bool matches(struct bytes record, const struct archive_filter *f)
 {
 	struct jcs_value top = jcs_value_of(record), who = jcs_get(top, "who");
 
 	if (f->session && !plain_is(jcs_get(top, "sess"), f->session))
+		return false;
+	if (f->in_session && jcs_get(top, "sess").kind != JCS_STRING)
 		return false;
 	if (f->type && !type_is(jcs_get(top, "t"), f->type))
 		return false;
@@ -68,29 +82,53 @@ static bool matches(struct bytes record, const struct archive_filter *f)
 		return false;
 	if (f->person && !plain_is(jcs_get(who, "person"), f->person) && !plain_is(jcs_get(who, "sub"), f->person))
 		return false;
+	if (f->run && !plain_is(jcs_get(who, "run"), f->run))
+		return false;
+	if (f->target && terms_targets(top, is_other, (void *)(uintptr_t)f->target))
+		return false;
 	if ((f->since || f->until) && !time_in(jcs_get(top, "ts"), f))
 		return false;
 	return !f->text || contains(record, f->text);
+}
+
+/* How many records from `*index` on are to be read, 0 when the index moved it past all of a group. */
+static uint64_t stretch(struct archive *a, const struct archive_filter *filter, uint64_t *index, uint64_t end, unsigned *budget)
+{
+	struct search_index *ix = archive_index(a);
+	uint64_t count = ix ? search_index_next(ix, a, filter, index) : end - *index;
+
+	if (ix)
+		*budget = *budget > SKIP_COST ? *budget - SKIP_COST : 1;
+	if (*index >= end)
+		*index = end;
+	return count < end - *index ? count : end - *index;
 }
 
 enum archive_next archive_search(struct archive *a, const struct archive_filter *filter, uint64_t *index, unsigned budget,
 				 struct bytes *record, const char **why)
 {
 	uint64_t end = filter->to && filter->to < archive_size(a) ? filter->to : archive_size(a);
-	uint64_t begin = filter->from > archive_first(a) ? filter->from : archive_first(a);
+	uint64_t begin = filter->from > archive_first(a) ? filter->from : archive_first(a), left = 0;
 
 	*why = NULL;
 	*record = (struct bytes){ 0 };
 	if (*index < begin)
 		*index = begin;
-	for (; *index < end; ++*index) {
-		if (budget-- == 0)
+	while (*index < end) {
+		if (budget == 0)
 			return ARCHIVE_MORE;
+		if (left == 0 && (left = stretch(a, filter, index, end, &budget)) == 0) {
+			budget--;
+			continue;
+		}
+		budget--;
 		*why = archive_read(a, *index, record);
 		if (*why)
 			return ARCHIVE_BROKEN;
 		if (matches(*record, filter))
 			return ARCHIVE_FOUND;
+		left--;
+		++*index;
 	}
 	*record = (struct bytes){ 0 };
 	return ARCHIVE_END;
