@@ -184,6 +184,20 @@ static void helper_arrived(struct node *n, enum helper h, int fd)
 		node_fetch(n);
 }
 
+/* What leaves by a stream is an export: its record is durable before the first message (journal.md P8). */
+static void stream_arrived(struct node *n, unsigned stream, int fd)
+{
+	const struct settings_stream *s = stream < n->settings->stream_count ? &n->settings->stream[stream] : NULL;
+	const char *const pairs[] = { "detail", s ? s->host : "", "stream", s ? s->name : "", "what", "stream", NULL };
+	struct journal_state j;
+
+	journal_state(n->journal, &j);
+	if (s)
+		node_record(n, "export", (struct bytes){ 0 }, pairs);
+	if (!s || !feeding_take(n->feeding, stream, fd, j.size + j.pending))
+		close(fd);
+}
+
 /* A helper's socket from the monitor. False: the monitor is gone. */
 static bool channel_read(struct node *n)
 {
@@ -202,10 +216,13 @@ static bool channel_read(struct node *n)
 		return errno == EAGAIN || errno == EINTR;
 	if (got == 0)
 		return false;
-	if (!c || c->cmsg_type != SCM_RIGHTS || number >= HELPER_count)
+	if (!c || c->cmsg_type != SCM_RIGHTS)
 		return true;
 	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	helper_arrived(n, (enum helper)number, fd);
+	if (number < HELPER_count)
+		helper_arrived(n, (enum helper)number, fd);
+	else
+		stream_arrived(n, number - HELPER_count, fd);
 	return true;
 }
 
@@ -324,7 +341,8 @@ static bool start_clients(struct node *n, char err[OS_ERROR_BYTES])
 	snprintf(captures, sizeof(captures), "%s/captures", n->settings->state_dir);
 	n->readings = readings_create(journal, payload_keys, captures, err);
 	n->indexing = n->readings ? indexing_create(journal, err) : NULL;
-	n->operators = n->indexing ? operators_create(n, err) : NULL;
+	n->feeding = n->indexing ? feeding_create(journal, n->settings, err) : NULL;
+	n->operators = n->feeding ? operators_create(n, err) : NULL;
 	return n->egress && n->sqlparse && n->question && n->closed && n->operators;
 }
 
@@ -580,6 +598,7 @@ static void close_all(struct node *n)
 	readings_destroy(n->readings);
 	node_capture_close(n);
 	indexing_destroy(n->indexing);
+	feeding_destroy(n->feeding);
 	approvals_destroy(n->approvals);
 	inbox_destroy(n->inbox);
 	sessions_close(n->sessions);

@@ -21,14 +21,21 @@
 #include "platform/os/priv.h"
 
 #define PATH_BYTES 320
+#define HELPERS_MAX (HELPER_count + SETTINGS_STREAMS)
 #define CORE_END_MS 10000 /* for the core to write what it has */
 
 const char *const helper_names[HELPER_count] = { "sluice-signer", "sluice-egress", "sluice-sqlparse" };
 
+static const char *name_of(unsigned h)
+{
+	return h < HELPER_count ? helper_names[h] : "sluice-export";
+}
+
 struct monitor {
 	struct settings *settings;
-	struct child helper[HELPER_count];
-	char program[HELPER_count][PATH_BYTES], keys[PATH_BYTES], state[PATH_BYTES];
+	struct child helper[HELPERS_MAX]; /* HELPER_count of them, then one for each stream */
+	unsigned helpers;
+	char program[HELPERS_MAX][PATH_BYTES], keys[PATH_BYTES], state[PATH_BYTES], streams[PATH_BYTES], port[SETTINGS_STREAMS][8];
 	pid_t core;
 	int channel, signals;
 	bool ending;
@@ -67,20 +74,36 @@ static bool directories(struct monitor *m, char err[OS_ERROR_BYTES])
 	    !directory(s->state_dir, "payload-keys", s->users.control, group, true, 0700, err) ||
 	    !directory(s->state_dir, "signer", s->users.signer, group, true, 0700, err))
 		return false;
+	if (s->stream_count && !directory(s->state_dir, "export", s->users.export, group, true, 0700, err))
+		return false;
 	/* The authority's key is the starter's alone; only its certificate is for others. */
 	return directory(s->state_dir, "keys", NULL, group, true, 0700, err);
 }
 
 /* --- helpers ------------------------------------------------------------------------------------------------------------- */
 
+static void stream_describe(struct monitor *m, unsigned i)
+{
+	const struct settings_stream *s = &m->settings->stream[i];
+	struct child *c = &m->helper[HELPER_count + i];
+	const char *const argv[] = { "sluice-export", "--name", s->name, "--state", m->streams, "--host", s->host, "--port", m->port[i], "--ca", s->ca,
+				     "--certificate", s->certificate, "--key", s->key, NULL };
+
+	_Static_assert(sizeof(argv) <= sizeof(c->argv), "a child has room for these arguments");
+	snprintf(m->port[i], sizeof(m->port[i]), "%u", s->port);
+	memcpy(c->argv, argv, sizeof(argv));
+	c->user = m->settings->users.export;
+}
+
 static void helpers_describe(struct monitor *m)
 {
 	const struct settings *s = m->settings;
 	struct stat at;
 
-	for (unsigned h = 0; h < HELPER_count; h++) {
-		snprintf(m->program[h], PATH_BYTES, "%s/%s", s->libexec, helper_names[h]);
-		m->helper[h] = (struct child){ .program = m->program[h], .argv = { helper_names[h] }, .socket = CHILD_STREAM, .pidfd = -1 };
+	m->helpers = HELPER_count + s->stream_count;
+	for (unsigned h = 0; h < m->helpers; h++) {
+		snprintf(m->program[h], PATH_BYTES, "%s/%s", s->libexec, name_of(h));
+		m->helper[h] = (struct child){ .program = m->program[h], .argv = { name_of(h) }, .socket = CHILD_STREAM, .pidfd = -1 };
 	}
 	snprintf(m->keys, PATH_BYTES, "%s/signer", s->state_dir);
 	snprintf(m->state, PATH_BYTES, "%s/signer/state", s->state_dir);
@@ -96,10 +119,13 @@ static void helpers_describe(struct monitor *m)
 	}
 	m->helper[HELPER_EGRESS].argv[1] = "--ca-dir";
 	m->helper[HELPER_EGRESS].argv[2] = s->egress_ca;
+	snprintf(m->streams, PATH_BYTES, "%s/export", s->state_dir);
+	for (unsigned i = 0; i < s->stream_count; i++)
+		stream_describe(m, i);
 }
 
 /* Gives the core one end of a helper's socket. */
-static bool hand_over(struct monitor *m, enum helper h, int fd)
+static bool hand_over(struct monitor *m, unsigned h, int fd)
 {
 	uint8_t number = (uint8_t)h;
 	struct iovec io = { .iov_base = &number, .iov_len = 1 };
@@ -120,7 +146,7 @@ static bool hand_over(struct monitor *m, enum helper h, int fd)
 	return sent == 1;
 }
 
-static void helper_start(struct monitor *m, enum helper h)
+static void helper_start(struct monitor *m, unsigned h)
 {
 	char err[OS_ERROR_BYTES];
 	struct stat at;
@@ -129,7 +155,7 @@ static void helper_start(struct monitor *m, enum helper h)
 	if (h == HELPER_SIGNER && stat(m->state, &at) == 0)
 		m->helper[h].argv[7] = NULL; /* --init is for the first start alone */
 	if (!child_start(&m->helper[h], mono_ms(), &fd, err))
-		log_error("%s: cannot be started: %s", helper_names[h], err);
+		log_error("%s: cannot be started: %s", name_of(h), err);
 	else if (!hand_over(m, h, fd))
 		child_signal(&m->helper[h], SIGKILL);
 }
@@ -138,13 +164,13 @@ static void helpers_look(struct monitor *m)
 {
 	char how[OS_ERROR_BYTES];
 
-	for (unsigned h = 0; h < HELPER_count; h++) {
+	for (unsigned h = 0; h < m->helpers; h++) {
 		struct child *c = &m->helper[h];
 
 		if (c->pidfd >= 0 && child_reap(c, mono_ms(), how) && !m->ending)
-			log_warn("%s: ended: %s: starting it again", helper_names[h], how);
+			log_warn("%s: ended: %s: starting it again", name_of(h), how);
 		if (c->pidfd < 0 && !m->ending && child_due(c, mono_ms()) == 0)
-			helper_start(m, (enum helper)h);
+			helper_start(m, h);
 	}
 }
 
@@ -152,7 +178,7 @@ static int wait_ms(const struct monitor *m)
 {
 	uint64_t least = 1000;
 
-	for (unsigned h = 0; h < HELPER_count; h++) {
+	for (unsigned h = 0; h < m->helpers; h++) {
 		uint64_t due = child_due(&m->helper[h], mono_ms());
 
 		if (m->helper[h].pidfd < 0 && due < least)
@@ -206,7 +232,7 @@ static void on_channel(struct monitor *m)
 	uint8_t number;
 
 	while (recv(m->channel, &number, 1, MSG_DONTWAIT) == 1) {
-		if (number < HELPER_count)
+		if (number < m->helpers)
 			child_signal(&m->helper[number], SIGKILL);
 	}
 }
@@ -217,9 +243,9 @@ static void helpers_end(struct monitor *m)
 	char how[OS_ERROR_BYTES];
 
 	m->ending = true;
-	for (unsigned h = 0; h < HELPER_count; h++)
+	for (unsigned h = 0; h < m->helpers; h++)
 		child_signal(&m->helper[h], SIGKILL);
-	for (unsigned h = 0; h < HELPER_count; h++) {
+	for (unsigned h = 0; h < m->helpers; h++) {
 		struct pollfd p = { .fd = m->helper[h].pidfd, .events = POLLIN };
 
 		if (p.fd >= 0 && poll(&p, 1, 2000) == 1)
@@ -254,13 +280,13 @@ int monitor_run(struct settings *settings)
 		return 1;
 	}
 	while (waitpid(m.core, &status, WNOHANG) == 0) {
-		struct pollfd fds[2 + HELPER_count] = { { .fd = m.signals, .events = POLLIN }, { .fd = m.channel, .events = POLLIN } };
+		struct pollfd fds[2 + HELPERS_MAX] = { { .fd = m.signals, .events = POLLIN }, { .fd = m.channel, .events = POLLIN } };
 
-		for (unsigned h = 0; h < HELPER_count; h++)
+		for (unsigned h = 0; h < m.helpers; h++)
 			fds[2 + h] = (struct pollfd){ .fd = m.helper[h].pidfd, .events = POLLIN };
 		if (!m.ending)
 			helpers_look(&m);
-		poll(fds, 2 + HELPER_count, wait_ms(&m));
+		poll(fds, 2 + m.helpers, wait_ms(&m));
 		on_signal(&m);
 		on_channel(&m);
 		if (m.ending && !end_ms)

@@ -17,6 +17,7 @@
 #include "control/egress/client.h"
 #include "control/identity/identity.h"
 #include "control/identity/runs.h"
+#include "control/feeding.h"
 #include "control/indexing.h"
 #include "control/inbox/inbox.h"
 #include "control/journal/flush.h"
@@ -41,7 +42,7 @@
 #define NODE_SLOW_COMMIT_US 2000000u /* workers refuse meanwhile, because the heartbeat stands still */
 
 /* The helpers, as the monitor and the core number them. */
-enum helper { HELPER_SIGNER, HELPER_EGRESS, HELPER_SQLPARSE, HELPER_count };
+enum helper { HELPER_SIGNER, HELPER_EGRESS, HELPER_SQLPARSE, HELPER_count }; /* from HELPER_count on: the streams, one sluice-export each */
 extern const char *const helper_names[HELPER_count];
 
 /* An image that is, or was, in force. */
@@ -164,6 +165,7 @@ struct node {
 	struct readings *readings;
 	struct captures *captures; /* node_capture.h */
 	struct indexing *indexing;
+	struct feeding *feeding;
 	int channel;
 	unsigned helper_starts[HELPER_count];
 	bool helper_asked[HELPER_count]; /* to be started again */

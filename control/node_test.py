@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -57,8 +58,41 @@ class Quiet(ThreadingHTTPServer):
         pass
 
 
+class Sink:
+    """A receiver of RFC 5425: takes whoever has our certificate, reads to the end of each connection, and says that it did."""
+
+    def __init__(self, folder):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(folder / 'ca' / 'provider.pem', folder / 'key.pem')
+        self.context.load_verify_locations(folder / 'ca' / 'provider.pem')
+        self.context.verify_mode = ssl.CERT_REQUIRED
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.port, self.messages = self.listener.getsockname()[1], []
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            plain = self.listener.accept()[0]
+            try:
+                with self.context.wrap_socket(plain, server_side=True) as conn:
+                    self.take(b''.join(iter(lambda: conn.recv(65536), b'')))
+                    conn.unwrap()
+            except (OSError, ssl.SSLError):
+                pass
+
+    def take(self, data):
+        while data:
+            length, _, data = data.partition(b' ')
+            if len(data) >= int(length):  # else cut off by a death
+                self.messages.append(data[:int(length)].decode())
+            data = data[int(length):]
+
+    def indexes(self):
+        return [int(re.search(r' idx="(\d+)"', m)[1]) for m in self.messages]
+
+
 class World:
-    def __init__(self, folder, sluice, control, worker_tool, classes, helpers, conf='', old=None):
+    def __init__(self, folder, sluice, control, worker_tool, classes, helpers, conf='', old=None, streams=''):
         self.dir, self.count, self.failed = Path(folder), 0, 0
         self.sluice, self.control, self.worker_tool, self.classes = sluice, control, worker_tool, classes
         for name in ('run', 'state', 'cred', 'ca', 'libexec', 'bin'):
@@ -78,10 +112,15 @@ class World:
         if old:
             self.write_policy(1, journal='journal : { prune = "approved"; retention_records = "2d"; retention_payload = "1d"; };')
             subprocess.run([old, self.dir / 'state' / 'journal', 'test.example/journal/t', '5'], check=True)
+        self.sink, self.still = Sink(self.dir), socket.create_server(('127.0.0.1', 0))
+        files = f'host = "localhost"; ca = "{self.dir}/ca/provider.pem"; certificate = "{self.dir}/ca/provider.pem"; key = "{self.dir}/key.pem";'
+        if any('sluice-export' in helper for helper in helpers):
+            streams = f'streams = ( {{ name = "siem"; port = {self.sink.port}; {files} }}, {{ name = "still"; form = "cef"; port = {self.still.getsockname()[1]}; {files} }} );'
         (self.dir / 'sluice.conf').write_text(f'''node = "t"; origin = "test.example/journal/t"; run_dir = "{self.dir}/run"; state_dir = "{self.dir}/state";
 policy = "{self.dir}/policy.cfg"; credentials = "{self.dir}/cred"; egress_ca = "{self.dir}/ca"; libexec = "{self.dir}/libexec"; classes = "{classes}";
 upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
 {conf}
+{streams}
 ''')
         self.log = open(self.dir / 'log', 'ab')
         self.process = subprocess.Popen([self.dir / 'bin' / 'sluice', 'run', '-c', self.dir / 'sluice.conf'], stdout=self.log, stderr=self.log)
@@ -764,6 +803,23 @@ def proves(w):
     w.check(any(r['t'] == 'export' for r in w.json('journal', 'search', '--type', 'export')['records']), 'so is the export')
 
 
+def streams(w):
+    """The whole journal arrives at one receiver, while another one stands still and holds nobody up."""
+    size = w.json('show', 'health')['journal']['size']
+    state = lambda: {s['stream']: s for s in w.json('show', 'health')['streams']}
+    w.check(w.until(lambda: state()['siem']['confirmed'] >= size, 60), 'a stream arrives', state())
+    found = w.sink.indexes()
+    steps = [(a, b) for a, b in zip(found, found[1:]) if b > a + 1]  # control was killed meanwhile: some came twice
+    w.check(found[0] == 0 and not steps and max(found) >= size - 1, 'every record, in order, without a gap', (size, len(found), steps))
+    bodies = [json.loads(m.split('] ', 1)[1]) for m in w.sink.messages if '] {' in m]
+    w.check(len(bodies) > size / 2 and all(b['metadata']['uid'].startswith('test.example/journal/t#') for b in bodies), 'as OCSF in RFC 5424', w.sink.messages[:1])
+    still = state()['still']
+    w.check(still['confirmed'] == 0 and still['lag'] >= size and any('stream still' in r for r in w.json('show', 'health')['reasons']),
+            'a receiver that stands still is told on, and the journal went on', still)
+    records = w.json('journal', 'search', '--type', 'export')['records']
+    w.check({r['data'].get('stream') for r in records} >= {'siem', 'still'}, 'what leaves by a stream is a record', records[:2])
+
+
 def keeps_to_itself(w, worker):
     """What clients are told goes through orders and the policy's image: neither holds a token or a rule's pattern."""
     said = ''.join(worker.seen)
@@ -808,6 +864,7 @@ def works(w):
     for step in (logs_in, runs, classifies, approves, denies, revokes, reloads, survives, ends_sessions, keeps_secrets, fails, breaks):
         step(w, worker)
     proves(w)
+    streams(w)
     audits(w)
     keeps_to_itself(w, worker)
     ends(w)

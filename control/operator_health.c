@@ -5,6 +5,7 @@
 #include "control/operator_verbs.h"
 
 #define STANDSTILL_US 2000000u
+#define STREAM_WAITS_S 60
 
 static const char *const level_words[] = { "ok", "alarm", "digest", "no_sessions", "full", "stopped" };
 
@@ -138,6 +139,21 @@ static void add_issuers(const struct node *n, json_t *reasons)
 	}
 }
 
+static void add_streams(const struct node *n, const json_t *streams, json_t *reasons)
+{
+	const json_t *s;
+	size_t i;
+
+	json_array_foreach(streams, i, s) {
+		char text[160];
+
+		if (json_integer_value(json_object_get(s, "waits_s")) < STREAM_WAITS_S)
+			continue;
+		snprintf(text, sizeof(text), "stream %s: its receiver confirms nothing", n->settings->stream[i].name);
+		add(reasons, true, text);
+	}
+}
+
 /* Why the node is not better; `blocking`: it refuses everything for one of them. */
 static json_t *reasons_json(const struct node *n, const struct journal_state *j, bool *blocking)
 {
@@ -164,13 +180,15 @@ void operation_health(struct operation *o)
 {
 	struct node *n = o->node;
 	struct journal_state j;
-	json_t *open = json_array(), *unread = json_array(), *standby = operation_standby(n), *reasons;
+	json_t *open = json_array(), *unread = json_array(), *standby = operation_standby(n), *reasons, *streams;
 	const char *state;
 	bool blocking;
 
 	journal_state(n->journal, &j);
 	open_services(n, open, unread);
 	reasons = reasons_json(n, &j, &blocking);
+	streams = feeding_state(n->feeding, j.size, n->now.mono_us);
+	add_streams(n, streams, reasons);
 	add(reasons, !strcmp(json_string_value(json_object_get(standby, "state")), "bridging"), "the data plane is down: the standby bridges");
 	state = blocking ? "blocking" : json_array_size(reasons) ? "degraded" : "inspecting";
 	o->result = json_pack("{s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:{s:b, s:b, s:b}, s:o, s:o, s:I, s:I}", "state", state, "since",
@@ -179,4 +197,5 @@ void operation_health(struct operation *o)
 			      egress_client_fd(n->egress) >= 0, "sqlparse", sqlparse_fd(n->sqlparse) >= 0, "fail_open_services", open, "unread_services", unread,
 			      "sessions", (json_int_t)sessions_count(n->sessions), "approvals_open", (json_int_t)approvals_counters(n->approvals).open);
 	json_object_set_new(o->result, "captures", node_capture_health(n));
+	json_object_set_new(o->result, "streams", streams);
 }

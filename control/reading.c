@@ -276,7 +276,7 @@ static void read_events(struct reading *r)
 	char err[EXPORT_ERROR_BYTES];
 
 	if (!stream_form_of(format ? format : "jsonl", &request.form)) {
-		fail(r, "export events", "no such format", "jsonl, ocsf, cef or syslog");
+		fail(r, "export events", "no such format", "jsonl, ocsf, cef, syslog or syslog-cef");
 		return;
 	}
 	request.origin = checkpoint_keys_beside(r->all->dir, &keys) ? "" : keys.name;

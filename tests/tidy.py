@@ -18,7 +18,7 @@ ORDER = [
     'dataplane/packet', 'dataplane/flow', 'dataplane/tcp', 'dataplane/tls', 'dataplane/match',
     'dataplane/inspect', 'dataplane/verdict', 'dataplane/report', 'dataplane/capture', 'dataplane/relay', 'dataplane/standby', 'dataplane/port', 'dataplane',
     'control/journal', 'control/signer', 'control/anchor', 'control/witness', 'control/sqlparse', 'control/egress', 'control/identity', 'control/policy',
-    'control/approval', 'control/keys', 'control/credential', 'control/inbox', 'control/export', 'control/capture', 'control/cli', 'control',
+    'control/approval', 'control/keys', 'control/credential', 'control/inbox', 'control/export', 'control/capture', 'control/ship', 'control/cli', 'control',
     'tests', 'bench',
 ]
 RANK = {folder: rank for rank, folder in enumerate(ORDER)}
@@ -27,7 +27,7 @@ ALLOWED = {}
 # One owner per dependency (DESIGN.md).
 OWNERS = {
     r'rte_\w+\.h': ['dataplane/port', 'bench'],
-    r'openssl/ssl\.h': ['dataplane/tls', 'control/egress', 'tests', 'bench', 'dataplane/inspect/postgres'],
+    r'openssl/ssl\.h': ['dataplane/tls', 'control/egress', 'control/ship', 'tests', 'bench', 'dataplane/inspect/postgres'],
     r'hs(_\w+)?\.h|hs/hs\.h': ['dataplane/match', 'hyperscan-rules', 'bench'],
     r'lmdb\.h': ['control/journal', 'bench'],
     r'libconfig\.h': ['platform/os'],

@@ -28,7 +28,7 @@ int cli_export_events(struct cli *c)
 	int status;
 
 	if (!stream_form_of(format ? format : "jsonl", &request.form))
-		return cli_fail(c, FRAME_USAGE, "export events: --format %s: no such format: jsonl, ocsf, cef or syslog", format);
+		return cli_fail(c, FRAME_USAGE, "export events: --format %s: no such format: jsonl, ocsf, cef, syslog or syslog-cef", format);
 	if (!read_filter(c, &request.filter, &limit))
 		return FRAME_USAGE;
 	if (cli_option(c, "token-file") && !cli_option(c, "dir")) {

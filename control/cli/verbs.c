@@ -93,7 +93,7 @@ const struct cli_verb cli_verbs[] = {
 	  "--out must not exist. --with-keys discloses the keys of the sessions' payload, to root. Journaled as export before the first byte. " AUDITOR, cli_export_bundle },
 	{ "export", "events", "", FILTER "format= schema= session= from= to= dir= token-file=",
 	  "records for other systems, one a line, on standard output",
-	  "--format is jsonl (default), ocsf, cef or syslog (RFC 5424 with OCSF inside). --schema of OCSF: 1.8.0 (default) or 1.9.0-dev. Copies, not evidence: each "
+	  "--format is jsonl (default), ocsf, cef, syslog (RFC 5424 with OCSF inside) or syslog-cef. --schema of OCSF: 1.8.0 (default) or 1.9.0-dev. Copies, not evidence: each "
 	  "names its record. Journaled as export before the first byte. " AUDITOR, cli_export_events },
 	{ "export", "report", "", "out= format= session= person= agent= run= service= target= since= until= from= to= dir=",
 	  "a page for people, or OSCAL assessment results: who did what, refused, held, masked, by control of SP 800-53",

@@ -15,13 +15,15 @@ struct job {
 	struct ocsf ocsf;
 	bool (*write)(void *ctx, struct bytes line);
 	void *ctx;
+	bool bare; /* no line breaks */
 	uint8_t line[CEF_LINE_BYTES + 2 * SYSLOG_MESSAGE_BYTES];
+	uint8_t cef[CEF_LINE_BYTES];
 	char err[EXPORT_ERROR_BYTES];
 };
 
 bool stream_form_of(const char *word, enum stream_form *out)
 {
-	static const char *const words[] = { "jsonl", "ocsf", "cef", "syslog" };
+	static const char *const words[] = { "jsonl", "ocsf", "cef", "syslog", "syslog-cef" };
 
 	for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
 		if (strcmp(words[i], word) == 0) {
@@ -32,6 +34,14 @@ bool stream_form_of(const char *word, enum stream_form *out)
 	return false;
 }
 
+/* The line in `w`, with its end. */
+static bool put_written(struct job *job, struct writer *w)
+{
+	if (!job->bare)
+		writer_u8(w, '\n');
+	return w->ok && job->write(job->ctx, writer_done(w));
+}
+
 static bool put_json(struct job *job, const struct event *e, json_t *object)
 {
 	char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
@@ -39,28 +49,31 @@ static bool put_json(struct job *job, const struct event *e, json_t *object)
 	bool ok = text != NULL;
 
 	if (ok && job->request->form == STREAM_SYSLOG) {
-		ok = syslog_write(job->request->origin, e, bytes_str(text), &w);
-		writer_u8(&w, '\n');
-		ok = ok && w.ok && job->write(job->ctx, writer_done(&w));
+		ok = syslog_write(job->request->origin, e, bytes_str(text), &w) && put_written(job, &w);
 	} else if (ok) {
-		ok = job->write(job->ctx, bytes_str(text)) && job->write(job->ctx, bytes_str("\n"));
+		ok = job->write(job->ctx, bytes_str(text)) && (job->bare || job->write(job->ctx, bytes_str("\n")));
 	}
 	free(text);
 	return ok;
 }
 
+static bool put_cef(struct job *job, const struct event *e)
+{
+	struct writer w = writer_of(job->line, sizeof job->line), message = writer_of(job->cef, sizeof job->cef);
+
+	if (job->request->form == STREAM_CEF)
+		return cef_write(job->request->origin, e, &w) && put_written(job, &w);
+	return cef_write(job->request->origin, e, &message) && syslog_write(job->request->origin, e, writer_done(&message), &w) && put_written(job, &w);
+}
+
 static bool put_event(struct job *job, const struct event *e, struct bytes record)
 {
-	struct writer w = writer_of(job->line, sizeof job->line);
 	json_t *events[OCSF_EVENTS_MAX];
 	unsigned n;
 	bool ok = true;
 
-	if (job->request->form == STREAM_CEF) {
-		ok = cef_write(job->request->origin, e, &w);
-		writer_u8(&w, '\n');
-		return ok && w.ok && job->write(job->ctx, writer_done(&w));
-	}
+	if (job->request->form == STREAM_CEF || job->request->form == STREAM_SYSLOG_CEF)
+		return put_cef(job, e);
 	n = ocsf_events(&job->ocsf, e, record, events);
 	ok = n > 0;
 	for (unsigned i = 0; i < n; i++) {
@@ -132,4 +145,69 @@ bool stream_assess(struct archive *a, const struct archive_filter *filter, struc
 	struct job job = { .assess = into };
 
 	return run(a, filter, &job, err);
+}
+
+/* --- record by record -------------------------------------------------------------------------------------------------- */
+
+struct stream {
+	struct archive *archive;
+	struct job job;
+	uint8_t record[RECORD_BYTES_MAX]; /* a copy: looking a session up reads others */
+};
+
+struct stream *stream_open(struct archive *a, const struct stream_request *request, char err[EXPORT_ERROR_BYTES])
+{
+	struct stream *s = calloc(1, sizeof *s);
+
+	snprintf(err, EXPORT_ERROR_BYTES, "out of memory");
+	if (!s)
+		return NULL;
+	s->archive = a;
+	s->job = (struct job){ .request = request, .ocsf = { .origin = request->origin }, .bare = true, .sessions = sessions_create(a) };
+	if (request->form == STREAM_JSONL || !ocsf_schema(&s->job.ocsf, request->schema ? request->schema : "1.8.0"))
+		snprintf(err, EXPORT_ERROR_BYTES, "no such form or schema");
+	else if (s->job.sessions)
+		return s;
+	stream_close(s);
+	return NULL;
+}
+
+void stream_close(struct stream *s)
+{
+	if (!s)
+		return;
+	sessions_destroy(s->job.sessions);
+	free(s);
+}
+
+/* A record in the place of one that cannot be read. */
+static struct bytes in_its_place(const char *why, uint8_t *room, size_t cap)
+{
+	json_t *record = json_pack("{s:s, s:{s:s}, s:i}", "t", "unreadable", "data", "reason", why, "v", 1);
+	size_t len = record ? json_dumpb(record, (char *)room, cap, JSON_COMPACT | JSON_SORT_KEYS) : 0;
+
+	json_decref(record);
+	return bytes_of(room, len <= cap ? len : 0);
+}
+
+bool stream_record(struct stream *s, uint64_t index, bool (*write)(void *ctx, struct bytes line), void *ctx)
+{
+	struct bytes record;
+	struct event e;
+	const char *why = archive_read(s->archive, index, &record);
+	bool ok;
+
+	if (!why) {
+		memcpy(s->record, record.base, record.len);
+		record.base = s->record;
+	} else {
+		record = in_its_place(why, s->record, sizeof s->record);
+	}
+	s->job.write = write;
+	s->job.ctx = ctx;
+	if (!event_open(s->job.sessions, index, record, &e))
+		return false;
+	ok = put_event(&s->job, &e, record);
+	event_close(&e);
+	return ok;
 }

@@ -4,7 +4,7 @@
 
 #include "control/export/export.h"
 
-enum stream_form { STREAM_JSONL, STREAM_OCSF, STREAM_CEF, STREAM_SYSLOG };
+enum stream_form { STREAM_JSONL, STREAM_OCSF, STREAM_CEF, STREAM_SYSLOG, STREAM_SYSLOG_CEF };
 
 struct stream_request {
 	struct archive_filter filter;
@@ -18,8 +18,16 @@ struct assess;
 /* Reads all records of the filter into `into` (assess.h). */
 bool stream_assess(struct archive *a, const struct archive_filter *filter, struct assess *into, char err[EXPORT_ERROR_BYTES]);
 
-/* "jsonl", "ocsf", "cef", "syslog"; false for any other. */
+/* "jsonl", "ocsf", "cef", "syslog" (with OCSF in it), "syslog-cef"; false for any other. */
 bool stream_form_of(const char *word, enum stream_form *out);
+
+/* The same record by record, for a stream that lasts: it remembers sessions. Any form but jsonl; `request` (its filter is not used) and the
+ * archive must outlive it. NULL with a text in `err`. */
+struct stream *stream_open(struct archive *a, const struct stream_request *request, char err[EXPORT_ERROR_BYTES]);
+void stream_close(struct stream *s);
+/* The lines of one record, without their line breaks, each to `write`; one at least. A record that cannot be read becomes a line of type
+ * "unreadable" that says so. False when `write` said so, or memory is short. */
+bool stream_record(struct stream *s, uint64_t index, bool (*write)(void *ctx, struct bytes line), void *ctx);
 
 /* `write` gets whole lines with their line break; returning false ends it. False with a text in `err`. */
 bool stream_write(struct archive *a, const struct stream_request *request, bool (*write)(void *ctx, struct bytes line), void *ctx,

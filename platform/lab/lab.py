@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PG_BIN = Path('/usr/lib/postgresql/15/bin')
-USERS = ['sluice', 'sluice-dataplane', 'sluice-signer', 'sluice-egress', 'sluice-sqlparse']
+USERS = ['sluice', 'sluice-dataplane', 'sluice-signer', 'sluice-egress', 'sluice-sqlparse', 'sluice-export']
 
 
 class LabError(Exception):
@@ -317,7 +317,7 @@ egress_ca = "{self.dir / 'egress-ca'}";
 libexec = "{self.build / 'usr/libexec/sluice'}";
 workers = 1;
 users : {{ group = "sluice"; control = "sluice"; dataplane = "sluice-dataplane"; signer = "sluice-signer";
-          egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; }};
+          egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; export = "sluice-export"; }};
 upstream = ( {trusted} );
 dataplane : {{ ports = [ {ports} ]; eal = [ "--no-huge", "-m", "256", "--no-shconf", "--no-pci" ]; lcores = "{lcores}";
               idle = "{idle}"; flows = "1k"; memory = "{memory}"; unnamed_port = "drop"; splice = "{splice}"; }};

@@ -58,6 +58,7 @@ static void users_read(struct reading *r)
 	r->s->users.signer = config_string(r->c, users, "signer", CONFIG_OPTIONAL, NULL);
 	r->s->users.egress = config_string(r->c, users, "egress", CONFIG_OPTIONAL, NULL);
 	r->s->users.sqlparse = config_string(r->c, users, "sqlparse", CONFIG_OPTIONAL, NULL);
+	r->s->users.export = config_string(r->c, users, "export", CONFIG_OPTIONAL, NULL);
 }
 
 static void upstream_read(struct reading *r)
@@ -120,6 +121,55 @@ static void witnesses_read(struct reading *r)
 		r->s->witness[i].key = config_string(r->c, entry, "key", CONFIG_REQUIRED, "");
 		r->s->witness[i].ca = config_string(r->c, entry, "ca", CONFIG_OPTIONAL, "");
 		r->s->witnesses = i + 1;
+	}
+}
+
+static const char *entry_path(struct reading *r, const struct config_item *entry, const char *name)
+{
+	const char *path = config_string(r->c, entry, name, CONFIG_REQUIRED, "");
+
+	if (path && path[0] != '/')
+		config_item_error(r->c, entry, "bad-path", "%s: not an absolute path: write it in full", name);
+	return path;
+}
+
+static bool stream_name_ok(const struct settings *s, const char *name)
+{
+	size_t len = name ? strlen(name) : 0;
+
+	for (unsigned i = 0; len && i < s->stream_count; i++)
+		if (strcmp(s->stream[i].name, name) == 0)
+			return false;
+	return len > 0 && len < SETTINGS_STREAM_NAME_BYTES && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+static void streams_read(struct reading *r)
+{
+	static const char *const forms[] = { "ocsf", "cef", NULL };
+	const struct config_item *list = config_list(r->c, r->root, "streams", CONFIG_OPTIONAL);
+	unsigned count = config_length(list);
+
+	if (count > SETTINGS_STREAMS) {
+		config_item_error(r->c, list, "too-many", "streams: more than 8: remove some");
+		return;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		const struct config_item *entry = config_element(r->c, list, i);
+		struct settings_stream *s = &r->s->stream[i];
+
+		s->name = config_string(r->c, entry, "name", CONFIG_REQUIRED, "");
+		s->host = config_string(r->c, entry, "host", CONFIG_REQUIRED, "");
+		s->port = (unsigned)config_int(r->c, entry, "port", CONFIG_OPTIONAL, 1, 65535, 6514);
+		s->form = config_word(r->c, entry, "form", CONFIG_OPTIONAL, forms, SETTINGS_STREAM_OCSF);
+		s->schema = config_string(r->c, entry, "schema", CONFIG_OPTIONAL, "1.8.0");
+		s->ca = entry_path(r, entry, "ca");
+		s->certificate = entry_path(r, entry, "certificate");
+		s->key = entry_path(r, entry, "key");
+		if (!stream_name_ok(r->s, s->name))
+			config_item_error(r->c, entry, "bad-name", "name: not 1 to 32 small letters, digits and dashes, or there twice: rename it");
+		if (s->schema && strcmp(s->schema, "1.8.0") != 0 && strcmp(s->schema, "1.9.0-dev") != 0)
+			config_item_error(r->c, entry, "bad-schema", "schema: no such schema: 1.8.0 or 1.9.0-dev");
+		r->s->stream_count = i + 1;
 	}
 }
 
@@ -203,6 +253,7 @@ struct settings *settings_open(const char *path, char *why, size_t why_size)
 		upstream_read(&r);
 		timestamp_read(&r);
 		witnesses_read(&r);
+		streams_read(&r);
 		dataplane_read(&r);
 		config_finish(r.c);
 	}

@@ -14,7 +14,7 @@
  *	classes = "/usr/share/sluice/classes.hsdb";  # the compiled data classes; default <libexec>/../../share/sluice/classes.hsdb
  *	workers = 1;                                 # packet workers, a core each: lcores names one more. They share flows and memory evenly
  *	users : { group = "sluice"; control = "sluice"; dataplane = "sluice-dataplane"; signer = "sluice-signer";
- *	          egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; };          # left out: whoever starts it
+ *	          egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; export = "sluice-export"; };  # left out: whoever starts it
  *	upstream = ( { service = "billing-db"; roots = "/etc/sluice/billing-ca.pem";
  *	               certificate = "/etc/sluice/billing.pem"; key = "/etc/sluice/billing.key"; } );  # both or neither; default: minted
  *	timestamp : { url = "http://tsa.example/";           # RFC 3161 authority for checkpoints; https, or http: its answers are signed
@@ -23,6 +23,10 @@
  *	witness = ( { url = "https://w.example/sluice";       # of the witness's add-checkpoint, without that word (C2SP tlog-witness)
  *	              key = "w.example+<id>+<base64>";       # as sluice-witness --key prints it
  *	              ca = "web.pem"; } );                   # as for timestamp
+ *	streams = ( { name = "siem"; host = "siem.example"; port = 6514; form = "ocsf";   # or "cef"; schema = "1.8.0" (default) or "1.9.0-dev"
+ *	              ca = "/etc/sluice/siem-ca.pem";               # the receiver's certificate leads to it and names the host
+ *	              certificate = "/etc/sluice/export.pem"; key = "/etc/sluice/export.key"; } );  # ours; readable by users.export
+ *	                                             # events as RFC 5424 messages over TLS, from the first record on; state_dir/export/ keeps how far
  *	dataplane : { ports = [ "0000:03:00.0", "0000:03:00.1" ];  # PCI addresses, or "net_af_packet0,iface=eth1"
  *	              eal = [ "--no-huge" ]; lcores = "2-3"; # the first is the main thread's; several on one core: "0@0,1@1,2@1"
  *	              idle = "adaptive"; flows = "16k"; memory = "512Mi";
@@ -40,6 +44,8 @@
 #define SETTINGS_EAL_MAX 32
 #define SETTINGS_PORTS 2
 #define SETTINGS_WITNESSES 8
+#define SETTINGS_STREAMS 8
+#define SETTINGS_STREAM_NAME_BYTES 33
 
 enum settings_idle { SETTINGS_IDLE_ADAPTIVE, SETTINGS_IDLE_POLL };
 enum settings_tunnels { SETTINGS_TUNNELS_PASS, SETTINGS_TUNNELS_DROP };
@@ -51,14 +57,26 @@ struct settings_upstream {
 	const char *certificate, *key; /* towards agents, PEM files; NULL: Sluice's own authority mints one */
 };
 
+enum settings_stream_form { SETTINGS_STREAM_OCSF, SETTINGS_STREAM_CEF };
+
+struct settings_stream {
+	const char *name, *host;
+	unsigned port;
+	enum settings_stream_form form;
+	const char *schema;                 /* of OCSF */
+	const char *ca, *certificate, *key; /* PEM files */
+};
+
 struct settings {
 	const char *node, *origin, *run_dir, *state_dir, *policy, *credentials, *egress_ca, *libexec, *classes;
 	unsigned workers;
 	struct {
-		const char *group, *control, *dataplane, *signer, *egress, *sqlparse; /* NULL: whoever starts it */
+		const char *group, *control, *dataplane, *signer, *egress, *sqlparse, *export; /* NULL: whoever starts it */
 	} users;
 	struct settings_upstream *upstream;
 	unsigned upstream_count;
+	struct settings_stream stream[SETTINGS_STREAMS];
+	unsigned stream_count;
 	struct {
 		const char *url, *roots, *ca; /* url NULL: no authority; ca "": the system's store */
 	} timestamp;

@@ -44,6 +44,7 @@ static void everything_is_read(void **state)
 				       "policy = \"/p\"; credentials = \"/c\"; egress_ca = \"/e\"; libexec = \"/l\"; workers = 4;\n"
 				       "users : { group = \"g\"; control = \"a\"; dataplane = \"b\"; signer = \"c\"; egress = \"d\"; sqlparse = \"e\"; };\n"
 				       "upstream = ( { service = \"db\"; roots = \"/ca.pem\"; } );\n"
+				       "streams = ( { name = \"siem\"; host = \"h\"; form = \"cef\"; ca = \"/a\"; certificate = \"/b\"; key = \"/k\"; } );\n"
 				       "dataplane : { ports = [ \"net_null0\", \"net_null1\" ]; eal = [ \"--no-huge\", \"-m\", \"64\" ]; idle = \"poll\";\n"
 				       "  lcores = \"1\"; flows = \"64k\"; memory = \"1Gi\"; unnamed_port = \"pass\"; tunnels = \"drop\";\n"
 				       "  double_tags = \"drop\"; splice = \"off\"; };\n"
@@ -56,6 +57,11 @@ static void everything_is_read(void **state)
 	assert_string_equal(s->users.sqlparse, "e");
 	assert_int_equal(s->upstream_count, 1);
 	assert_string_equal(s->upstream[0].roots, "/ca.pem");
+	assert_int_equal(s->stream_count, 1);
+	assert_string_equal(s->stream[0].name, "siem");
+	assert_int_equal(s->stream[0].port, 6514);
+	assert_int_equal(s->stream[0].form, SETTINGS_STREAM_CEF);
+	assert_string_equal(s->stream[0].schema, "1.8.0");
 	assert_string_equal(s->dataplane.port[1], "net_null1");
 	assert_int_equal(s->dataplane.eal_count, 3);
 	assert_int_equal(s->dataplane.idle, SETTINGS_IDLE_POLL);
@@ -77,6 +83,10 @@ static void a_wrong_file_is_refused_with_its_line(void **state)
 {
 	assert_null(read_text("policy = \"/p\";\nworker = 3;\n"));
 	assert_non_null(strstr(why, ":2:"));
+	assert_null(read_text("policy = \"/p\"; streams = ( { name = \"../x\"; host = \"h\"; ca = \"/a\"; certificate = \"/b\"; key = \"/k\"; } );\n"));
+	assert_non_null(strstr(why, "small letters"));
+	assert_null(read_text("policy = \"/p\"; streams = ( { name = \"x\"; host = \"h\"; ca = \"/a\"; certificate = \"/b\"; key = \"k\"; } );\n"));
+	assert_non_null(strstr(why, "key: not an absolute"));
 	assert_null(read_text("policy = \"relative\";\n"));
 	assert_non_null(strstr(why, "absolute"));
 	assert_null(read_text("policy = \"/p\"; workers = 17;\n"));
