@@ -150,11 +150,17 @@ def mutate_text(rng, keys):
     return bytes(token)
 
 
+def candidates(token, keys):
+    """Without a kid jwcrypto tries every key with the token's algorithm, whatever the key's own `alg` says (RFC 7517 4.4)."""
+    header = json.loads(base64.urlsafe_b64decode(token.split(b".")[0] + b"=="))
+    return keys if header.get("kid") else [key for key in keys if key.alg == header.get("alg")]
+
+
 def theirs(token, keys):
     """None when jwcrypto accepts; it gets the same algorithms, times, audience and issuer."""
     try:
         keyset = jwk.JWKSet()
-        for key in keys:
+        for key in candidates(token, keys):
             keyset.add(jwk.JWK(**key.public))
         t = jwt.JWT(check_claims={"exp": None, "iat": None, "sub": None, "iss": ISS, "aud": AUD}, algs=ALGS)
         t.leeway = 30
