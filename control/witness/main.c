@@ -2,7 +2,7 @@
  *
  * A witness of other nodes' journals, on another machine, behind a web server that speaks TLS: without a mode it answers one POST of
  * add-checkpoint as CGI (RFC 3875: the request's body on standard input, the answer on standard output), as nginx's fcgiwrap starts it.
- * --key prints the witness's key for the node's sluice.conf; --trust adds a log by its vkey file (`sluice key fingerprints` of the node).
+ * --key prints the witness's key for the node's sluice.conf; --trust adds a log by its vkey file (the node keeps it beside its journal, as `vkey`).
  * The key is made by its owner: openssl genpkey -algorithm ed25519 -out DIR/ed25519.pem, mode 0400.
  * Exit: 0 answered, 1 failed, 2 wrong arguments.
  */
