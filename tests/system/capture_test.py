@@ -6,6 +6,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections import Counter
 
 import scene
@@ -106,9 +107,10 @@ def equal_to_tcpdump(it):
     until('the capture', lambda: 'running' == row(it, capture)['state'])
     for size in (0, 100, 200000):
         talks(it, size)
-    # The last acknowledgements: until tcpdump sees no more.
-    seen = [0, -1]
-    until('the end of the streams', lambda: seen.append(agent.stat().st_size + target.stat().st_size) or seen[-1] == seen[-2] == seen[-3])
+    # The last acknowledgements, and what tcpdump has not been given yet: until both files stay as they are for two seconds.
+    seen = []
+    until('the end of the streams', lambda: seen.append(agent.stat().st_size + target.stat().st_size) or
+          time.sleep(0.1) or (len(seen) > 20 and len(set(seen[-20:])) == 1))
     ring = (it.sluice.run_dir / 'capture-0').read_bytes()
     now, path, lines = end(it, capture)
     for process in (one, two):

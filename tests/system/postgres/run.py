@@ -31,10 +31,11 @@ import long_checks  # noqa: F401
 import driver_checks  # noqa: F401
 
 # What is too slow byte by byte, and what no segmentation changes.
-NOT_IN_PIECES = ("a_large_copy_is_byte_exact", "long_messages_are_refused_by_name", "long_rows", "rows_longer_than_are_read_whole", "long_values_decode_in_drivers",
-                 "long_values_of_tagged_columns", "long_lines_of_a_copy")
+NOT_IN_PIECES = ("a_large_copy_is_byte_exact", "long_messages_are_refused_by_name", "long_rows", "rows_longer_than_are_read_whole")
 NOT_BY_BYTE = ("psql_and_pgbench",)
-ONCE = ("driver_", "lists")
+NOT_SLOWLY = ("asyncpg_decodes_every_masked_type", "copy_options_are_kept")
+# Drivers and lists; what sessions do to one another; megabytes, which long_test.c has in every segmentation.
+ONCE = ("driver_", "lists", "taint_follows_the_transaction", "long_values", "long_lines")
 
 
 class Rig:
@@ -65,6 +66,8 @@ def every_command_is_answered_once(r):
 def left_out(name, options):
     if any(name.startswith(x) for x in ONCE):
         return bool(options)
+    if "slow" in options and name in NOT_SLOWLY:
+        return True
     return ("segment=1" in options and name in NOT_BY_BYTE) or (options[:1] in (["segment=1"], ["segment=7"]) and name in NOT_IN_PIECES)
 
 
