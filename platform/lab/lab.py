@@ -285,7 +285,7 @@ class Appliance:
     """sluice run: control, its helpers and the data plane."""
 
     def __init__(self, lab, wire, build, policy, login_password, roots, driver='net_af_packet', lcores='0,1', idle='adaptive',
-                 memory='256Mi', egress_ca=None, upstreams=('shop-db',), splice='on'):
+                 memory='256Mi', flows='1k', egress_ca=None, upstreams=('shop-db',), splice='on'):
         self.lab, self.build, self.dir = lab, Path(build), lab.dir / 'sluice'
         self.run_dir, self.state = self.dir / 'run', self.dir / 'state'
         make_users()
@@ -320,7 +320,7 @@ users : {{ group = "sluice"; control = "sluice"; dataplane = "sluice-dataplane";
           egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; export = "sluice-export"; }};
 upstream = ( {trusted} );
 dataplane : {{ ports = [ {ports} ]; eal = [ "--no-huge", "-m", "256", "--no-shconf", "--no-pci" ]; lcores = "{lcores}";
-              idle = "{idle}"; flows = "1k"; memory = "{memory}"; unnamed_port = "drop"; splice = "{splice}"; }};
+              idle = "{idle}"; flows = "{flows}"; memory = "{memory}"; unnamed_port = "drop"; splice = "{splice}"; }};
 ''')
         self.process = None
 
