@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "control/journal/base64.h"
+#include "control/journal/note_text.h"
 
 #define TYPE 0x04
 #define RAW_BYTES (4 + 8 + 64)
@@ -72,29 +73,6 @@ bool witness_key_write(const struct witness_key *k, struct writer *out)
 
 /* --- lines --------------------------------------------------------------------------------------------------------------- */
 
-/* The next line without its newline; not `ok` when there is none. */
-static struct bytes line_of(struct reader *r)
-{
-	const uint8_t *end = r->ok && r->left ? memchr(r->at, '\n', r->left) : NULL;
-	struct bytes out = reader_bytes(r, end ? (size_t)(end - r->at) : r->left + 1);
-
-	reader_skip(r, 1);
-	return out;
-}
-
-static bool decimal(struct bytes text, uint64_t *out)
-{
-	*out = 0;
-	if (text.len == 0 || text.len > 19 || (text.len > 1 && text.base[0] == '0'))
-		return false;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.base[i] < '0' || text.base[i] > '9')
-			return false;
-		*out = *out * 10 + (uint64_t)(text.base[i] - '0');
-	}
-	return true;
-}
-
 static bool message(uint64_t time_s, struct bytes body, struct writer *out)
 {
 	char head[64];
@@ -147,7 +125,7 @@ const char *cosignature_find(struct bytes lines, struct bytes body, const struct
 	if (lines.len > COSIGNATURE_ANSWER_BYTES)
 		return "an answer too long";
 	while (r.left) {
-		struct bytes text = line_of(&r);
+		struct bytes text = note_line(&r);
 
 		if (!r.ok)
 			return "an answer that is not lines";
@@ -201,11 +179,11 @@ bool cosignature_request_write(const struct cosignature_request *q, struct write
 static bool request_read(struct bytes text, struct cosignature_request *out)
 {
 	struct reader r = reader_of_bytes(text);
-	struct bytes line = line_of(&r);
+	struct bytes line = note_line(&r);
 
-	if (line.len < 5 || memcmp(line.base, "old ", 4) != 0 || !decimal(bytes_of(line.base + 4, line.len - 4), &out->old_size))
+	if (line.len < 5 || memcmp(line.base, "old ", 4) != 0 || !note_decimal(bytes_of(line.base + 4, line.len - 4), &out->old_size))
 		return false;
-	for (line = line_of(&r); r.ok && line.len; line = line_of(&r)) {
+	for (line = note_line(&r); r.ok && line.len; line = note_line(&r)) {
 		struct writer w = writer_of(out->proof.hash[out->proof.count].b, MERKLE_HASH_BYTES);
 
 		if (out->proof.count == COSIGNATURE_PROOF_MAX || !base64_read(line, &w) || w.len != MERKLE_HASH_BYTES)
@@ -227,5 +205,5 @@ bool cosignature_request_read(struct bytes text, struct cosignature_request *out
 
 bool cosignature_size_read(struct bytes text, uint64_t *size)
 {
-	return text.len && text.base[text.len - 1] == '\n' ? decimal(bytes_of(text.base, text.len - 1), size) : decimal(text, size);
+	return text.len && text.base[text.len - 1] == '\n' ? note_decimal(bytes_of(text.base, text.len - 1), size) : note_decimal(text, size);
 }

@@ -9,8 +9,7 @@
 #include "platform/base/limits.h"
 #include "platform/base/secret.h"
 
-/* Asks, and prints: the whole document, or what `text` makes of it. */
-static int ask_and_print(struct cli *c, const char *verb, json_t *args, void (*text)(json_t *result))
+int cli_ask_and_print(struct cli *c, const char *verb, json_t *args, void (*text)(json_t *result))
 {
 	int status;
 	json_t *result = cli_ask(c, verb, args, &status);
@@ -30,12 +29,12 @@ static int ask_and_print(struct cli *c, const char *verb, json_t *args, void (*t
 static int viewed(struct cli *c, const char *verb, json_t *args, void (*text)(json_t *result))
 {
 	if (cli_token(c, args))
-		return ask_and_print(c, verb, args, text);
+		return cli_ask_and_print(c, verb, args, text);
 	json_decref(args);
 	return FRAME_USAGE;
 }
 
-static void members_text(json_t *result)
+void cli_members_text(json_t *result)
 {
 	print_members(result, 0);
 }
@@ -67,7 +66,7 @@ static void journal_text(json_t *result)
 
 int cli_show_journal(struct cli *c)
 {
-	return ask_and_print(c, "show journal", NULL, journal_text);
+	return cli_ask_and_print(c, "show journal", NULL, journal_text);
 }
 
 static void policy_text(json_t *result)
@@ -79,12 +78,12 @@ static void policy_text(json_t *result)
 
 int cli_show_policy(struct cli *c)
 {
-	return ask_and_print(c, "show policy", NULL, policy_text);
+	return cli_ask_and_print(c, "show policy", NULL, policy_text);
 }
 
 int cli_policy_reload(struct cli *c)
 {
-	return ask_and_print(c, "policy reload", NULL, members_text);
+	return cli_ask_and_print(c, "policy reload", NULL, cli_members_text);
 }
 
 static void version_text(json_t *result)
@@ -95,7 +94,7 @@ static void version_text(json_t *result)
 
 int cli_show_version(struct cli *c)
 {
-	return ask_and_print(c, "show version", NULL, version_text);
+	return cli_ask_and_print(c, "show version", NULL, version_text);
 }
 
 static void drops_text(json_t *result)
@@ -107,7 +106,7 @@ static void drops_text(json_t *result)
 
 int cli_show_drops(struct cli *c)
 {
-	return ask_and_print(c, "show drops", NULL, drops_text);
+	return cli_ask_and_print(c, "show drops", NULL, drops_text);
 }
 
 static void ports_text(json_t *result)
@@ -122,7 +121,7 @@ static void ports_text(json_t *result)
 
 int cli_show_ports(struct cli *c)
 {
-	return ask_and_print(c, "show ports", NULL, ports_text);
+	return cli_ask_and_print(c, "show ports", NULL, ports_text);
 }
 
 static void flows_text(json_t *result)
@@ -137,7 +136,7 @@ static void flows_text(json_t *result)
 
 int cli_show_flows(struct cli *c)
 {
-	return ask_and_print(c, "show flows", json_pack("{s:b}", "abnormal", cli_option(c, "abnormal") != NULL), flows_text);
+	return cli_ask_and_print(c, "show flows", json_pack("{s:b}", "abnormal", cli_option(c, "abnormal") != NULL), flows_text);
 }
 
 static void flow_text(json_t *result)
@@ -154,7 +153,7 @@ static void flow_text(json_t *result)
 
 int cli_show_flow(struct cli *c)
 {
-	return ask_and_print(c, "show flow", json_pack("{s:s}", "id", c->positional[0]), flow_text);
+	return cli_ask_and_print(c, "show flow", json_pack("{s:s}", "id", c->positional[0]), flow_text);
 }
 
 static void workers_text(json_t *result)
@@ -170,7 +169,7 @@ static void workers_text(json_t *result)
 
 int cli_show_workers(struct cli *c)
 {
-	return ask_and_print(c, "show workers", NULL, workers_text);
+	return cli_ask_and_print(c, "show workers", NULL, workers_text);
 }
 
 /* --- sessions ------------------------------------------------------------------------------------------------------------ */
@@ -187,12 +186,12 @@ static void sessions_text(json_t *result)
 
 int cli_session_live(struct cli *c)
 {
-	return ask_and_print(c, "session list", json_pack("{s:b}", "open", cli_option(c, "open") != NULL), sessions_text);
+	return cli_ask_and_print(c, "session list", json_pack("{s:b}", "open", cli_option(c, "open") != NULL), sessions_text);
 }
 
 int cli_show_sessions(struct cli *c)
 {
-	return ask_and_print(c, "session list", json_pack("{s:b}", "open", 1), sessions_text);
+	return cli_ask_and_print(c, "session list", json_pack("{s:b}", "open", 1), sessions_text);
 }
 
 int cli_session_kill(struct cli *c)
@@ -201,7 +200,7 @@ int cli_session_kill(struct cli *c)
 
 	if (!reason)
 		return cli_fail(c, FRAME_USAGE, "session kill: no reason: give --reason");
-	return ask_and_print(c, "session kill", json_pack("{s:s, s:s}", "id", c->positional[0], "reason", reason), members_text);
+	return cli_ask_and_print(c, "session kill", json_pack("{s:s, s:s}", "id", c->positional[0], "reason", reason), cli_members_text);
 }
 
 int cli_journal_erase(struct cli *c)
@@ -210,7 +209,7 @@ int cli_journal_erase(struct cli *c)
 
 	if (!reason)
 		return cli_fail(c, FRAME_USAGE, "journal erase: no reason: give --reason");
-	return viewed(c, "journal erase", json_pack("{s:s, s:s}", "session", c->positional[0], "reason", reason), members_text);
+	return viewed(c, "journal erase", json_pack("{s:s, s:s}", "session", c->positional[0], "reason", reason), cli_members_text);
 }
 
 int cli_journal_prune(struct cli *c)
@@ -219,7 +218,7 @@ int cli_journal_prune(struct cli *c)
 
 	if (!reason)
 		return cli_fail(c, FRAME_USAGE, "journal prune: no reason: give --reason");
-	return viewed(c, "journal prune", json_pack("{s:s}", "reason", reason), members_text);
+	return viewed(c, "journal prune", json_pack("{s:s}", "reason", reason), cli_members_text);
 }
 
 /* --- approvals ----------------------------------------------------------------------------------------------------------- */
@@ -340,7 +339,7 @@ static int vote(struct cli *c, bool approve)
 	json_object_set_new(args, "id", json_string(c->positional[0]));
 	json_object_set_new(args, "reason", json_string(reason));
 	json_object_set_new(args, "approve", json_boolean(approve));
-	return ask_and_print(c, "approval vote", args, vote_text);
+	return cli_ask_and_print(c, "approval vote", args, vote_text);
 }
 
 int cli_approval_approve(struct cli *c)
@@ -386,5 +385,5 @@ int cli_identity_test(struct cli *c)
 
 int cli_key_show_fingerprints(struct cli *c)
 {
-	return ask_and_print(c, "key show-fingerprints", NULL, members_text);
+	return cli_ask_and_print(c, "key show-fingerprints", NULL, cli_members_text);
 }

@@ -8,27 +8,6 @@
 #include "control/cli/cli.h"
 #include "control/journal/base64.h"
 
-static int ask_and_print(struct cli *c, const char *verb, json_t *args, void (*text)(json_t *result))
-{
-	int status;
-	json_t *result = cli_ask(c, verb, args, &status);
-
-	if (!result)
-		return status;
-	if (c->json) {
-		print_json(result);
-		return FRAME_DONE;
-	}
-	text(result);
-	json_decref(result);
-	return FRAME_DONE;
-}
-
-static void members_text(json_t *result)
-{
-	print_members(result, 0);
-}
-
 int cli_capture_start(struct cli *c)
 {
 	static const char *const options[] = { "service", "filter", "for", "max", "reason" };
@@ -42,7 +21,7 @@ int cli_capture_start(struct cli *c)
 			json_object_set_new(args, options[i], json_string(cli_option(c, options[i])));
 	if (cli_option(c, "payload"))
 		json_object_set_new(args, "payload", json_true());
-	return ask_and_print(c, "capture start", args, members_text);
+	return cli_ask_and_print(c, "capture start", args, cli_members_text);
 }
 
 int cli_capture_stop(struct cli *c)
@@ -51,7 +30,7 @@ int cli_capture_stop(struct cli *c)
 
 	if (!reason)
 		return cli_fail(c, FRAME_USAGE, "capture stop: no reason: give --reason");
-	return ask_and_print(c, "capture stop", json_pack("{s:s, s:s}", "id", c->positional[0], "reason", reason), members_text);
+	return cli_ask_and_print(c, "capture stop", json_pack("{s:s, s:s}", "id", c->positional[0], "reason", reason), cli_members_text);
 }
 
 static void list_text(json_t *result)
@@ -66,7 +45,7 @@ static void list_text(json_t *result)
 
 int cli_capture_list(struct cli *c)
 {
-	return ask_and_print(c, "capture list", NULL, list_text);
+	return cli_ask_and_print(c, "capture list", NULL, list_text);
 }
 
 struct saving {

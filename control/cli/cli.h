@@ -73,6 +73,9 @@ int cli_stream(struct cli *c, json_t *args, bool (*take)(void *ctx, json_t *fram
 /* The same for another verb that answers with a stream. */
 int cli_stream_of(struct cli *c, const char *verb, json_t *args, bool (*take)(void *ctx, json_t *frame), void *ctx);
 
+/* ask.c: asks, and prints the whole document (--json), or what `text` makes of it; `args` is taken. The exit status. */
+int cli_ask_and_print(struct cli *c, const char *verb, json_t *args, void (*text)(json_t *result));
+void cli_members_text(json_t *result);
 /* ask.c: adds the token of --token-file as "token". False after an error line. */
 bool cli_token(struct cli *c, json_t *args);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "control/journal/base64.h"
+#include "control/journal/note_text.h"
 
 /* signed-note: each signature line starts with an em dash (U+2014) and a space. */
 static const char dash[] = "\xe2\x80\x94 ";
@@ -34,29 +35,6 @@ bool checkpoint_body(const struct checkpoint *c, struct writer *out)
 	base64_write(out, bytes_of(c->root.b, sizeof c->root.b));
 	writer_u8(out, '\n');
 	return out->ok;
-}
-
-/* The next line without its newline. Not `ok` when there is no newline. */
-static struct bytes line(struct reader *r)
-{
-	const uint8_t *end = r->ok && r->left ? memchr(r->at, '\n', r->left) : NULL;
-	struct bytes out = reader_bytes(r, end ? (size_t)(end - r->at) : r->left + 1);
-
-	reader_skip(r, 1);
-	return out;
-}
-
-static bool decimal(struct bytes text, uint64_t *out)
-{
-	*out = 0;
-	if (text.len == 0 || text.len > 19 || (text.len > 1 && text.base[0] == '0'))
-		return false;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.base[i] < '0' || text.base[i] > '9')
-			return false;
-		*out = *out * 10 + (uint64_t)(text.base[i] - '0');
-	}
-	return true;
 }
 
 struct signature {
@@ -91,7 +69,7 @@ static bool signature_read(struct bytes text, struct signature *out)
 const char *checkpoint_parse(struct bytes text, bool note, struct checkpoint *out, struct bytes *body)
 {
 	struct reader r = reader_of_bytes(text);
-	struct bytes origin = line(&r), size = line(&r), root = line(&r);
+	struct bytes origin = note_line(&r), size = note_line(&r), root = note_line(&r);
 	struct checkpoint c = { 0 };
 	struct writer hash = writer_of(c.root.b, sizeof c.root.b);
 	struct signature s;
@@ -107,7 +85,7 @@ const char *checkpoint_parse(struct bytes text, bool note, struct checkpoint *ou
 	memcpy(c.origin, origin.base, origin.len);
 	if (!checkpoint_origin_ok(c.origin))
 		return "an origin that is none";
-	if (!decimal(size, &c.size))
+	if (!note_decimal(size, &c.size))
 		return "a tree size that is no decimal number";
 	if (!base64_read(root, &hash) || hash.len != sizeof c.root.b)
 		return "a root that is not 32 bytes of base64";
@@ -119,10 +97,10 @@ const char *checkpoint_parse(struct bytes text, bool note, struct checkpoint *ou
 	}
 	if (body)
 		*body = bytes_of(text.base, text.len - r.left);
-	if (line(&r).len != 0 || !r.ok)
+	if (note_line(&r).len != 0 || !r.ok)
 		return "a checkpoint without the empty line before its signatures";
 	for (; r.left; signatures++)
-		if (!signature_read(line(&r), &s) || !r.ok || signatures == CHECKPOINT_SIGNATURES_MAX)
+		if (!signature_read(note_line(&r), &s) || !r.ok || signatures == CHECKPOINT_SIGNATURES_MAX)
 			return "a signature line that is none";
 	if (signatures == 0)
 		return "a checkpoint without a signature";
@@ -211,7 +189,7 @@ struct checkpoint_signatures checkpoint_check_signatures(struct bytes note, cons
 		struct signature s;
 
 		/* A line whose name or id is of no known key is not ours to judge (signed-note). */
-		if (!signature_read(line(&r), &s) || !bytes_equal(s.name, bytes_str(keys->name)))
+		if (!signature_read(note_line(&r), &s) || !bytes_equal(s.name, bytes_str(keys->name)))
 			continue;
 		if (keys->has_ed25519 && memcmp(s.id, ed25519, 4) == 0 && out.ed25519 != SIGNATURE_BAD)
 			out.ed25519 = check_one(key_ed25519(keys), NULL, &s, body);

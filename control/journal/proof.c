@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "control/journal/base64.h"
+#include "control/journal/note_text.h"
 
 static const char first_line[] = "c2sp.org/tlog-proof@v1";
 
@@ -19,15 +20,6 @@ bool proof_write(uint64_t index, const struct merkle_proof *proof, struct bytes 
 	writer_u8(out, '\n');
 	writer_put(out, note);
 	return out->ok;
-}
-
-static struct bytes line(struct reader *r)
-{
-	const uint8_t *end = r->ok && r->left ? memchr(r->at, '\n', r->left) : NULL;
-	struct bytes out = reader_bytes(r, end ? (size_t)(end - r->at) : r->left + 1);
-
-	reader_skip(r, 1);
-	return out;
 }
 
 static bool index_read(struct bytes text, uint64_t *index)
@@ -57,14 +49,14 @@ const char *proof_parse(struct bytes text, uint64_t *index, struct merkle_proof 
 	memset(proof, 0, sizeof *proof);
 	*note = (struct bytes){ 0 };
 	*index = 0;
-	if (text.len > PROOF_BYTES_MAX || !bytes_equal(line(&r), bytes_str(first_line)))
+	if (text.len > PROOF_BYTES_MAX || !bytes_equal(note_line(&r), bytes_str(first_line)))
 		return "not a tlog-proof of version 1";
-	at = line(&r);
+	at = note_line(&r);
 	if (at.len >= 6 && memcmp(at.base, "extra ", 6) == 0)
-		at = line(&r);
+		at = note_line(&r);
 	if (!index_read(at, index))
 		return "a proof without an index";
-	while ((at = line(&r)).len) {
+	while ((at = note_line(&r)).len) {
 		struct writer hash = writer_of(proof->hash[proof->count].b, MERKLE_HASH_BYTES);
 
 		if (proof->count == MERKLE_PROOF_MAX - 1 || !base64_read(at, &hash) || hash.len != MERKLE_HASH_BYTES) {
