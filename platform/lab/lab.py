@@ -286,7 +286,10 @@ class Appliance:
 
     def __init__(self, lab, wire, build, policy, login_password, roots, driver='net_af_packet', lcores='0,1', idle='adaptive',
                  memory='256Mi', flows='1k', egress_ca=None, upstreams=('shop-db',), splice='on'):
-        self.lab, self.build, self.dir = lab, Path(build), lab.dir / 'sluice'
+        self.lab, self.build, self.dir = lab, lab.dir / 'stage', lab.dir / 'sluice'
+        # The helpers' users may not be able to enter the directories above the checkout (mktemp -d, a home).
+        if not self.build.exists():
+            shutil.copytree(build, self.build, symlinks=True)
         self.run_dir, self.state = self.dir / 'run', self.dir / 'state'
         make_users()
         for path, mode in ((self.dir, 0o755), (self.dir / 'credentials', 0o700), (self.dir / 'egress-ca', 0o755)):
