@@ -286,6 +286,38 @@ bool feeding_take(struct feeding *all, unsigned stream, int fd, uint64_t size)
 	return stream < all->feeds && write(all->feed[stream].bell[1], &arrival, sizeof(arrival)) == (ssize_t)sizeof(arrival);
 }
 
+uint64_t feeding_confirmed(const struct feeding *all, unsigned stream, uint64_t size)
+{
+	uint64_t confirmed = stream < all->feeds ? atomic_load(&all->feed[stream].confirmed) : NEVER;
+
+	return confirmed > size ? 0 : confirmed;
+}
+
+uint64_t feeding_still_us(const struct feeding *all, unsigned stream, uint64_t now_us)
+{
+	uint64_t moved_us = stream < all->feeds ? atomic_load(&all->feed[stream].moved_us) : 0;
+
+	return now_us > moved_us ? now_us - moved_us : 0;
+}
+
+uint64_t feeding_limit(const struct feeding *all, uint64_t size, const struct settings_stream **by)
+{
+	uint64_t limit = UINT64_MAX;
+
+	if (by)
+		*by = NULL;
+	for (unsigned i = 0; i < all->feeds; i++) {
+		uint64_t confirmed = feeding_confirmed(all, i, size);
+
+		if (!all->feed[i].stream->prune_waits || confirmed >= limit)
+			continue;
+		limit = confirmed;
+		if (by)
+			*by = all->feed[i].stream;
+	}
+	return limit;
+}
+
 json_t *feeding_state(const struct feeding *all, uint64_t size, uint64_t now_us)
 {
 	json_t *list = json_array();

@@ -16,6 +16,7 @@
 #include "platform/os/error.h"
 
 struct settings;
+struct settings_stream;
 struct feeding;
 
 /* Before the process confines itself. NULL with a text in `err`. */
@@ -25,6 +26,15 @@ void feeding_destroy(struct feeding *f);
 /* The socket of a stream's helper, which is taken over; an earlier one of it ends. What is given out begins only when the journal holds
  * more than `size` records, so that a record of it is durable first. False when there is no such stream. */
 bool feeding_take(struct feeding *f, unsigned stream, int fd, uint64_t size);
+
+/* The index from which on no record may be pruned, because a stream that pruning waits for has not confirmed it; UINT64_MAX: none. `size`
+ * is the journal's; a stream whose helper has not spoken yet, or says more than there is, has confirmed nothing. `*by` (may be NULL): the
+ * stream that is furthest behind. */
+uint64_t feeding_limit(const struct feeding *f, uint64_t size, const struct settings_stream **by);
+/* For how long a stream has confirmed nothing more. */
+uint64_t feeding_still_us(const struct feeding *f, unsigned stream, uint64_t now_us);
+/* All records before it a stream has confirmed; judged likewise. */
+uint64_t feeding_confirmed(const struct feeding *f, unsigned stream, uint64_t size);
 
 /* [{"stream", "helper" (bool), "confirmed" (all records before it), "lag" (records not confirmed), "waits_s" (how long nothing more was
  * confirmed while there was a lag)}]. `size` is the journal's. */

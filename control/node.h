@@ -125,6 +125,7 @@ struct node {
 	char expired_day[PAYLOAD_KEYS_DAY_BYTES]; /* of payload keys, likewise */
 	uint64_t retention_us;
 	struct holds *holds;           /* legal holds in force */
+	uint32_t streams_keep;         /* a bit each: an alarm told that it keeps back what would be pruned */
 	uint64_t hold_told;            /* the one that a log line told of last, and one; 0: none */
 	struct anchors *anchors;       /* node_anchor.h */
 	bool erasures;                 /* keys to be destroyed once their records are durable */
@@ -257,7 +258,10 @@ void node_deeds_tick(struct node *n);
 const char *node_erase_begin(struct node *n, const struct approval *a, struct jcs_value args);
 const char *node_prune_begin(struct node *n, const struct approval *a, struct jcs_value args);
 /* Members of journal.prune, and of the statement that was approved. */
-void node_prune_describe(struct jcs *j, const struct journal_prune *p);
+void node_prune_describe(struct jcs *j, const struct node *n, const struct journal_prune *p);
+/* No record from here on is pruned: a legal hold covers it, or a stream has not confirmed it. `*stream`: the one that is furthest behind
+ * of those that are waited for; NULL: none is behind. */
+uint64_t node_prune_limit(const struct node *n, const struct settings_stream **stream);
 
 /* node_retention.c: asks once a minute what is past its time. The acts follow the commit. */
 void node_retention_tick(struct node *n);

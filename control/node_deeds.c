@@ -122,7 +122,7 @@ static void prune_identified(struct operation *o, struct principal *p, const str
 	if (!may_ask(o, p, why, "journal prune", &who, &w) || !node_prune_possible(o, &what))
 		return;
 	jcs_open(&j);
-	node_prune_describe(&j, &what);
+	node_prune_describe(&j, o->node, &what);
 	jcs_close(&j);
 	ask(o, p, who, "journal.prune", jcs_done(&j));
 }

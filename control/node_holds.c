@@ -71,7 +71,9 @@ bool node_holds_begin(struct node *n, char err[OS_ERROR_BYTES])
 
 void node_holds_apply(struct node *n)
 {
-	journal_protect(n->journal, holds_limit(n->holds, NULL));
+	const struct settings_stream *stream;
+
+	journal_protect(n->journal, node_prune_limit(n, &stream));
 }
 
 void node_holds_tick(struct node *n)

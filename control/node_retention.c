@@ -1,7 +1,8 @@
 /* node_retention.c: what the policy's journal section says about age: whole segments of records, whole days of payload keys. With
  * journal.prune = "approved" segments go only when two persons approved it (node_deeds.c).
  *
- * What a legal hold covers stays (holds.h). Each in two steps, a minute apart at most: the record (`journal.prune`, `key.destroy`), and once that is durable the act. Killed in
+ * What a legal hold covers stays (holds.h), and what a stream has not confirmed ("shipped and confirmed", journal.md 5), unless that
+ * stream's prune_waits in sluice.conf is off: journal.prune then names it. Each in two steps, a minute apart at most: the record (`journal.prune`, `key.destroy`), and once that is durable the act. Killed in
  * between, the next start finds the same candidates and says it again. */
 #include <stdio.h>
 
@@ -12,9 +13,40 @@
 #include "platform/os/log.h"
 
 #define LOOK_US (60ull * 1000000)
+#define STREAM_STILL_US (5ull * 1000000) /* a receiver that reads confirms each two seconds */
 #define PRUNE_TRIES_US (30ull * 1000000)
 
-void node_prune_describe(struct jcs *j, const struct journal_prune *p)
+uint64_t node_prune_limit(const struct node *n, const struct settings_stream **stream)
+{
+	uint64_t holds = holds_limit(n->holds, NULL), streams = UINT64_MAX;
+	struct journal_state state;
+
+	*stream = NULL;
+	if (n->settings->stream_count && n->feeding) {
+		journal_state(n->journal, &state);
+		streams = feeding_limit(n->feeding, state.size, stream);
+	} else if (n->settings->stream_count) {
+		streams = 0; /* at the start, before anybody can say what was confirmed */
+	}
+	return holds < streams ? holds : streams;
+}
+
+/* The streams that do not have all of it, and that nobody waits for. */
+static void put_unconfirmed(struct jcs *j, const struct node *n, uint64_t end)
+{
+	struct bytes names[SETTINGS_STREAMS];
+	struct journal_state state;
+	unsigned count = 0;
+
+	journal_state(n->journal, &state);
+	for (unsigned i = 0; i < n->settings->stream_count; i++)
+		if (feeding_confirmed(n->feeding, i, state.size) < end)
+			names[count++] = bytes_str(n->settings->stream[i].name);
+	if (count)
+		jcs_put_strs(j, "unconfirmed", names, count);
+}
+
+void node_prune_describe(struct jcs *j, const struct node *n, const struct journal_prune *p)
 {
 	char sealed[ENTRY_TIME_BYTES];
 
@@ -23,17 +55,20 @@ void node_prune_describe(struct jcs *j, const struct journal_prune *p)
 	jcs_put_hex(j, "root", bytes_of(p->root.b, sizeof(p->root.b)));
 	jcs_put_str(j, "sealed", entry_time(p->sealed_us, sealed));
 	jcs_put_int(j, "segments", (int64_t)p->segments);
+	put_unconfirmed(j, n, p->end);
 }
 
 static void describe_prune(struct jcs *j, const void *from)
 {
-	node_prune_describe(j, from);
+	const struct node *n = from;
+
+	node_prune_describe(j, n, &n->prune);
 }
 
 /* The record of what goes. `a`: the approval it rests on; NULL: the policy alone. */
 static bool prune_record(struct node *n, const struct approval *a)
 {
-	const struct entry e = { .type = "journal.prune", .who = a ? bytes_of(a->who, a->who_len) : (struct bytes){ 0 }, .data = { describe_prune, &n->prune },
+	const struct entry e = { .type = "journal.prune", .who = a ? bytes_of(a->who, a->who_len) : (struct bytes){ 0 }, .data = { describe_prune, n },
 				 .approval_id = a ? a->id_text : NULL, .approval_sha256 = a ? a->statement_sha256 : NULL,
 				 .policy_sha256 = policy_hash(n->current) };
 
@@ -42,16 +77,23 @@ static bool prune_record(struct node *n, const struct approval *a)
 	return inbox_append(n->inbox, &e, true, NULL);
 }
 
+/* What would go if nothing kept it. */
+static bool time_is_over(struct node *n, uint64_t before_us, struct journal_prune *would)
+{
+	bool any;
+
+	journal_protect(n->journal, UINT64_MAX);
+	any = journal_prune_candidate(n->journal, before_us, would);
+	node_holds_apply(n);
+	return any;
+}
+
 /* Whether a hold keeps what else would go, and which. */
 static bool held_back(struct node *n, uint64_t before_us, struct journal_prune *would, const struct hold **by)
 {
 	uint64_t limit = holds_limit(n->holds, by);
-	bool held;
 
-	journal_protect(n->journal, UINT64_MAX);
-	held = *by && journal_prune_candidate(n->journal, before_us, would) && would->end > limit;
-	journal_protect(n->journal, limit);
-	return held;
+	return *by && time_is_over(n, before_us, would) && would->end > limit;
 }
 
 /* Told once a hold. */
@@ -65,6 +107,45 @@ static void tell_held(struct node *n, uint64_t before_us)
 		return;
 	n->hold_told = by->index + 1;
 	log_warn("retention: records up to %llu stay although their time is over: %s", (unsigned long long)would.end - 1, hold_text(by, text));
+}
+
+static void stream_alarm(struct node *n, unsigned stream, uint64_t confirmed, uint64_t end)
+{
+	const struct settings_stream *s = &n->settings->stream[stream];
+	char have[24], over[24];
+	const char *const pairs[] = { "alarm", "stream_waits", "confirmed", have, "end", over, "stream", s->name, NULL };
+
+	snprintf(have, sizeof(have), "%llu", (unsigned long long)confirmed);
+	snprintf(over, sizeof(over), "%llu", (unsigned long long)end);
+	log_warn("retention: records up to %s stay although their time is over: stream %s has confirmed those before %s: see its receiver, or give the stream up: "
+		 "prune_waits = \"off\" in streams of sluice.conf, or its entry taken out, and a restart", over, s->name, have);
+	node_record(n, "journal.alarm", (struct bytes){ 0 }, pairs);
+}
+
+/* The streams that keep what else would go: an alarm each time one begins to, unless it is getting on. */
+static void streams_look(struct node *n)
+{
+	uint64_t age_us = n->tree->journal.retention_records_s * 1000000;
+	bool over;
+	struct journal_prune would;
+	struct journal_state state;
+
+	if (!n->settings->stream_count || n->now.wall_us <= age_us)
+		return;
+	over = time_is_over(n, n->now.wall_us - age_us, &would);
+	journal_state(n->journal, &state);
+	for (unsigned i = 0; i < n->settings->stream_count; i++) {
+		uint64_t confirmed = feeding_confirmed(n->feeding, i, state.size);
+		bool keeps = over && n->settings->stream[i].prune_waits && confirmed < would.end, told = n->streams_keep >> i & 1;
+
+		if (keeps == told || (keeps && feeding_still_us(n->feeding, i, n->now.mono_us) < STREAM_STILL_US))
+			continue;
+		n->streams_keep ^= 1u << i;
+		if (keeps)
+			stream_alarm(n, i, confirmed, would.end);
+		else
+			log_info("retention: stream %s keeps nothing back any more", n->settings->stream[i].name);
+	}
 }
 
 static bool records_look(struct node *n)
@@ -109,6 +190,8 @@ static bool keys_look(struct node *n)
 
 void node_retention_tick(struct node *n)
 {
+	if (n->current)
+		streams_look(n);
 	if (n->now.mono_us - n->retention_us < LOOK_US || !n->current || n->prune.segments || n->expired_day[0])
 		return;
 	n->retention_us = n->now.mono_us;
@@ -143,6 +226,7 @@ bool node_prune_possible(struct operation *o, struct journal_prune *what)
 {
 	struct node *n = o->node;
 	uint64_t age_us = n->tree->journal.retention_records_s * 1000000, before_us = n->now.wall_us > age_us ? n->now.wall_us - age_us : 0;
+	const struct settings_stream *stream;
 	const struct hold *by;
 	struct journal_prune would;
 	char text[HOLD_TEXT_BYTES];
@@ -153,6 +237,9 @@ bool node_prune_possible(struct operation *o, struct journal_prune *what)
 	if (held_back(n, before_us, &would, &by))
 		operation_fail(o, FRAME_REFUSED, "prune: %s covers records of the oldest segments: nothing goes before it is released: see sluice journal hold list",
 			       hold_text(by, text));
+	else if (time_is_over(n, before_us, &would) && node_prune_limit(n, &stream) < would.end && stream)
+		operation_fail(o, FRAME_REFUSED, "prune: stream %s has not confirmed records of the oldest segments: nothing goes before it has them: see its receiver, "
+			       "or give it up with prune_waits = \"off\" in streams of sluice.conf", stream->name);
 	else
 		operation_fail(o, FRAME_REFUSED, "prune: no sealed segment is older than journal.retention_records of the policy: nothing to do");
 	return false;
@@ -185,6 +272,7 @@ const char *node_prune_begin(struct node *n, const struct approval *a, struct jc
 {
 	struct journal_prune what = { 0 }, now;
 	uint64_t segments, age_us = n->current ? n->tree->journal.retention_records_s * 1000000 : UINT64_MAX;
+	const struct settings_stream *stream;
 	const struct hold *by;
 
 	if (n->prune.segments || n->expired_day[0])
@@ -198,6 +286,8 @@ const char *node_prune_begin(struct node *n, const struct approval *a, struct jc
 		return NULL; /* not compared so far */
 	if (holds_limit(n->holds, &by) < what.end)
 		return "not done: a legal hold covers records of them";
+	if (node_prune_limit(n, &stream) < what.end)
+		return "not done: a stream has not confirmed records of them";
 	if (n->now.wall_us <= age_us || !journal_prune_candidate(n->journal, n->now.wall_us - age_us, &now) || now.end < what.end)
 		return "not done: the policy keeps them longer now";
 	what.sealed_us = archive_segment(journal_archive(n->journal), what.segments - 1)->seal_us;

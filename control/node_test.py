@@ -123,6 +123,9 @@ upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
 {streams}
 ''')
         self.log = open(self.dir / 'log', 'ab')
+        self.start()
+
+    def start(self):
         self.process = subprocess.Popen([self.dir / 'bin' / 'sluice', 'run', '-c', self.dir / 'sluice.conf'], stdout=self.log, stderr=self.log)
 
     def listen(self):
@@ -740,6 +743,25 @@ def breaks(w, worker):
     w.check(w.json('show', 'workers')['workers'][0]['bad_messages'] == 2, 'and counted')
 
 
+def stream_keeps(w, ask, segments, names):
+    """What a stream has not confirmed stays, with an alarm, until the operator gives the stream up."""
+    confirmed = lambda: {s['stream']: s['confirmed'] for s in w.json('show', 'health')['streams']}
+    w.check(w.until(lambda: confirmed()['siem'] >= 1024), 'one receiver has the old segments', confirmed())
+    done = ask()
+    w.check(done.returncode == 1 and 'stream still has not confirmed' in done.stderr and 'prune_waits' in done.stderr, 'a segment that a stream has not confirmed stays', done.stderr)
+    alarms = w.until(lambda: [r['data'] for r in w.json('journal', 'search', '--type', 'journal.alarm')['records'] if r['data']['alarm'] == 'stream_waits' and
+                              r['data']['stream'] == 'still'])
+    w.check(alarms == [{'alarm': 'stream_waits', 'confirmed': '0', 'end': '1024', 'stream': 'still'}], 'with an alarm', alarms)
+    w.check(any('stream still: records whose time is over stay' in r for r in w.json('show', 'health')['reasons']), 'that shows in health', w.json('show', 'health')['reasons'])
+    w.check(sorted(p.name for p in segments.iterdir()) == names, 'and all are there')
+    w.process.send_signal(signal.SIGTERM)
+    w.process.wait(30)
+    conf = (w.dir / 'sluice.conf').read_text()
+    (w.dir / 'sluice.conf').write_text(conf.replace('name = "still";', 'name = "still"; prune_waits = "off";'))
+    w.start()
+    w.check(w.until(lambda: confirmed()['siem'] >= 1024), 'given up in sluice.conf', (w.dir / 'log').read_text()[-800:])
+
+
 def prunes(w):
     """journal.md 5: by hand only with two persons; never what is held; the record has the approval."""
     w.check(w.until(lambda: w.json('show', 'health')['policy']), 'a node with an old journal starts', (w.dir / 'log').read_text()[-800:])
@@ -762,6 +784,7 @@ def prunes(w):
     segments = w.dir / 'state' / 'journal' / 'seg'
     names = [f'{first:020}' for first in (0, 512, 1024)]
     w.check(sorted(p.name for p in segments.iterdir()) == names, 'nothing is pruned by itself where the policy wants an approval', list(segments.iterdir()))
+    stream_keeps(w, ask, segments, names)
     held = hold(100, 101)
     done = ask()
     w.check(done.returncode == 1 and f'legal hold {held} ' in done.stderr, 'a held segment is not even asked for, and the hold is named', done.stderr)
@@ -779,6 +802,7 @@ def prunes(w):
     w.check(ended and ended['state'] == 'executed' and ended['result'] == 'done', 'what is before it goes', ended)
     w.check(w.until(lambda: sorted(p.name for p in segments.iterdir()) == names[1:]), 'and only that', list(segments.iterdir()))
     record = w.json('journal', 'search', '--type', 'journal.prune')['records']
+    w.check(record and record[0]['data'].get('unconfirmed') == ['still'], 'its record names the stream that did not have all of it', record)
     w.check(len(record) == 1 and record[0]['data']['first'] == 0 and record[0]['data']['end'] == 512 and record[0]['who']['person'] == 'carol' and
             record[0]['appr'] == {'id': ended['id'], 'h': ended['statement_sha256']}, 'its record names the approval', record)
     os.kill(w.find('sluice-control')[-1], signal.SIGKILL)

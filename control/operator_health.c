@@ -147,10 +147,10 @@ static void add_streams(const struct node *n, const json_t *streams, json_t *rea
 	json_array_foreach(streams, i, s) {
 		char text[160];
 
-		if (json_integer_value(json_object_get(s, "waits_s")) < STREAM_WAITS_S)
-			continue;
 		snprintf(text, sizeof(text), "stream %s: its receiver confirms nothing", n->settings->stream[i].name);
-		add(reasons, true, text);
+		add(reasons, json_integer_value(json_object_get(s, "waits_s")) >= STREAM_WAITS_S, text);
+		snprintf(text, sizeof(text), "stream %s: records whose time is over stay until it confirms them", n->settings->stream[i].name);
+		add(reasons, n->streams_keep >> i & 1, text);
 	}
 }
 

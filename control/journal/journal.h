@@ -159,7 +159,7 @@ struct journal_prune {
 };
 /* The segments that were sealed before `before_us` and are under a published checkpoint; false when there are none. */
 bool journal_prune_candidate(struct journal *j, uint64_t before_us, struct journal_prune *out);
-/* From now on nothing from record `from` on is a candidate, nor removed (holds.h); UINT64_MAX, as after opening: nothing is protected. */
+/* From now on nothing from record `from` on is a candidate, nor removed (legal holds, streams); UINT64_MAX, as after opening: nothing is protected. */
 void journal_protect(struct journal *j, uint64_t from);
 /* Removes them. The record `journal.prune` {end, first, root} must be durable before: the audit asks for it. Proofs made before stay
  * valid, and consistency with every earlier size can be proven. NULL, or a fixed text; what was begun the next opening completes. */

@@ -92,7 +92,7 @@ const char *journal_prune(struct journal *j, const struct journal_prune *what)
 	if (j->is_stopped)
 		return "the journal is stopped";
 	if (what->end > j->protect_from)
-		return "a legal hold covers records of these segments, or of older ones";
+		return "a legal hold covers records of these segments or of older ones, or a stream has not confirmed them";
 	if (!journal_prune_candidate(j, UINT64_MAX, &now) || now.first != what->first || now.end < what->end)
 		return "these segments are not there, not sealed, or not under a checkpoint";
 	if (!tiles_are_safe(j, what->end))

@@ -145,7 +145,7 @@ static bool stream_name_ok(const struct settings *s, const char *name)
 
 static void streams_read(struct reading *r)
 {
-	static const char *const forms[] = { "ocsf", "cef", NULL };
+	static const char *const forms[] = { "ocsf", "cef", NULL }, *const switches[] = { "on", "off", NULL };
 	const struct config_item *list = config_list(r->c, r->root, "streams", CONFIG_OPTIONAL);
 	unsigned count = config_length(list);
 
@@ -162,6 +162,7 @@ static void streams_read(struct reading *r)
 		s->port = (unsigned)config_int(r->c, entry, "port", CONFIG_OPTIONAL, 1, 65535, 6514);
 		s->form = config_word(r->c, entry, "form", CONFIG_OPTIONAL, forms, SETTINGS_STREAM_OCSF);
 		s->schema = config_string(r->c, entry, "schema", CONFIG_OPTIONAL, "1.8.0");
+		s->prune_waits = config_word(r->c, entry, "prune_waits", CONFIG_OPTIONAL, switches, 0) == 0;
 		s->ca = entry_path(r, entry, "ca");
 		s->certificate = entry_path(r, entry, "certificate");
 		s->key = entry_path(r, entry, "key");

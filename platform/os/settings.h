@@ -27,6 +27,7 @@
  *	              ca = "/etc/sluice/siem-ca.pem";               # the receiver's certificate leads to it and names the host
  *	              certificate = "/etc/sluice/export.pem"; key = "/etc/sluice/export.key"; } );  # ours; readable by users.export
  *	                                             # events as RFC 5424 messages over TLS, from the first record on; state_dir/export/ keeps how far
+ *	                                             # prune_waits = "on" (default): no record is pruned that the receiver has not confirmed; "off" gives that up
  *	dataplane : { ports = [ "0000:03:00.0", "0000:03:00.1" ];  # PCI addresses, or "net_af_packet0,iface=eth1"
  *	              eal = [ "--no-huge" ]; lcores = "2-3"; # the first is the main thread's; several on one core: "0@0,1@1,2@1"
  *	              idle = "adaptive"; flows = "16k"; memory = "512Mi";
@@ -65,6 +66,7 @@ struct settings_stream {
 	enum settings_stream_form form;
 	const char *schema;                 /* of OCSF */
 	const char *ca, *certificate, *key; /* PEM files */
+	bool prune_waits;                   /* nothing is pruned that its receiver has not confirmed */
 };
 
 struct settings {

@@ -62,6 +62,7 @@ static void everything_is_read(void **state)
 	assert_int_equal(s->stream[0].port, 6514);
 	assert_int_equal(s->stream[0].form, SETTINGS_STREAM_CEF);
 	assert_string_equal(s->stream[0].schema, "1.8.0");
+	assert_true(s->stream[0].prune_waits);
 	assert_string_equal(s->dataplane.port[1], "net_null1");
 	assert_int_equal(s->dataplane.eal_count, 3);
 	assert_int_equal(s->dataplane.idle, SETTINGS_IDLE_POLL);
