@@ -584,13 +584,21 @@ def audits(w):
     w.check(done.returncode == 0 and all(json.loads(line)['class_uid'] for line in done.stdout.splitlines()) and done.stdout, 'and gets events', done.stderr)
     (w.dir / 'out').mkdir(exist_ok=True)
     (w.dir / 'out').chmod(0o777)
+    for name, more, begin in (('page.html', (), '<!DOCTYPE html>'), ('results.json', ('--format', 'oscal'), '{'), ('no.html', ('--run', 'no-such-run'), None)):
+        done = other('export', 'report', *more, '--out', w.dir / 'out' / name, *token('audit'))
+        path = w.dir / 'out' / name
+        w.check(path.exists() == (done.returncode == 0) == bool(begin) and (not begin or path.read_text().startswith(begin)), f'and a report, {name}', done.stderr)
+    results = json.loads((w.dir / 'out' / 'results.json').read_text())['assessment-results']['results'][0]
+    w.check('alice' in (w.dir / 'out' / 'page.html').read_text() and len(results['findings']) > 5, 'which tell of who did what, by control', results)
     size = w.json('show', 'health')['journal']['size']
     w.until(lambda: w.json('show', 'health')['journal']['checkpoint_size'] >= size)
     done = other('export', 'bundle', '--to', '12', '--out', w.dir / 'out' / 'bundle', *token('audit'))
     w.check(done.returncode == 0 and (w.dir / 'out' / 'bundle' / 'trust' / 'log-p256.pem').exists(), 'and a bundle, with both keys', done.stdout + done.stderr)
     checked = subprocess.run(['sh', 'verify.sh', '2'], cwd=w.dir / 'out' / 'bundle', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
     w.check(checked.returncode == 0 and 'all checks passed' in checked.stdout and 'Verified OK' in checked.stdout, "which openssl and sha256sum alone believe", checked.stdout[-400:])
-    for what in (('journal', 'verify'), ('export', 'events'), ('export', 'bundle', '--out', w.dir / 'out' / 'no')):
+    done = other('--json', 'export', 'bundle', '--person', 'alice', '--type', 'cmd', '--run', 'no-such-run', '--out', w.dir / 'out' / 'no', *token('audit'))
+    w.check(done.returncode == 1 and 'no record matches' in done.stderr, 'all filters count for a bundle', done.stderr)
+    for what in (('journal', 'verify'), ('export', 'events'), ('export', 'report', '--out', w.dir / 'out' / 'no'), ('export', 'bundle', '--out', w.dir / 'out' / 'no')):
         done = other(*what, *token('agents'))
         w.check(done.returncode == 3 and not done.stdout and not (w.dir / 'out' / 'no').exists(), f'{" ".join(what[:2])} is an auditor\'s', done.stderr)
     done = other('export', 'bundle', '--with-keys', '--out', w.dir / 'out' / 'no', *token('audit'))
@@ -602,7 +610,7 @@ def audits(w):
     records = w.json('journal', 'search', '--person', 'olga')['records']
     types = [r['t'] for r in records]
     sees_approvals(w, other, token)
-    w.check(types.count('admin.refused') == len(reading) + 4, 'each refusal is a record with the name', types)
+    w.check(types.count('admin.refused') == len(reading) + 5, 'each refusal is a record with the name', types)
     w.check({'read.search', 'read.tail', 'read.record', 'read.proof', 'read.session', 'read.replay', 'read.verify', 'export'} <= set(types), 'and so is each reading', types)
     w.check(all('token' not in r['data'].get('detail', '') for r in records), 'without the token')
     done = other('journal', 'show', '999999', *token('audit'))

@@ -8,7 +8,7 @@
 #include "control/inbox/who.h"
 #include "control/operator_verbs.h"
 
-static const char *const kinds[] = { "search", "session", "sessions", "grep", "tail", "record", "proof", "replay", "events", "bundle", "verify", NULL };
+static const char *const kinds[] = { "search", "session", "sessions", "grep", "tail", "record", "proof", "replay", "events", "report", "bundle", "verify", NULL };
 
 /* What is read, as the record says it: the arguments without the token. */
 static void record_reading(struct operation *o, struct bytes who)
@@ -17,7 +17,7 @@ static void record_reading(struct operation *o, struct bytes who)
 	char type[64], detail[512] = "", *text = json_dumps(o->stream, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
 	const char *const pairs[] = { "detail", detail, "what", what, NULL };
 
-	snprintf(type, sizeof(type), strcmp(what, "events") && strcmp(what, "bundle") ? "read.%s" : "export", what);
+	snprintf(type, sizeof(type), strcmp(what, "events") && strcmp(what, "report") && strcmp(what, "bundle") ? "read.%s" : "export", what);
 	snprintf(detail, sizeof(detail), "%s", text ? text : "");
 	free(text);
 	node_record(o->node, type, who, pairs);

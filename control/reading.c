@@ -14,6 +14,7 @@
 #include "control/capture/sealed.h"
 #include "control/cli/frame.h"
 #include "control/export/replay.h"
+#include "control/export/report.h"
 #include "control/export/session_list.h"
 #include "control/export/stream.h"
 #include "control/journal/archive.h"
@@ -302,6 +303,38 @@ static bool give_piece(void *ctx, const char *name, struct bytes data)
 	return !r->gone && !atomic_load(&r->all->ending);
 }
 
+/* The report comes as a file in pieces, "report": whoever asks gives it its name, and makes PDF of the page. */
+static void read_report(struct reading *r)
+{
+	const char *format = text_of(r, "format");
+	struct archive_filter filter = filter_of(r);
+	struct checkpoint_keys keys;
+	char err[EXPORT_ERROR_BYTES] = "out of memory", *text;
+	enum report_form form;
+	struct assess assess;
+	size_t len;
+
+	if (!report_form_of(format ? format : "html", &form)) {
+		fail(r, "export report", "no such format", "html or oscal");
+		return;
+	}
+	if (!assess_create(&assess)) {
+		fail(r, "export report", err, "take a smaller range");
+		return;
+	}
+	if (!stream_assess(r->archive, &filter, &assess, err)) {
+		fail(r, "export", err, "run sluice journal verify");
+	} else if (assess.records == 0) {
+		fail(r, "export report", "no record matches", "widen the filter");
+	} else if (!report_text(&assess, form, checkpoint_keys_beside(r->all->dir, &keys) ? "" : keys.name, time(NULL), &text, &len)) {
+		fail(r, "export report", "nothing in this selection to ask about", "widen the filter");
+	} else {
+		(void)give_piece(r, "report", bytes_of(text, len));
+		free(text);
+	}
+	assess_destroy(&assess);
+}
+
 /* Without the keys of sealed payload: those need an approval of their own (export.md 8). */
 static void read_bundle(struct reading *r)
 {
@@ -416,7 +449,7 @@ static const struct {
 	void (*run)(struct reading *r);
 } kinds[] = {
 	{ "search", read_search }, { "session", read_search }, { "sessions", read_sessions }, { "grep", read_grep }, { "tail", read_tail }, { "record", read_record }, { "proof", read_proof }, { "replay", read_replay },
-	{ "events", read_events }, { "bundle", read_bundle }, { "verify", read_verify }, { "capture", read_capture },
+	{ "events", read_events }, { "report", read_report }, { "bundle", read_bundle }, { "verify", read_verify }, { "capture", read_capture },
 };
 
 static void serve(struct readings *rs, const struct job *job)

@@ -5,7 +5,7 @@
  * what the session's key seals, a capture (`what` "capture", `id`) what its own does: {"c": "<base64>"}, and {"note": "text"}.
  *
  * The stream on the connection: the answer {"ok": true, "result": {"stream": true}}, then frames of cli/frame.h: {"i": 7, "r": "<record>"},
- * {"t": "text"}, {"f": "name", "b": "<base64>"} (a piece of a bundle's file), {"bundle": {…}}, {"finding": {…}}, {"verified": {…}},
+ * {"t": "text"}, {"f": "name", "b": "<base64>"} (a piece of a bundle's file, or of "report"), {"bundle": {…}}, {"finding": {…}}, {"verified": {…}},
  * {"s": {…}} (a session, session_list.h), {"at": 65536} (still at it), and one {"end": true}, {"end": true, "next": 8} (the page is full: go on with "from": 8), or {"end": true, "status": 1, "error": "what: why: do"}.
  * Ownership: a job takes the descriptor and the arguments. A reader that takes nothing for ten seconds is given up.
  */

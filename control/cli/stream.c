@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -10,6 +11,7 @@
 #include "control/cli/read.h"
 #include "control/export/report.h"
 #include "control/export/stream.h"
+#include "control/journal/base64.h"
 
 static bool write_out(void *ctx, struct bytes text)
 {
@@ -63,23 +65,8 @@ static bool write_pdf(const char *html, const char *path)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-static bool write_oscal(const struct assess *a, const char *origin, FILE *out)
-{
-	char now[32];
-	time_t t = time(NULL);
-	struct tm tm;
-	json_t *document;
-	bool ok;
-
-	strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-	document = report_oscal(a, origin, now);
-	ok = document && json_dumpf(document, out, JSON_INDENT(1) | JSON_PRESERVE_ORDER) == 0;
-	json_decref(document);
-	return ok;
-}
-
 /* Writes beside the target and renames, so that a report is whole or not there. */
-static int write_report(struct cli *c, const struct assess *a, const char *origin, const char *format, const char *path)
+static int write_report(struct cli *c, struct bytes report, bool pdf, const char *path)
 {
 	char beside[4096];
 	FILE *out;
@@ -90,9 +77,9 @@ static int write_report(struct cli *c, const struct assess *a, const char *origi
 	out = fopen(beside, "wxe");
 	if (!out)
 		return cli_fail(c, FRAME_REFUSED, "%s: %s: remove it or give another --out", beside, strerror(errno));
-	ok = strcmp(format, "oscal") == 0 ? write_oscal(a, origin, out) : report_html(a, origin, out);
+	ok = fwrite(report.base, 1, report.len, out) == report.len;
 	ok = fclose(out) == 0 && ok;
-	if (ok && strcmp(format, "pdf") == 0) {
+	if (ok && pdf) {
 		ok = write_pdf(beside, path);
 		if (!ok)
 			cli_fail(c, FRAME_REFUSED, "weasyprint: %s: install Debian's package weasyprint, or print the HTML", errno ? strerror(errno) : "failed");
@@ -105,37 +92,94 @@ static int write_report(struct cli *c, const struct assess *a, const char *origi
 	return cli_fail(c, FRAME_REFUSED, "%s: cannot be written: see the disk's space", path);
 }
 
-int cli_export_report(struct cli *c)
+/* A report that was made, on its way to a file. */
+struct arriving {
+	FILE *out;
+	bool bad;
+};
+
+static bool arrives(void *ctx, json_t *frame)
 {
-	const char *format = cli_option(c, "format") ? cli_option(c, "format") : "html", *path = cli_option(c, "out");
-	struct archive_filter filter = { 0 };
-	struct checkpoint_keys keys;
+	struct arriving *a = ctx;
+	json_t *piece = json_object_get(frame, "b");
+	size_t len = json_string_length(piece);
+	uint8_t *room = len ? malloc(len) : NULL;
+	struct writer w = writer_of(room, room ? len : 0);
+
+	if (len && (!base64_read(bytes_of(json_string_value(piece), len), &w) || fwrite(room, 1, w.len, a->out) != w.len))
+		a->bad = true;
+	free(room);
+	return !a->bad;
+}
+
+/* By sluice-control, which asks who wants it. */
+static int report_by_control(struct cli *c, const struct archive_filter *filter, const char *form, char **text, size_t *len)
+{
+	struct arriving a = { .out = open_memstream(text, len) };
+	json_t *args = read_arguments("report", filter, 0);
+	int status = FRAME_USAGE;
+
+	json_object_set_new(args, "format", json_string(form));
+	a.bad = !a.out;
+	if (!a.bad && cli_token(c, args))
+		status = cli_stream(c, json_incref(args), arrives, &a);
+	json_decref(args);
+	a.bad |= a.out && fclose(a.out) != 0;
+	if (status == FRAME_DONE && (a.bad || *len == 0))
+		status = cli_fail(c, FRAME_REFUSED, "export report: ended early: see the log of sluice-control");
+	return status;
+}
+
+/* Of the directory, by root or of a copy. */
+static int report_of_directory(struct cli *c, const struct archive_filter *filter, enum report_form form, char **text, size_t *len)
+{
 	char dir[320], detail[480], err[EXPORT_ERROR_BYTES];
+	struct checkpoint_keys keys;
 	struct assess assess;
 	struct archive *a;
-	uint64_t limit;
 	bool own;
 	int status;
 
-	if (strcmp(format, "html") != 0 && strcmp(format, "pdf") != 0 && strcmp(format, "oscal") != 0)
-		return cli_fail(c, FRAME_USAGE, "export report: --format %s: no such format: html, pdf or oscal", format);
-	if (!path)
-		return cli_fail(c, FRAME_USAGE, "export report: no file: give --out");
-	if (!read_filter(c, &filter, &limit))
-		return FRAME_USAGE;
 	if (!(a = read_open(c, "export", read_filter_text(c, detail, sizeof(detail)), dir, &status)))
 		return status;
 	if (!assess_create(&assess)) {
 		archive_close(a);
 		return cli_fail(c, FRAME_REFUSED, "export report: out of memory: take a smaller range");
 	}
-	if (!stream_assess(a, &filter, &assess, err))
+	if (!stream_assess(a, filter, &assess, err))
 		status = cli_fail(c, FRAME_REFUSED, "export: %s: run sluice journal verify", err);
 	else if (assess.records == 0)
 		status = cli_fail(c, FRAME_REFUSED, "export report: no record matches: widen the filter");
-	else
-		status = write_report(c, &assess, read_keys(c, dir, &keys, &own) ? keys.name : "", format, path);
+	else if (!report_text(&assess, form, read_keys(c, dir, &keys, &own) ? keys.name : "", time(NULL), text, len))
+		status = cli_fail(c, FRAME_REFUSED, "export report: nothing in this selection to ask about: widen the filter");
 	assess_destroy(&assess);
 	archive_close(a);
+	return status;
+}
+
+int cli_export_report(struct cli *c)
+{
+	const char *format = cli_option(c, "format") ? cli_option(c, "format") : "html", *path = cli_option(c, "out");
+	bool pdf = strcmp(format, "pdf") == 0;
+	struct archive_filter filter = { 0 };
+	enum report_form form;
+	uint64_t limit;
+	char *text = NULL;
+	size_t len = 0;
+	int status;
+
+	if (!report_form_of(pdf ? "html" : format, &form))
+		return cli_fail(c, FRAME_USAGE, "export report: --format %s: no such format: html, pdf or oscal", format);
+	if (!path)
+		return cli_fail(c, FRAME_USAGE, "export report: no file: give --out");
+	if (!read_filter(c, &filter, &limit))
+		return FRAME_USAGE;
+	if (cli_option(c, "token-file") && !cli_option(c, "dir"))
+		status = report_by_control(c, &filter, pdf ? "html" : format, &text, &len);
+	else
+		status = report_of_directory(c, &filter, form, &text, &len);
+	if (status == FRAME_DONE)
+		status = write_report(c, bytes_of(text, len), pdf, path);
+	free(text);
 	return status;
 }

@@ -270,7 +270,8 @@ static bool entries_write(struct job *job, uint64_t number, unsigned width)
 static bool is_whole(const struct job *job, uint64_t number, unsigned width)
 {
 	const struct archive_filter *f = &job->filter;
-	bool filtered = f->session || f->type || f->person || f->agent || f->service || f->verdict || f->since || f->until || f->text;
+	bool filtered = f->session || f->type || f->person || f->agent || f->run || f->target || f->service ||
+			f->verdict || f->since || f->until || f->in_session || f->text;
 
 	return !filtered && number * TILES_WIDTH >= f->from && number * TILES_WIDTH + width <= f->to;
 }

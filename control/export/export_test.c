@@ -161,14 +161,22 @@ static void bundle_verifies_with_public_tools(void **state)
 
 static void session_alone_verifies(void **state)
 {
-	struct archive_filter one = { .session = "00000000000000000000000000000005" };
+	struct archive_filter one = { .session = "00000000000000000000000000000005" }, targets[] = { { .target = "crm", .to = 256 }, { .in_session = true, .to = 256 } };
 	struct export_result r;
+	char path[300];
 
 	export_to(&one, &r);
 	assert_int_equal(r.records, 50);
 	assert_int_equal(r.first, 250);
 	assert_int_equal(r.last, 299);
 	assert_int_equal(run_verify(out, "8"), 0);
+	/* Whatever is selected by, entries that were not asked for are not given, even where all of a tile happen to match. */
+	for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+		drop_bundle(NULL);
+		export_to(&targets[i], &r);
+		snprintf(path, sizeof path, "%s/tile/entries", out);
+		assert_int_not_equal(access(path, R_OK), 0);
+	}
 }
 
 /* Any file, changed: the manifest. */

@@ -240,3 +240,36 @@ bool report_html(const struct assess *a, const char *origin, FILE *out)
 	put_controls(a, out);
 	return !ferror(out);
 }
+
+bool report_form_of(const char *word, enum report_form *out)
+{
+	*out = strcmp(word, "oscal") == 0 ? REPORT_OSCAL : REPORT_HTML;
+	return *out == REPORT_OSCAL || strcmp(word, "html") == 0;
+}
+
+static bool write_oscal(const struct assess *a, const char *origin, time_t now, FILE *out)
+{
+	char text[32];
+	struct tm tm;
+	json_t *document;
+	bool ok;
+
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+	document = report_oscal(a, origin, text);
+	ok = document && json_dumpf(document, out, JSON_INDENT(1) | JSON_PRESERVE_ORDER) == 0;
+	json_decref(document);
+	return ok;
+}
+
+bool report_text(const struct assess *a, enum report_form form, const char *origin, time_t now, char **text, size_t *len)
+{
+	FILE *out = open_memstream(text, len);
+	bool ok = out && (form == REPORT_OSCAL ? write_oscal(a, origin, now, out) : report_html(a, origin, out));
+
+	ok = out && fclose(out) == 0 && ok;
+	if (out && !ok) {
+		free(*text);
+		*text = NULL;
+	}
+	return ok;
+}

@@ -7,8 +7,17 @@
 #define CONTROL_EXPORT_REPORT_H
 
 #include <stdio.h>
+#include <time.h>
 
 #include "control/export/assess.h"
+
+enum report_form { REPORT_HTML, REPORT_OSCAL };
+
+/* "html", "oscal"; false for any other. */
+bool report_form_of(const char *word, enum report_form *out);
+
+/* Either as text, which is the caller's to free. False, and nothing to free, when memory is short, or no question of a control was asked (OSCAL). */
+bool report_text(const struct assess *a, enum report_form form, const char *origin, time_t now, char **text, size_t *len);
 
 /* The page. False when `out` takes no more. */
 bool report_html(const struct assess *a, const char *origin, FILE *out);
