@@ -102,9 +102,22 @@ static bool still_valid(void *ctx, const struct principal *p)
 	return n->identity && identity_still_valid(n->identity, p, node_identity_clock(n));
 }
 
+static bool news_known(void *ctx, const struct principal *p)
+{
+	struct node *n = ctx;
+
+	for (unsigned i = 0; n->identity && i < identity_count(n->identity); i++) {
+		struct identity_status s = identity_status_of(n->identity, i, node_identity_clock(n));
+
+		if (!strcmp(s.name, p->issuer))
+			return s.age_s >= 0;
+	}
+	return true; /* of no issuer that is there: still_valid says no */
+}
+
 struct approval_host node_approval_host(struct node *n)
 {
-	return (struct approval_host){ .ctx = n, .record = record, .answer = answer, .perform = node_perform, .recheck = recheck, .cut = cut, .in_group = in_group, .still_valid = still_valid };
+	return (struct approval_host){ .ctx = n, .record = record, .answer = answer, .perform = node_perform, .recheck = recheck, .cut = cut, .in_group = in_group, .still_valid = still_valid, .news_known = news_known };
 }
 
 static void text_of(char *out, size_t size, struct bytes from)

@@ -805,7 +805,12 @@ def prunes(w):
     ended = over(asked)
     w.check(ended and 'legal hold' in ended['result'], 'a hold that came after the question keeps what it covers', ended)
     asked = json.loads(ask().stdout)['approval']
-    votes(asked, 'bob', 'dora')
+    for which, person in ((-1, 'bob'), (0, 'dora')):  # core, monitor
+        os.kill(w.find('sluice-control')[which], signal.SIGKILL)
+        time.sleep(0.3)
+        w.check(w.until(lambda: w.json('approval', 'show', asked)['state'] == 'pending' and w.json('show', 'health')['policy']), 'what waits for approval outlives a kill -9',
+                (w.dir / 'log').read_text()[-600:])
+        votes(asked, person)
     ended = over(asked)
     w.check(ended and ended['state'] == 'executed' and ended['result'] == 'done', 'what is before it goes', ended)
     w.check(w.until(lambda: sorted(p.name for p in segments.iterdir()) == names[1:]), 'and only that', list(segments.iterdir()))

@@ -4,7 +4,8 @@
  * {"args":{...},"operation":"journal.erase"}, so that it is shown whole, hashed and signed like one. Nobody waits in a session, and no
  * worker is asked: at the release the requester and the voters are looked at again, the statement is hashed again, the nonce is spent, and
  * then the host has to do it (host->perform) and to say how it went (approvals_performed).
- * The statement stands in approval.request itself: it has to outlive every payload key. */
+ * The statement stands in approval.request itself: it has to outlive every payload key. So does who asked, and in each vote who voted
+ * (speaker.h): what waits outlives the process, with its deadlines (replay.c). */
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -14,7 +14,7 @@ static char why[APPROVAL_SAY_BYTES];
 static struct approval *asked_with(struct principal *p, const char *args, unsigned dba, unsigned security)
 {
 	struct approval_operation op = { .name = "journal.erase", .args = bytes_str(args), .requester = p, .who = who_json(), .reason = "request of the data subject",
-					 .policy_sha256 = policy_hash_a, .expires_s = 900, .use_by_s = 60 };
+					 .policy_sha256 = policy_hash_a, .expires_s = 900, .use_by_s = 60, .free_clock_ok = w.free_clock_ok };
 	struct approval *a;
 
 	if (dba) {
@@ -221,43 +221,188 @@ static void revoked_before_it_is_done_it_stays(void **state)
 	assert_int_equal(a->state, APPROVAL_REVOKED);
 }
 
-/* The records alone give the object back, statement and votes, and nothing is done after a restart. */
+/* --- restarts ------------------------------------------------------------------------------------------------------------ */
+
+/* Killed when so many records were on disk, and started again: the object by that number. */
+static struct approval *reborn(const char *id, unsigned records)
+{
+	char copy[APPROVAL_ID_TEXT];
+	struct approval *a;
+
+	snprintf(copy, sizeof(copy), "%s", id);
+	approvals_destroy(w.as);
+	w.as = approvals_create(&host, "a", "test.example/journal");
+	w.performed = 0;
+	for (unsigned i = 0; i < records; i++)
+		assert_true(approvals_replay(w.as, i, bytes_str(w.record[i]), bytes_of(w.payload[i], w.payload_len[i])));
+	approvals_restarted(w.as, w.now);
+	a = approvals_find(w.as, copy);
+	assert_non_null(a);
+	return a;
+}
+
+/* The records alone give the object back: statement, votes, who asked and who voted. */
 static void the_records_are_the_object(void **state)
 {
-	struct approval *a = asked(), *b;
-	struct approvals *again = approvals_create(&host, "a", "test.example/journal");
-	unsigned records, others;
-	uint8_t hash[32];
+	struct approval *a = asked();
+	uint8_t *statement, hash[32];
+	size_t len = a->statement_len;
+
+	statement = malloc(len);
+	memcpy(statement, a->statement, len);
+	vote(a, "bob", "other,dba,more", true);
+	a = reborn(a->id_text, w.records);
+	assert_int_equal(a->kind, APPROVAL_ADMIN);
+	assert_int_equal(a->state, APPROVAL_PENDING);
+	assert_int_equal(a->statement_len, len);
+	assert_memory_equal(a->statement, statement, len);
+	free(statement);
+	SHA256(a->statement, a->statement_len, hash);
+	assert_memory_equal(hash, a->statement_sha256, 32);
+	assert_int_equal(a->votes, 1);
+	assert_string_equal(a->requester->person, "carol");
+	assert_string_equal(a->requester->issuer, "corp");
+	assert_memory_equal(a->requester->token_sha256, asker->token_sha256, 32);
+	assert_string_equal(a->vote[0].voter->person, "bob");
+	assert_int_equal(a->vote[0].voter->groups_count, 1); /* the one that the vote rests on */
+	assert_string_equal(a->vote[0].voter->groups[0], "dba");
+	/* The same people as before. */
+	assert_int_equal(vote(a, "carol", "dba", true), APPROVAL_NOT_ELIGIBLE);
+	assert_int_equal(vote(a, "bob", "dba", true), APPROVAL_NOT_ELIGIBLE);
+	assert_null(asked_with(asker, "{\"session\":\"07\"}", 2, 0));
+}
+
+/* Killed after each record of a life: it goes on from there, and is done once at most. */
+static void killed_at_each_record_it_goes_on(void **state)
+{
+	static const char *const life[] = { "approval.request", "approval.vote", "approval.vote", "approval.grant", "approval.consume", "approval.executed" };
+	static const enum approval_state comes_as[] = { APPROVAL_PENDING, APPROVAL_PENDING, APPROVAL_EXECUTING, APPROVAL_APPROVED, APPROVAL_UNKNOWN, APPROVAL_EXECUTED };
+
+	for (unsigned records = 1; records <= 6; records++) {
+		struct approval *a = asked();
+
+		vote(a, "bob", "dba", true);
+		vote(a, "dora", "dba", true);
+		approvals_performed(w.as, a, "done", w.now);
+		assert_int_equal(w.records, 6);
+		for (unsigned i = 0; i < 6; i++)
+			assert_string_equal(w.type[i], life[i]);
+		a = reborn(a->id_text, records);
+		assert_int_equal(a->state, comes_as[records - 1]);
+		if (records == 1)
+			vote(a, "bob", "dba", true);
+		if (records <= 2)
+			vote(a, "dora", "dba", true);
+		approvals_tick(w.as, w.now);
+		assert_int_equal(w.performed, records < 5);
+		assert_int_equal(a->state, records < 5 ? APPROVAL_EXECUTING : comes_as[records - 1]);
+		end(state);
+		begin(state);
+	}
+}
+
+static void a_denial_outlives_it(void **state)
+{
+	struct approval *a = asked();
+
+	vote(a, "bob", "dba", false);
+	assert_true(recorded_last("approval.deny"));
+	a = reborn(a->id_text, w.records);
+	assert_int_equal(a->state, APPROVAL_DENIED);
+	a = reborn(a->id_text, 2); /* the vote, and not yet what follows from it */
+	assert_int_equal(a->state, APPROVAL_DENIED);
+}
+
+static void its_deadlines_are_the_old_ones(void **state)
+{
+	struct approval *a = asked();
+
+	w.now = (struct approval_clock){ .wall_us = w.now.wall_us + 600 * 1000000ull, .mono_us = 1000 };
+	a = reborn(a->id_text, w.records);
+	w.now.mono_us += 299 * 1000000ull;
+	approvals_tick(w.as, w.now);
+	assert_int_equal(a->state, APPROVAL_PENDING);
+	w.now.mono_us += 2 * 1000000ull;
+	approvals_tick(w.as, w.now);
+	assert_int_equal(a->state, APPROVAL_EXPIRED);
+}
+
+static void a_clock_that_went_back_meanwhile_releases_nothing(void **state)
+{
+	struct approval *a = asked();
 
 	vote(a, "bob", "dba", true);
-	records = w.records;
-	for (unsigned i = 0; i < records; i++)
-		assert_true(approvals_replay(again, i, bytes_str(w.record[i]), bytes_of(w.payload[i], w.payload_len[i])));
-	b = approvals_find(again, a->id_text);
-	assert_non_null(b);
-	assert_int_equal(b->kind, APPROVAL_ADMIN);
-	assert_int_equal(b->state, APPROVAL_PENDING);
-	assert_int_equal(b->statement_len, a->statement_len);
-	assert_memory_equal(b->statement, a->statement, a->statement_len);
-	SHA256(b->statement, b->statement_len, hash);
-	assert_memory_equal(hash, a->statement_sha256, 32);
-	assert_int_equal(b->votes, 1);
-	approvals_restarted(again, w.now);
-	assert_int_equal(b->state, APPROVAL_CANCELLED);
-	approvals_destroy(again);
-	others = w.records; /* from `records` on they are of that life, which never was */
-	/* Between the nonce and the deed: nobody says that it was done. */
+	w.now.wall_us -= 3600 * 1000000ull;
+	a = reborn(a->id_text, w.records);
 	vote(a, "dora", "dba", true);
-	again = approvals_create(&host, "a", "test.example/journal");
-	for (unsigned i = 0; i < w.records; i++)
-		if (i < records || i >= others)
-			(void)approvals_replay(again, i, bytes_str(w.record[i]), bytes_of(w.payload[i], w.payload_len[i]));
-	b = approvals_find(again, a->id_text);
-	assert_int_equal(b->state, APPROVAL_EXECUTING);
-	approvals_restarted(again, w.now);
-	assert_int_equal(b->state, APPROVAL_UNKNOWN);
+	approvals_tick(w.as, w.now);
+	assert_int_equal(w.performed, 0);
+	w.now.mono_us += 901 * 1000000ull; /* nor does it live longer for it */
+	approvals_tick(w.as, w.now);
+	assert_int_equal(a->state, APPROVAL_EXPIRED);
+}
+
+static void it_waits_for_the_news_of_who_was_revoked(void **state)
+{
+	struct approval *a = asked();
+
+	vote(a, "bob", "dba", true);
+	w.no_news = true;
+	a = reborn(a->id_text, w.records);
+	vote(a, "dora", "dba", true);
+	assert_int_equal(a->state, APPROVAL_APPROVED);
+	assert_non_null(approvals_suspended(w.as, a));
+	w.no_news = false;
+	approvals_tick(w.as, w.now);
 	assert_int_equal(w.performed, 1);
-	approvals_destroy(again);
+}
+
+static void a_vote_that_lost_its_weight_stays_without(void **state)
+{
+	struct approval *a = asked();
+	struct principal *later = somebody("bob", "", "other");
+
+	vote(a, "bob", "dba", true);
+	approvals_seen(w.as, later);
+	principal_put(later);
+	assert_true(recorded_last("approval.void"));
+	a = reborn(a->id_text, w.records);
+	vote(a, "dora", "dba", true);
+	assert_int_equal(a->state, APPROVAL_PENDING);
+	vote(a, "frank", "dba", true);
+	assert_int_equal(a->state, APPROVAL_EXECUTING);
+}
+
+/* Whether a clock that nobody sets releases it is the policy's word of when it was asked for. */
+static void a_free_clock_is_as_before(void **state)
+{
+	struct approval *a = asked();
+
+	a = reborn(a->id_text, w.records);
+	vote(a, "bob", "dba", true);
+	w.now.free = true;
+	vote(a, "dora", "dba", true);
+	assert_int_equal(a->state, APPROVAL_APPROVED);
+	end(state);
+	begin(state);
+	w.free_clock_ok = true;
+	a = asked();
+	a = reborn(a->id_text, w.records);
+	vote(a, "bob", "dba", true);
+	w.now.free = true;
+	vote(a, "dora", "dba", true);
+	assert_int_equal(a->state, APPROVAL_EXECUTING);
+}
+
+/* Written by a version that did not say who asked: nobody can be compared with, so it ends. */
+static void without_its_asker_it_ends(void **state)
+{
+	struct approval *a = asked();
+
+	*strstr(w.record[0], "asker") = 'b';
+	a = reborn(a->id_text, w.records);
+	assert_int_equal(a->state, APPROVAL_CANCELLED);
+	assert_true(recorded_last("approval.cancel"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -277,6 +422,14 @@ int main(void)
 		TEST(no_session_ends_it),
 		TEST(revoked_before_it_is_done_it_stays),
 		TEST(the_records_are_the_object),
+		TEST(killed_at_each_record_it_goes_on),
+		TEST(a_denial_outlives_it),
+		TEST(its_deadlines_are_the_old_ones),
+		TEST(a_clock_that_went_back_meanwhile_releases_nothing),
+		TEST(it_waits_for_the_news_of_who_was_revoked),
+		TEST(a_vote_that_lost_its_weight_stays_without),
+		TEST(a_free_clock_is_as_before),
+		TEST(without_its_asker_it_ends),
 	};
 
 	return cmocka_run_group_tests_name("approval_admin", tests, NULL, NULL);

@@ -58,12 +58,13 @@ struct approval_need {
 };
 
 struct approval_vote {
-	struct principal *voter; /* one reference; NULL in an object that was rebuilt */
+	struct principal *voter; /* one reference; NULL where the records do not say it: the vote has no weight */
 	struct principal *newer; /* the same person by a later token that names none of the groups; NULL: none was seen */
 	char person[LIMIT_CLAIM_BYTES + 1];
 	char credential[65];     /* SHA-256 of the token, hexadecimal */
 	char reason[APPROVAL_REASON_BYTES];
 	bool approve;
+	bool is_void;            /* kind admin: a record says that a later token took its weight */
 	uint64_t wall_us;
 };
 
@@ -79,6 +80,7 @@ struct approval {
 	struct approval_need need[APPROVAL_NEEDS_MAX];
 	uint64_t created_us, expires_us, use_by_us;     /* wall clock */
 	uint64_t expires_mono_us, use_by_mono_us;       /* use_by counts from the grant */
+	uint64_t granted_us;                            /* wall clock; 0: not granted */
 	uint32_t use_by_s;
 	uint64_t asked_mono_us;                         /* the worker, to judge again; 0: not asked */
 	bool free_clock_ok;                             /* the policy releases also while the node's clock runs freely */
@@ -92,7 +94,7 @@ struct approval {
 	uint64_t flow;
 	uint8_t session[16];
 	uint32_t n;
-	struct principal *requester; /* NULL in an object that was rebuilt */
+	struct principal *requester; /* NULL in an object of kind once-hold that was rebuilt */
 	uint8_t *who;                /* the requester's `who`, canonical */
 	size_t who_len;
 	char service[LIMIT_NAME_BYTES];
@@ -124,6 +126,8 @@ struct approval_host {
 	bool (*in_group)(void *ctx, const struct principal *p, const char *group);
 	/* Whether `p` is still good: token not over, key not withdrawn. */
 	bool (*still_valid)(void *ctx, const struct principal *p);
+	/* Whether it is known by now which keys of the issuer of `p` were withdrawn; after a restart it takes a moment. */
+	bool (*news_known)(void *ctx, const struct principal *p);
 };
 
 struct approval_counters {
@@ -250,7 +254,8 @@ struct approval_counters approvals_counters(const struct approvals *as);
 /* Gives the records of the journal back in order, each approval.* record with its number. Objects are what the records say and
  * nothing else. `statement` is what its chunks hold, for approval.request only. False: not a record of this form. */
 bool approvals_replay(struct approvals *as, uint64_t index, struct bytes record, struct bytes statement);
-/* Ends what cannot go on: once-hold becomes cancelled, executing without a result unknown. Answers REFUSE for each that was not
+/* Ends what cannot go on: once-hold becomes cancelled, executing without a result unknown. What of kind admin was pending or approved goes
+ * on until its own deadlines, and is judged again at its release. Answers REFUSE for each that was not
  * executed, also for those that had ended: the answer may have been lost. A worker to whom the release came takes no refusal after it. */
 void approvals_restarted(struct approvals *as, struct approval_clock now);
 /* The number of the oldest record that an open object needs; `size` when there is none. */

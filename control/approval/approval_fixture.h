@@ -29,7 +29,7 @@ struct world {
 	size_t payload_len[RECORDS];
 	enum approval_answer last;
 	char last_say[APPROVAL_SAY_BYTES];
-	bool journal_broken, everybody_invalid;
+	bool journal_broken, everybody_invalid, no_news;
 	unsigned released, asked, cuts, performed;
 	bool free_clock_ok; /* of the policy's approval */
 	char sql[64][1024];     /* the held commands' texts, by their number */
@@ -113,7 +113,12 @@ static bool host_still_valid(void *ctx, const struct principal *p)
 	return !w.everybody_invalid;
 }
 
-static const struct approval_host host = { .record = host_record, .answer = host_answer, .perform = host_perform, .recheck = host_recheck, .cut = host_cut, .in_group = host_in_group, .still_valid = host_still_valid };
+static bool host_news_known(void *ctx, const struct principal *p)
+{
+	return !w.no_news;
+}
+
+static const struct approval_host host = { .news_known = host_news_known, .record = host_record, .answer = host_answer, .perform = host_perform, .recheck = host_recheck, .cut = host_cut, .in_group = host_in_group, .still_valid = host_still_valid };
 
 static int setup(void **state)
 {

@@ -59,10 +59,22 @@ static const char *gone(struct approvals *as, const struct approval *a)
 	return NULL;
 }
 
+/* Of everybody it rests on. */
+static bool news_known(const struct approvals *as, const struct approval *a)
+{
+	bool known = !a->requester || as->host.news_known(as->host.ctx, a->requester);
+
+	for (unsigned i = 0; known && i < a->votes; i++)
+		known = !a->vote[i].voter || as->host.news_known(as->host.ctx, a->vote[i].voter);
+	return known;
+}
+
 const char *approvals_suspended(const struct approvals *as, const struct approval *a)
 {
 	if (as->clock_stepped_back)
 		return "the node's clock went back";
+	if (a->kind == APPROVAL_ADMIN && !news_known(as, a))
+		return "the issuer's keys were not read since the start";
 	return as->clock_free && !a->free_clock_ok ? "the node's clock runs freely" : NULL;
 }
 

@@ -1,12 +1,13 @@
 /* replay.c: objects from the journal's records, after a restart.
  *
  * The journal alone says what exists: a record that does not fit what came before it is refused, and the object stays as it
- * was. Principals do not come back (their tokens were never written), so no object that was rebuilt can be voted on or
- * released: that is what "once-hold becomes cancelled" rests on. */
+ * was. Of kind admin the records say who asked and who voted (speaker.h), so it goes on; all of it is judged again at the release.
+ * Of once-hold the principals do not come back, so it can neither be voted on nor released: "once-hold becomes cancelled". */
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "control/approval/speaker.h"
 #include "control/approval/store.h"
 #include "control/journal/jcs_read.h"
 
@@ -138,12 +139,15 @@ static bool read_request(struct approval *a, struct jcs_value record, struct jcs
 static bool replay_request(struct approvals *as, uint64_t index, struct jcs_value record, struct bytes statement)
 {
 	struct approval *a = store_add(as);
+	bool clock_free_ok;
 
 	if (!a)
 		return false;
 	if (bytes_equal(jcs_read_plain(jcs_get(jcs_get(record, "data"), "kind")), bytes_str("admin"))) {
 		a->kind = APPROVAL_ADMIN;
 		statement = jcs_get(jcs_get(record, "data"), "statement").raw;
+		a->requester = speaker_read(jcs_get(jcs_get(record, "data"), "asker"));
+		a->free_clock_ok = jcs_read_bool(jcs_get(jcs_get(record, "data"), "clock_free_ok"), &clock_free_ok) && clock_free_ok;
 	}
 	if (!read_id(jcs_get(record, "appr"), a) || !read_request(a, record, jcs_get(record, "data"), statement)) {
 		store_drop(as, a);
@@ -171,7 +175,23 @@ static bool replay_vote(struct approval *a, struct jcs_value data)
 	    !read_text(extra, "credential", v->credential, sizeof(v->credential)) || !read_number(data, "at_us", INT64_MAX, &at))
 		return false;
 	v->wall_us = (uint64_t)at;
+	v->voter = a->kind == APPROVAL_ADMIN ? speaker_read(jcs_get(extra, "voter")) : NULL;
+	if (v->voter && strcmp(v->voter->person, v->person)) {
+		principal_put(v->voter);
+		v->voter = NULL;
+	}
 	a->votes++;
+	return true;
+}
+
+static bool replay_void(struct approval *a, struct jcs_value data)
+{
+	char person[sizeof(a->vote->person)];
+
+	if (!read_text(data, "voter", person, sizeof(person)))
+		return false;
+	for (unsigned i = 0; i < a->votes; i++)
+		a->vote[i].is_void |= !strcmp(a->vote[i].person, person);
 	return true;
 }
 
@@ -179,6 +199,7 @@ static bool replay_vote(struct approval *a, struct jcs_value data)
 static bool replay_step(struct approvals *as, struct approval *a, struct bytes type, struct jcs_value data)
 {
 	char cause[sizeof(a->result)];
+	int64_t at;
 
 	for (enum approval_event e = 0; e < APPROVAL_events; e++) {
 		struct approval_step step = approval_step(a->state, e);
@@ -189,6 +210,8 @@ static bool replay_step(struct approvals *as, struct approval *a, struct bytes t
 			return replay_vote(a, data);
 		read_text(data, "cause", cause, sizeof(cause));
 		store_enter(as, a, step.to, cause);
+		if (e == APPROVAL_GETS_QUORUM && read_number(data, "at_us", INT64_MAX, &at))
+			a->granted_us = (uint64_t)at;
 		if (step.to == APPROVAL_DENIED)
 			store_denied(as, a);
 		return true;
@@ -209,18 +232,60 @@ bool approvals_replay(struct approvals *as, uint64_t index, struct bytes record,
 		return false;
 	if (a->history < APPROVAL_HISTORY_MAX)
 		a->record[a->history++] = index;
+	if (bytes_equal(type, bytes_str("approval.void")))
+		return replay_void(a, data);
 	return bytes_equal(type, bytes_str("approval.refused")) || bytes_equal(type, bytes_str("approval.join")) || replay_step(as, a, type, data);
+}
+
+static bool goes_on(const struct approval *a)
+{
+	return a->kind == APPROVAL_ADMIN && a->requester && (a->state == APPROVAL_PENDING || a->state == APPROVAL_APPROVED);
+}
+
+static uint64_t left_us(uint64_t end_us, uint64_t now_us, uint64_t most_us)
+{
+	uint64_t left = end_us > now_us ? end_us - now_us : 0;
+
+	return left < most_us ? left : most_us;
+}
+
+/* Its deadlines on this process's clock. A wall clock that went back since gives it no more time, and releases nothing. */
+static void go_on(struct approvals *as, struct approval *a)
+{
+	uint64_t use_by_us = a->use_by_s * 1000000ull;
+
+	a->expires_mono_us = as->now.mono_us + left_us(a->expires_us, as->wall_us_max, a->expires_us - a->created_us);
+	a->use_by_mono_us = as->now.mono_us + left_us(a->granted_us + use_by_us, as->wall_us_max, use_by_us);
+	a->look_again = true;
+	store_decide_again(as, a);
+}
+
+/* How far the clock was, as the records of what goes on say. */
+static void clock_was(struct approvals *as, const struct approval *a)
+{
+	uint64_t at_us = a->granted_us > a->created_us ? a->granted_us : a->created_us;
+
+	for (unsigned i = 0; i < a->votes; i++)
+		at_us = a->vote[i].wall_us > at_us ? a->vote[i].wall_us : at_us;
+	as->wall_us_max = at_us > as->wall_us_max ? at_us : as->wall_us_max;
 }
 
 void approvals_restarted(struct approvals *as, struct approval_clock now)
 {
-	as->now = now;
+	for (unsigned i = 0; i < as->count; i++)
+		if (goes_on(as->all[i]))
+			clock_was(as, as->all[i]);
+	store_clock(as, now);
 	for (unsigned i = 0; i < as->count; i++) {
 		struct approval *a = as->all[i];
 		char say[APPROVAL_SAY_BYTES];
 
 		if (a->state == APPROVAL_EXECUTED)
 			continue;
+		if (goes_on(a)) {
+			go_on(as, a);
+			continue;
+		}
 		/* Also of what had ended: the answer may have been lost with the process. A worker that has it takes no second one. */
 		if (a->state == APPROVAL_EXECUTING)
 			(void)store_step(as, a, APPROVAL_LOSES_RESPONSE, "restart", store_who(a), (struct bytes){ 0 });

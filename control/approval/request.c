@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "control/approval/remark.h"
+#include "control/approval/speaker.h"
 #include "control/approval/statement.h"
 #include "control/approval/store.h"
 #include "control/approval/values.h"
@@ -212,6 +213,11 @@ bool store_request_record(struct approvals *as, struct approval *a, const char *
 		jcs_str(&j, bytes_str(need));
 	}
 	jcs_array_close(&j);
+	/* Nobody waits in a session whose end would end it: it outlives the process, and so has whoever asked to. */
+	if (a->kind == APPROVAL_ADMIN) {
+		speaker_put(&j, "asker", a->requester, NULL, 0);
+		jcs_put_bool(&j, "clock_free_ok", a->free_clock_ok);
+	}
 	jcs_put_hex(&j, "command_h", bytes_of(a->command_sha256, 32));
 	jcs_put_uint(&j, "created_us", a->created_us);
 	jcs_put_int(&j, "deny_quorum", a->deny_quorum);

@@ -56,6 +56,9 @@ void store_release_operation(struct approvals *as, struct approval *a);
  * eligible now count. */
 unsigned store_slots_filled(struct approvals *as, const struct approval *a, bool check_again);
 
+/* What the votes lead to, where the process ended between the last vote's record and the decision's (vote.c). */
+void store_decide_again(struct approvals *as, struct approval *a);
+
 /* NULL, or why this person may not decide on this (rights.c). */
 const char *store_not_eligible(struct approvals *as, const struct approval *a, const struct principal *p);
 

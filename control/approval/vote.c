@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "control/approval/remark.h"
+#include "control/approval/speaker.h"
 #include "control/approval/statement.h"
 #include "control/approval/store.h"
 
@@ -66,7 +67,7 @@ unsigned store_slots_filled(struct approvals *as, const struct approval *a, bool
 	for (unsigned v = 0; v < a->votes; v++) {
 		const struct principal *voter = a->vote[v].voter;
 
-		if (!a->vote[v].approve || !voter || (check_again && !as->host.still_valid(as->host.ctx, voter)))
+		if (!a->vote[v].approve || !voter || a->vote[v].is_void || (check_again && !as->host.still_valid(as->host.ctx, voter)))
 			continue;
 		memset(m.seen, 0, sizeof(m.seen));
 		filled += place(&m, v);
@@ -84,6 +85,21 @@ static bool lost_a_group(struct approvals *as, const struct approval *a, const s
 	return false;
 }
 
+/* Kind admin outlives the process, and so has this to: or the vote would have its weight again. */
+static void void_vote(struct approvals *as, struct approval *a, const struct approval_vote *v)
+{
+	uint8_t room[STORE_DATA_BYTES];
+	struct writer w = writer_of(room, sizeof(room));
+	struct jcs j = jcs_of(&w);
+
+	jcs_open(&j);
+	jcs_put_uint(&j, "at_us", as->now.wall_us);
+	jcs_put_str(&j, "cause", "a later token of the voter names the group no more");
+	jcs_put_str(&j, "voter", v->person);
+	jcs_close(&j);
+	(void)store_record(as, a, "approval.void", store_who(a), jcs_done(&j), (struct bytes){ 0 });
+}
+
 void approvals_seen(struct approvals *as, struct principal *p)
 {
 	/* What an agent's token names says nothing about its person's own groups. */
@@ -98,6 +114,8 @@ void approvals_seen(struct approvals *as, struct principal *p)
 			if (!v->voter || strcmp(v->person, p->person) || strcmp(v->voter->iss, p->iss) || p->exp_s < v->voter->exp_s ||
 			    !lost_a_group(as, a, v, p))
 				continue;
+			if (a->kind == APPROVAL_ADMIN && !v->newer)
+				void_vote(as, a, v);
 			principal_put(v->newer);
 			v->newer = principal_get(p);
 		}
@@ -110,8 +128,31 @@ static void hex(const uint8_t *from, size_t len, char *out)
 		snprintf(out + 2 * i, 3, "%02x", from[i]);
 }
 
-static struct bytes vote_extra(const struct approval *a, const struct approval_vote *v, struct writer *w)
+/* For each need one group of the token that fills it, if it is a group that does. */
+static unsigned groups_that_count(struct approvals *as, const struct approval *a, const struct principal *p, struct bytes out[APPROVAL_NEEDS_MAX])
 {
+	struct principal alone = *p;
+	unsigned count = 0;
+
+	for (unsigned need = 0; need < a->needs; need++) {
+		bool fits;
+
+		alone.groups_count = 0;
+		fits = as->host.in_group(as->host.ctx, &alone, a->need[need].group);
+		alone.groups_count = 1;
+		for (unsigned i = 0; !fits && i < p->groups_count; i++) {
+			alone.groups[0] = p->groups[i];
+			fits = as->host.in_group(as->host.ctx, &alone, a->need[need].group);
+			if (fits)
+				out[count++] = bytes_str(p->groups[i]);
+		}
+	}
+	return count;
+}
+
+static struct bytes vote_extra(struct approvals *as, const struct approval *a, const struct approval_vote *v, struct writer *w)
+{
+	struct bytes groups[APPROVAL_NEEDS_MAX];
 	uint8_t room[2048];
 	struct writer document = writer_of(room, sizeof(room));
 	struct bytes text = statement_vote(a, v->person, v->approve, v->reason, &document);
@@ -120,19 +161,27 @@ static struct bytes vote_extra(const struct approval *a, const struct approval_v
 	jcs_open(&j);
 	jcs_put_str(&j, "credential", v->credential);
 	jcs_put_raw(&j, "doc", text);
+	if (a->kind == APPROVAL_ADMIN)
+		speaker_put(&j, "voter", v->voter, groups, groups_that_count(as, a, v->voter, groups));
 	jcs_close(&j);
 	return text.len ? jcs_done(&j) : text;
+}
+
+static unsigned denials(const struct approval *a)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < a->votes; i++)
+		count += !a->vote[i].approve;
+	return count;
 }
 
 static enum approval_vote_result decide(struct approvals *as, struct approval *a, bool approve, const char *reason, struct bytes who,
 					char *text)
 {
-	unsigned denials = 0;
 	const char *why;
 
-	for (unsigned i = 0; i < a->votes; i++)
-		denials += !a->vote[i].approve;
-	if (!approve && denials >= a->deny_quorum) {
+	if (!approve && denials(a) >= a->deny_quorum) {
 		if (!store_step(as, a, APPROVAL_IS_DENIED, reason, who, (struct bytes){ 0 }))
 			return APPROVAL_NOT_RECORDED;
 		store_denied(as, a);
@@ -143,6 +192,7 @@ static enum approval_vote_result decide(struct approvals *as, struct approval *a
 	if (approve && store_slots_filled(as, a, false) >= a->quorum) {
 		if (!store_step(as, a, APPROVAL_GETS_QUORUM, "", who, (struct bytes){ 0 }))
 			return APPROVAL_NOT_RECORDED;
+		a->granted_us = as->now.wall_us;
 		a->use_by_mono_us = as->now.mono_us + a->use_by_s * 1000000ull;
 		store_release(as, a);
 		why = a->state == APPROVAL_APPROVED ? approvals_suspended(as, a) : NULL;
@@ -151,6 +201,15 @@ static enum approval_vote_result decide(struct approvals *as, struct approval *a
 	}
 	snprintf(text, APPROVAL_SAY_BYTES, "vote counted; approval %s is still %s", a->id_text, approval_state_name(a->state));
 	return APPROVAL_VOTED;
+}
+
+void store_decide_again(struct approvals *as, struct approval *a)
+{
+	char text[APPROVAL_SAY_BYTES];
+	bool denied = denials(a) >= a->deny_quorum;
+
+	if (a->state == APPROVAL_PENDING && a->votes)
+		(void)decide(as, a, !denied, denied ? "denied before a restart" : "", store_who(a), text);
 }
 
 enum approval_vote_result approvals_vote(struct approvals *as, struct approval *a, struct principal *voter, struct bytes who, bool approve,
@@ -177,7 +236,7 @@ enum approval_vote_result approvals_vote(struct approvals *as, struct approval *
 	snprintf(v->person, sizeof(v->person), "%s", voter->person);
 	hex(voter->token_sha256, 32, v->credential);
 	remark_clean(bytes_str(reason), v->reason, sizeof(v->reason));
-	if (!store_step(as, a, APPROVAL_GETS_VOTE, "", who, vote_extra(a, v, &w))) {
+	if (!store_step(as, a, APPROVAL_GETS_VOTE, "", who, vote_extra(as, a, v, &w))) {
 		snprintf(text, APPROVAL_SAY_BYTES, "the journal does not take the vote");
 		return APPROVAL_NOT_RECORDED;
 	}
