@@ -59,6 +59,25 @@ static bool inside(const struct spec_source *s, const struct random_request *q)
 	return s->family == q->request.family;
 }
 
+static bool never_unnamed(enum verb verb)
+{
+	switch (verb) {
+	case VERB_select: case VERB_explain: case VERB_copy_out: case VERB_transaction: case VERB_cursor: case VERB_prepare: case VERB_notify: return true;
+	default: return false;
+	}
+}
+
+static bool objects_fit(const struct spec_rule *r, enum verb verb, const struct named *n)
+{
+	bool allow = r->action == POLICY_ALLOW;
+
+	if (n->count)
+		return (r->objects.count == 0 || any(r->objects, n, !allow)) && !any(r->except_objects, n, allow);
+	if (never_unnamed(verb)) /* nothing is touched */
+		return r->objects.count == 0 || allow;
+	return allow ? r->objects.count + r->except_objects.count == 0 : true;
+}
+
 static bool matches(const struct spec_rule *r, const struct random_request *q, enum verb verb, uint32_t flags, const struct named *n)
 {
 	const struct verdict_request *v = &q->request;
@@ -71,8 +90,7 @@ static bool matches(const struct spec_rule *r, const struct random_request *q, e
 	       (r->sources_count == 0 || (v->family == 0 ? !allow : inside(r->sources, q))) &&
 	       (r->windows_count == 0 || (v->now_s == 0 ? !allow : minute >= r->windows->start && minute < r->windows->end)) && (r->flags & ~flags) == 0 &&
 	       (r->pattern == POLICY_NONE || (v->patterns.w[0] >> r->pattern & 1)) &&
-	       (r->objects.count == 0 || (n->count ? any(r->objects, n, !allow) : allow)) &&
-	       !(n->count && any(r->except_objects, n, allow));
+	       objects_fit(r, verb, n);
 }
 
 static bool stricter_hold(const struct random_policy *p, unsigned a, unsigned b)
@@ -143,7 +161,7 @@ static void one_access(const struct random_policy *p, const struct random_reques
 		found = out->matched[i] = true;
 		if (does != POLICY_BLOCK && !r->oracle_allowed && class_bits_any(&hidden))
 			does = POLICY_BLOCK;
-		limited = n->count || !r->objects.count || verb == VERB_dynamic || verb == VERB_unknown;
+		limited = n->count || !r->objects.count || !never_unnamed(verb);
 		if (does != POLICY_BLOCK && limited && (r->rows_max || r->bytes_max) && (flags & FLAG_multi_statement))
 			does = POLICY_BLOCK;
 		if (does != POLICY_BLOCK && limited && r->rows_max && (verb == VERB_truncate || (changes(verb) && (flags & FLAG_uncounted_write))))

@@ -123,6 +123,10 @@ static bool pattern_hit(const struct verdict_request *request, uint16_t pattern)
 	return pattern < LIMIT_PATTERNS && (request->patterns.w[pattern / 64] >> (pattern % 64) & 1);
 }
 
+/*
+ * An access that names no object either touches none, and is then inside every list for allow and outside for block and hold; or it
+ * may touch any, and is then outside every list for allow, inside for block and hold, and excepted from no block.
+ */
 enum rule_miss rule_match(const struct policy_image *image, unsigned rule, const struct verdict_request *request, const struct rule_access *a)
 {
 	const struct image_rule *r = image_rules(image) + rule;
@@ -146,10 +150,9 @@ enum rule_miss rule_match(const struct policy_image *image, unsigned rule, const
 		return MISS_FLAGS;
 	if (r->pattern != POLICY_NONE && !pattern_hit(request, r->pattern))
 		return MISS_PATTERN;
-	/* An access without an object is inside every list for allow (nothing is touched), and outside for block and hold. */
-	if (r->objects.count && (a->names ? !match_objects(image, r->objects, a, !allow) : !allow))
+	if (r->objects.count && (a->names ? !match_objects(image, r->objects, a, !allow) : verb_touches_only_named(a->verb) != allow))
 		return MISS_OBJECTS;
-	if (a->names && match_objects(image, r->except_objects, a, allow))
+	if (a->names ? match_objects(image, r->except_objects, a, allow) : r->except_objects.count && allow && !verb_touches_only_named(a->verb))
 		return MISS_EXCEPT_OBJECTS;
 	return MISS_NONE;
 }

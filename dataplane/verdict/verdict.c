@@ -53,10 +53,10 @@ static void add_limit(uint64_t *limit, unsigned *by, uint64_t rules, unsigned ru
 	*by = rule;
 }
 
-/* What touches nothing is inside a rule's objects (rule_match), but not what its limits are about; code whose text is not known may be. */
+/* What touches nothing is inside a rule's objects (rule_match), but not what its limits are about; what may touch more than it names is. */
 static bool is_limited(const struct image_rule *r, const struct rule_access *a)
 {
-	return (r->rows_max || r->bytes_max) && (a->names || !r->objects.count || a->verb == VERB_dynamic || a->verb == VERB_unknown);
+	return (r->rows_max || r->bytes_max) && (a->names || !r->objects.count || !verb_touches_only_named(a->verb));
 }
 
 /* A limit that nobody can keep. */

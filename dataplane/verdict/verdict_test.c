@@ -181,6 +181,15 @@ static const struct fact facts[] = {
 	{ "a setting is in no schema", POLICY_ALLOW, "db.public.work_mem", NULL, VERB_select, OBJECT_SETTING, { "work_mem" }, false },
 	{ "an object without a name is unknown", POLICY_ALLOW, "**", NULL, VERB_select, OBJECT_RELATION, { NULL }, false },
 	{ "an object with an empty name is unknown", POLICY_ALLOW, "**", NULL, VERB_select, OBJECT_RELATION, { "" }, false },
+	{ "what touches nothing is in a list", POLICY_ALLOW, "db.public.t", NULL, VERB_select, OBJECT_NONE, { NULL }, true },
+	{ "and excepted from none", POLICY_ALLOW, NULL, "db.public.t", VERB_select, OBJECT_NONE, { NULL }, true },
+	{ "but not what a block is about", POLICY_BLOCK, "db.public.t", NULL, VERB_select, OBJECT_NONE, { NULL }, false },
+	{ "code may touch what no list has", POLICY_ALLOW, "db.public.t", NULL, VERB_dynamic, OBJECT_NONE, { NULL }, false },
+	{ "or what is excepted", POLICY_ALLOW, NULL, "db.public.t", VERB_dynamic, OBJECT_NONE, { NULL }, false },
+	{ "without any list it is allowed", POLICY_ALLOW, NULL, NULL, VERB_dynamic, OBJECT_NONE, { NULL }, true },
+	{ "it may touch what a block is about", POLICY_BLOCK, "db.public.t", NULL, VERB_dynamic, OBJECT_NONE, { NULL }, true },
+	{ "and is not what a block excepts", POLICY_BLOCK, NULL, "db.public.t", VERB_dynamic, OBJECT_NONE, { NULL }, true },
+	{ "VACUUM without a table is every table's", POLICY_ALLOW, "db.public.*", NULL, VERB_maintain, OBJECT_NONE, { NULL }, false },
 	{ "three levels name their database", POLICY_ALLOW, "other.public.t", NULL, VERB_select, OBJECT_RELATION, { "other", "public", "t" }, true },
 };
 
@@ -192,7 +201,7 @@ static void one_rule(const struct fact *f, const char **names)
 	names[0] = f->object;
 	names[1] = f->except;
 	policy.rules[0] = (struct spec_rule){ .id = "r", .action = f->action, .who_any = true, .purpose_any = true, .services = { 7 },
-					      .verbs = 1u << VERB_select, .objects = { names, f->object != NULL },
+					      .verbs = 1u << VERB_select | 1u << VERB_dynamic | 1u << VERB_maintain, .objects = { names, f->object != NULL },
 					      .except_objects = { names + 1, f->except != NULL }, .approval = POLICY_NONE, .pattern = POLICY_NONE };
 	policy.spec.defaults.unmatched = policy.spec.defaults.unknown = POLICY_BLOCK;
 }
@@ -386,19 +395,18 @@ static void test_limits(void **state)
 	}
 }
 
-/* A rule about objects limits what touches one of them, not every SELECT 1 that it matches; what code does whose text is not known is limited. */
+/* A rule about objects limits what touches one of them, not every SELECT 1 that it matches. */
 static void test_limits_of_objects(void **state)
 {
 	static const struct fact table = { .action = POLICY_ALLOW, .object = "db.public.t" };
 	static const struct access accesses[] = { { .verb = VERB_select, .kind = OBJECT_RELATION, .levels = 1, .level = { { (const uint8_t *)"t", 1 } } },
-						  { .verb = VERB_select }, { .verb = VERB_dynamic } };
+						  { .verb = VERB_select } };
 	const char *names[2];
 
 	for (size_t i = 0; i < sizeof accesses / sizeof *accesses; i++) {
 		struct verdict v;
 
 		one_rule(&table, names);
-		policy.rules[0].verbs |= 1u << VERB_dynamic;
 		policy.rules[0].rows_max = policy.rules[0].bytes_max = 7;
 		encode_access(accesses[i], 0);
 		v = judge(&policy);

@@ -29,6 +29,14 @@ const char *flag_word(enum flag_bit b)
 	return (unsigned)b < FLAG_count ? flag_words[b] : NULL;
 }
 
+bool verb_touches_only_named(enum verb v)
+{
+	const uint32_t only = 1u << VERB_select | 1u << VERB_explain | 1u << VERB_copy_out | 1u << VERB_transaction | 1u << VERB_cursor |
+			      1u << VERB_prepare | 1u << VERB_notify;
+
+	return (unsigned)v < VERB_count && (only >> v & 1);
+}
+
 static int find(const char *const *words, int count, const char *word)
 {
 	for (int i = 0; i < count; i++)

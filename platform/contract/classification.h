@@ -53,12 +53,16 @@ enum flag {
 const char *verb_word(enum verb v);
 const char *flag_word(enum flag_bit b);
 
+/* Whether an access of this verb that names no object touches none (SELECT 1, BEGIN). Of any other verb it may touch what it does
+ * not name: code in a DO block, VACUUM, ALTER DEFAULT PRIVILEGES. */
+bool verb_touches_only_named(enum verb v);
+
 /* The verb or flag of a policy word; -1 when there is none. */
 int verb_find(const char *word);
 int flag_find(const char *word);
 
 enum object_kind {
-	OBJECT_NONE,     /* the access touches no object: SELECT 1, BEGIN */
+	OBJECT_NONE,     /* none is named: it touches none (SELECT 1, BEGIN), or what the verb may touch: verb_touches_only_named */
 	OBJECT_RELATION, /* levels: [schema,] name; folded as the server folds */
 	OBJECT_FUNCTION, /* levels: [schema,] name */
 	OBJECT_SETTING,  /* levels: name */
