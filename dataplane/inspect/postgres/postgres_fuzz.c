@@ -41,11 +41,42 @@ static void canary_rows(struct kit *k, uint8_t how, size_t segment)
 	kit_feed(k, SIDE_SERVER, writer_done(&w), segment);
 }
 
+/* The same in a row that is longer than is read whole: `fill` around the canary, which stands about 64 KiB x `where` / 16 inside. */
+static void long_canary_row(struct kit *k, uint8_t how, uint8_t where, uint8_t fill)
+{
+	static uint8_t buffer[(1u << 20) + (1u << 17)];
+	struct writer w = writer_of(buffer, sizeof(buffer)), length;
+	uint32_t type = types[how % 16];
+	bool list = type == 1009 || type == 1015, json = type == 114 || type == 3802, record = type == 2249;
+	bool binary = (how & 16) && !list && !record;
+	size_t frame, cell;
+
+	kit_column(&w, how & 32 ? "email" : "x", how & 64 ? 1000 : 0, 1 + (how & 3), type, binary);
+	frame = pg_frame_begin(&w, 'D');
+	writer_be16(&w, 1);
+	cell = w.len;
+	writer_be32(&w, 0);
+	if (binary && type == 3802)
+		writer_u8(&w, 1);
+	writer_str(&w, json ? "{\"a\": [\"x" : list ? "{a,\"b" : record ? "(1,\"" : "some");
+	for (size_t i = 0; i < 4096u * where; i++)
+		writer_u8(&w, fill);
+	writer_str(&w, " " CANARY " ");
+	while (w.len < (1u << 20) + (1u << 16))
+		writer_u8(&w, fill);
+	writer_str(&w, json ? "\"]}" : list ? "\"}" : record ? "\")" : "");
+	length = writer_of(buffer + cell, 4);
+	writer_be32(&length, (uint32_t)(w.len - cell - 4));
+	pg_frame_end(&w, frame);
+	kit_feed(k, SIDE_SERVER, writer_done(&w), 0);
+}
+
 static void step(struct kit *k, struct reader *r, size_t segment)
 {
 	uint8_t kind = reader_u8(r), type = reader_u8(r), len = reader_u8(r), buffer[512];
 	struct bytes body = reader_bytes(r, len <= r->left ? len : r->left);
 	struct writer w = writer_of(buffer, sizeof(buffer));
+	struct reader of_body = reader_of(body.base, body.len);
 
 	switch (kind % 12) {
 	case 0:
@@ -75,7 +106,10 @@ static void step(struct kit *k, struct reader *r, size_t segment)
 		kit_feed(k, SIDE_CLIENT, writer_done(&w), segment);
 		break;
 	case 7:
-		canary_rows(k, type, segment);
+		if (len == 255)
+			long_canary_row(k, type, reader_u8(&of_body), reader_u8(&of_body) & 0x7f);
+		else
+			canary_rows(k, type, segment);
 		break;
 	case 8:
 		kit_message(&w, "123nZCEsIcGH"[type % 12], "I\0", type % 12 == 4 ? 1 : type % 12 < 4 ? 0 : 2);
