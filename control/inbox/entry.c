@@ -25,10 +25,15 @@ const char *entry_time(uint64_t wall_us, char out[ENTRY_TIME_BYTES])
 
 		gmtime_r(&seconds, &parts);
 		if (!strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts))
-			text[0] = 0;
+			memcpy(text, "9999-12-31T23:59:59", sizeof(text));
 		known = seconds;
 	}
-	snprintf(out, ENTRY_TIME_BYTES, "%s.%06uZ", text, (unsigned)(wall_us % 1000000));
+	memcpy(out, text, 19);
+	out[19] = '.';
+	for (unsigned i = 25, left = (unsigned)(wall_us % 1000000); i > 19; i--, left /= 10)
+		out[i] = (char)('0' + left % 10);
+	out[26] = 'Z';
+	out[27] = 0;
 	return out;
 }
 
@@ -84,58 +89,56 @@ static void put_who(struct jcs *j, const struct entry *e)
 {
 	uint8_t room[1024];
 	struct writer w = writer_of(room, sizeof(room));
-	struct bytes who = e->who;
 
-	if (!who.len && e->session)
-		who = bytes_of(e->session->who, e->session->who_len);
-	if (!who.len)
-		who = who_write(NULL, &w);
-	jcs_put_raw(j, "who", who);
+	if (e->who.len)
+		jcs_put_raw(j, "who", e->who);
+	else if (e->session && e->session->who_len)
+		jcs_put_composed(j, "who", bytes_of(e->session->who, e->session->who_len), WHO_DEPTH);
+	else
+		jcs_put_composed(j, "who", who_write(NULL, &w), WHO_DEPTH);
 }
 
-struct bytes entry_write(const struct entry_node *node, const struct entry *e, struct writer *out)
+void entry_compose(const struct entry_node *node, const struct entry *e, struct jcs *j)
 {
-	struct jcs j = jcs_of(out);
 	char time[ENTRY_TIME_BYTES];
 
-	jcs_open(&j);
+	jcs_open(j);
 	if (e->approval_id) {
-		jcs_key(&j, "appr");
-		jcs_open(&j);
-		jcs_put_hex(&j, "h", bytes_of(e->approval_sha256, 32));
-		jcs_put_str(&j, "id", e->approval_id);
-		jcs_close(&j);
+		jcs_key(j, "appr");
+		jcs_open(j);
+		jcs_put_hex(j, "h", bytes_of(e->approval_sha256, 32));
+		jcs_put_str(j, "id", e->approval_id);
+		jcs_close(j);
 	}
-	jcs_put_hex(&j, "boot", bytes_of(node->boot, 16));
-	jcs_put_str(&j, "clk", node->now.clk);
-	put_part(&j, "data", &e->data);
+	jcs_put_hex(j, "boot", bytes_of(node->boot, 16));
+	jcs_put_str(j, "clk", node->now.clk);
+	put_part(j, "data", &e->data);
 	if (e->has_place)
-		put_destination(&j, e->session);
-	jcs_put_uint(&j, "mono", node->now.mono_us * 1000);
+		put_destination(j, e->session);
+	jcs_put_uint(j, "mono", node->now.mono_us * 1000);
 	if (e->has_n)
-		jcs_put_int(&j, "n", e->n);
+		jcs_put_int(j, "n", e->n);
 	if (e->has_nc)
-		jcs_put_int(&j, "nc", e->nc);
-	jcs_put_str(&j, "node", node->name);
-	put_part(&j, "op", &e->op);
-	put_part(&j, "out", &e->out);
-	put_chunks(&j, e);
+		jcs_put_int(j, "nc", e->nc);
+	jcs_put_str(j, "node", node->name);
+	put_part(j, "op", &e->op);
+	put_part(j, "out", &e->out);
+	put_chunks(j, e);
 	if (e->policy_sha256)
-		jcs_put_hex(&j, "pol", bytes_of(e->policy_sha256, 32));
+		jcs_put_hex(j, "pol", bytes_of(e->policy_sha256, 32));
 	if (e->has_ref)
-		jcs_put_int(&j, "ref", e->ref);
+		jcs_put_int(j, "ref", e->ref);
 	if (e->has_rules)
-		jcs_put_strs(&j, "rules", e->rules, e->rules_count);
+		jcs_put_strs(j, "rules", e->rules, e->rules_count);
 	if (e->session)
-		jcs_put_hex(&j, "sess", bytes_of(e->session->id, 16));
+		jcs_put_hex(j, "sess", bytes_of(e->session->id, 16));
 	if (e->has_place)
-		put_source(&j, e->session, e->tls);
+		put_source(j, e->session, e->tls);
 	if (e->session)
-		jcs_put_str(&j, "svc", e->session->service);
-	jcs_put_str(&j, "t", e->type);
-	jcs_put_str(&j, "ts", entry_time(node->now.wall_us, time));
-	jcs_put_int(&j, "v", 1);
-	put_who(&j, e);
-	jcs_close(&j);
-	return jcs_done(&j);
+		jcs_put_str(j, "svc", e->session->service);
+	jcs_put_str(j, "t", e->type);
+	jcs_put_str(j, "ts", entry_time(node->now.wall_us, time));
+	jcs_put_int(j, "v", 1);
+	put_who(j, e);
+	jcs_close(j);
 }

@@ -1,6 +1,6 @@
 /* entry.h: one record of the journal, composed field by field as journal.md 3 names them.
  *
- * An entry says what belongs into the record; entry_write writes the canonical bytes. Fields that do not apply are left out.
+ * An entry says what belongs into the record; entry_compose writes it. Fields that do not apply are left out.
  * `op`, `out` and `data` are written in place by the caller's function, each as one object. Pure but for the clock, which is an
  * argument. Any thread.
  */
@@ -57,8 +57,8 @@ struct entry {
 	unsigned chunks_count;
 };
 
-/* The canonical bytes, empty when they cannot be written (too long, or a text that is no UTF-8). */
-struct bytes entry_write(const struct entry_node *node, const struct entry *e, struct writer *out);
+/* The whole record into `j`, which has a fault when it cannot be written (too long, or a text that is no UTF-8). */
+void entry_compose(const struct entry_node *node, const struct entry *e, struct jcs *j);
 
 /* "192.0.2.10" or "2001:db8::1". */
 #define ENTRY_ADDRESS_BYTES 48

@@ -234,7 +234,7 @@ void inbox_commitment(const struct inbox *in, const struct session *s, struct by
 	unsigned len = 32;
 
 	if (s->sealed) {
-		(void)seal_command(&s->seal, raw, out);
+		seal_command(&s->seal, raw, out);
 		return;
 	}
 	if (!HMAC(EVP_sha256(), in->commitment_key, 32, s->id, 16, key, &len) || !HMAC(EVP_sha256(), key, 32, raw.base, raw.len, out, &len))

@@ -135,15 +135,16 @@ bool inbox_append(struct inbox *in, const struct entry *entry, bool vital, uint6
 	struct entry counted = *entry, *e = &counted;
 	struct session *s = own_count(in, e);
 	struct writer w = writer_of(in->record, sizeof(in->record));
-	struct bytes record = entry_write(&in->node, e, &w);
+	struct jcs record = jcs_of(&w);
 	enum journal_status status;
 	uint64_t at;
 
-	if (!record.len) {
+	entry_compose(&in->node, e, &record);
+	if (!jcs_done(&record).len) {
 		log_error("record %s: cannot be written as canonical JSON: report this", e->type);
 		return false;
 	}
-	status = vital ? journal_append_vital(in->journal, record, &at) : journal_append(in->journal, record, &at);
+	status = journal_append_composed(in->journal, &record, vital, &at);
 	if (status != JOURNAL_OK) {
 		log_error("record %s: the journal refuses it (%s): see `sluice show health`", e->type,
 			  status == JOURNAL_BAD_RECORD ? journal_refusal(in->journal) : status == JOURNAL_STOPPED ? "stopped" :

@@ -44,11 +44,27 @@ static bool same(struct bytes a, size_t at, const char *text)
 	return true;
 }
 
+/* The second letters of what is looked for, by the first: of most letters nothing more has to be compared. */
+#define BEGINS(letter, seconds) [letter] = seconds, [(letter) - 'a' + 'A'] = seconds
+static const char *const begins[256] = { BEGINS('a', "pc"), BEGINS('c', "ro"), BEGINS('d', "be"), BEGINS('e', "n"), BEGINS('h', "m"), BEGINS('p', "awrg"),
+					 BEGINS('s', "e"), BEGINS('t', "o"), [':'] = "/" };
+
+static bool may_begin(struct bytes b, size_t at)
+{
+	const char *second = begins[b.base[at]];
+
+	if (!second || at + 1 >= b.len)
+		return false;
+	while (*second && (uint8_t)*second != pg_fold(b.base[at + 1]))
+		second++;
+	return *second;
+}
+
 /* Most texts hold none of the words, and need no second look. */
-static bool is_suspect(struct bytes b)
+bool secrets_suspect(struct bytes b)
 {
 	for (size_t at = 0; at < b.len; at++) {
-		if (!memchr("pstcadeh:", pg_fold(b.base[at]), 9))
+		if (!may_begin(b, at))
 			continue;
 		for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 			if (same(b, at, names[i]))
@@ -129,7 +145,7 @@ static bool has_userinfo(struct bytes b, size_t at)
 bool secrets_look(struct bytes b)
 {
 	for (size_t at = 0; at < b.len; at++) {
-		if (!memchr("pstca:", pg_fold(b.base[at]), 6))
+		if (!may_begin(b, at))
 			continue;
 		if (same(b, at, "://") && has_userinfo(b, at))
 			return true;
@@ -292,7 +308,7 @@ struct secrets secrets_hide(struct bytes text, const uint8_t key[32], struct wri
 	struct walk k = { .key = key, .w = w };
 	size_t at = w->len;
 
-	if (is_suspect(text))
+	if (secrets_suspect(text))
 		hide_text(&k, text);
 	else
 		writer_put(w, text);

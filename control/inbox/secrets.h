@@ -19,6 +19,9 @@ struct secrets {
 	bool values; /* a bound value stands where a secret would */
 };
 
+/* Whether `text` may hold something that secrets_hide hides. False: it would be copied as it is. */
+bool secrets_suspect(struct bytes text);
+
 /* `text` without its secrets, in `w`. What does not fit into `w` becomes one secret as a whole. */
 struct secrets secrets_hide(struct bytes text, const uint8_t key[32], struct writer *w);
 

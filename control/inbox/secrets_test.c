@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "control/inbox/secrets.h"
@@ -55,6 +57,26 @@ static const struct {
 	{ "insert into t values ('x', 'y')", NULL },
 	{ "", NULL },
 };
+
+/* The quick look stops at every word, in both cases, wherever it stands, and at nothing that is none. */
+static void every_word_is_suspect(void **state)
+{
+	static const char *const words[] = { "passw", "passphrase", "pwd", "secret", "token", "credential", "conninfo", "apikey", "api_key", "private_key",
+					     "access_key", "crypt", "dblink", "decrypt", "encrypt", "hmac", "pgp_", "connection", "set_config", "://",
+					     "private key-----" };
+	char text[64];
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		size_t len = (size_t)snprintf(text, sizeof(text), "1 %s", words[i]);
+
+		assert_true(secrets_suspect(bytes_of(text, len)));
+		for (size_t at = 0; at < len; at++)
+			text[at] = (char)toupper((unsigned char)text[at]);
+		assert_true(secrets_suspect(bytes_of(text, len)));
+		assert_false(secrets_suspect(bytes_of(text, len - 1)));
+	}
+	assert_false(secrets_suspect(bytes_str("select abalance from pgbench_accounts where aid = 4711")));
+}
 
 static char *hidden(const char *text, char *into, size_t cap, struct secrets *found)
 {
@@ -149,6 +171,7 @@ static void what_does_not_fit_is_one_secret(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_word_is_suspect),
 		cmocka_unit_test(secrets_are_hidden),
 		cmocka_unit_test(bound_values_are_told),
 		cmocka_unit_test(the_hash_is_keyed),

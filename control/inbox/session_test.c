@@ -7,6 +7,7 @@
 
 #include "control/inbox/session.h"
 #include "control/inbox/who.h"
+#include "control/journal/jcs_read.h"
 #include "platform/os/scratch.h"
 
 static char dir[SCRATCH_BYTES], err[OS_ERROR_BYTES];
@@ -48,6 +49,8 @@ static void what_was_committed_is_found_again(void **state)
 	s->n = 12;
 	s->phase = SESSION_LOGGED_IN;
 	assert_true(session_identify(ss, s, principal_create(&shape)));
+	assert_null(jcs_check_depth(bytes_of(s->who, s->who_len), WHO_DEPTH, NULL)); /* records take it over unread */
+	assert_non_null(jcs_check_depth(bytes_of(s->who, s->who_len), WHO_DEPTH - 1, NULL));
 	sessions_save(ss, 1);
 	sessions_saved(ss, 1);
 	sessions_close(ss);

@@ -8,6 +8,8 @@
 #include "control/identity/principal.h"
 #include "platform/base/bytes.h"
 
+#define WHO_DEPTH 3u /* how deep the object is nested: itself, its actors, one of them */
+
 /* The canonical object; NULL: nobody is known yet. Empty when it does not fit. */
 struct bytes who_write(const struct principal *p, struct writer *out);
 

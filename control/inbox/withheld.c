@@ -83,14 +83,17 @@ struct event_command withheld_command(struct inbox *in, struct session *s, const
 	struct event_command shown = *e;
 	uint8_t key[32];
 
+	if (names_secret(e->classification))
+		shown.classification = (struct bytes){ 0 };
+	in->withheld = false;
+	if (!secrets_suspect(e->raw) && !secrets_suspect(*norm) && !secrets_look(e->params))
+		return shown;
 	key_of(in, s, key);
 	in->withheld = hide(key, &shown.raw, &shown.params, &shown.types);
 	if (in->withheld)
 		s->secret_ref[s->secrets++ % SESSION_SECRETS] = e->n;
 	if (secrets_hide(*norm, key, &n).text)
 		*norm = writer_done(&n);
-	if (names_secret(e->classification))
-		shown.classification = (struct bytes){ 0 };
 	secret_wipe(key, sizeof(key));
 	return shown;
 }

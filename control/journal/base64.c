@@ -79,10 +79,11 @@ void hex_write(struct writer *out, struct bytes data)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	for (size_t i = 0; i < data.len; i++) {
-		char pair[2] = { digits[data.base[i] >> 4], digits[data.base[i] & 15] };
+	uint8_t *room = writer_room(out, 2 * data.len);
 
-		writer_bytes(out, pair, 2);
+	for (size_t i = 0; room && i < data.len; i++) {
+		room[2 * i] = (uint8_t)digits[data.base[i] >> 4];
+		room[2 * i + 1] = (uint8_t)digits[data.base[i] & 15];
 	}
 }
 

@@ -129,10 +129,28 @@ static void write_body(struct writer *out, struct bytes text)
 	writer_bytes(out, text.len ? text.base + run : NULL, text.len - run);
 }
 
+/* `before`, a text that stands for itself, `after`. */
+static void write_plain(struct writer *out, const char *before, struct bytes text, const char *after)
+{
+	size_t first = strlen(before), last = strlen(after);
+	uint8_t *room = writer_room(out, first + text.len + last);
+
+	if (!room)
+		return;
+	memcpy(room, before, first);
+	memcpy(room + first, text.len ? (const void *)text.base : "", text.len);
+	memcpy(room + first + text.len, after, last);
+}
+
 void jcs_str(struct jcs *j, struct bytes utf8)
 {
 	if (!value_begin(j))
 		return;
+	if (jcs_text_all_plain(utf8)) {
+		write_plain(j->out, "\"", utf8, "\"");
+		value_end(j);
+		return;
+	}
 	if (!jcs_is_utf8(utf8)) {
 		fail(j, "a string that is not UTF-8");
 		return;
@@ -173,6 +191,19 @@ void jcs_bool(struct jcs *j, bool value)
 	value_end(j);
 }
 
+void jcs_put_composed(struct jcs *j, const char *key, struct bytes composed, unsigned depth)
+{
+	jcs_key(j, key);
+	if (!value_begin(j))
+		return;
+	if (composed.len == 0 || depth > JCS_DEPTH_MAX - j->depth) {
+		fail(j, "nothing composed, or nested deeper than 8");
+		return;
+	}
+	writer_put(j->out, composed);
+	value_end(j);
+}
+
 void jcs_raw(struct jcs *j, struct bytes canonical)
 {
 	const char *wrong;
@@ -192,6 +223,7 @@ static void key_parts(struct jcs *j, struct bytes first, const char *suffix)
 {
 	struct bytes last, key;
 	size_t at;
+	bool plain;
 
 	if (j->fault)
 		return;
@@ -199,16 +231,19 @@ static void key_parts(struct jcs *j, struct bytes first, const char *suffix)
 		fail(j, "a key where none belongs");
 		return;
 	}
-	if (!jcs_is_utf8(first)) {
+	plain = jcs_text_all_plain(first);
+	if (!plain && !jcs_is_utf8(first)) {
 		fail(j, "a key that is not UTF-8");
 		return;
 	}
-	if (j->level[j->depth - 1].count)
-		writer_u8(j->out, ',');
-	writer_u8(j->out, '"');
-	at = j->out->len;
-	write_body(j->out, first);
-	writer_str(j->out, suffix);
+	at = j->out->len + (j->level[j->depth - 1].count ? 2 : 1);
+	if (plain) {
+		write_plain(j->out, j->level[j->depth - 1].count ? ",\"" : "\"", first, suffix);
+	} else {
+		writer_str(j->out, j->level[j->depth - 1].count ? ",\"" : "\"");
+		write_body(j->out, first);
+		writer_str(j->out, suffix);
+	}
 	key = bytes_of(j->out->base + at, j->out->len - at);
 	last = bytes_of(j->out->base + j->level[j->depth - 1].key_at, j->level[j->depth - 1].key_len);
 	writer_str(j->out, "\":");

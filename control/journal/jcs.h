@@ -51,7 +51,7 @@ void jcs_array_close(struct jcs *j);
 void jcs_str(struct jcs *j, struct bytes utf8);
 void jcs_int(struct jcs *j, int64_t value);
 void jcs_bool(struct jcs *j, bool value);
-/* A value that is canonical already (a stored `who` object); checked, the depth counts. */
+/* A value that is canonical already, from outside this process; checked, the depth counts. */
 void jcs_raw(struct jcs *j, struct bytes canonical);
 
 void jcs_key(struct jcs *j, const char *key);
@@ -64,6 +64,8 @@ void jcs_put_int(struct jcs *j, const char *key, int64_t value);
 void jcs_put_uint(struct jcs *j, const char *key, uint64_t value);
 void jcs_put_bool(struct jcs *j, const char *key, bool value);
 void jcs_put_raw(struct jcs *j, const char *key, struct bytes canonical);
+/* What this writer made before, kept unchanged in this process' memory (the `who` of a session), nested `depth` deep: not read again. */
+void jcs_put_composed(struct jcs *j, const char *key, struct bytes composed, unsigned depth);
 /* Text from a wire: valid UTF-8 as "key", anything else as "key_b64" in base64url without padding. */
 void jcs_put_text(struct jcs *j, const char *key, struct bytes text);
 /* Always base64url, under the name as given. */

@@ -56,18 +56,6 @@ static bool check_escape(struct check *c)
 	return true;
 }
 
-/* Eight bytes of a string that stand for themselves: no quote, backslash, control character or start of a sequence. */
-static bool is_plain_word(const uint8_t *at)
-{
-	const uint64_t ones = 0x0101010101010101ULL;
-	uint64_t word, quote, backslash;
-
-	memcpy(&word, at, 8);
-	quote = word ^ ones * '"';
-	backslash = word ^ ones * '\\';
-	return !((((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | ((word - ones * 0x20) & ~word) | word) & ones * 0x80);
-}
-
 /* A string, the position at its opening quote; `body` gets what is between the quotes. */
 static bool check_string(struct check *c, struct bytes *body)
 {
@@ -79,7 +67,7 @@ static bool check_string(struct check *c, struct bytes *body)
 	for (;;) {
 		int byte;
 
-		while (c->text.len - c->at >= 8 && is_plain_word(c->text.base + c->at))
+		while (c->text.len - c->at >= 8 && jcs_text_plain_word(c->text.base + c->at))
 			c->at += 8;
 		byte = peek(c);
 		if (byte == '"')

@@ -97,7 +97,36 @@ FAULT(close_of_the_other_kind_is_a_fault, jcs_open(&j); jcs_array_close(&j))
 FAULT(second_value_is_a_fault, jcs_int(&j, 1); jcs_int(&j, 2))
 FAULT(raw_that_is_not_canonical_is_a_fault, jcs_raw(&j, TEXT("{ }")))
 FAULT(depth_nine_is_a_fault, for (int i = 0; i < 9; i++) jcs_array(&j))
+FAULT(composed_too_deep_is_a_fault, for (int i = 0; i < 7; i++) jcs_array(&j); jcs_open(&j); jcs_put_composed(&j, "a", TEXT("{}"), 1))
+FAULT(nothing_composed_is_a_fault, jcs_open(&j); jcs_put_composed(&j, "a", TEXT(""), 1); jcs_close(&j))
 FAULT(raw_too_deep_is_a_fault, for (int i = 0; i < 7; i++) jcs_array(&j); jcs_raw(&j, TEXT("[[]]")))
+
+/* Texts are looked at eight bytes at a time: every byte at every place, as a value and as a key, is written as one by one, or is a fault. */
+static void every_byte_at_every_place(void **state)
+{
+	uint8_t text[24];
+
+	for (size_t len = 1; len <= sizeof text; len++) {
+		for (size_t at = 0; at < len * 256; at++) {
+			uint8_t byte = (uint8_t)(at % 256);
+			struct jcs j = fresh();
+
+			memset(text, 'q', sizeof text);
+			text[at / 256] = byte;
+			jcs_open(&j);
+			jcs_key_bytes(&j, bytes_of(text, len));
+			jcs_str(&j, bytes_of(text, len));
+			jcs_close(&j);
+			assert_true((j.fault != NULL) == (byte >= 0x80));
+			if (!j.fault) {
+				size_t one = byte == '"' || byte == '\\' || strchr("\b\t\n\f\r", byte ? byte : 'x') ? 2 : byte < 0x20 ? 6 : 1;
+
+				assert_null(jcs_check(jcs_done(&j), NULL));
+				assert_int_equal(jcs_done(&j).len, 2 * (len + one - 1) + 7);
+			}
+		}
+	}
+}
 
 static void depth_eight_is_allowed(void **state)
 {
@@ -242,6 +271,9 @@ int main(void)
 		cmocka_unit_test(raw_that_is_not_canonical_is_a_fault),
 		cmocka_unit_test(depth_nine_is_a_fault),
 		cmocka_unit_test(raw_too_deep_is_a_fault),
+		cmocka_unit_test(composed_too_deep_is_a_fault),
+		cmocka_unit_test(nothing_composed_is_a_fault),
+		cmocka_unit_test(every_byte_at_every_place),
 		cmocka_unit_test(depth_eight_is_allowed),
 		cmocka_unit_test(open_value_is_not_done),
 		cmocka_unit_test(no_room_is_a_fault),

@@ -10,6 +10,36 @@ static inline bool jcs_text_plain(uint8_t c)
 	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
+/* Eight bytes that all do. */
+static inline bool jcs_text_plain_word(const uint8_t *at)
+{
+	const uint64_t ones = 0x0101010101010101ULL;
+	uint64_t word, quote, backslash;
+
+	memcpy(&word, at, 8);
+	quote = word ^ ones * '"';
+	backslash = word ^ ones * '\\';
+	return !((((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | ((word - ones * 0x20) & ~word) | word) & ones * 0x80);
+}
+
+/* Whether all of a text does: most are so, and need neither escapes nor a look at their encoding. */
+static inline bool jcs_text_all_plain(struct bytes text)
+{
+	size_t at = 0;
+
+	for (; text.len - at >= 8; at += 8) {
+		if (!jcs_text_plain_word(text.base + at))
+			return false;
+	}
+	if (text.len >= 8)
+		return jcs_text_plain_word(text.base + text.len - 8);
+	for (; at < text.len; at++) {
+		if (!jcs_text_plain(text.base[at]))
+			return false;
+	}
+	return true;
+}
+
 /* The letter after the backslash of a two-character escape; 0 when the byte has none. */
 char jcs_text_short_escape(uint8_t c);
 /* The byte that such a letter stands for; -1 when it is none. */

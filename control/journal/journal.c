@@ -430,7 +430,8 @@ static struct writer arena(struct journal *j)
 	return writer_of(j->batch.arena + j->batch.used, JOURNAL_BATCH_BYTES + RECORD_STORED_BYTES_MAX - j->batch.used);
 }
 
-static enum journal_status append(struct journal *j, struct bytes record, bool vital, uint64_t *index)
+/* `checked`: it is canonical for sure. */
+static enum journal_status append(struct journal *j, struct bytes record, bool checked, bool vital, uint64_t *index)
 {
 	struct journal_batch *b = &j->batch;
 	enum journal_status status = may_add(j, vital);
@@ -441,6 +442,7 @@ static enum journal_status append(struct journal *j, struct bytes record, bool v
 		return status;
 	j->refusal = record.len > RECORD_BYTES_MAX ? "a record above 65,535 bytes"
 		     : record.len == 0 || record.base[0] != '{' ? "a record that is no object"
+							    : checked				 ? NULL
 							    : jcs_check(record, NULL);
 	if (j->refusal)
 		return JOURNAL_BAD_RECORD;
@@ -457,12 +459,17 @@ static enum journal_status append(struct journal *j, struct bytes record, bool v
 
 enum journal_status journal_append(struct journal *j, struct bytes record, uint64_t *index)
 {
-	return append(j, record, false, index);
+	return append(j, record, false, false, index);
 }
 
 enum journal_status journal_append_vital(struct journal *j, struct bytes record, uint64_t *index)
 {
-	return append(j, record, true, index);
+	return append(j, record, false, true, index);
+}
+
+enum journal_status journal_append_composed(struct journal *j, const struct jcs *record, bool vital, uint64_t *index)
+{
+	return append(j, jcs_done(record), true, vital, index);
 }
 
 enum journal_status journal_chunk(struct journal *j, struct bytes payload, struct record_chunk *out)

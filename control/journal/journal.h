@@ -70,6 +70,9 @@ enum journal_status journal_append(struct journal *j, struct bytes record, uint6
 /* As journal_append, and allowed at level JOURNAL_LEVEL_FULL, from the reserve: approvals (deny, revoke), kill, admin and
  * journal records. */
 enum journal_status journal_append_vital(struct journal *j, struct bytes record, uint64_t *index);
+/* As both, of what the canonical writer has just made: it can make nothing else, so that it is not read again to check it. Empty (a fault,
+ * or something is open): JOURNAL_BAD_RECORD. */
+enum journal_status journal_append_composed(struct journal *j, const struct jcs *record, bool vital, uint64_t *index);
 /* Adds a payload chunk of at most RECORD_CHUNK_BYTES_MAX bytes. Append it before the record that names it, in one batch. */
 enum journal_status journal_chunk(struct journal *j, struct bytes payload, struct record_chunk *out);
 /* As journal_chunk, sealed with a session's key (record.h). */

@@ -138,6 +138,36 @@ static void what_is_not_canonical_is_refused(void **state)
 	journal_close(j);
 }
 
+/* The writer's own, without being read again: whole or not at all. */
+static void what_is_composed_is_whole(void **state)
+{
+	struct journal *j = open_with(0);
+	uint8_t text[256];
+	struct writer w = writer_of(text, sizeof text);
+	struct jcs c = jcs_of(&w);
+	uint64_t index;
+
+	jcs_open(&c);
+	jcs_put_int(&c, "b", 1);
+	assert_int_equal(journal_append_composed(j, &c, false, &index), JOURNAL_BAD_RECORD);
+	jcs_close(&c);
+	assert_int_equal(journal_append_composed(j, &c, false, &index), JOURNAL_OK);
+	w = writer_of(text, sizeof text);
+	c = jcs_of(&w);
+	jcs_open(&c);
+	jcs_put_int(&c, "b", 1);
+	jcs_put_int(&c, "a", 1);
+	jcs_close(&c);
+	assert_int_equal(journal_append_composed(j, &c, true, &index), JOURNAL_BAD_RECORD);
+	assert_true(journal_refusal(j)[0] != 0);
+	w = writer_of(text, sizeof text);
+	c = jcs_of(&w);
+	jcs_array(&c);
+	jcs_array_close(&c);
+	assert_int_equal(journal_append_composed(j, &c, true, &index), JOURNAL_BAD_RECORD);
+	journal_close(j);
+}
+
 static void cursors_are_those_of_the_last_commit(void **state)
 {
 	struct journal *j = open_with(0);
@@ -552,6 +582,7 @@ int main(void)
 		TEST(records_come_back_after_reopening),
 		TEST(uncommitted_records_are_nowhere),
 		TEST(what_is_not_canonical_is_refused),
+		TEST(what_is_composed_is_whole),
 		TEST(cursors_are_those_of_the_last_commit),
 		TEST(what_is_kept_comes_back),
 		TEST(payload_comes_back_by_number_and_hash),

@@ -23,8 +23,8 @@ struct seal {
 void seal_commitment(const struct seal *s, uint8_t out[32]);
 
 /* HMAC-SHA-256 of a command's bytes under a key derived from the session's ("sluice-op"), for `op.h`: who has only the record cannot
- * try out texts, and after the key is destroyed nobody can. False when the library fails. */
-bool seal_command(const struct seal *s, struct bytes text, uint8_t out[32]);
+ * try out texts, and after the key is destroyed nobody can. */
+void seal_command(const struct seal *s, struct bytes text, uint8_t out[32]);
 
 /* Ciphertext and tag behind `out`; false when there is no room or the library fails. */
 bool seal_put(const struct seal *s, struct bytes dir, uint64_t number, struct bytes plain, struct writer *out);

@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
 #include "control/journal/journal_fixture.h"
 #include "control/journal/payload_keys.h"
 
@@ -47,6 +50,25 @@ static void name_session(uint8_t session[16], unsigned number)
 	memset(session, 0, 16);
 	session[0] = (uint8_t)(number >> 8);
 	session[15] = (uint8_t)number;
+}
+
+/* The library's HMAC says the same, at every length around the hash's blocks. */
+static void a_command_s_hash_is_hmac_of_a_derived_key(void **state)
+{
+	struct seal s = { .session = { 1 } };
+	uint8_t text[200], key[32], want[32], got[32];
+	unsigned len = 32;
+
+	for (unsigned i = 0; i < sizeof text; i++)
+		text[i] = (uint8_t)(i * 7);
+	for (unsigned i = 0; i < 32; i++)
+		s.key[i] = (uint8_t)(200 + i);
+	assert_non_null(HMAC(EVP_sha256(), s.key, 32, (const uint8_t *)"sluice-op", 9, key, &len));
+	for (size_t size = 0; size <= sizeof text; size++) {
+		assert_non_null(HMAC(EVP_sha256(), key, 32, text, size, want, &len));
+		seal_command(&s, bytes_of(text, size), got);
+		assert_memory_equal(got, want, 32);
+	}
 }
 
 /* --- one chunk ----------------------------------------------------------------------------------------------------------- */
@@ -273,6 +295,7 @@ static void a_whole_day_expires(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_command_s_hash_is_hmac_of_a_derived_key),
 		TEST(a_chunk_opens_only_at_its_place),
 		TEST(the_commitment_is_the_documented_one),
 		TEST(keys_are_found_again),
