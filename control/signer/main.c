@@ -1,7 +1,8 @@
 /* sluice-signer --origin NAME --keys DIR --state FILE [--fd N] [--init]
  *
  * A child of sluice-control on one end of a SOCK_SEQPACKET pair. It reads its keys and opens its state, gives up everything
- * else, and then answers one packet at a time until the other end closes. Exit: 0 at the end, 1 when it could not start, 2 for wrong arguments.
+ * else, and then answers one packet at a time until the other end closes, or until a step of a rotation needs its next start.
+ * Exit: 0 at the end, 1 when it could not start, 2 for wrong arguments.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -14,6 +15,7 @@
 
 #include "control/signer/signer.h"
 #include "control/signer/signer_message.h"
+#include "control/signer/signer_rotation.h"
 #include "platform/os/log.h"
 #include "platform/os/priv.h"
 #include "platform/os/sandbox.h"
@@ -98,7 +100,7 @@ static bool warm_up(const struct signer *s)
 	uint8_t lines[SIGNER_TEXT_BYTES_MAX];
 	struct writer w = writer_of(lines, sizeof lines);
 
-	return signer_keys_sign(&s->keys, bytes_str("warm up\n"), &w);
+	return signer_keys_sign(&s->keys, bytes_str("warm up\n"), &w) && (!s->next.ed25519 || signer_keys_sign(&s->next, bytes_str("warm up\n"), &w));
 }
 
 static int serve(struct signer *s, int fd)
@@ -119,18 +121,20 @@ static int serve(struct signer *s, int fd)
 		out = writer_done(&w);
 		if (send(fd, out.base, out.len, MSG_NOSIGNAL) < 0 && errno != EINTR)
 			return errno != EPIPE;
+		if (s->ends)
+			return 0;
 	}
 }
 
 static bool start(struct signer *s, const struct options *o, char err[OS_ERROR_BYTES])
 {
-	const char *wrong;
+	const char *wrong, *note;
 
 	if (!memory_protect(err))
 		return false;
-	wrong = signer_keys_load(&s->keys, o->keys, o->origin, o->init);
-	if (!wrong)
-		wrong = signer_state_open(&s->state, o->state, o->init);
+	wrong = signer_rotation_start(s, o->keys, o->origin, o->state, o->init, &note);
+	if (note)
+		log_warn("%s", note);
 	if (!wrong && !warm_up(s))
 		wrong = "the keys do not sign";
 	if (wrong) {
@@ -159,6 +163,7 @@ int main(int argc, char **argv)
 	}
 	code = serve(&s, o.fd);
 	signer_keys_free(&s.keys);
+	signer_keys_free(&s.next);
 	signer_state_close(&s.state);
 	_exit(code);
 }

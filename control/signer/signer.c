@@ -1,6 +1,7 @@
 #include "control/signer/signer.h"
 
 #include "control/signer/signer_message.h"
+#include "control/signer/signer_rotation.h"
 
 /* NULL when the checkpoint may be signed. */
 static const char *judge(const struct signer *s, const struct signer_message *m, struct checkpoint *c)
@@ -36,11 +37,20 @@ static void handle_sign(struct signer *s, const struct signer_message *m, struct
 		s->broken = true;
 		wrong = "the state cannot be saved";
 	}
-	if (!wrong && !signer_keys_sign(&s->keys, m->text, &lines))
+	if (!wrong && (!signer_keys_sign(&s->keys, m->text, &lines) ||
+		       (s->state.phase == SIGNER_OVERLAP && !signer_keys_sign(&s->next, m->text, &lines))))
 		wrong = "the keys do not sign";
 	if (!wrong)
 		out.type = SIGNER_SIGNED;
 	out.text = wrong ? bytes_str(wrong) : writer_done(&lines);
+	signer_message_encode(&out, answer);
+}
+
+static void handle_rotate(struct signer *s, const struct signer_message *m, struct writer *answer)
+{
+	const char *wrong = s->broken ? "the state could not be saved" : signer_rotation_step(s, m->step, m->key);
+	const struct signer_message out = { .type = wrong ? SIGNER_REFUSED : SIGNER_DONE, .text = bytes_str(wrong ? wrong : "") };
+
 	signer_message_encode(&out, answer);
 }
 
@@ -53,8 +63,11 @@ void signer_handle(struct signer *s, struct bytes packet, struct writer *answer)
 	} else if (m.type == SIGNER_SIGN) {
 		handle_sign(s, &m, answer);
 	} else if (m.type == SIGNER_HELLO) {
-		out = (struct signer_message){ .type = SIGNER_KEYS, .keys = s->keys.public, .size = s->state.size, .root = s->state.root };
+		out = (struct signer_message){ .type = SIGNER_KEYS, .keys = s->keys.public, .next = s->next.public, .phase = s->state.phase,
+					       .size = s->state.size, .root = s->state.root };
 		signer_message_encode(&out, answer);
+	} else if (m.type == SIGNER_ROTATE) {
+		handle_rotate(s, &m, answer);
 	} else {
 		out.text = bytes_str("a message that the signer does not take");
 		signer_message_encode(&out, answer);

@@ -9,7 +9,9 @@
 
 struct signer {
 	struct signer_keys keys;
+	struct signer_keys next; /* of a rotation; they sign too in SIGNER_OVERLAP */
 	struct signer_state state;
+	bool ends;   /* after this answer the process ends: what comes next is done by its next start */
 	bool broken; /* the state could not be saved once: nothing is signed any more */
 };
 

@@ -6,8 +6,6 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "control/signer/signer_message.h"
-
 static void why(struct signer_client *client, const char *text, size_t len)
 {
 	snprintf(client->why, sizeof client->why, "%.*s", (int)(len < sizeof client->why ? len : sizeof client->why - 1), text);
@@ -101,6 +99,8 @@ bool signer_client_open(struct signer_client *client, int fd, unsigned wait_ms)
 		return false;
 	}
 	client->keys = answer.keys;
+	client->next = answer.next;
+	client->phase = answer.phase;
 	client->size = answer.size;
 	client->root = answer.root;
 	return true;
@@ -119,6 +119,40 @@ static void absorb(struct signer_client *client)
 		client->size = client->asked_size;
 		client->root = client->asked_root;
 	}
+}
+
+bool signer_client_busy(struct signer_client *client)
+{
+	absorb(client);
+	return client->asked;
+}
+
+bool signer_client_step(struct signer_client *client, enum signer_step step, const uint8_t key[32], unsigned wait_ms)
+{
+	static const enum signer_phase after[] = { [SIGNER_STEP_PREPARE] = SIGNER_MAKE, [SIGNER_STEP_OVERLAP] = SIGNER_OVERLAP, [SIGNER_STEP_RETIRE] = SIGNER_RETIRE };
+	struct signer_message m = { .type = SIGNER_ROTATE, .step = step }, answer;
+	uint8_t packet[SIGNER_MESSAGE_BYTES_MAX];
+
+	memcpy(m.key, key, sizeof m.key);
+	if (signer_client_busy(client) || !send_message(client, &m)) {
+		why(client, "the signer takes no request", strlen("the signer takes no request"));
+		return false;
+	}
+	if (!wait_packet(client, monotonic_ms() + wait_ms)) {
+		gone(client, "the signer does not answer");
+		return false;
+	}
+	if (receive(client, packet, &answer) != JOURNAL_SIGNER_DONE)
+		return false;
+	if (answer.type == SIGNER_DONE) {
+		client->phase = after[step];
+		return true;
+	}
+	if (answer.type == SIGNER_REFUSED)
+		why(client, (const char *)answer.text.base, answer.text.len);
+	else
+		gone(client, "the signer's answer is none to a step of a rotation");
+	return false;
 }
 
 static bool client_size(void *ctx, uint64_t *size)

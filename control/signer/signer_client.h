@@ -9,6 +9,7 @@
 #define CONTROL_SIGNER_SIGNER_CLIENT_H
 
 #include "control/journal/journal.h"
+#include "control/signer/signer_message.h"
 
 #define SIGNER_WHY_BYTES 160
 
@@ -18,6 +19,8 @@ struct signer_client {
 	uint64_t asked_size;
 	struct merkle_hash asked_root;
 	struct checkpoint_keys keys; /* as the signer said at the start */
+	struct checkpoint_keys next; /* those of a rotation, in the phases READY and OVERLAP */
+	enum signer_phase phase;     /* as it said, and as the steps since have changed it */
 	uint64_t size;               /* what it signed last */
 	struct merkle_hash root;
 	char why[SIGNER_WHY_BYTES];
@@ -25,6 +28,12 @@ struct signer_client {
 
 /* Asks for keys and state; waits at most `wait_ms`. False with a text in client->why. */
 bool signer_client_open(struct signer_client *client, int fd, unsigned wait_ms);
+
+/* One step of a rotation, synchronously; not while a signature is waited for (false, with signer_client_busy). The key: the one in
+ * force for PREPARE, the new one for the others. After PREPARE and RETIRE the signer ends, and says the outcome at its next start.
+ * False with a text in client->why. */
+bool signer_client_step(struct signer_client *client, enum signer_step step, const uint8_t key[32], unsigned wait_ms);
+bool signer_client_busy(struct signer_client *client);
 
 /* The journal's view; valid as long as the client. */
 struct journal_signer signer_client_journal(struct signer_client *client);

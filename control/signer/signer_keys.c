@@ -13,6 +13,25 @@
 
 #define KEY_FILE_BYTES_MAX 4096
 
+static const char ed25519_file[] = "ed25519.pem", p256_file[] = "p256.pem";
+
+/* Zeros over the bytes, on disk; the file stays. What a file system keeps of older blocks is out of reach. */
+static bool wipe_file(const char *path)
+{
+	static const uint8_t zeros[KEY_FILE_BYTES_MAX];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	bool good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= KEY_FILE_BYTES_MAX && fchmod(fd, 0600) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	fd = good ? open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	good = fd >= 0 && write(fd, zeros, (size_t)st.st_size) == st.st_size && fsync(fd) == 0;
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
 static const char *read_key(int fd, EVP_PKEY **key)
 {
 	char *text = OPENSSL_secure_zalloc(KEY_FILE_BYTES_MAX);
@@ -33,18 +52,22 @@ static bool is_private(const struct stat *st)
 	return S_ISREG(st->st_mode) && (st->st_mode & allowed) == 0 && (st->st_uid == 0 || st->st_uid == geteuid());
 }
 
+/* Whole or not at all: a start that was killed here begins anew. */
 static const char *write_key(const char *dir, const char *path, EVP_PKEY *key)
 {
 	BIO *bio = BIO_new(BIO_s_secmem());
-	char *text = NULL;
+	char *text = NULL, temp[PATH_MAX + 8];
 	long len = 0;
 	int fd = -1, parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool ok = bio && parent >= 0 && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1 &&
 		  (len = BIO_get_mem_data(bio, &text)) > 0;
 
+	snprintf(temp, sizeof temp, "%s.new", path);
+	(void)wipe_file(temp);
+	(void)unlink(temp);
 	if (ok)
-		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
-	ok = fd >= 0 && write(fd, text, (size_t)len) == len && fsync(fd) == 0 && fsync(parent) == 0;
+		fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
+	ok = fd >= 0 && write(fd, text, (size_t)len) == len && fsync(fd) == 0 && rename(temp, path) == 0 && fsync(parent) == 0;
 	if (fd >= 0)
 		close(fd);
 	if (parent >= 0)
@@ -53,14 +76,15 @@ static const char *write_key(const char *dir, const char *path, EVP_PKEY *key)
 	return ok ? NULL : "a key file cannot be written";
 }
 
-static const char *load_one(const char *dir, const char *file, bool init, bool p256, EVP_PKEY **key)
+static const char *load_one(const char *dir, const char *prefix, const char *file, bool init, EVP_PKEY **key)
 {
+	const bool p256 = file == p256_file;
 	char path[PATH_MAX];
 	const char *wrong = NULL;
 	struct stat st;
 	int fd;
 
-	if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, file) >= sizeof path)
+	if ((size_t)snprintf(path, sizeof path, "%s/%s%s", dir, prefix, file) >= sizeof path)
 		return "a path too long";
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT && init) {
@@ -96,7 +120,7 @@ static const char *publish(struct signer_keys *k)
 	return NULL;
 }
 
-const char *signer_keys_load(struct signer_keys *k, const char *dir, const char *name, bool init)
+const char *signer_keys_load(struct signer_keys *k, const char *dir, const char *prefix, const char *name, bool init)
 {
 	const char *wrong;
 
@@ -104,9 +128,9 @@ const char *signer_keys_load(struct signer_keys *k, const char *dir, const char 
 	if (!checkpoint_origin_ok(name))
 		return "an origin that is none";
 	snprintf(k->public.name, sizeof k->public.name, "%s", name);
-	wrong = load_one(dir, "ed25519.pem", init, false, &k->ed25519);
+	wrong = load_one(dir, prefix, ed25519_file, init, &k->ed25519);
 	if (!wrong)
-		wrong = load_one(dir, "p256.pem", init, true, &k->p256);
+		wrong = load_one(dir, prefix, p256_file, init, &k->p256);
 	if (!wrong)
 		wrong = publish(k);
 	if (wrong)
@@ -119,6 +143,32 @@ void signer_keys_free(struct signer_keys *k)
 	EVP_PKEY_free(k->ed25519);
 	EVP_PKEY_free(k->p256);
 	*k = (struct signer_keys){ 0 };
+}
+
+static bool replace_one(const char *dir, const char *prefix, const char *file)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+	struct stat st;
+
+	if ((size_t)snprintf(from, sizeof from, "%s/%s%s", dir, prefix, file) >= sizeof from)
+		return false;
+	snprintf(to, sizeof to, "%s/%s", dir, file);
+	if (lstat(from, &st) != 0)
+		return errno == ENOENT;
+	if (lstat(to, &st) == 0 && !wipe_file(to))
+		return false;
+	return rename(from, to) == 0;
+}
+
+bool signer_keys_replace(const char *dir, const char *prefix)
+{
+	bool ed25519 = replace_one(dir, prefix, ed25519_file), p256 = replace_one(dir, prefix, p256_file);
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool synced = fd >= 0 && fsync(fd) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ed25519 && p256 && synced;
 }
 
 static bool sign_one(EVP_PKEY *key, const EVP_MD *md, const uint8_t id[4], const char *name, struct bytes body, struct writer *lines)

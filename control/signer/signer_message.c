@@ -11,6 +11,19 @@ static void put_text(struct writer *out, struct bytes text)
 	writer_put(out, text);
 }
 
+static bool has_next(enum signer_phase phase)
+{
+	return phase == SIGNER_READY || phase == SIGNER_OVERLAP;
+}
+
+static void put_keys(struct writer *out, const struct checkpoint_keys *keys)
+{
+	writer_u8(out, (uint8_t)strlen(keys->name));
+	writer_str(out, keys->name);
+	writer_bytes(out, keys->ed25519, sizeof keys->ed25519);
+	put_text(out, bytes_of(keys->p256_spki, keys->has_p256 ? keys->p256_spki_len : 0));
+}
+
 bool signer_message_encode(const struct signer_message *m, struct writer *out)
 {
 	writer_u8(out, (uint8_t)m->type);
@@ -24,12 +37,18 @@ bool signer_message_encode(const struct signer_message *m, struct writer *out)
 		put_text(out, m->text);
 		break;
 	case SIGNER_KEYS:
-		writer_u8(out, (uint8_t)strlen(m->keys.name));
-		writer_str(out, m->keys.name);
-		writer_bytes(out, m->keys.ed25519, sizeof m->keys.ed25519);
-		put_text(out, bytes_of(m->keys.p256_spki, m->keys.has_p256 ? m->keys.p256_spki_len : 0));
 		writer_be64(out, m->size);
 		writer_bytes(out, m->root.b, sizeof m->root.b);
+		writer_u8(out, (uint8_t)m->phase);
+		put_keys(out, &m->keys);
+		if (has_next(m->phase))
+			put_keys(out, &m->next);
+		break;
+	case SIGNER_ROTATE:
+		writer_u8(out, (uint8_t)m->step);
+		writer_bytes(out, m->key, sizeof m->key);
+		break;
+	case SIGNER_DONE:
 		break;
 	case SIGNER_SIGNED:
 	case SIGNER_REFUSED:
@@ -58,29 +77,47 @@ static void copy(void *to, size_t len, struct reader *r)
 		memcpy(to, from.base, from.len);
 }
 
-static void decode_keys(struct reader *r, struct signer_message *m)
+static void get_keys(struct reader *r, struct checkpoint_keys *keys)
 {
 	size_t name = reader_u8(r);
 	struct bytes spki;
 
-	if (name == 0 || name >= sizeof m->keys.name) {
+	if (name == 0 || name >= sizeof keys->name) {
 		r->ok = false;
 		return;
 	}
-	copy(m->keys.name, name, r);
-	copy(m->keys.ed25519, sizeof m->keys.ed25519, r);
-	m->keys.has_ed25519 = true;
+	copy(keys->name, name, r);
+	copy(keys->ed25519, sizeof keys->ed25519, r);
+	keys->has_ed25519 = true;
 	spki = get_text(r);
-	if (spki.len > sizeof m->keys.p256_spki) {
+	if (spki.len > sizeof keys->p256_spki) {
 		r->ok = false;
 		return;
 	}
 	if (spki.len)
-		memcpy(m->keys.p256_spki, spki.base, spki.len);
-	m->keys.p256_spki_len = spki.len;
-	m->keys.has_p256 = spki.len > 0;
+		memcpy(keys->p256_spki, spki.base, spki.len);
+	keys->p256_spki_len = spki.len;
+	keys->has_p256 = spki.len > 0;
+}
+
+static void decode_keys(struct reader *r, struct signer_message *m)
+{
 	m->size = reader_be64(r);
 	copy(m->root.b, sizeof m->root.b, r);
+	m->phase = reader_u8(r);
+	if (m->phase >= SIGNER_PHASES)
+		r->ok = false;
+	get_keys(r, &m->keys);
+	if (has_next(m->phase))
+		get_keys(r, &m->next);
+}
+
+static void decode_rotate(struct reader *r, struct signer_message *m)
+{
+	m->step = reader_u8(r);
+	if (m->step < SIGNER_STEP_PREPARE || m->step > SIGNER_STEP_RETIRE)
+		r->ok = false;
+	copy(m->key, sizeof m->key, r);
 }
 
 bool signer_message_decode(struct bytes packet, struct signer_message *out)
@@ -104,6 +141,11 @@ bool signer_message_decode(struct bytes packet, struct signer_message *out)
 		break;
 	case SIGNER_KEYS:
 		decode_keys(&r, out);
+		break;
+	case SIGNER_ROTATE:
+		decode_rotate(&r, out);
+		break;
+	case SIGNER_DONE:
 		break;
 	case SIGNER_SIGNED:
 	case SIGNER_REFUSED:

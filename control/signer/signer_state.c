@@ -8,11 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char magic[] = "sluice-signer-1\n";
+static const char magic[] = "sluice-signer-2\n", magic_before[] = "sluice-signer-1\n";
 
-enum { BODY_BYTES = sizeof magic - 1 + 8 + 8 + MERKLE_HASH_BYTES };
+enum { BODY_BEFORE_BYTES = sizeof magic - 1 + 8 + 8 + MERKLE_HASH_BYTES };
 
-static void slot_encode(uint8_t slot[SIGNER_STATE_SLOT_BYTES], uint64_t sequence, uint64_t size, const struct merkle_hash *root)
+static void slot_encode(uint8_t slot[SIGNER_STATE_SLOT_BYTES], uint64_t sequence, uint64_t size, const struct merkle_hash *root,
+			enum signer_phase phase)
 {
 	struct writer w = writer_of(slot, SIGNER_STATE_SLOT_BYTES);
 	struct merkle_hash sum;
@@ -22,6 +23,7 @@ static void slot_encode(uint8_t slot[SIGNER_STATE_SLOT_BYTES], uint64_t sequence
 	writer_be64(&w, sequence);
 	writer_be64(&w, size);
 	writer_bytes(&w, root->b, sizeof root->b);
+	writer_u8(&w, (uint8_t)phase);
 	sum = merkle_sha256(writer_done(&w));
 	writer_bytes(&w, sum.b, sizeof sum.b);
 }
@@ -29,20 +31,25 @@ static void slot_encode(uint8_t slot[SIGNER_STATE_SLOT_BYTES], uint64_t sequence
 static bool slot_decode(const uint8_t slot[SIGNER_STATE_SLOT_BYTES], struct signer_state *s)
 {
 	struct reader r = reader_of(slot, SIGNER_STATE_SLOT_BYTES);
-	struct merkle_hash sum = merkle_sha256(bytes_of(slot, BODY_BYTES));
+	bool before = !memcmp(slot, magic_before, sizeof magic_before - 1);
+	struct merkle_hash sum = merkle_sha256(bytes_of(slot, before ? BODY_BEFORE_BYTES : BODY_BEFORE_BYTES + 1));
 	uint64_t sequence, size;
 	struct bytes root;
+	uint8_t phase;
 
-	if (!bytes_equal(reader_bytes(&r, sizeof magic - 1), bytes_str(magic)))
+	if (!before && memcmp(slot, magic, sizeof magic - 1) != 0)
 		return false;
+	reader_skip(&r, sizeof magic - 1);
 	sequence = reader_be64(&r);
 	size = reader_be64(&r);
 	root = reader_bytes(&r, MERKLE_HASH_BYTES);
-	if (!bytes_equal(reader_bytes(&r, MERKLE_HASH_BYTES), bytes_of(sum.b, sizeof sum.b)))
+	phase = before ? SIGNER_STABLE : reader_u8(&r);
+	if (!bytes_equal(reader_bytes(&r, MERKLE_HASH_BYTES), bytes_of(sum.b, sizeof sum.b)) || phase >= SIGNER_PHASES)
 		return false;
 	if (sequence >= s->sequence) {
 		s->sequence = sequence;
 		s->size = size;
+		s->phase = phase;
 		memcpy(s->root.b, root.base, root.len);
 	}
 	return true;
@@ -67,8 +74,8 @@ static const char *create(struct signer_state *s, const char *path)
 	struct merkle_hash root = merkle_empty();
 	uint8_t slots[2 * SIGNER_STATE_SLOT_BYTES];
 
-	slot_encode(slots, 0, 0, &root);
-	slot_encode(slots + SIGNER_STATE_SLOT_BYTES, 1, 0, &root);
+	slot_encode(slots, 0, 0, &root, SIGNER_STABLE);
+	slot_encode(slots + SIGNER_STATE_SLOT_BYTES, 1, 0, &root, SIGNER_STABLE);
 	if (pwrite(s->fd, slots, sizeof slots, 0) != sizeof slots || fsync(s->fd) != 0 || !sync_parent(path))
 		return "the state file cannot be written";
 	return NULL;
@@ -110,16 +117,29 @@ void signer_state_close(struct signer_state *s)
 	*s = (struct signer_state){ .fd = -1 };
 }
 
-bool signer_state_save(struct signer_state *s, uint64_t size, const struct merkle_hash *root)
+static bool save(struct signer_state *s, uint64_t size, const struct merkle_hash *root, enum signer_phase phase)
 {
 	uint8_t slot[SIGNER_STATE_SLOT_BYTES];
 	uint64_t sequence = s->sequence + 1;
 
-	slot_encode(slot, sequence, size, root);
+	slot_encode(slot, sequence, size, root, phase);
 	if (pwrite(s->fd, slot, sizeof slot, (off_t)(sequence % 2 * SIGNER_STATE_SLOT_BYTES)) != sizeof slot || fdatasync(s->fd) != 0)
 		return false;
 	s->sequence = sequence;
 	s->size = size;
 	s->root = *root;
+	s->phase = phase;
 	return true;
+}
+
+bool signer_state_save(struct signer_state *s, uint64_t size, const struct merkle_hash *root)
+{
+	return save(s, size, root, s->phase);
+}
+
+bool signer_state_go(struct signer_state *s, enum signer_phase phase)
+{
+	struct merkle_hash root = s->root;
+
+	return save(s, s->size, &root, phase);
 }

@@ -477,6 +477,290 @@ static void rolled_back_journal_is_not_signed(void **state)
 	assert_int_equal(client.size, 600);
 }
 
+/* --- rotation --------------------------------------------------------------------------------------------------------- */
+
+/* The process has ended by itself; another one goes on. */
+static void next_start(struct signer_client *client)
+{
+	assert_int_equal(stop(child, fd), 0);
+	child = start(state_file, false, &fd);
+	connect_to(client);
+}
+
+static void step(struct signer_client *client, enum signer_step step, const uint8_t key[32])
+{
+	bool good = signer_client_step(client, step, key, WAIT_MS);
+
+	if (!good)
+		print_error("%s\n", client->why);
+	assert_true(good);
+}
+
+static void assert_refused(struct signer_client *client, enum signer_step step, const uint8_t key[32], const char *why)
+{
+	assert_false(signer_client_step(client, step, key, WAIT_MS));
+	if (!strstr(client->why, why))
+		print_error("%s\n", client->why);
+	assert_non_null(strstr(client->why, why));
+}
+
+/* Whose Ed25519 and P-256 signatures a new checkpoint carries. */
+static bool signs(struct signer_client *client, const struct checkpoint_keys *by)
+{
+	static struct tree t;
+	char text[CHECKPOINT_BODY_MAX], note[2048];
+	struct writer w = writer_of(note, sizeof note);
+	struct checkpoint_signatures s;
+	LINES(lines);
+
+	t = make_tree(0, 0);
+	assert_int_equal(ask(client, &t, client->size, client->size + 1, &lines), JOURNAL_SIGNER_DONE);
+	writer_put(&w, body_of(&t, client->size, text));
+	writer_u8(&w, '\n');
+	writer_put(&w, writer_done(&lines));
+	s = checkpoint_check_signatures(writer_done(&w), by);
+	assert_int_equal(s.ed25519, s.p256);
+	assert_int_not_equal(s.ed25519, SIGNATURE_BAD);
+	return s.ed25519 == SIGNATURE_GOOD;
+}
+
+static bool file_there(const char *name)
+{
+	char path[200];
+
+	snprintf(path, sizeof path, "%s/%s", keys, name);
+	return access(path, F_OK) == 0;
+}
+
+static void rotation_goes_from_one_key_over_both_to_the_other(void **state)
+{
+	struct signer_client client;
+	struct checkpoint_keys old, new;
+
+	connect_to(&client);
+	old = client.keys;
+	assert_true(signs(&client, &old));
+	step(&client, SIGNER_STEP_PREPARE, old.ed25519);
+	next_start(&client);
+	assert_int_equal(client.phase, SIGNER_READY);
+	assert_memory_equal(client.keys.ed25519, old.ed25519, 32);
+	new = client.next;
+	assert_memory_not_equal(new.ed25519, old.ed25519, 32);
+	assert_true(new.has_p256);
+	assert_true(signs(&client, &old));
+	assert_false(signs(&client, &new));
+	step(&client, SIGNER_STEP_OVERLAP, new.ed25519);
+	assert_true(signs(&client, &old));
+	assert_true(signs(&client, &new));
+	step(&client, SIGNER_STEP_RETIRE, new.ed25519);
+	next_start(&client);
+	assert_int_equal(client.phase, SIGNER_STABLE);
+	assert_memory_equal(client.keys.ed25519, new.ed25519, 32);
+	assert_false(signs(&client, &old));
+	assert_true(signs(&client, &new));
+	assert_false(file_there("next-ed25519.pem") || file_there("next-p256.pem"));
+	/* And once more. */
+	step(&client, SIGNER_STEP_PREPARE, new.ed25519);
+	next_start(&client);
+	assert_int_equal(client.phase, SIGNER_READY);
+	assert_memory_not_equal(client.next.ed25519, new.ed25519, 32);
+	assert_memory_not_equal(client.next.ed25519, old.ed25519, 32);
+}
+
+/* Only the next step, and only about the key that it is about. */
+static void steps_out_of_order_are_refused(void **state)
+{
+	static const uint8_t nobody[32];
+	struct signer_client client;
+	struct checkpoint_keys old, new;
+
+	connect_to(&client);
+	old = client.keys;
+	assert_refused(&client, SIGNER_STEP_PREPARE, nobody, "another key");
+	assert_refused(&client, SIGNER_STEP_OVERLAP, old.ed25519, "not the next");
+	assert_refused(&client, SIGNER_STEP_RETIRE, old.ed25519, "not the next");
+	step(&client, SIGNER_STEP_PREPARE, old.ed25519);
+	next_start(&client);
+	new = client.next;
+	assert_refused(&client, SIGNER_STEP_PREPARE, old.ed25519, "under way");
+	assert_refused(&client, SIGNER_STEP_RETIRE, new.ed25519, "not the next");
+	assert_refused(&client, SIGNER_STEP_OVERLAP, old.ed25519, "another key");
+	step(&client, SIGNER_STEP_OVERLAP, new.ed25519);
+	assert_refused(&client, SIGNER_STEP_PREPARE, old.ed25519, "under way");
+	assert_refused(&client, SIGNER_STEP_PREPARE, new.ed25519, "under way");
+	assert_refused(&client, SIGNER_STEP_OVERLAP, new.ed25519, "not the next");
+	assert_refused(&client, SIGNER_STEP_RETIRE, old.ed25519, "another key");
+	assert_true(signs(&client, &old));
+	assert_true(signs(&client, &new));
+}
+
+static void kill_and_start(struct signer_client *client)
+{
+	kill(child, SIGKILL);
+	stop(child, fd);
+	child = start(state_file, false, &fd);
+	connect_to(client);
+}
+
+/* kill -9 after each answer; and at the places of a start where the files are half of what they become. */
+static void rotation_goes_on_after_a_kill_anywhere(void **state)
+{
+	static const char *const moved[] = { "ed25519.pem", "p256.pem" };
+	struct signer_client client;
+	struct checkpoint_keys old, new;
+	char from[200], to[200];
+
+	connect_to(&client);
+	old = client.keys;
+	/* The state says MAKE, one file is made and the other half written. */
+	step(&client, SIGNER_STEP_PREPARE, old.ed25519);
+	kill_and_start(&client);
+	new = client.next;
+	kill_and_start(&client);
+	assert_int_equal(client.phase, SIGNER_READY);
+	assert_memory_equal(client.next.ed25519, new.ed25519, 32);
+	step(&client, SIGNER_STEP_OVERLAP, new.ed25519);
+	kill_and_start(&client);
+	assert_int_equal(client.phase, SIGNER_OVERLAP);
+	assert_true(signs(&client, &old));
+	assert_true(signs(&client, &new));
+	step(&client, SIGNER_STEP_RETIRE, new.ed25519);
+	kill(child, SIGKILL);
+	stop(child, fd);
+	/* As if the start had been killed behind the first of the two: its old file overwritten and replaced. */
+	snprintf(from, sizeof from, "%s/next-%s", keys, moved[0]);
+	snprintf(to, sizeof to, "%s/%s", keys, moved[0]);
+	assert_int_equal(rename(from, to), 0);
+	snprintf(to, sizeof to, "%s/%s", keys, moved[1]);
+	assert_int_equal(chmod(to, 0600), 0);
+	assert_int_equal(truncate(to, 0), 0);
+	child = start(state_file, false, &fd);
+	connect_to(&client);
+	assert_int_equal(client.phase, SIGNER_STABLE);
+	assert_memory_equal(client.keys.ed25519, new.ed25519, 32);
+	assert_true(client.keys.has_p256);
+	assert_memory_equal(client.keys.p256_spki, new.p256_spki, new.p256_spki_len);
+	kill_and_start(&client);
+	assert_false(signs(&client, &old));
+	assert_true(signs(&client, &new));
+}
+
+/* A key file half written by a start that was killed is no key file. */
+static void half_made_keys_are_made_anew(void **state)
+{
+	struct signer_client client;
+	char path[200];
+	int file;
+
+	connect_to(&client);
+	step(&client, SIGNER_STEP_PREPARE, client.keys.ed25519);
+	assert_int_equal(stop(child, fd), 0);
+	snprintf(path, sizeof path, "%s/next-ed25519.pem.new", keys);
+	file = open(path, O_WRONLY | O_CREAT, 0400);
+	assert_int_equal(write(file, "-----BEGIN", 10), 10);
+	close(file);
+	child = start(state_file, false, &fd);
+	connect_to(&client);
+	assert_int_equal(client.phase, SIGNER_READY);
+	assert_false(file_there("next-ed25519.pem.new"));
+}
+
+/* Keys that are put there before are taken; the old ones again, or what is none, end the rotation and not the signing. */
+static void given_keys_are_taken_and_bad_ones_end_it(void **state)
+{
+	static const char *const how[] = { "openssl genpkey -algorithm ed25519 -out %s/next-ed25519.pem", "cp %s/ed25519.pem %s/next-ed25519.pem",
+					   "echo no key > %s/next-ed25519.pem", "openssl genpkey -algorithm ed25519 -out %s/next-ed25519.pem && chmod 0444 %s/next-ed25519.pem" };
+
+	for (size_t i = 0; i < sizeof how / sizeof *how; i++) {
+		struct signer_client client;
+		struct checkpoint_keys old;
+		char command[700];
+
+		connect_to(&client);
+		old = client.keys;
+		step(&client, SIGNER_STEP_PREPARE, old.ed25519);
+		assert_int_equal(stop(child, fd), 0);
+		snprintf(command, sizeof command, how[i], keys, keys);
+		assert_int_equal(system(command), 0);
+		if (i < 3) {
+			snprintf(command, sizeof command, "chmod 0400 %s/next-ed25519.pem", keys);
+			assert_int_equal(system(command), 0);
+		}
+		child = start(state_file, false, &fd);
+		connect_to(&client);
+		assert_int_equal(client.phase, i == 0 ? SIGNER_READY : SIGNER_STABLE);
+		assert_memory_equal(client.keys.ed25519, old.ed25519, 32);
+		assert_true(signs(&client, &old));
+		if (i == 0) {
+			step(&client, SIGNER_STEP_OVERLAP, client.next.ed25519);
+			step(&client, SIGNER_STEP_RETIRE, client.next.ed25519);
+			next_start(&client);
+		}
+		snprintf(command, sizeof command, "rm -f %s/next-*", keys);
+		assert_int_equal(system(command), 0);
+	}
+}
+
+/* What the old key's file was is not on the disk any more: another name of the same file shows it. */
+static void old_key_is_overwritten(void **state)
+{
+	static const char *const files[] = { "ed25519.pem", "p256.pem" };
+	struct signer_client client;
+	char path[200], other[200], text[4096];
+
+	connect_to(&client);
+	step(&client, SIGNER_STEP_PREPARE, client.keys.ed25519);
+	next_start(&client);
+	step(&client, SIGNER_STEP_OVERLAP, client.next.ed25519);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s/%s", keys, files[i]);
+		snprintf(other, sizeof other, "%s/other-%s", dir, files[i]);
+		assert_int_equal(link(path, other), 0);
+	}
+	step(&client, SIGNER_STEP_RETIRE, client.next.ed25519);
+	next_start(&client);
+	for (unsigned i = 0; i < 2; i++) {
+		FILE *f;
+		size_t len;
+
+		snprintf(other, sizeof other, "%s/other-%s", dir, files[i]);
+		f = fopen(other, "r");
+		len = fread(text, 1, sizeof text, f);
+		fclose(f);
+		assert_true(len > 50);
+		for (size_t k = 0; k < len; k++)
+			assert_int_equal(text[k], 0);
+	}
+}
+
+/* The state of a signer before there were rotations. */
+static void state_of_older_signers_is_read(void **state)
+{
+	uint8_t slot[SIGNER_STATE_SLOT_BYTES] = { 0 };
+	struct tree t = make_tree(0, 0);
+	struct merkle_hash root = merkle_root_of(t.leaf, 5), sum;
+	struct writer w = writer_of(slot, sizeof slot);
+	struct signer_client client;
+	int file;
+
+	connect_to(&client);
+	assert_int_equal(stop(child, fd), 0);
+	writer_str(&w, "sluice-signer-1\n");
+	writer_be64(&w, 2);
+	writer_be64(&w, 5);
+	writer_bytes(&w, root.b, sizeof root.b);
+	sum = merkle_sha256(writer_done(&w));
+	writer_bytes(&w, sum.b, sizeof sum.b);
+	file = open(state_file, O_RDWR);
+	assert_int_equal(pwrite(file, slot, sizeof slot, 0), sizeof slot);
+	close(file);
+	child = start(state_file, false, &fd);
+	connect_to(&client);
+	assert_int_equal(client.size, 5);
+	assert_int_equal(client.phase, SIGNER_STABLE);
+	assert_true(signs(&client, &client.keys));
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,6 +777,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(client_says_when_the_signer_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(stale_answer_is_absorbed, setup, teardown),
 		cmocka_unit_test_setup_teardown(rolled_back_journal_is_not_signed, setup, teardown),
+		cmocka_unit_test_setup_teardown(rotation_goes_from_one_key_over_both_to_the_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(steps_out_of_order_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(rotation_goes_on_after_a_kill_anywhere, setup, teardown),
+		cmocka_unit_test_setup_teardown(half_made_keys_are_made_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(given_keys_are_taken_and_bad_ones_end_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(old_key_is_overwritten, setup, teardown),
+		cmocka_unit_test_setup_teardown(state_of_older_signers_is_read, setup, teardown),
 	};
 
 	if (argc != 2) {
