@@ -81,20 +81,41 @@ static bool signer_size(void *ctx, uint64_t *size)
 	return !s->away;
 }
 
+static void sign_both(struct fixture_signer *s, struct bytes body, struct writer *w)
+{
+	uint8_t id[4];
+
+	checkpoint_id_ed25519(s->keys.name, s->keys.ed25519, id);
+	sign_line(s, s->ed25519, NULL, id, body, w);
+	checkpoint_id_p256(bytes_of(s->keys.p256_spki, s->keys.p256_spki_len), id);
+	sign_line(s, s->p256, EVP_sha256(), id, body, w);
+}
+
+void fixture_signer_hand_over(struct fixture_signer *s)
+{
+	struct fixture_signer *other = s->also, mine = *s;
+
+	s->ed25519 = other->ed25519;
+	s->p256 = other->p256;
+	s->keys = other->keys;
+	s->also = NULL;
+	other->ed25519 = mine.ed25519;
+	other->p256 = mine.p256;
+	other->keys = mine.keys;
+}
+
 static bool signer_ask(void *ctx, uint64_t old_size, const struct merkle_proof *proof, struct bytes body)
 {
 	struct fixture_signer *s = ctx;
 	struct writer w = writer_of(s->lines, sizeof s->lines);
 	struct checkpoint c;
-	uint8_t id[4];
 
 	if (checkpoint_parse(body, false, &c, NULL) != NULL || old_size != s->size ||
 	    !merkle_check_consistency(s->size, &s->root, c.size, &c.root, proof))
 		return false;
-	checkpoint_id_ed25519(s->keys.name, s->keys.ed25519, id);
-	sign_line(s, s->ed25519, NULL, id, body, &w);
-	checkpoint_id_p256(bytes_of(s->keys.p256_spki, s->keys.p256_spki_len), id);
-	sign_line(s, s->p256, EVP_sha256(), id, body, &w);
+	sign_both(s, body, &w);
+	if (s->also)
+		sign_both(s->also, body, &w);
 	s->lines_len = w.len;
 	s->size = c.size;
 	s->root = c.root;

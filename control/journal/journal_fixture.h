@@ -20,6 +20,7 @@ struct fixture_signer {
 	size_t lines_len;
 	unsigned delay; /* polls that answer WAIT */
 	bool refuse, away;
+	struct fixture_signer *also; /* signs too: a rotation's overlap; NULL: alone */
 };
 
 /* A new directory under TMPDIR (default /tmp). */
@@ -30,6 +31,8 @@ void fixture_copy(const char *from, const char *to);
 
 void fixture_signer_init(struct fixture_signer *s);
 void fixture_signer_free(struct fixture_signer *s);
+/* The keys of `also` are the only ones from now on; those until now are given to it, to be freed with it. */
+void fixture_signer_hand_over(struct fixture_signer *s);
 struct journal_signer fixture_signer_journal(struct fixture_signer *s);
 
 /* Record `number` of session `session` (a `cmd`, or a `resp` when odd), in `out`; its payload when not NULL. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "control/journal/jcs_read.h"
+#include "control/journal/key_list.h"
 #include "control/journal/record.h"
 #include "control/journal/segment_list.h"
 #include "control/journal/segment_view.h"
@@ -56,6 +57,7 @@ struct verify {
 	uint64_t good_size;       /* the newest checkpoint that was right */
 	bool has_tiles;
 	bool prune_said;           /* a record says why the oldest ones are gone */
+	struct key_list keys;      /* when options->keys is given */
 	struct verify_sessions sessions;
 	struct record_codec *codec;
 	uint8_t scratch[RECORD_BYTES_MAX];
@@ -102,8 +104,8 @@ static const struct place nowhere = { VERIFY_NOWHERE, VERIFY_NOWHERE, VERIFY_NOW
 /* What is wrong with a stored note, or NULL. */
 static const char *note_check(const struct verify *v, struct bytes note, uint64_t size, struct checkpoint *c)
 {
-	const struct checkpoint_keys *keys = v->options->keys;
-	const char *wrong = keys ? checkpoint_verify(note, keys, c) : checkpoint_parse(note, true, c, NULL);
+	const struct checkpoint_keys *keys = v->options->keys ? &key_list_at(&v->keys, size)->keys : NULL;
+	const char *wrong = keys ? key_list_verify(&v->keys, note, c) : checkpoint_parse(note, true, c, NULL);
 
 	/* Who knows both keys expects both signatures. */
 	if (!wrong && keys && keys->has_p256 && checkpoint_check_signatures(note, keys).p256 == SIGNATURE_ABSENT)
@@ -472,6 +474,21 @@ static void segment_walk(struct verify *v, struct segment_view *view)
 
 /* --- the whole -------------------------------------------------------------------------------------------------------- */
 
+/* The keys that the given one is connected with. What cannot be read for it, the walk names. */
+static void load_keys(struct verify *v)
+{
+	char err[ARCHIVE_ERROR_BYTES];
+	struct archive *a = archive_open(v->options->dir, err);
+	const char *wrong = a ? key_list_load(a, v->options->keys, &v->keys) : NULL;
+
+	if (!a)
+		v->keys = (struct key_list){ 1, { { .keys = *v->options->keys, .end = UINT64_MAX } } };
+	if (wrong)
+		found(v, nowhere, "the log's keys: %s", wrong);
+	v->summary->keys = v->keys.count;
+	archive_close(a);
+}
+
 static void load_checkpoint_file(struct verify *v)
 {
 	char path[PATH_MAX];
@@ -558,6 +575,8 @@ bool verify_journal(const struct verify_options *options, struct verify_summary 
 	v->view = calloc(v->list.count + 1, sizeof *v->view);
 	for (size_t i = 0; v->view && i < v->list.count; i++)
 		v->view[i].file.fd = -1;
+	if (options->keys)
+		load_keys(v);
 	wrong = spine_view_open(&v->spine, options->dir);
 	if (wrong && v->list.count)
 		found(v, (struct place){ VERIFY_NOWHERE, VERIFY_NOWHERE, v->spine.file.wrong_at }, "the spine cannot be read: %s", wrong);

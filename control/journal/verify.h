@@ -3,7 +3,7 @@
  * Recomputes every leaf hash from the stored records and compares it with the stored tile hashes, recomputes the tree and
  * compares its root with every checkpoint, checks every signature, that indexes have no gap, that each record is canonical,
  * that each session's counter `n` has no gap, and that each payload chunk hashes to what its record says. Also the published
- * tiles. Needs the directory (a copy will do) and public keys that the auditor got elsewhere; writes nothing, locks nothing.
+ * tiles. A key that was given in one generation of the log's keys stands for all that handovers connect it with (key_list.h). Needs the directory (a copy will do) and public keys that the auditor got elsewhere; writes nothing, locks nothing.
  */
 #ifndef CONTROL_JOURNAL_VERIFY_H
 #define CONTROL_JOURNAL_VERIFY_H
@@ -36,6 +36,7 @@ struct verify_summary {
 	uint64_t findings;
 	uint64_t covered;      /* records under a good checkpoint; the rest is the unsigned tail */
 	bool signatures_checked;
+	unsigned keys;         /* generations of keys that the checkpoints were checked under */
 	struct merkle_hash root;
 };
 
