@@ -364,16 +364,7 @@ static bool confine(struct node *n, char err[OS_ERROR_BYTES])
 	snprintf(policy, sizeof(policy), "%s", n->settings->policy);
 	slash = strrchr(policy, '/');
 	*(slash == policy ? slash + 1 : slash) = 0;
-	switch (sandbox_files(read, write, err)) {
-	case SANDBOX_FAILED:
-		return false;
-	case SANDBOX_ABSENT:
-		log_warn("%s", err);
-		break;
-	case SANDBOX_DONE:
-		break;
-	}
-	return sandbox_calls(calls, err);
+	return sandbox_enter(read, write, calls, err);
 }
 
 /* From now on the workers know that somebody is here; and know it at once when not. */

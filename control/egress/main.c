@@ -141,16 +141,7 @@ static bool enter_sandbox(const char *ca_dir, char err[OS_ERROR_BYTES])
 
 	setrlimit(RLIMIT_NOFILE, &files);
 	setrlimit(RLIMIT_DATA, &memory);
-	switch (sandbox_files(read_below, write_below, err)) {
-	case SANDBOX_FAILED:
-		return false;
-	case SANDBOX_ABSENT:
-		log_warn("%s", err);
-		break;
-	case SANDBOX_DONE:
-		break;
-	}
-	return sandbox_calls(calls, err);
+	return sandbox_enter(read_below, write_below, calls, err);
 }
 
 static const char *ca_dir_of(int argc, char **argv)

@@ -188,16 +188,7 @@ static bool enter_sandbox(const char *state, char err[OS_ERROR_BYTES])
 	struct rlimit files = { 64, 64 };
 
 	setrlimit(RLIMIT_NOFILE, &files);
-	switch (sandbox_files(read_below, write_below, err)) {
-	case SANDBOX_FAILED:
-		return false;
-	case SANDBOX_ABSENT:
-		log_warn("%s", err);
-		break;
-	case SANDBOX_DONE:
-		break;
-	}
-	return sandbox_calls(calls, err);
+	return sandbox_enter(read_below, write_below, calls, err);
 }
 
 static bool arguments_read(int argc, char **argv, struct arguments *a)

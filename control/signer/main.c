@@ -87,11 +87,8 @@ static bool memory_protect(char err[OS_ERROR_BYTES])
 static bool sandbox(char err[OS_ERROR_BYTES])
 {
 	static const char *const none[] = { NULL }, *const calls[] = { "fdatasync", NULL };
-	enum sandbox_result files = sandbox_files(none, none, err);
 
-	if (files == SANDBOX_ABSENT)
-		log_warn("%s", err);
-	return files != SANDBOX_FAILED && sandbox_calls(calls, err);
+	return sandbox_enter(none, none, calls, err);
 }
 
 /* The first signature makes OpenSSL fetch its algorithms and seed its generator, which the sandbox would forbid. */

@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "platform/os/log.h"
+
 #define FILES_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define FILES_WRITE (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
 		     LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK)
@@ -101,4 +103,13 @@ bool sandbox_calls(const char *const *calls, char err[OS_ERROR_BYTES])
 	if (filter)
 		seccomp_release(filter);
 	return result == 0 || fail(err, "system call sandbox", strerror(-result), "check the kernel for seccomp");
+}
+
+bool sandbox_enter(const char *const *read, const char *const *write, const char *const *calls, char err[OS_ERROR_BYTES])
+{
+	enum sandbox_result files = sandbox_files(read, write, err);
+
+	if (files == SANDBOX_ABSENT)
+		log_warn("%s", err);
+	return files != SANDBOX_FAILED && sandbox_calls(calls, err);
 }

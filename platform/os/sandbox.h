@@ -21,4 +21,7 @@ enum sandbox_result sandbox_files(const char *const *read, const char *const *wr
  * and those named in `calls`, which ends with NULL. A name that this kernel does not know is skipped. */
 bool sandbox_calls(const char *const *calls, char err[OS_ERROR_BYTES]);
 
+/* Both, for a process of one thread. A kernel without Landlock is logged. */
+bool sandbox_enter(const char *const *read, const char *const *write, const char *const *calls, char err[OS_ERROR_BYTES]);
+
 #endif
