@@ -139,12 +139,23 @@ static void scan_patterns(struct scan *s, match_event_handler on_exact)
 	}
 }
 
+/* Whether the text has room for the shortest value of any wanted class. Most cells of a table are small numbers, which a scan, however
+ * short, costs more than everything else that is done to them. */
+static bool has_room(const struct scan *s)
+{
+	for (unsigned w = 0; w < LIMIT_CLASSES / 64; w++)
+		for (uint64_t left = s->want->classes.w[w] & (s->set->packed.w[w] | s->set->patterned.w[w]); left; left &= left - 1)
+			if (s->text.len >= s->set->blob.classes[w * 64 + (unsigned)__builtin_ctzll(left)].length_min)
+				return true;
+	return false;
+}
+
 static void scan_text(struct scan *s)
 {
 	struct class_bits numbers = class_bits_and(s->want->classes, s->set->packed);
 
 	s->said_before = 0;
-	if (s->text.len == 0)
+	if (s->text.len == 0 || !has_room(s))
 		return;
 	if (class_bits_any(&numbers) && packed_possible(s->text))
 		packed_scan(&s->set->packed_index, numbers.w, s->text, on_class_end, s);
