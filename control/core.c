@@ -443,6 +443,16 @@ static void signals_read(struct loop *l)
 	}
 }
 
+/* Not longer than until the open batch is due. */
+static unsigned nap_until_due(const struct node *n, unsigned nap_us)
+{
+	uint64_t due_us = inbox_due_us(n->inbox), now_us = clock_us(CLOCK_MONOTONIC);
+
+	if (!due_us || due_us >= now_us + nap_us)
+		return nap_us;
+	return due_us > now_us ? (unsigned)(due_us - now_us) : 0;
+}
+
 /* Sleeps until something can be read, or until the rings are due to be looked at. */
 static bool wait_for_something(struct loop *l, bool busy)
 {
@@ -455,7 +465,7 @@ static bool wait_for_something(struct loop *l, bool busy)
 	l->idle_turns = busy ? 0 : l->idle_turns + 1;
 	for (unsigned turns = l->idle_turns; turns > NAP_DOUBLE_AFTER && nap < NAP_IDLE_US; turns /= 2)
 		nap *= 2;
-	time.tv_nsec = busy ? 0 : (nap < NAP_IDLE_US ? nap : NAP_IDLE_US) * 1000;
+	time.tv_nsec = busy ? 0 : nap_until_due(n, nap < NAP_IDLE_US ? nap : NAP_IDLE_US) * 1000;
 	fds[count++] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
 	fds[count++] = (struct pollfd){ .fd = n->channel, .events = POLLIN };
 	fds[count++] = (struct pollfd){ .fd = egress_client_fd(n->egress), .events = egress_client_events(n->egress) };

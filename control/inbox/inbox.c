@@ -234,10 +234,13 @@ void inbox_alarm(struct inbox *in, unsigned worker, const char *what, const char
 
 /* --- the turn ------------------------------------------------------------------------------------------------------------ */
 
+/* The oldest that there can be in it came after the rings were last seen empty. */
 static void begin_batch(struct inbox *in)
 {
-	if (!in->due_us)
-		in->due_us = in->node.now.mono_us + INBOX_GROUP_US;
+	if (in->due_us)
+		return;
+	in->began_us = in->node.now.mono_us;
+	in->due_us = (in->empty_us ? in->empty_us : in->began_us) + INBOX_GROUP_US;
 }
 
 /* Reads one worker's events into the batch. True when it may have left some. */
@@ -323,11 +326,11 @@ static bool commit(struct inbox *in)
 /* Whether the commands in the batch are all that can be waited for; `before` of them came with earlier turns. */
 static bool is_filled(const struct inbox *in, unsigned before)
 {
-	uint64_t now = in->node.now.mono_us, began = in->due_us - INBOX_GROUP_US;
+	uint64_t now = in->node.now.mono_us;
 
 	if (now - in->committed_us > INBOX_FORGET_US || in->waiters >= in->waiters_before)
 		return true;
-	return in->waiters == before || now - began >= INBOX_FILL_US;
+	return in->waiters == before || now - in->began_us >= INBOX_FILL_US;
 }
 
 /* Somebody waits, and no longer for company. */
@@ -346,6 +349,8 @@ enum inbox_result inbox_turn(struct inbox *in, struct entry_clock now)
 		begin_batch(in);
 	for (unsigned w = 0; w < in->workers; w++)
 		more |= lane_read(in, w);
+	if (!more)
+		in->empty_us = now.mono_us;
 	urgent = is_wanted(in, before);
 	if (in->due_us && (urgent || now.mono_us >= in->due_us)) {
 		if (!commit(in)) {
@@ -368,6 +373,11 @@ enum inbox_result inbox_turn(struct inbox *in, struct entry_clock now)
 	}
 	in->urgent = false;
 	return in->stopped ? INBOX_STOPPED : more ? INBOX_BUSY : in->due_us ? INBOX_OPEN : INBOX_IDLE;
+}
+
+uint64_t inbox_due_us(const struct inbox *in)
+{
+	return in->due_us;
 }
 
 void inbox_pause(struct inbox *in, bool pause)

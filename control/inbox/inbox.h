@@ -31,8 +31,9 @@
 #include "platform/contract/message.h"
 #include "platform/contract/policy.h"
 
-/* With a nap of at most 1 ms between turns and the commit itself this stays below the 5 ms that audit "prompt" promises. */
-#define INBOX_GROUP_US 3000u
+/* From when a record can have been put into its ring, which is when that was last seen empty, to the commit, for which a millisecond is
+ * left of the 5 ms that audit "prompt" promises. */
+#define INBOX_GROUP_US 4000u
 #define INBOX_FILL_US 1000u
 #define INBOX_FORGET_US 10000u /* after so long the size of the batch before says nothing */
 
@@ -101,6 +102,9 @@ enum inbox_result { INBOX_IDLE, INBOX_OPEN, INBOX_BUSY, INBOX_STOPPED };
 
 /* One turn as above. */
 enum inbox_result inbox_turn(struct inbox *in, struct entry_clock now);
+
+/* When the open batch is to be committed (monotonic): the turn after INBOX_OPEN is no later. 0: none is open. */
+uint64_t inbox_due_us(const struct inbox *in);
 
 /* While paused no event is read: the journal's volume is full. What is in the rings stays there. */
 void inbox_pause(struct inbox *in, bool pause);

@@ -463,6 +463,16 @@ static void what_nobody_waits_for_is_committed_with_the_group(void **state)
 		assert_int_not_equal(turn_and_orders(), INBOX_BUSY);
 	assert_int_equal(b.worker.durable, b.worker.position);
 	assert_int_equal(inbox_counters(b.inbox)->commits, commits + 1);
+	/* What may have lain in the ring since the last look is due that much earlier. */
+	assert_true(inbox_due_us(b.inbox) == 0);
+	b.now.mono_us += INBOX_GROUP_US / 4;
+	ask_and_answer(f, false);
+	assert_true(inbox_due_us(b.inbox) > 0 && inbox_due_us(b.inbox) < b.now.mono_us - 1000 + INBOX_GROUP_US);
+	assert_int_equal(inbox_counters(b.inbox)->commits, commits + 1);
+	while (b.now.mono_us + 1000 < inbox_due_us(b.inbox))
+		assert_int_equal(turn_and_orders(), INBOX_OPEN);
+	(void)turn_and_orders();
+	assert_int_equal(inbox_counters(b.inbox)->commits, commits + 2);
 	/* A hold is waited for, whatever the service's audit. */
 	ask_and_answer(f, false);
 	assert_true(worker_script_command(&b.worker, f, bytes_str("delete"), COMMAND_HOLD));

@@ -44,6 +44,8 @@ struct inbox {
 	bool patient;    /* nobody waits for the record of the event that is being read */
 	bool urgent;     /* somebody waits for this batch */
 	uint64_t due_us; /* when the batch is committed at the latest; 0: it is empty */
+	uint64_t began_us; /* the turn that opened the batch */
+	uint64_t empty_us; /* the last turn that read all that was in the rings; 0: none yet */
 	unsigned waiters, waiters_before; /* commands, and sessions with answers, that wait for this batch, and did for the last one that had any */
 	uint64_t committed_us; /* when that was */
 	bool paused, thrifty;
