@@ -1,4 +1,4 @@
-/* journal_impl.h: inside of struct journal; for journal.c and publish.c only. */
+/* journal_impl.h: inside of struct journal; for the files that it names, and tests. */
 #ifndef CONTROL_JOURNAL_JOURNAL_IMPL_H
 #define CONTROL_JOURNAL_JOURNAL_IMPL_H
 

@@ -1,22 +1,27 @@
-/* search_bench [--dir DIR] [--records N]...: how long a search takes, with the index and without, as JSON on standard output.
+/* search_bench [--dir DIR] [--records N]...: what journals of some sizes cost, as JSON on standard output: a record, beside raw LMDB; an audit;
+ * a search, with the index and without.
  *
- * For each N (default 10,000 and 1,000,000; 10,000,000 takes 6 GB of DIR): writes N records of about 460 bytes, publishes, makes the
- * index, then asks each question as an operator would: a new reader, everything to the last match. "With the index" includes opening
+ * For each N (default 10,000 and 1,000,000; 10,000,000 takes 6 GB of DIR): writes N records of about 460 bytes to raw LMDB, then to a journal,
+ * in batches of 1,024; publishes, verifies, makes the index, then asks each question as an operator would: a new reader, everything to the last match. "With the index" includes opening
  * the journal and reading the newest records, which no file covers yet. The kernel's cache is warm: the records were just written.
  */
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "control/journal/journal_fixture.h"
 #include "control/journal/search_index.h"
+#include "control/journal/segment.h"
+#include "control/journal/verify.h"
 #include "platform/base/random.h"
 
 #define SIZES_MAX 8u
 #define REPEAT 5u
+#define BATCH 1024u
 
 static const struct {
 	const char *name;
@@ -97,11 +102,35 @@ static struct bytes make_record(uint8_t *room, size_t cap, uint64_t i, uint64_t 
 	return jcs_done(&j);
 }
 
-static double fill(const char *dir, uint64_t count)
+/* The same records, in the same batches, into one database of LMDB with full durability: what any journal on it has to pay. */
+static double fill_raw(const char *dir, uint64_t count)
+{
+	double start = now_s();
+	uint8_t room[4096];
+	MDB_env *env;
+	MDB_txn *txn = NULL;
+	MDB_dbi dbi;
+	bool good;
+
+	good = mkdir(dir, 0700) == 0 && segment_env_open(&env, dir, 64ull << 30, 1) == 0 && mdb_txn_begin(env, NULL, 0, &txn) == 0 &&
+	       mdb_dbi_open(txn, "entry", MDB_CREATE | MDB_INTEGERKEY, &dbi) == 0 && mdb_txn_commit(txn) == 0;
+	for (uint64_t i = 0; good && i < count; i++) {
+		struct bytes record = make_record(room, sizeof room, i, count);
+		MDB_val k = { sizeof i, &i }, v = { record.len, (void *)(uintptr_t)record.base };
+
+		good = (i % BATCH || mdb_txn_begin(env, NULL, 0, &txn) == 0) && mdb_put(txn, dbi, &k, &v, MDB_APPEND) == 0 &&
+		       (((i + 1) % BATCH && i + 1 < count) || mdb_txn_commit(txn) == 0);
+	}
+	if (!good)
+		die("raw LMDB");
+	mdb_env_close(env);
+	return now_s() - start;
+}
+
+static double fill(const char *dir, uint64_t count, struct fixture_signer *signer)
 {
 	struct journal_config config = { .dir = dir, .origin = FIXTURE_ORIGIN };
-	struct fixture_signer signer;
-	struct journal_signer s;
+	struct journal_signer s = fixture_signer_journal(signer);
 	char err[JOURNAL_ERROR_BYTES];
 	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
 	uint8_t room[4096];
@@ -110,21 +139,29 @@ static double fill(const char *dir, uint64_t count)
 
 	if (!j)
 		die(err);
-	fixture_signer_init(&signer);
-	s = fixture_signer_journal(&signer);
 	for (uint64_t i = 0; i < count; i++) {
 		if (journal_append(j, make_record(room, sizeof room, i, count), &index) != JOURNAL_OK)
 			die("append");
 		wall = FIXTURE_TIME + i * 10;
-		if (((i + 1) % 1024 == 0 || i + 1 == count) && journal_commit(j, wall) != JOURNAL_OK)
+		if (((i + 1) % BATCH == 0 || i + 1 == count) && journal_commit(j, wall) != JOURNAL_OK)
 			die(journal_stopped(j));
-		if ((i + 1) % 1024 == 0)
+		if ((i + 1) % BATCH == 0)
 			journal_publish(j, &s, wall);
 	}
 	if (!journal_publish_flush(j, &s, FIXTURE_TIME + count * 10 + 10000000, 600000))
 		die("publish");
 	journal_close(j);
-	fixture_signer_free(&signer);
+	return now_s() - start;
+}
+
+static double audit(const char *dir, uint64_t count, const struct fixture_signer *signer)
+{
+	struct verify_options o = { .dir = dir, .keys = &signer->keys };
+	struct verify_summary summary;
+	double start = now_s();
+
+	if (!verify_journal(&o, &summary) || summary.size != count)
+		die("the journal does not verify");
 	return now_s() - start;
 }
 
@@ -175,10 +212,17 @@ static int ascending(const void *a, const void *b)
 
 static void bench_one(const char *dir, uint64_t count, bool last)
 {
-	double wrote = fill(dir, count), built = build(dir);
+	double raw = fill_raw(dir, count), wrote, verified, built;
+	struct fixture_signer signer;
 
-	printf("    {\"records\": %llu, \"write_us_a_record\": %.3f, \"index_us_a_record\": %.3f, \"index_bytes_a_record\": %.1f, \"searches\": [\n",
-	       (unsigned long long)count, wrote * 1e6 / (double)count, built * 1e6 / (double)count,
+	fixture_remove(dir);
+	fixture_signer_init(&signer);
+	wrote = fill(dir, count, &signer);
+	verified = audit(dir, count, &signer);
+	built = build(dir);
+	fixture_signer_free(&signer);
+	printf("    {\"records\": %llu, \"raw_us_a_record\": %.3f, \"verify_s\": %.3f, \"write_us_a_record\": %.3f, \"index_us_a_record\": %.3f, \"index_bytes_a_record\": %.1f, \"searches\": [\n",
+	       (unsigned long long)count, raw * 1e6 / (double)count, verified, wrote * 1e6 / (double)count, built * 1e6 / (double)count,
 	       (double)(count / SEARCH_GROUP) * (SEARCH_HEADER_BYTES + 2097152.0) / (double)count);
 	for (unsigned q = 0; q < QUESTIONS; q++) {
 		double with[REPEAT], without;
