@@ -517,6 +517,25 @@ def releases(w, session):
     w.check(w.json('journal', 'hold', 'list')['holds'] == [], 'and then nothing is held')
 
 
+def carries(w, bundle, said):
+    """What else lies in a bundle: lines in frames, events, the report, and the policies of its records with their proofs."""
+    lines = subprocess.run('zstd -qdc records/*.jsonl.zst; echo; zstd -qdc events/*.ocsf.jsonl.zst', shell=True, cwd=bundle, stdout=subprocess.PIPE, text=True, check=True).stdout
+    records, events = ([json.loads(line) for line in half.splitlines()] for half in lines.split('\n\n'))
+    names = [(p.parent.name, p.name) for p in bundle.glob('*/*.zst')]
+    w.check(('records', f'{0:020}-{11:020}.jsonl.zst') in names and [r['idx'] for r in records] == list(range(12)) and
+            {int(e['metadata']['uid'].split('#')[1]) for e in events} == set(range(12)), 'a bundle has its records as lines and as events', (names, lines[:300]))
+    w.check(''.join(p.read_text()[:16] for p in (bundle / 'report.html', bundle / 'assessment-results.json')).startswith('<!DOCTYPE html>'), 'and the report')
+    used = {r['pol'] for r in records if 'pol' in r}
+    kept = {p.stem: p for p in bundle.glob('policy/*.cfg')}
+    w.check(used and used == set(kept) and f'8. policies: {len(used)} of {len(used)} are here' in said and all('id = "tripwire"' in p.read_text() for p in kept.values()),
+            'and the policies as they were written', (used, kept, said))
+    path = next(iter(kept.values()))
+    path.write_text(path.read_text().replace('action = "block"', 'action = "allow"'))
+    fit = f"sed -i 's,^[0-9a-f]*  {path.relative_to(bundle)}$,'$(sha256sum {path} | cut -c1-64)'  {path.relative_to(bundle)},' MANIFEST.sha256 && sh verify.sh 1"
+    done = subprocess.run(fit, shell=True, cwd=bundle, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    w.check(done.returncode != 0 and '6. payload' in done.stdout and '8. policies' not in done.stdout, 'another text in its place is seen', done.stdout)
+
+
 def sees_approvals(w, other, token):
     """approvals.md 5, export.md 8: an approver sees what it may decide, the requester its own, an auditor all, anybody else nothing."""
     listed = w.json('approval', 'list', '--all')['approvals']
@@ -596,6 +615,7 @@ def audits(w):
     w.check(done.returncode == 0 and (w.dir / 'out' / 'bundle' / 'trust' / 'log-p256.pem').exists(), 'and a bundle, with both keys', done.stdout + done.stderr)
     checked = subprocess.run(['sh', 'verify.sh', '2'], cwd=w.dir / 'out' / 'bundle', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
     w.check(checked.returncode == 0 and 'all checks passed' in checked.stdout and 'Verified OK' in checked.stdout, "which openssl and sha256sum alone believe", checked.stdout[-400:])
+    carries(w, w.dir / 'out' / 'bundle', checked.stdout)
     done = other('--json', 'export', 'bundle', '--person', 'alice', '--type', 'cmd', '--run', 'no-such-run', '--out', w.dir / 'out' / 'no', *token('audit'))
     w.check(done.returncode == 1 and 'no record matches' in done.stderr, 'all filters count for a bundle', done.stderr)
     for what in (('journal', 'verify'), ('export', 'events'), ('export', 'report', '--out', w.dir / 'out' / 'no'), ('export', 'bundle', '--out', w.dir / 'out' / 'no')):

@@ -10,8 +10,11 @@
 #include <stdlib.h>
 
 #include "control/export/bundle.h"
+#include "control/export/bundle_copies.h"
+#include "control/export/bundle_policies.h"
 #include "control/export/bundle_text.h"
 #include "control/export/export_anchor.h"
+#include "control/export/frames.h"
 #include "control/export/tile_set.h"
 #include "control/journal/base64.h"
 #include "control/journal/jcs_read.h"
@@ -32,6 +35,9 @@ struct job {
 	uint8_t note[CHECKPOINT_BYTES_MAX];
 	size_t note_len;
 	struct tile_set tiles;
+	struct frames *lines;
+	struct bundle_copies *copies;
+	struct bundle_policies *policies;
 	char *err;
 };
 
@@ -50,7 +56,7 @@ static bool write_failed(struct job *job, const char *name)
 	return fail(job, "%s/%s: %s", "the bundle", name, strerror(errno));
 }
 
-/* The line of records.jsonl. */
+/* The record's line. */
 static struct bytes line_of(uint64_t index, struct bytes record, struct writer *out)
 {
 	char head[40];
@@ -181,13 +187,15 @@ static bool key_write(struct job *job, struct jcs_value record)
 
 static bool record_write(struct job *job, uint64_t index, struct bytes record)
 {
-	static _Thread_local uint8_t line[RECORD_BYTES_MAX + 64], proof[PROOF_BYTES_MAX];
-	struct writer line_w = writer_of(line, sizeof line), proof_w = writer_of(proof, sizeof proof);
+	static _Thread_local uint8_t room[RECORD_BYTES_MAX + 64], proof[PROOF_BYTES_MAX];
+	struct writer line_w = writer_of(room, sizeof room), proof_w = writer_of(proof, sizeof proof);
 	char name[64];
+	struct bytes line = line_of(index, record, &line_w);
 	const char *wrong;
 
-	if (!bundle_stream_write(&job->bundle, line_of(index, record, &line_w)))
-		return write_failed(job, "records.jsonl");
+	if (!frames_line(job->lines, index, bytes_of(line.base, line.len - 1)))
+		return write_failed(job, "records");
+	bundle_policies_record(job->policies, record);
 	snprintf(name, sizeof name, "proofs/entry-%llu.json", (unsigned long long)index);
 	if (!bundle_file(&job->bundle, name, record))
 		return write_failed(job, name);
@@ -197,7 +205,31 @@ static bool record_write(struct job *job, uint64_t index, struct bytes record)
 	if (wrong)
 		return fail(job, "record %llu: %s", (unsigned long long)index, wrong);
 	snprintf(name, sizeof name, "proofs/%llu.tlog-proof", (unsigned long long)index);
-	return bundle_file(&job->bundle, name, writer_done(&proof_w)) || write_failed(job, name);
+	if (!bundle_file(&job->bundle, name, writer_done(&proof_w)))
+		return write_failed(job, name);
+	return bundle_copies_record(job->copies, index) || write_failed(job, "events");
+}
+
+static bool put_frame(void *ctx, const char *name, struct bytes file)
+{
+	return bundle_file(ctx, name, file);
+}
+
+static bool records_open(struct job *job)
+{
+	const struct frames_to to = { "records/", ".jsonl.zst", put_frame, &job->bundle };
+
+	job->lines = frames_create(&to);
+	job->copies = bundle_copies_open(&job->bundle, job->archive, job->checkpoint.origin);
+	job->policies = bundle_policies_create();
+	return (job->lines && job->copies && job->policies) || fail(job, "out of memory");
+}
+
+static void records_close(struct job *job)
+{
+	frames_destroy(job->lines);
+	bundle_copies_close(job->copies);
+	bundle_policies_destroy(job->policies);
 }
 
 static bool records_write(struct job *job)
@@ -208,8 +240,8 @@ static bool records_write(struct job *job)
 	struct bytes record;
 	const char *why;
 
-	if (!bundle_stream_open(&job->bundle, "records.jsonl"))
-		return write_failed(job, "records.jsonl");
+	if (!records_open(job))
+		return false;
 	for (;; index++) {
 		enum archive_next next;
 
@@ -230,7 +262,7 @@ static bool records_write(struct job *job)
 	}
 	if (!result->records)
 		return fail(job, "no record matches");
-	return bundle_stream_close(&job->bundle) || write_failed(job, "records.jsonl");
+	return frames_finish(job->lines) || write_failed(job, "records");
 }
 
 /* --- tiles ------------------------------------------------------------------------------------------------------------ */
@@ -313,6 +345,13 @@ static bool keys_write(struct job *job)
 	return bundle_file(&job->bundle, "checkpoint", bytes_of(job->note, job->note_len)) || write_failed(job, "checkpoint");
 }
 
+static bool policies_write(struct job *job)
+{
+	const char *wrong = bundle_policies_write(job->policies, &job->bundle, archive_dir(job->archive), job->result->last + 1, bytes_of(job->note, job->note_len));
+
+	return !wrong || fail(job, "%s", wrong);
+}
+
 static bool anchors_write(struct job *job)
 {
 	const struct export_anchors what = { .keys = job->request->keys, .newest = &job->checkpoint, .first = job->result->first, .last = job->result->last };
@@ -348,7 +387,8 @@ static bool texts_write(struct job *job)
 
 	snprintf(head, sizeof head,
 		 "# Evidence of %s\n\n%llu records between %llu and %llu, under the checkpoint of %llu records.\n"
-		 "`records.jsonl` is for reading; evidence are the entries and proofs under `proofs/`, the tiles and the checkpoint.\n",
+		 "Evidence are the entries and proofs under `proofs/`, the tiles and the checkpoint. For reading: `zstd -dc records/*.zst`, the same records one a\n"
+		 "line; copies that prove nothing: `events/` (OCSF), `report.html`, `assessment-results.json` (OSCAL), `replay.cast` (of one session).\n",
 		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
 		 (unsigned long long)r->checkpoint_size);
 	writer_str(&w, head);
@@ -385,10 +425,12 @@ bool export_bundle(struct archive *a, const struct export_request *request, stru
 	ok = choose_checkpoint(job);
 	if (ok && !(request->sink ? bundle_create_to(&job->bundle, request->sink) : bundle_create(&job->bundle, request->out)))
 		ok = fail(job, "%.150s cannot be made: %s", request->out ? request->out : "the bundle", strerror(errno));
-	ok = ok && records_write(job) && tiles_write_all(job) && anchors_write(job) && keys_write(job) && texts_write(job);
+	ok = ok && records_write(job) && bundle_copies_finish(job->copies, request, &job->filter, err) && tiles_write_all(job) && policies_write(job) &&
+	     anchors_write(job) && keys_write(job) && texts_write(job);
 	if (ok && !bundle_finish(&job->bundle, result->manifest_sha256))
 		ok = write_failed(job, "MANIFEST.sha256");
 	bundle_close(&job->bundle, ok);
+	records_close(job);
 	tile_set_free(&job->tiles);
 	free(job);
 	return ok;

@@ -1,7 +1,7 @@
 /* export.h: evidence bundles that stand alone, and records as lines (export.md 1, 2, 4).
  *
  * A bundle is a directory that an auditor checks with openssl, sha256sum, xxd and base64 alone, as its VERIFY.md says:
- *	records.jsonl                 the records, "idx" first; for people and jq, checked against the entries
+ *	records/<first>-<last>.jsonl.zst   the records, "idx" first, in frames (frames.h); for people and jq, checked against the entries
  *	proofs/entry-<index>.json     each record's canonical bytes
  *	proofs/<index>.tlog-proof     its inclusion under `checkpoint`
  *	checkpoint                    the signed tree head
@@ -10,6 +10,8 @@
  *	chunks/<sha256>               payload chunks as stored (sealed, or plain zstd frames), named by their own hash
  *	keys/<session>.hex            keys of the sessions' payload, only when they are to be disclosed
  *	trust/log-ed25519.pem, trust/log-p256.pem, vkey
+ *	policy/<hash>.cfg             the policies that the records name in `pol`, with proofs (bundle_policies.h)
+ *	events/, report.html, assessment-results.json, replay.cast   copies (bundle_copies.h)
  *	checkpoints/                  those that an authority stamped or a witness cosigned (export_anchor.h)
  *	MANIFEST.sha256, VERIFY.md, verify.sh (its commands, to be run as they are), incl.sh, consis.sh
  * Everything written was checked against the signed root first: a journal with a damaged record in the range gives no bundle.

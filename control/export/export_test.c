@@ -182,7 +182,8 @@ static void session_alone_verifies(void **state)
 /* Any file, changed: the manifest. */
 static void changed_file_fails(void **state)
 {
-	static const char *const names[] = { "records.jsonl", "checkpoint", "vkey", "incl.sh", "verify.sh", "VERIFY.md", "trust/log-p256.pem", "tile/0/001.p/4",
+	static const char *const names[] = { "records/00000000000000000254-00000000000000000257.jsonl.zst",
+					     "events/00000000000000000254-00000000000000000257.ocsf.jsonl.zst", "report.html", "checkpoint", "vkey", "incl.sh", "verify.sh", "VERIFY.md", "trust/log-p256.pem", "tile/0/001.p/4",
 					     "proofs/entry-255.json", "proofs/255.tlog-proof" };
 	struct archive_filter part = { .from = 254, .to = 258 };
 	struct export_result r;
@@ -216,7 +217,7 @@ static void forgery_with_a_fitting_manifest_fails(void **state)
 		off_t at;
 		uint8_t mask;
 	} rows[] = {
-		{ "records.jsonl", 40, 1 },
+		{ "records/00000000000000000254-00000000000000000257.jsonl.zst", 40, 1 },
 		{ "proofs/entry-255.json", 9, 1 },
 		{ "proofs/255.tlog-proof", 45, 2 }, /* a sibling hash */
 		{ "proofs/255.tlog-proof", 29, 1 }, /* the index */
@@ -262,8 +263,9 @@ static void swapped_records_fail(void **state)
 	if (child == 0) {
 		static const char script[] =
 			"cd proofs && mv entry-251.json t && mv entry-252.json entry-251.json && mv t entry-252.json && cd .. && "
-			"while read -r i; do printf '{\"idx\":%s,' $i; tail -c +2 proofs/entry-$i.json; echo; done > records.jsonl <<X\n"
+			"while read -r i; do printf '{\"idx\":%s,' $i; tail -c +2 proofs/entry-$i.json; echo; done > ../l <<X\n"
 			"250\n251\n252\n253\n254\n255\n256\n257\n258\n259\nX\n"
+			"zstd -qf ../l -o records/*.zst\n"
 			"for p in '251 252' '252 251'; do set -- $p; { printf '\\000'; cat proofs/entry-$1.json; } | sha256sum | cut -c1-64 | xxd -r -p | "
 			"dd of=tile/0/000 bs=32 seek=$1 conv=notrunc 2>/dev/null; done";
 

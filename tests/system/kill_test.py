@@ -24,11 +24,11 @@ LOGGED = re.compile(r'^shop_app (\d+) LOG:  (?:statement|execute [^:]*): (.*)$')
 ROUNDS = 3
 
 
-def unzstd(data):
+def unzstd(data, most=1 << 20):
     library = unzstd.library = getattr(unzstd, 'library', None) or ctypes.CDLL('libzstd.so.1')
     library.ZSTD_decompress.restype = ctypes.c_size_t
     library.ZSTD_decompress.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
-    room = ctypes.create_string_buffer(1 << 20)
+    room = ctypes.create_string_buffer(most)
     size = library.ZSTD_decompress(room, len(room), data, len(data))
     need(size <= len(room), 'a chunk that is no zstd frame')
     return room.raw[:size]
@@ -53,7 +53,7 @@ class Evidence:
         time.sleep(3)  # the next checkpoint: only what it covers is exported
         directory = it.lab.dir / f'bundle-{number}'
         it.sluice.cli('export', 'bundle', '--with-keys', '--out', directory)
-        self.records = [json.loads(line) for line in (directory / 'records.jsonl').read_text().splitlines()]
+        self.records = [json.loads(line) for name in sorted((directory / 'records').iterdir()) for line in unzstd(name.read_bytes(), 4 << 20).splitlines()]
         self.texts = collections.Counter()
         for record in self.records:
             if record['t'] in ('cmd', 'release') and record['out']['verdict'] in ('forwarded', 'released', 'masked'):

@@ -1,0 +1,98 @@
+#include "control/export/bundle_copies.h"
+
+#include <stdlib.h>
+
+#include "control/export/frames.h"
+#include "control/export/replay.h"
+#include "control/export/report.h"
+#include "control/export/stream.h"
+
+struct bundle_copies {
+	struct bundle *bundle;
+	struct archive *archive;
+	struct stream_request request;
+	struct stream *events;
+	struct frames *frames;
+	uint64_t index; /* of the record whose lines come */
+};
+
+static bool put_frame(void *ctx, const char *name, struct bytes file)
+{
+	return bundle_file(ctx, name, file);
+}
+
+struct bundle_copies *bundle_copies_open(struct bundle *b, struct archive *a, const char *origin)
+{
+	const struct frames_to to = { "events/", ".ocsf.jsonl.zst", put_frame, b };
+	struct bundle_copies *c = calloc(1, sizeof *c);
+	char err[EXPORT_ERROR_BYTES];
+
+	if (!c)
+		return NULL;
+	c->bundle = b;
+	c->archive = a;
+	c->request = (struct stream_request){ .form = STREAM_OCSF, .origin = origin };
+	c->events = stream_open(a, &c->request, err);
+	c->frames = frames_create(&to);
+	if (c->events && c->frames)
+		return c;
+	bundle_copies_close(c);
+	return NULL;
+}
+
+void bundle_copies_close(struct bundle_copies *c)
+{
+	if (!c)
+		return;
+	stream_close(c->events);
+	frames_destroy(c->frames);
+	free(c);
+}
+
+static bool put_line(void *ctx, struct bytes line)
+{
+	struct bundle_copies *c = ctx;
+
+	return frames_line(c->frames, c->index, line);
+}
+
+bool bundle_copies_record(struct bundle_copies *c, uint64_t index)
+{
+	c->index = index;
+	return stream_record(c->events, index, put_line, c);
+}
+
+static bool put_report(struct bundle_copies *c, const struct assess *assess, enum report_form form, const char *name)
+{
+	size_t len;
+	char *text;
+	bool ok;
+
+	if (!report_text(assess, form, c->request.origin, time(NULL), &text, &len))
+		return form == REPORT_OSCAL; /* these records answer no question of a control */
+	ok = bundle_file(c->bundle, name, bytes_of(text, len));
+	free(text);
+	return ok;
+}
+
+static bool put_cast(void *ctx, struct bytes text)
+{
+	return bundle_stream_write(ctx, text);
+}
+
+bool bundle_copies_finish(struct bundle_copies *c, const struct export_request *request, const struct archive_filter *filter, char err[EXPORT_ERROR_BYTES])
+{
+	struct assess assess;
+	bool ok;
+
+	snprintf(err, EXPORT_ERROR_BYTES, "the bundle's copies for people cannot be made: see the disk's space");
+	if (!frames_finish(c->frames) || !assess_create(&assess))
+		return false;
+	ok = stream_assess(c->archive, filter, &assess, err) && put_report(c, &assess, REPORT_HTML, "report.html") &&
+	     put_report(c, &assess, REPORT_OSCAL, "assessment-results.json");
+	assess_destroy(&assess);
+	if (!ok || !filter->session)
+		return ok;
+	return bundle_stream_open(c->bundle, "replay.cast") &&
+	       replay_write(c->archive, request->disclose, filter, REPLAY_ASCIICAST, put_cast, c->bundle, err) && bundle_stream_close(c->bundle);
+}

@@ -1,0 +1,133 @@
+/* The records that put a policy in force are few and may be far before those of the bundle: they are looked for with the journal's index, which
+ * may hide some and cannot invent any, since each is proven. */
+#include "control/export/bundle_policies.h"
+
+#include <stdlib.h>
+
+#include "control/journal/base64.h"
+#include "control/journal/jcs_read.h"
+#include "control/journal/proof.h"
+#include "platform/base/limits.h"
+
+#define HASH_DIGITS 64u
+#define SCAN_BUDGET 65536u
+
+struct bundle_policies {
+	char hash[BUNDLE_POLICIES_MAX][HASH_DIGITS + 1];
+	bool written[BUNDLE_POLICIES_MAX];
+	unsigned count;
+	uint8_t record[RECORD_BYTES_MAX], proof[PROOF_BYTES_MAX];
+};
+
+struct bundle_policies *bundle_policies_create(void)
+{
+	return calloc(1, sizeof(struct bundle_policies));
+}
+
+void bundle_policies_destroy(struct bundle_policies *p)
+{
+	free(p);
+}
+
+static bool is_hash(struct bytes text)
+{
+	uint8_t room[32];
+	struct writer w = writer_of(room, sizeof room);
+
+	return text.len == HASH_DIGITS && hex_read(text, &w) && w.len == sizeof room;
+}
+
+static unsigned find(const struct bundle_policies *p, struct bytes hash)
+{
+	unsigned i = 0;
+
+	while (i < p->count && memcmp(p->hash[i], hash.base, HASH_DIGITS) != 0)
+		i++;
+	return i;
+}
+
+void bundle_policies_record(struct bundle_policies *p, struct bytes record)
+{
+	struct bytes hash = jcs_read_plain(jcs_get(jcs_value_of(record), "pol"));
+	unsigned at = is_hash(hash) ? find(p, hash) : BUNDLE_POLICIES_MAX;
+
+	if (at == p->count && at < BUNDLE_POLICIES_MAX)
+		memcpy(p->hash[p->count++], hash.base, HASH_DIGITS);
+}
+
+static bool put(struct bundle *b, const char *hash, const char *suffix, struct bytes data)
+{
+	char name[16 + HASH_DIGITS + 16];
+
+	snprintf(name, sizeof name, "policy/%s%s", hash, suffix);
+	return bundle_file(b, name, data);
+}
+
+/* The source text of a commit, from the chunks that its record names. The record is one that the archive may forget. */
+static bool source_of(struct archive *a, struct jcs_value record, uint8_t *room, size_t *len)
+{
+	struct jcs_value list = jcs_get(record, "pl"), element;
+	struct record_chunk chunk;
+	struct bytes dir, text;
+	uint64_t number;
+	size_t at = 0;
+
+	*len = 0;
+	while (jcs_next(list, &at, NULL, &element)) {
+		if (!record_chunk_read(&element, &chunk, &dir, &number) || archive_payload(a, &chunk, NULL, &text) != NULL || text.len > LIMIT_POLICY_FILE_BYTES - *len)
+			return false;
+		memcpy(room + *len, text.base, text.len);
+		*len += text.len;
+	}
+	return *len > 0;
+}
+
+/* One `policy.commit`. The newest of a hash counts no more than an older one: they say the same. */
+static const char *write_one(struct bundle_policies *p, struct bundle *b, struct archive *a, uint64_t index, struct bytes record, struct bytes note)
+{
+	struct bytes hash = jcs_read_plain(jcs_get(jcs_get(jcs_value_of(record), "data"), "hash"));
+	unsigned at = is_hash(hash) ? find(p, hash) : BUNDLE_POLICIES_MAX;
+	struct writer w = writer_of(p->proof, sizeof p->proof);
+	uint8_t *source;
+	const char *wrong = NULL;
+	size_t len;
+
+	if (at >= p->count || p->written[at])
+		return NULL;
+	source = malloc(LIMIT_POLICY_FILE_BYTES);
+	if (!source)
+		return "out of memory";
+	memcpy(p->record, record.base, record.len);
+	record.base = p->record;
+	if (source_of(a, jcs_value_of(record), source, &len)) {
+		wrong = archive_proof(a, index, note, &w);
+		if (!wrong && !(put(b, p->hash[at], ".cfg", bytes_of(source, len)) && put(b, p->hash[at], ".json", record) &&
+				put(b, p->hash[at], ".tlog-proof", writer_done(&w))))
+			wrong = "a policy cannot be written: see the disk's space";
+		p->written[at] = true;
+	}
+	free(source);
+	return wrong;
+}
+
+const char *bundle_policies_write(struct bundle_policies *p, struct bundle *b, const char *dir, uint64_t end, struct bytes note)
+{
+	const struct archive_filter commits = { .type = "policy.commit", .to = end };
+	char err[ARCHIVE_ERROR_BYTES];
+	struct archive *a = p->count ? archive_open(dir, err) : NULL;
+	enum archive_next next = ARCHIVE_MORE;
+	const char *wrong = NULL;
+	struct bytes record;
+	uint64_t index = 0;
+
+	if (!a)
+		return p->count ? "the journal cannot be opened a second time" : NULL;
+	(void)archive_use_index(a);
+	while (!wrong && next != ARCHIVE_END) {
+		next = archive_search(a, &commits, &index, SCAN_BUDGET, &record, &wrong);
+		if (next == ARCHIVE_FOUND)
+			wrong = write_one(p, b, a, index++, record, note);
+	}
+	archive_close(a);
+	return wrong;
+}
