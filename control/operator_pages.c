@@ -157,6 +157,16 @@ static void port_add(struct page_port *all, const struct page_port *one)
 	all->dropped_split += before.dropped_split;
 }
 
+static json_t *offloads_json(uint8_t offloads)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < PAGE_OFFLOAD_count; i++)
+		if (offloads >> i & 1)
+			json_array_append_new(list, json_string(page_offload_name(i)));
+	return list;
+}
+
 static json_t *port_json(unsigned port, const struct page_port *p, json_t *workers)
 {
 	char mac[18];
@@ -167,6 +177,8 @@ static json_t *port_json(unsigned port, const struct page_port *p, json_t *worke
 	json_object_set_new(row, "mac", json_string(mac));
 	json_object_set_new(row, "faces", json_string(port == 0 ? "agents" : "targets"));
 	put(row, "mbps", p->link_mbps);
+	put(row, "queues", p->queues);
+	json_object_set_new(row, "offloads", offloads_json(p->offloads));
 	put_counts(row, p);
 	put(row, "device_missed", p->device_missed);
 	put(row, "device_errors_in", p->device_errors_in);

@@ -430,6 +430,19 @@ static void housekeeping(struct dataplane *d)
 	}
 }
 
+/* What is used of what the devices can do. */
+static void log_ports(const struct dataplane *d)
+{
+	for (unsigned i = 0; i < PORT_COUNT; i++) {
+		struct page_port port = { 0 };
+		char offloads[PAGE_TEXT_BYTES];
+
+		port_describe(d->ports, i, &port);
+		page_offloads_text(port.offloads, offloads);
+		log_info("port %s: driver %s, queues in use %u, offloads: %s", d->settings->dataplane.port[i], port.driver, port.queues, offloads);
+	}
+}
+
 /* The ports come last, when the workers have their memory: from their first moment on somebody reads them. Then the privileges go. */
 static bool open_ports(struct dataplane *d, char err[ERROR_BYTES])
 {
@@ -442,6 +455,7 @@ static bool open_ports(struct dataplane *d, char err[ERROR_BYTES])
 		d->part[w].worker.ports = port_of_worker(ports, w);
 	d->ports = ports;
 	describe_ports(d);
+	log_ports(d);
 	log_info("polling %s and %s", device[0], device[1]);
 	return true;
 }

@@ -39,6 +39,30 @@ static void wire_send(void *context, unsigned port, size_t bytes)
 	port_send(w->ports, port, bytes);
 }
 
+static struct relay_help wire_help(void *context, unsigned port)
+{
+	struct port_help help = port_help(((struct worker *)context)->ports, port);
+
+	return (struct relay_help){ help.checksum, help.frame_bytes_max };
+}
+
+static uint8_t *wire_room_large(void *context, unsigned port, size_t *cap)
+{
+	struct worker *w = context;
+
+	w->room_large[port] = port_room_large(w->ports, port, cap);
+	return w->room_large[port];
+}
+
+static void wire_send_helped(void *context, unsigned port, const struct packet_built *built, uint16_t cut_bytes)
+{
+	struct worker *w = context;
+
+	if (__builtin_expect(w->capture.on, 0) && built->bytes > 0)
+		capture(w, port, CAPTURE_OUT, bytes_of(cut_bytes ? w->room_large[port] : w->room[port], built->bytes), port_now_us());
+	port_send_helped(w->ports, port, built, cut_bytes);
+}
+
 static bool wire_hand(void *context, unsigned worker, unsigned port, struct bytes frame)
 {
 	return port_hand_copy(((struct worker *)context)->ports, worker, port, frame);
@@ -51,7 +75,8 @@ static bool wire_tell(void *context, unsigned worker, struct bytes message)
 
 struct relay_wire worker_wire(struct worker *w)
 {
-	return (struct relay_wire){ .context = w, .room = wire_room, .send = wire_send, .hand = wire_hand, .tell = wire_tell };
+	return (struct relay_wire){ .context = w, .room = wire_room, .send = wire_send, .help = wire_help, .room_large = wire_room_large,
+		.send_helped = wire_send_helped, .hand = wire_hand, .tell = wire_tell };
 }
 
 static void route(struct worker *w, unsigned port, struct port_frame *frame, enum relay_route where, uint64_t now_us)
@@ -83,7 +108,7 @@ static unsigned receive(struct worker *w, unsigned port, uint64_t now_us)
 			__builtin_prefetch(port_bytes(frame[i + 1]).base);
 		if (__builtin_expect(w->capture.on, 0))
 			capture(w, port, CAPTURE_IN, port_bytes(frame[i]), now_us);
-		route(w, port, frame[i], relay_frame(w->relay, port, port_bytes(frame[i]), port_checksum(frame[i]), now_us), now_us);
+		route(w, port, frame[i], relay_frame(w->relay, port, port_bytes(frame[i]), port_checksum(w->ports, frame[i]), now_us), now_us);
 	}
 	return count;
 }
@@ -106,7 +131,7 @@ static unsigned receive_from_workers(struct worker *w, uint64_t now_us)
 
 		if (i + 1 < count)
 			__builtin_prefetch(port_bytes(frame[i + 1]).base);
-		route(w, port, frame[i], relay_frame_handed(w->relay, port, port_bytes(frame[i]), port_checksum(frame[i]), now_us), now_us);
+		route(w, port, frame[i], relay_frame_handed(w->relay, port, port_bytes(frame[i]), port_checksum(w->ports, frame[i]), now_us), now_us);
 	}
 	return told + count;
 }

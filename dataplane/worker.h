@@ -27,7 +27,7 @@ struct worker {
 	bool adaptive; /* naps when idle */
 	struct page_worker *page; /* what `sluice show` reads; may be NULL */
 	struct capture_stage capture;
-	uint8_t *room[PORT_COUNT]; /* handed to the relay last */
+	uint8_t *room[PORT_COUNT], *room_large[PORT_COUNT]; /* handed to the relay last */
 };
 
 /* Runs until the mailbox says stop. `argument` is a struct worker. */

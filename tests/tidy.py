@@ -26,7 +26,7 @@ RANK = {folder: rank for rank, folder in enumerate(ORDER)}
 ALLOWED = {}
 # One owner per dependency (DESIGN.md).
 OWNERS = {
-    r'rte_\w+\.h': ['dataplane/port', 'bench'],
+    r'rte_\w+\.h': ['dataplane/port', 'bench', 'tests/system'],
     r'openssl/ssl\.h': ['dataplane/tls', 'control/egress', 'control/ship', 'tests', 'bench', 'dataplane/inspect/postgres'],
     r'hs(_\w+)?\.h|hs/hs\.h': ['dataplane/match', 'hyperscan-rules', 'bench'],
     r'lmdb\.h': ['control/journal', 'bench'],

@@ -112,8 +112,9 @@ int cli_show_drops(struct cli *c)
 static void ports_text(json_t *result)
 {
 	static const struct print_column columns[] = {
-		{ "port", "port", 4 }, { "faces", "faces", 8 }, { "device", "device", 32 }, { "driver", "driver", 15 }, { "link", "link", 4 }, { "received", "received", 12 },
+		{ "port", "port", 4 }, { "faces", "faces", 8 }, { "device", "device", 32 }, { "driver", "driver", 15 }, { "link", "link", 4 }, { "queues", "queues", 6 }, { "received", "received", 12 },
 		{ "sent", "sent", 12 }, { "full", "dropped_full", 8 }, { "missed", "device_missed", 8 }, { "errors", "device_errors_in", 8 },
+		{ "offloads", "offloads", 44 },
 	};
 
 	print_table(json_object_get(result, "ports"), columns, sizeof(columns) / sizeof(*columns));

@@ -139,15 +139,27 @@ static uint64_t write_tcp(const struct packet_template *t, const struct tcp_segm
 /* A span that begins at an odd offset has its bytes in the other halves of the words: RFC 1071 2 (B). */
 static uint64_t copy_payload(uint64_t sum, uint8_t *to, const struct tcp_segment *s)
 {
+	const struct bytes *spans = s->many ? s->many : s->spans;
 	size_t done = 0;
 
 	for (unsigned i = 0; i < s->span_count; i++) {
-		uint16_t part = packet_sum_fold(packet_copy_sum(0, to + done, s->spans[i].base, s->spans[i].len));
+		uint16_t part = packet_sum_fold(packet_copy_sum(0, to + done, spans[i].base, spans[i].len));
 
 		sum += done % 2 ? __builtin_bswap16(part) : part;
-		done += s->spans[i].len;
+		done += spans[i].len;
 	}
 	return sum;
+}
+
+/* For a port that sums: nothing is. */
+static void copy_only(uint8_t *to, const struct tcp_segment *s)
+{
+	const struct bytes *spans = s->many ? s->many : s->spans;
+
+	for (unsigned i = 0; i < s->span_count; i++) {
+		memcpy(to, spans[i].base, spans[i].len);
+		to += spans[i].len;
+	}
 }
 
 struct packet_built packet_build(struct packet_template *t, const struct tcp_segment *s, void *out, size_t cap,
@@ -166,18 +178,33 @@ struct packet_built packet_build(struct packet_template *t, const struct tcp_seg
 	sum = (uint64_t)t->pseudo_sum + htobe16((uint16_t)l4_bytes);
 	if (checksum == PACKET_BUILD_PSEUDO) {
 		(void)write_tcp(t, s, tcp, header);
-		(void)copy_payload(0, tcp + header, s);
+		copy_only(tcp + header, s);
 		store_sum(tcp + 16, packet_sum_fold(sum));
 	} else {
 		sum += write_tcp(t, s, tcp, header);
 		store_sum(tcp + 16, (uint16_t)~packet_sum_fold(copy_payload(sum, tcp + header, s)));
 	}
+	if (s->cut_bytes) /* each piece has an identification of its own */
+		t->ip_id = (uint16_t)(t->ip_id + (s->payload_bytes - 1) / s->cut_bytes);
 	return (struct packet_built){
 		.bytes = t->header_bytes + l4_bytes,
 		.l2_bytes = t->l3_offset,
 		.l3_bytes = (uint16_t)(t->header_bytes - t->l3_offset),
 		.l4_bytes = (uint16_t)header,
 	};
+}
+
+bool packet_finish(const struct packet *p)
+{
+	size_t field = p->protocol == PACKET_TCP ? 16 : 6, len = p->frame.len - p->l4_offset;
+	uint8_t *l4 = (uint8_t *)(uintptr_t)(p->frame.base + p->l4_offset);
+	uint16_t sum;
+
+	if ((p->protocol != PACKET_TCP && p->protocol != PACKET_UDP) || p->l4_offset > p->frame.len || len < field + 2)
+		return false;
+	sum = (uint16_t)~packet_sum_fold(packet_sum(0, l4, len));
+	store_sum(l4 + field, p->protocol == PACKET_UDP && sum == 0 ? UINT16_MAX : sum); /* RFC 768: zero says that there is none */
+	return true;
 }
 
 size_t packet_mss(uint8_t ip_version, size_t mtu_bytes)

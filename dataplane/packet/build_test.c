@@ -116,6 +116,64 @@ static void pseudo_sum_is_what_a_port_expects(void **state)
 	assert_int_equal(finished, field);
 }
 
+/* The same, made afterwards; over an odd length, and for UDP, whose sum is never zero. */
+static void a_frame_is_finished_later(void **state)
+{
+	static const char *const texts[] = { "", "h", "hello", "hello there" };
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct tcp_segment s = { .seq = 77, .flags = TCP_ACK, .span_count = texts[i][0] != 0, .payload_bytes = (uint32_t)strlen(texts[i]),
+			.spans = { bytes_str(texts[i]) } };
+		uint8_t full[128], pseudo[128];
+		struct packet_template t;
+		struct packet in, p;
+		size_t len;
+
+		template_of(ip4_frame, sizeof(ip4_frame), &in, &t);
+		(void)packet_build(&t, &s, full, sizeof(full), PACKET_BUILD_FULL);
+		len = packet_build(&t, &s, pseudo, sizeof(pseudo), PACKET_BUILD_PSEUDO).bytes;
+		assert_int_equal(packet_parse(bytes_of(pseudo, len), &p), ERROR_none);
+		assert_true(packet_finish(&p));
+		assert_memory_equal(pseudo, full, len);
+	}
+}
+
+static void a_udp_sum_of_zero_is_written_as_ones(void **state)
+{
+	uint8_t udp[] = { 0x12, 0x34, 0x00, 0x35, 0x00, 0x08, 0x00, 0x00 };
+	struct packet p = { .frame = bytes_of(udp, sizeof udp), .ip_version = 4, .protocol = PACKET_UDP };
+	uint16_t rest = (uint16_t)~packet_sum_fold(packet_sum(0, udp, sizeof udp)), field;
+
+	memcpy(udp + 6, &rest, 2); /* now the whole is all ones: its complement is zero */
+	assert_true(packet_finish(&p));
+	memcpy(&field, udp + 6, 2);
+	assert_int_equal(field, 0xffff);
+	p.frame.len = 7;
+	assert_false(packet_finish(&p));
+	p.frame.len = 8;
+	p.protocol = PACKET_ICMP;
+	assert_false(packet_finish(&p));
+}
+
+/* Many spans, for a port that cuts: the payload in its order, and an identification for each piece. */
+static void a_segment_to_be_cut(void **state)
+{
+	struct bytes many[3] = { bytes_str("abc"), bytes_str("defgh"), bytes_str("ij") };
+	struct tcp_segment s = { .seq = 1, .flags = TCP_ACK, .span_count = 3, .payload_bytes = 10, .many = many, .cut_bytes = 4 };
+	struct packet_template t;
+	struct packet_built built;
+	struct packet in;
+	uint8_t out[128];
+	uint16_t id;
+
+	template_of(ip4_frame, sizeof(ip4_frame), &in, &t);
+	id = t.ip_id;
+	t.header[t.l3_offset + 6] = 0; /* may be fragmented */
+	built = packet_build(&t, &s, out, sizeof(out), PACKET_BUILD_PSEUDO);
+	assert_memory_equal(out + built.bytes - 10, "abcdefghij", 10);
+	assert_int_equal((uint16_t)(t.ip_id - id), 3);
+}
+
 static void does_not_write_beyond_the_buffer(void **state)
 {
 	struct tcp_segment s = { .flags = TCP_ACK, .span_count = 1, .payload_bytes = 5, .spans = { bytes_str("hello") } };
@@ -199,6 +257,9 @@ int main(void)
 		cmocka_unit_test(built_frames_parse_back),
 		cmocka_unit_test(odd_spans_sum_right),
 		cmocka_unit_test(pseudo_sum_is_what_a_port_expects),
+		cmocka_unit_test(a_frame_is_finished_later),
+		cmocka_unit_test(a_udp_sum_of_zero_is_written_as_ones),
+		cmocka_unit_test(a_segment_to_be_cut),
 		cmocka_unit_test(does_not_write_beyond_the_buffer),
 		cmocka_unit_test(ecn_is_cleared_and_class_kept),
 		cmocka_unit_test(reply_swaps_both_ends),

@@ -77,8 +77,8 @@ enum error packet_parse_ip(struct bytes ip, struct packet *out);
 /* A later fragment that begins behind all headers that could stand there: it can rewrite none of them. */
 bool packet_fragment_is_far(const struct packet *p);
 
-/* Reads the TCP header, options and payload of a packet that packet_parse took as unfragmented TCP, and verifies both
- * checksums unless `checksum` says that it is not needed. ERROR_none, ERROR_vlan_deep, ERROR_bad_tcp_header,
+/* Reads the TCP header, options and payload of a packet that packet_parse took as unfragmented TCP, and verifies the checksum of IPv4's
+ * header, and TCP's unless `checksum` says that it is not needed. ERROR_none, ERROR_vlan_deep, ERROR_bad_tcp_header,
  * ERROR_bad_tcp_checksum, ERROR_bad_ip_checksum. On an error `out` must not be used. */
 enum error packet_segment(const struct packet *p, enum packet_checksum checksum, struct tcp_segment *out);
 
@@ -115,6 +115,10 @@ struct packet_built {
 /* Writes the whole frame of `segment` to `out`, payload copied. Not padded to 60 bytes: that is the port's. */
 struct packet_built packet_build(struct packet_template *t, const struct tcp_segment *segment, void *out, size_t cap,
 				 enum packet_build_checksum checksum);
+
+/* Makes the checksum of a TCP or UDP packet whose field holds the pseudo header's sum, as PACKET_BUILD_PSEUDO leaves it; its memory is
+ * written to. False: it is neither, or too short. */
+[[gnu::warn_unused_result]] bool packet_finish(const struct packet *p);
 
 /* The largest payload of one segment in an IP packet of `mtu_bytes`, before TCP options. */
 size_t packet_mss(uint8_t ip_version, size_t mtu_bytes);

@@ -315,10 +315,12 @@ enum error packet_segment(const struct packet *p, enum packet_checksum checksum,
 		return ERROR_bad_tcp_header;
 	out->payload_bytes = (uint32_t)payload.len;
 	out->span_count = payload.len > 0;
+	out->cut_bytes = 0;
+	out->many = NULL;
 	out->spans[0] = payload;
 	if (checksum == PACKET_CHECKSUM_BAD)
 		return ERROR_bad_tcp_checksum;
-	if (checksum == PACKET_CHECKSUM_UNKNOWN && !ip_checksum_good(p))
+	if (!ip_checksum_good(p))
 		return ERROR_bad_ip_checksum;
 	if (checksum == PACKET_CHECKSUM_UNKNOWN && !tcp_checksum_good(p))
 		return ERROR_bad_tcp_checksum;

@@ -51,6 +51,8 @@ struct tcp_segment {
 	uint8_t flags; /* enum tcp_flag */
 	uint8_t span_count;
 	uint32_t payload_bytes; /* the sum of the spans */
+	uint16_t cut_bytes;     /* output: the port cuts the payload into pieces of so many; 0: it is one segment */
+	const struct bytes *many; /* output: the spans, where there may be more than fit in here; else NULL */
 	struct tcp_options options;
 	struct bytes spans[TCP_SPANS_MAX]; /* input: at most one */
 };

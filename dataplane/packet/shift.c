@@ -57,11 +57,11 @@ static void add_option(struct header *h, size_t offset, uint8_t kind, size_t len
 			add(h, offset + i, by->ack);
 }
 
-void packet_shift_frame(const struct packet *p, const struct packet_shift *by)
+/* Everything but the checksum. */
+static struct header shift(const struct packet *p, const struct packet_shift *by)
 {
 	struct header h = { .at = (uint8_t *)(uintptr_t)(p->frame.base + p->l4_offset) };
 	size_t end = (h.at[OFFSET_DATA] >> 4) * 4u, at = HEADER_BYTES;
-	uint16_t checksum;
 
 	add(&h, OFFSET_SEQ, by->seq);
 	if (h.at[OFFSET_FLAGS] & TCP_ACK)
@@ -75,6 +75,19 @@ void packet_shift_frame(const struct packet *p, const struct packet_shift *by)
 			add_option(&h, at, h.at[at], len, by);
 		at += len;
 	}
+	return h;
+}
+
+void packet_shift_unfinished(const struct packet *p, const struct packet_shift *by)
+{
+	(void)shift(p, by);
+}
+
+void packet_shift_frame(const struct packet *p, const struct packet_shift *by)
+{
+	struct header h = shift(p, by);
+	uint16_t checksum;
+
 	memcpy(&checksum, h.at + OFFSET_CHECKSUM, sizeof checksum);
 	checksum = (uint16_t)~packet_sum_fold(h.sum + (uint16_t)~checksum); /* RFC 1624 3: HC' = ~(~HC + ~m + m') */
 	memcpy(h.at + OFFSET_CHECKSUM, &checksum, sizeof checksum);

@@ -22,6 +22,9 @@ static inline bool packet_shift_is_nothing(const struct packet_shift *by)
 /* Moves the numbers of a frame that packet_segment took; its memory is written to. */
 void packet_shift_frame(const struct packet *p, const struct packet_shift *by);
 
+/* The same for a frame whose checksum is the pseudo header's sum: the numbers are no part of that. */
+void packet_shift_unfinished(const struct packet *p, const struct packet_shift *by);
+
 /* The same for a segment that was read from it. */
 void packet_shift_segment(struct tcp_segment *s, const struct packet_shift *by);
 

@@ -90,6 +90,27 @@ static void what_says_nothing_is_left_alone(void **state)
 	assert_int_equal(got.options.ts_echo, 0);
 }
 
+/* A frame that is finished by whoever sends it on: as if it had been finished before. */
+static void an_unfinished_frame_is_finished_after(void **state)
+{
+	static const struct packet_shift by = { .seq = 7, .ack = 9, .ts_value = 11, .ts_echo = 13 };
+	struct tcp_segment s = { .seq = 1, .ack = 2, .flags = TCP_ACK, .options = { .has_timestamps = true, .ts_value = 5, .ts_echo = 6 },
+		.payload_bytes = 3, .span_count = 1, .spans = { bytes_str("abc") } };
+	uint8_t whole[256], unfinished[256];
+	size_t len = build(&s, whole, sizeof whole);
+	struct packet p, q;
+
+	(void)read_back(whole, len, &p);
+	memcpy(unfinished, whole, len);
+	assert_int_equal(packet_parse(bytes_of(unfinished, len), &q), ERROR_none);
+	memset(unfinished + q.l4_offset + 16, 0, 2);
+	packet_shift_frame(&p, &by);
+	packet_shift_unfinished(&q, &by);
+	assert_int_equal(unfinished[q.l4_offset + 16] | unfinished[q.l4_offset + 17], 0);
+	memcpy(unfinished + q.l4_offset + 16, whole + q.l4_offset + 16, 2);
+	assert_memory_equal(unfinished, whole, len);
+}
+
 /* Options at odd offsets, and kinds that nobody knows between them: written by hand, since packet_build pads them. */
 static void options_at_odd_offsets(void **state)
 {
@@ -174,6 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(moves_every_number), cmocka_unit_test(what_says_nothing_is_left_alone), cmocka_unit_test(options_at_odd_offsets),
+		cmocka_unit_test(an_unfinished_frame_is_finished_after),
 		cmocka_unit_test(both_ways_say_the_same),
 	};
 

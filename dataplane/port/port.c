@@ -12,8 +12,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "dataplane/flow/steer.h"
 #include "dataplane/port/environment.h"
 #include "dataplane/port/exchange.h"
+#include "dataplane/port/leave.h"
+#include "dataplane/port/plan.h"
 
 #define RX_DESCRIPTORS 1024
 #define TX_DESCRIPTORS 1024
@@ -22,6 +25,9 @@
  * all of them and our own queues, receiving could wait for frames that only sending gives back, for ever. */
 #define POOL_FRAMES 16384u /* for each worker; one less in all is what fits best */
 #define POOL_CACHE 256
+/* A ring gives sent frames back only when it is nearly full: there are more large ones than fit into those of both ports. */
+#define TX_DESCRIPTORS_LARGE 256u
+#define POOL_LARGE (PORT_COUNT * TX_DESCRIPTORS_LARGE + 128u) /* for each worker */
 
 struct tx_queue {
 	struct rte_mbuf *frame[TX_QUEUE];
@@ -35,7 +41,7 @@ struct ports {
 	unsigned worker;
 	unsigned take_next; /* of the other workers: whose frames are taken first */
 	struct tx_queue tx[PORT_COUNT];
-	struct rte_mbuf *room[PORT_COUNT]; /* handed out by port_room */
+	struct rte_mbuf *room[PORT_COUNT], *room_large[PORT_COUNT]; /* handed out by port_room and port_room_large */
 	struct port_counters counters[PORT_COUNT];
 };
 
@@ -43,11 +49,12 @@ struct ports {
  * through worker w % queues. */
 struct devices {
 	uint16_t id[PORT_COUNT];
-	unsigned queues[PORT_COUNT], workers;
-	struct rte_mempool *pool;
+	struct port_plan plan[PORT_COUNT];
+	unsigned workers;
+	struct rte_mempool *pool, *pool_large; /* pool_large: NULL: no device cuts or joins segments */
 	struct exchange *between;              /* frames to the worker whose they are, and messages; NULL: one worker */
 	struct exchange *outgoing[PORT_COUNT]; /* frames of workers without a queue; NULL: each has one */
-	size_t frame_bytes;
+	size_t frame_bytes, mtu_bytes;
 	struct ports worker[];
 };
 
@@ -61,9 +68,10 @@ static unsigned least(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-static bool setup_queues(struct devices *d, uint16_t id, unsigned queues, const char **step, int *rc)
+static bool setup_queues(struct devices *d, unsigned port, const char **step, int *rc)
 {
-	uint16_t rx = RX_DESCRIPTORS, tx = TX_DESCRIPTORS;
+	uint16_t rx = RX_DESCRIPTORS, tx = d->plan[port].segment_bytes_max ? TX_DESCRIPTORS_LARGE : TX_DESCRIPTORS, id = d->id[port];
+	unsigned queues = d->plan[port].queues;
 	unsigned socket = (unsigned)rte_eth_dev_socket_id(id);
 
 	*rc = rte_eth_dev_adjust_nb_rx_tx_desc(id, &rx, &tx);
@@ -77,24 +85,42 @@ static bool setup_queues(struct devices *d, uint16_t id, unsigned queues, const 
 	return *rc == 0;
 }
 
+/* The indirection table, by the same rule as in software. Without it the card spreads as it likes, and the workers sort that out. */
+static void fill_table(uint16_t id, unsigned workers, struct port_plan *plan)
+{
+	struct rte_eth_rss_reta_entry64 table[RTE_ETH_RSS_RETA_SIZE_512 / RTE_ETH_RETA_GROUP_SIZE] = { 0 };
+
+	if (!plan->rss_functions)
+		return;
+	for (unsigned i = 0; i < plan->table_entries && plan->table_entries <= RTE_ETH_RSS_RETA_SIZE_512; i++) {
+		table[i / RTE_ETH_RETA_GROUP_SIZE].mask = UINT64_MAX;
+		table[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE] = (uint16_t)port_plan_queue(plan, i, workers);
+	}
+	if (plan->table_entries > RTE_ETH_RSS_RETA_SIZE_512 || rte_eth_dev_rss_reta_update(id, table, plan->table_entries) != 0)
+		plan->rss_functions = 0;
+}
+
+static int configure(uint16_t id, const struct port_plan *plan)
+{
+	static uint8_t key[STEER_KEY_BYTES_MAX];
+	struct rte_eth_conf conf = { .rxmode = { .offloads = plan->rx_offloads }, .txmode = { .offloads = plan->tx_offloads } };
+
+	if (plan->rss_functions) {
+		steer_key(key, plan->key_bytes);
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf.rx_adv_conf.rss_conf = (struct rte_eth_rss_conf){ .rss_key = key, .rss_key_len = plan->key_bytes, .rss_hf = plan->rss_functions };
+	}
+	return rte_eth_dev_configure(id, (uint16_t)plan->queues, (uint16_t)plan->queues, &conf);
+}
+
 static bool start_device(struct devices *d, unsigned port, const char *device, size_t mtu_bytes, char *err, size_t err_len)
 {
-	struct rte_eth_conf conf = { 0 };
-	struct rte_eth_dev_info info;
+	struct port_plan *plan = &d->plan[port];
 	const char *step = "be configured";
 	uint16_t id = d->id[port];
-	unsigned queues;
-	int rc = rte_eth_dev_info_get(id, &info);
+	int rc = configure(id, plan);
 
-	queues = rc != 0 ? 1 : least(d->workers, least(info.max_rx_queues, info.max_tx_queues));
-	if (rc == 0 && strcmp(info.driver_name, "net_af_packet") == 0 && info.max_rx_queues > d->workers) {
-		snprintf(err, err_len, "port %s: the kernel spreads frames over %u queues, which %u workers do not read: set qpairs to at most that", device,
-			 info.max_rx_queues, d->workers);
-		return false;
-	}
-	if (rc == 0)
-		rc = rte_eth_dev_configure(id, (uint16_t)queues, (uint16_t)queues, &conf);
-	if (rc == 0 && setup_queues(d, id, queues, &step, &rc)) {
+	if (rc == 0 && setup_queues(d, port, &step, &rc)) {
 		step = "start";
 		rc = rte_eth_dev_start(id);
 	}
@@ -102,9 +128,45 @@ static bool start_device(struct devices *d, unsigned port, const char *device, s
 		snprintf(err, err_len, "port %s: it cannot %s: %s: the driver's own message stands above", device, step, rte_strerror(-rc));
 		return false;
 	}
-	d->queues[port] = queues;
+	fill_table(id, d->workers, plan);
 	(void)rte_eth_promiscuous_enable(id); /* the bridge has to see every frame; a veth has no other mode */
 	(void)rte_eth_dev_set_mtu(id, (uint16_t)mtu_bytes);
+	return true;
+}
+
+/* Room for frames that a device is to cut, or has joined. */
+static void take_large(struct devices *d)
+{
+	uint32_t bytes = 0;
+
+	for (unsigned i = 0; i < PORT_COUNT; i++)
+		bytes = d->plan[i].segment_bytes_max > bytes ? d->plan[i].segment_bytes_max : bytes;
+	if (bytes > 0)
+		d->pool_large = rte_pktmbuf_pool_create("large frames", POOL_LARGE * d->workers - 1, 0, 0, (uint16_t)(bytes + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
+	for (unsigned i = 0; i < PORT_COUNT && !d->pool_large; i++)
+		port_plan_small(&d->plan[i]);
+}
+
+/* Attaches both, and plans what is asked of them. */
+static bool look_at_devices(struct devices *d, const char *const device[PORT_COUNT], char *err, size_t err_len)
+{
+	struct rte_eth_dev_info info[PORT_COUNT];
+
+	for (unsigned i = 0; i < PORT_COUNT; i++) {
+		int rc = environment_attach(device[i], &d->id[i], err, err_len) ? rte_eth_dev_info_get(d->id[i], &info[i]) : 1;
+
+		if (rc < 0)
+			snprintf(err, err_len, "port %s: it does not say what it can do: %s", device[i], rte_strerror(-rc));
+		if (rc != 0)
+			return false;
+		if (strcmp(info[i].driver_name, "net_af_packet") == 0 && info[i].max_rx_queues > d->workers) {
+			snprintf(err, err_len, "port %s: the kernel spreads frames over %u queues, which %u workers do not read: set qpairs to at most that", device[i],
+				 info[i].max_rx_queues, d->workers);
+			return false;
+		}
+	}
+	port_plan(info, d->workers, d->plan);
+	take_large(d);
 	return true;
 }
 
@@ -141,11 +203,13 @@ static bool start_devices(struct devices *d, const char *const device[PORT_COUNT
 	}
 	if (!take_memory(d, (uint16_t)(mtu_bytes + 64 > 2048 ? mtu_bytes + 64 : 2048), err, err_len))
 		return false;
+	if (!look_at_devices(d, device, err, err_len))
+		return false;
 	for (unsigned i = 0; i < PORT_COUNT; i++) {
-		if (!environment_attach(device[i], &d->id[i], err, err_len) || !start_device(d, i, device[i], mtu_bytes, err, err_len))
+		if (!start_device(d, i, device[i], mtu_bytes, err, err_len))
 			return false;
-		d->outgoing[i] = d->queues[i] < d->workers ? exchange_create(d->workers, false) : NULL;
-		if (d->queues[i] < d->workers && !d->outgoing[i]) {
+		d->outgoing[i] = d->plan[i].queues < d->workers ? exchange_create(d->workers, false) : NULL;
+		if (d->plan[i].queues < d->workers && !d->outgoing[i]) {
 			snprintf(err, err_len, "no memory for the frames of workers without a queue");
 			return false;
 		}
@@ -163,6 +227,7 @@ struct ports *port_start(const char *const device[PORT_COUNT], size_t mtu_bytes,
 	memset(d, 0, bytes);
 	d->workers = workers;
 	d->frame_bytes = mtu_bytes + 14 + 8;
+	d->mtu_bytes = mtu_bytes;
 	for (unsigned w = 0; w < workers; w++) {
 		d->worker[w].devices = d;
 		d->worker[w].worker = w;
@@ -218,6 +283,31 @@ int port_run_workers(int (*worker)(void *), void *const *arguments, unsigned wor
 
 #define DRAIN_BURSTS 1024
 
+/* A frame in several buffers, in one; NULL: none holds it. */
+static struct rte_mbuf *join(struct devices *d, struct rte_mbuf *m)
+{
+	struct rte_mbuf *large;
+
+	if (m->pkt_len <= d->frame_bytes && rte_pktmbuf_linearize(m) == 0)
+		return m;
+	large = d->pool_large ? rte_pktmbuf_alloc(d->pool_large) : NULL;
+	if (large && m->pkt_len <= rte_pktmbuf_tailroom(large)) {
+		for (const struct rte_mbuf *part = m; part; part = part->next) {
+			memcpy(rte_pktmbuf_mtod_offset(large, uint8_t *, large->data_len), rte_pktmbuf_mtod(part, const uint8_t *), part->data_len);
+			large->data_len = (uint16_t)(large->data_len + part->data_len);
+		}
+		large->pkt_len = large->data_len;
+		large->port = m->port;
+		large->tso_segsz = m->tso_segsz;
+		large->ol_flags |= m->ol_flags & (RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_LRO);
+	} else {
+		rte_pktmbuf_free(large);
+		large = NULL;
+	}
+	rte_pktmbuf_free(m);
+	return large;
+}
+
 static unsigned receive(struct ports *p, unsigned port, unsigned queue, struct port_frame **frames, unsigned max)
 {
 	unsigned count = rte_eth_rx_burst(p->devices->id[port], (uint16_t)queue, (struct rte_mbuf **)frames, (uint16_t)max), kept = 0;
@@ -225,12 +315,11 @@ static unsigned receive(struct ports *p, unsigned port, unsigned queue, struct p
 	for (unsigned i = 0; i < count; i++) {
 		struct rte_mbuf *m = mbuf_of(frames[i]);
 
-		if (m->nb_segs > 1 && rte_pktmbuf_linearize(m) != 0) {
-			rte_pktmbuf_free(m);
+		if (m->nb_segs > 1 && !(m = join(p->devices, m))) {
 			p->counters[port].dropped_split++;
 			continue;
 		}
-		frames[kept++] = frames[i];
+		frames[kept++] = (struct port_frame *)m;
 	}
 	p->counters[port].received += kept;
 	return kept;
@@ -245,7 +334,7 @@ void port_drain(struct ports *first)
 
 		if (rte_eth_dev_info_get(d->id[i], &info) != 0 || strcmp(info.driver_name, "net_af_packet") != 0)
 			continue;
-		for (unsigned q = 0; q < d->queues[i]; q++) {
+		for (unsigned q = 0; q < d->plan[i].queues; q++) {
 			struct port_frame *frame[PORT_BURST];
 			unsigned count = PORT_BURST;
 
@@ -260,7 +349,7 @@ void port_drain(struct ports *first)
 
 unsigned port_receive(struct ports *p, unsigned port, struct port_frame **frames, unsigned max)
 {
-	return p->worker < p->devices->queues[port] ? receive(p, port, p->worker, frames, max) : 0;
+	return p->worker < p->devices->plan[port].queues ? receive(p, port, p->worker, frames, max) : 0;
 }
 
 struct bytes port_bytes(const struct port_frame *frame)
@@ -270,14 +359,18 @@ struct bytes port_bytes(const struct port_frame *frame)
 	return bytes_of(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
 }
 
-enum packet_checksum port_checksum(const struct port_frame *frame)
+/* What was not asked for is not believed. */
+enum packet_checksum port_checksum(const struct ports *p, const struct port_frame *frame)
 {
 	const struct rte_mbuf *m = (const struct rte_mbuf *)frame;
+	const struct port_plan *plan = &p->devices->plan[port_came_from(p, frame)];
 
+	if (!(plan->rx_offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM))
+		return PACKET_CHECKSUM_UNKNOWN;
 	switch (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) {
 	case RTE_MBUF_F_RX_L4_CKSUM_GOOD: return PACKET_CHECKSUM_GOOD;
 	case RTE_MBUF_F_RX_L4_CKSUM_BAD: return PACKET_CHECKSUM_BAD;
-	case RTE_MBUF_F_RX_L4_CKSUM_NONE: return PACKET_CHECKSUM_PARTIAL;
+	case RTE_MBUF_F_RX_L4_CKSUM_NONE: return plan->partial ? PACKET_CHECKSUM_PARTIAL : PACKET_CHECKSUM_UNKNOWN;
 	default: return PACKET_CHECKSUM_UNKNOWN;
 	}
 }
@@ -296,15 +389,32 @@ static void settle(struct ports *p, unsigned port)
 		(void)rte_eth_tx_burst(p->devices->id[port], (uint16_t)p->worker, q->frame, 0);
 }
 
+/* The driver's own preparation of what it is to finish. What it refuses would stop all that is behind it, and may not leave as it is. */
+static void prepare_burst(struct ports *p, unsigned port)
+{
+	struct tx_queue *q = &p->tx[port];
+	unsigned prepared = 0;
+
+	while (prepared < q->count) {
+		prepared += rte_eth_tx_prepare(p->devices->id[port], (uint16_t)p->worker, q->frame + prepared, (uint16_t)(q->count - prepared));
+		if (prepared == q->count)
+			return;
+		rte_pktmbuf_free(q->frame[prepared]);
+		q->count--;
+		memmove(q->frame + prepared, q->frame + prepared + 1, (q->count - prepared) * sizeof *q->frame);
+		p->counters[port].dropped_full++;
+	}
+}
+
 /* Into a queue of its own, or to the worker that sends for this one. */
 static unsigned send_burst(struct ports *p, unsigned port, struct rte_mbuf **frames, unsigned count)
 {
 	struct devices *d = p->devices;
 	unsigned sent = 0;
 
-	if (p->worker < d->queues[port])
+	if (p->worker < d->plan[port].queues)
 		return rte_eth_tx_burst(d->id[port], (uint16_t)p->worker, frames, (uint16_t)count);
-	while (sent < count && exchange_give(d->outgoing[port], p->worker, p->worker % d->queues[port], frames[sent]))
+	while (sent < count && exchange_give(d->outgoing[port], p->worker, p->worker % d->plan[port].queues, frames[sent]))
 		sent++;
 	return sent;
 }
@@ -315,11 +425,13 @@ static void flush_one(struct ports *p, unsigned port)
 	unsigned sent;
 
 	if (q->count == 0) {
-		if (p->worker < p->devices->queues[port])
+		if (p->worker < p->devices->plan[port].queues)
 			settle(p, port);
 		return;
 	}
 	q->idle = 0;
+	if (p->devices->plan[port].tx_offloads && p->worker < p->devices->plan[port].queues)
+		prepare_burst(p, port);
 	sent = send_burst(p, port, q->frame, q->count);
 	p->counters[port].sent += sent;
 	q->count -= sent;
@@ -341,6 +453,11 @@ static bool enqueue(struct ports *p, unsigned port, struct rte_mbuf *m)
 
 void port_forward(struct ports *p, unsigned to, struct port_frame *frame)
 {
+	if (__builtin_expect(leave_is_unfinished(mbuf_of(frame)), 0) && !leave_prepare(mbuf_of(frame), &p->devices->plan[to], p->devices->mtu_bytes)) {
+		p->counters[1 - to].dropped_split++;
+		rte_pktmbuf_free(mbuf_of(frame));
+		return;
+	}
 	if (enqueue(p, to, mbuf_of(frame)))
 		return;
 	p->counters[to].dropped_full++;
@@ -369,23 +486,58 @@ uint8_t *port_room(struct ports *p, unsigned port, size_t *cap)
 	return rte_pktmbuf_mtod(m, uint8_t *);
 }
 
-void port_send(struct ports *p, unsigned port, size_t bytes)
+/* The frame in `*room`, whose first `bytes` bytes are written. */
+static void queue_room(struct ports *p, unsigned port, struct rte_mbuf **room, size_t bytes)
 {
-	struct rte_mbuf *m = p->room[port];
-	uint8_t *base;
+	struct rte_mbuf *m = *room;
+	uint8_t *base = rte_pktmbuf_mtod(m, uint8_t *);
 
-	if (bytes == 0 || !m)
-		return; /* the room stays for the next frame */
-	base = rte_pktmbuf_mtod(m, uint8_t *);
 	if (bytes < PORT_FRAME_BYTES_MIN) {
 		memset(base + bytes, 0, PORT_FRAME_BYTES_MIN - bytes);
 		bytes = PORT_FRAME_BYTES_MIN;
 	}
 	m->data_len = (uint16_t)bytes;
 	m->pkt_len = (uint32_t)bytes;
-	p->room[port] = NULL;
+	*room = NULL;
 	if (!enqueue(p, port, m))
 		rte_pktmbuf_free(m);
+}
+
+void port_send(struct ports *p, unsigned port, size_t bytes)
+{
+	if (bytes > 0 && p->room[port]) /* else the room stays for the next frame */
+		queue_room(p, port, &p->room[port], bytes);
+}
+
+struct port_help port_help(const struct ports *p, unsigned port)
+{
+	const struct port_plan *plan = &p->devices->plan[port];
+
+	return (struct port_help){ (plan->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0, plan->segment_bytes_max };
+}
+
+uint8_t *port_room_large(struct ports *p, unsigned port, size_t *cap)
+{
+	if (p->tx[port].count >= TX_QUEUE)
+		flush_one(p, port);
+	if (p->tx[port].count >= TX_QUEUE || !p->devices->pool_large)
+		return NULL;
+	if (!p->room_large[port])
+		p->room_large[port] = rte_pktmbuf_alloc(p->devices->pool_large);
+	if (!p->room_large[port])
+		return NULL;
+	*cap = p->devices->plan[port].segment_bytes_max;
+	return rte_pktmbuf_mtod(p->room_large[port], uint8_t *);
+}
+
+void port_send_helped(struct ports *p, unsigned port, const struct packet_built *built, uint16_t segment_bytes)
+{
+	struct rte_mbuf **room = segment_bytes ? p->room_large : p->room, *m = room[port];
+
+	if (built->bytes == 0 || !m)
+		return;
+	leave_own(m, &p->devices->plan[port], built, segment_bytes);
+	queue_room(p, port, &room[port], built->bytes);
 }
 
 /* What workers without a queue want sent: as much as finds room, each worker in turn. */
@@ -394,7 +546,7 @@ static void send_for_others(struct ports *p, unsigned port)
 	struct devices *d = p->devices;
 	struct tx_queue *q = &p->tx[port];
 
-	for (unsigned w = p->worker + d->queues[port]; w < d->workers; w += d->queues[port]) {
+	for (unsigned w = p->worker + d->plan[port].queues; w < d->workers; w += d->plan[port].queues) {
 		unsigned room = least(TX_QUEUE - q->count, PORT_BURST);
 
 		q->count += exchange_take(d->outgoing[port], w, p->worker, (void **)(q->frame + q->count), room);
@@ -404,7 +556,7 @@ static void send_for_others(struct ports *p, unsigned port)
 void port_flush(struct ports *p)
 {
 	for (unsigned i = 0; i < PORT_COUNT; i++) {
-		if (p->devices->outgoing[i] && p->worker < p->devices->queues[i])
+		if (p->devices->outgoing[i] && p->worker < p->devices->plan[i].queues)
 			send_for_others(p, i);
 		flush_one(p, i);
 	}
@@ -493,6 +645,8 @@ void port_describe(const struct ports *p, unsigned port, struct page_port *out)
 		out->device_errors_out = stats.oerrors;
 		out->device_no_buffer = stats.rx_nombuf;
 	}
+	out->queues = p->devices->plan[port].queues;
+	out->offloads = port_plan_offloads(&p->devices->plan[port]);
 }
 
 uint64_t port_now_us(void)

@@ -25,7 +25,7 @@ struct port_frame; /* an mbuf */
 struct port_counters {
 	uint64_t received, sent;
 	uint64_t dropped_full;  /* the other side of the port takes no more */
-	uint64_t dropped_split; /* in several buffers that no one could hold */
+	uint64_t dropped_split; /* in several buffers that no one could hold, or not to be sent on as it is */
 	uint64_t dropped_handover; /* the worker whose the frame is takes no more */
 };
 
@@ -56,7 +56,8 @@ void port_drain(struct ports *first);
 
 unsigned port_receive(struct ports *p, unsigned port, struct port_frame **frames, unsigned max);
 struct bytes port_bytes(const struct port_frame *frame);
-enum packet_checksum port_checksum(const struct port_frame *frame);
+/* Of the transport, as far as the device was asked to look at it. The IP header is for packet_segment. */
+enum packet_checksum port_checksum(const struct ports *p, const struct port_frame *frame);
 void port_forward(struct ports *p, unsigned to, struct port_frame *frame);
 void port_drop(struct port_frame *frame);
 
@@ -81,6 +82,21 @@ bool port_told(struct ports *p, uint8_t out[PORT_MESSAGE_BYTES], size_t *len);
 /* Memory for one frame towards `port`; NULL: no room now. port_send queues its first `bytes` bytes (0: gives it back). */
 uint8_t *port_room(struct ports *p, unsigned port, size_t *cap);
 void port_send(struct ports *p, unsigned port, size_t bytes);
+
+/* What the device does with TCP segments: fills in the checksum; cuts frames of up to `frame_bytes_max` (0: it does not). */
+struct port_help {
+	bool checksum;
+	uint32_t frame_bytes_max;
+};
+struct port_help port_help(const struct ports *p, unsigned port);
+
+/* As port_room, for one large frame. */
+uint8_t *port_room_large(struct ports *p, unsigned port, size_t *cap);
+
+/* Queues the segment that packet_build left to the device (PACKET_BUILD_PSEUDO). `segment_bytes` 0: in the room of port_room; else in that
+ * of port_room_large, and the device cuts its payload into pieces of so many bytes. */
+void port_send_helped(struct ports *p, unsigned port, const struct packet_built *built, uint16_t segment_bytes);
+
 void port_flush(struct ports *p);
 
 struct port_counters port_counters(const struct ports *p, unsigned port);

@@ -468,31 +468,75 @@ struct emit_context {
 	struct relay *relay;
 	struct flow *flow;
 	enum side side;
+	struct relay_help help;
 };
+
+#define HEADERS_BYTES_MAX (PACKET_HEADER_BYTES_MAX + 60) /* of a frame: TCP's has at most 15 words */
+
+static unsigned port_of(const struct emit_context *e)
+{
+	return e->side == SIDE_CLIENT ? e->flow->client_port : 1u - e->flow->client_port;
+}
+
+static void note_sent(const struct emit_context *e, const struct tcp_segment *segment)
+{
+	if (segment->flags & (TCP_SYN | TCP_FIN | TCP_RST))
+		flight_note(&e->relay->flight, e->flow, PAGE_FLIGHT_segment_out, e->side, flight_segment(segment, segment->payload_bytes), segment->seq,
+			    e->relay->now_us);
+}
+
+/* The port makes the checksum, and cuts what is too large. */
+static bool emit_helped(struct emit_context *e, unsigned port, const struct tcp_segment *segment)
+{
+	struct relay *r = e->relay;
+	size_t cap = 0;
+	uint8_t *room = segment->cut_bytes ? r->wire.room_large(r->wire.context, port, &cap) : r->wire.room(r->wire.context, port, &cap);
+	struct packet_built built;
+
+	if (!room)
+		return false;
+	note_sent(e, segment);
+	built = packet_build(&e->flow->wire[e->side], segment, room, cap, PACKET_BUILD_PSEUDO);
+	r->wire.send_helped(r->wire.context, port, &built, segment->cut_bytes);
+	return true;
+}
 
 static bool emit(void *context, const struct tcp_segment *segment)
 {
 	struct emit_context *e = context;
 	struct relay *r = e->relay;
-	unsigned port = e->side == SIDE_CLIENT ? e->flow->client_port : 1u - e->flow->client_port;
+	unsigned port = port_of(e);
 	size_t cap = 0;
-	uint8_t *room = r->wire.room(r->wire.context, port, &cap);
 	struct packet_built built;
+	uint8_t *room;
 
+	if (e->help.checksum && segment->payload_bytes > 0)
+		return emit_helped(e, port, segment);
+	room = r->wire.room(r->wire.context, port, &cap);
 	if (!room)
 		return false;
-	if (segment->flags & (TCP_SYN | TCP_FIN | TCP_RST))
-		flight_note(&r->flight, e->flow, PAGE_FLIGHT_segment_out, e->side, flight_segment(segment, segment->payload_bytes), segment->seq, r->now_us);
+	note_sent(e, segment);
 	built = packet_build(&e->flow->wire[e->side], segment, room, cap, PACKET_BUILD_FULL);
 	r->wire.send(r->wire.context, port, built.bytes);
 	return true;
 }
 
+static void take_help(struct emit_context *e)
+{
+	struct relay *r = e->relay;
+
+	e->help = r->wire.help(r->wire.context, port_of(e));
+	e->flow->pair.half[e->side].large_bytes =
+		e->help.frame_bytes_max > HEADERS_BYTES_MAX ? (uint16_t)(e->help.frame_bytes_max - HEADERS_BYTES_MAX) : 0;
+}
+
 void pump_transmit(struct relay *r, struct flow *f)
 {
 	for (int side = 0; side < 2; side++) {
-		struct emit_context e = { r, f, (enum side)side };
+		struct emit_context e = { .relay = r, .flow = f, .side = (enum side)side };
 
+		if (r->wire.help)
+			take_help(&e);
 		switch (tcp_pair_output(&f->pair, (enum tcp_side)side, emit, &e, RELAY_SEGMENTS_PER_TURN, r->now_us)) {
 		case TCP_OUTPUT_IDLE:
 			break;

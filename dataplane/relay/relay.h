@@ -20,6 +20,12 @@
 
 struct relay;
 
+/* What a port does with TCP segments: makes the checksum; cuts frames of up to `frame_bytes_max` into segments (0: it does not). */
+struct relay_help {
+	bool checksum;
+	uint32_t frame_bytes_max;
+};
+
 /* The frames that the relay sends itself. */
 struct relay_wire {
 	void *context;
@@ -27,6 +33,13 @@ struct relay_wire {
 	uint8_t *(*room)(void *context, unsigned port, size_t *cap);
 	/* Sends what was built in the last room; `bytes` 0 gives the room back. */
 	void (*send)(void *context, unsigned port, size_t bytes);
+	/* NULL: no port helps. */
+	struct relay_help (*help)(void *context, unsigned port);
+	/* As room, for one frame that the port is to cut. */
+	uint8_t *(*room_large)(void *context, unsigned port, size_t *cap);
+	/* Sends what was built with PACKET_BUILD_PSEUDO, in the last room; `cut_bytes` > 0: in the last large one, its payload to be cut into
+	 * pieces of so many bytes. */
+	void (*send_helped)(void *context, unsigned port, const struct packet_built *built, uint16_t cut_bytes);
 	/* To another worker, where there are several: a copy of a frame that came from `port`, for its relay_frame_handed, and a message
 	 * for its relay_told. In order. False: no room now. An empty message asks whether RELAY_TELL_ROOM more would find room. */
 	bool (*hand)(void *context, unsigned worker, unsigned port, struct bytes frame);
@@ -82,7 +95,8 @@ enum relay_route {
 	RELAY_SPLICED, /* within the relay: RELAY_BRIDGE, but of a guarded flow */
 };
 
-/* One frame from `port` (0 or 1), in memory that may be written to. RELAY_BRIDGE: send it out of the other port, as it is there now.
+/* One frame from `port` (0 or 1), in memory that may be written to. RELAY_BRIDGE: send it out of the other port, as it is there now; what
+ * its sender left to do (PACKET_CHECKSUM_PARTIAL) is still to be done.
  * RELAY_ELSEWHERE: it is for relay_frame_handed of worker relay_elsewhere (dataplane/flow/steer.h); nothing was done with it. */
 enum relay_route relay_frame(struct relay *relay, unsigned port, struct bytes frame, enum packet_checksum checksum, uint64_t now_us);
 

@@ -119,7 +119,7 @@ enum relay_route splice_segment(struct relay *r, enum side side, const struct pa
 				struct tcp_segment *s)
 {
 	struct packet_shift by = tcp_splice_shift(&f->splice, (enum tcp_side)side);
-	bool in_place = checksum != PACKET_CHECKSUM_PARTIAL && !p->extensions && !r->together;
+	bool in_place = !p->extensions && !r->together;
 	unsigned events;
 
 	if (!comes_from(f, side, p))
@@ -141,7 +141,10 @@ enum relay_route splice_segment(struct relay *r, enum side side, const struct pa
 			send_segment(r, f, side == SIDE_CLIENT ? SIDE_SERVER : SIDE_CLIENT, s);
 			in_place = false;
 		} else if (!packet_shift_is_nothing(&by)) {
-			packet_shift_frame(p, &by);
+			if (checksum == PACKET_CHECKSUM_PARTIAL)
+				packet_shift_unfinished(p, &by);
+			else
+				packet_shift_frame(p, &by);
 		}
 	}
 	if (events != TCP_SPLICE_FORWARD || f->splice.side[SIDE_CLIENT].draining || f->splice.side[SIDE_SERVER].draining)

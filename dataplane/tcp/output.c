@@ -50,6 +50,8 @@ static void acknowledge_with(struct output *o, struct tcp_segment *segment)
 {
 	struct tcp_half *half = o->half;
 
+	segment->cut_bytes = 0;
+	segment->many = NULL;
 	segment->ack = half->receive.next;
 	segment->window = window_field(half, tcp_half_edge(half));
 	segment->options.has_mss = segment->options.has_shift = segment->options.sack_permitted = false;
@@ -140,9 +142,37 @@ static void output_syn(struct output *o)
 	}
 }
 
-/* Sends [seq, end), where the last number may be the FIN's. Returns where it ended, `seq` when it was not taken. */
-static uint32_t put(struct output *o, uint32_t seq, uint32_t end)
+/* Several segments of `room` bytes as one, which the port cuts: whole ones, unless it ends where the data does. Costs of the budget as
+ * many as it holds. */
+static void put_together(struct output *o, uint32_t seq, uint32_t len, uint32_t room, struct bytes many[TCP_SPANS_MANY], struct tcp_segment *segment)
 {
+	struct tcp_send *s = &o->half->send;
+	uint32_t pieces = o->half->large_bytes / room, spare;
+
+	pieces = pieces < o->budget ? pieces : o->budget;
+	len = len < pieces * room ? len : pieces * room;
+	len = tcp_send_spans_many(s, seq, len, many, segment);
+	spare = len > room && seq + len != tcp_send_end(s) ? len % room : 0;
+	segment->payload_bytes = len -= spare;
+	while (spare > 0) {
+		struct bytes *last = &many[segment->span_count - 1];
+		uint32_t part = spare < last->len ? spare : (uint32_t)last->len;
+
+		last->len -= part;
+		spare -= part;
+		segment->span_count -= last->len == 0;
+	}
+	if (len > room) {
+		segment->cut_bytes = (uint16_t)room;
+		o->budget -= (len - 1) / room;
+	}
+}
+
+/* Sends [seq, end), where the last number may be the FIN's; `together`: in more than one segment's room if the port takes it. Returns
+ * where it ended, `seq` when it was not taken. */
+static uint32_t put(struct output *o, uint32_t seq, uint32_t end, bool together)
+{
+	struct bytes many[TCP_SPANS_MANY];
 	struct tcp_half *half = o->half;
 	struct tcp_send *s = &half->send;
 	uint32_t data_end = tcp_send_end(s);
@@ -158,7 +188,10 @@ static uint32_t put(struct output *o, uint32_t seq, uint32_t end)
 	if (seq_before(seq, data_end)) {
 		uint32_t len = seq_min(end, data_end) - seq;
 
-		(void)tcp_send_spans(s, seq, len < room ? len : room, &segment);
+		if (__builtin_expect(together && len > room && half->large_bytes >= 2 * room, 0))
+			put_together(o, seq, len, room, many, &segment);
+		else
+			(void)tcp_send_spans(s, seq, len < room ? len : room, &segment);
 	}
 	sent_end = seq + segment.payload_bytes;
 	if (sent_end == data_end && segment.payload_bytes > 0)
@@ -209,7 +242,7 @@ static void retransmit_lost(struct output *o)
 
 		if (!tcp_recovery_lost(r, &f, &start, &end) || !pipe_has_room(half, tcp_recovery_pipe(r, &f), end - start))
 			return;
-		sent = put(o, start, end);
+		sent = put(o, start, end, false);
 		if (sent == start)
 			return;
 		if (start == f.una || half->timer_at_us[TCP_TIMER_RETRANSMIT] == TCP_NEVER_US)
@@ -254,7 +287,7 @@ static void send_new(struct output *o, uint32_t pipe)
 			end = seq_min(s->una + s->window, all);
 		if (!seq_before(s->next, end) || !worth_sending(half, end - s->next, all - s->next))
 			break;
-		if (put(o, before, end) == before)
+		if (put(o, before, end, true) == before)
 			break;
 	}
 	/* RFC 6298 5.1: started, not restarted; persist, if it is the window that stops us */
@@ -289,7 +322,7 @@ static void probe_tail(struct output *o)
 	} else {
 		end = seq_min(end, s->una + s->window);
 	}
-	if (put(o, start, end) == start)
+	if (put(o, start, end, false) == start)
 		return;
 	half->probe_now = false;
 	half->recovery.probe_end = s->next;

@@ -51,21 +51,35 @@ static struct tcp_chunk *find(struct tcp_send *send, uint32_t seq, uint32_t *fir
 	return chunk;
 }
 
-uint32_t tcp_send_spans(struct tcp_send *send, uint32_t seq, uint32_t len, struct tcp_segment *segment)
+/* Up to `max` spans in `spans`, their number in *count. */
+static inline uint32_t collect(struct tcp_send *send, uint32_t seq, uint32_t len, struct bytes *spans, unsigned max, uint8_t *count)
 {
 	uint32_t first, sum = 0;
 	struct tcp_chunk *chunk = find(send, seq, &first);
 	uint32_t skip = seq - first;
+	unsigned filled = 0;
 
-	segment->span_count = 0;
-	for (; chunk && sum < len && segment->span_count < TCP_SPANS_MAX; chunk = chunk->next) {
+	for (; chunk && sum < len && filled < max; chunk = chunk->next) {
 		uint32_t part = chunk->len - skip;
 
 		part = part < len - sum ? part : len - sum;
-		segment->spans[segment->span_count++] = bytes_of(chunk->data + chunk->offset + skip, part);
+		spans[filled++] = bytes_of(chunk->data + chunk->offset + skip, part);
 		sum += part;
 		skip = 0;
 	}
-	segment->payload_bytes = sum;
+	*count = (uint8_t)filled;
 	return sum;
+}
+
+uint32_t tcp_send_spans(struct tcp_send *send, uint32_t seq, uint32_t len, struct tcp_segment *segment)
+{
+	segment->payload_bytes = collect(send, seq, len, segment->spans, TCP_SPANS_MAX, &segment->span_count);
+	return segment->payload_bytes;
+}
+
+uint32_t tcp_send_spans_many(struct tcp_send *send, uint32_t seq, uint32_t len, struct bytes many[TCP_SPANS_MANY], struct tcp_segment *segment)
+{
+	segment->payload_bytes = collect(send, seq, len, many, TCP_SPANS_MANY, &segment->span_count);
+	segment->many = many;
+	return segment->payload_bytes;
 }

@@ -26,4 +26,8 @@ uint32_t tcp_send_acked(struct tcp_send *send, struct tcp_pool *pool, uint32_t u
 /* Points the segment's spans at up to `len` bytes from `seq` on; fewer when the spans run out. Returns how many. */
 uint32_t tcp_send_spans(struct tcp_send *send, uint32_t seq, uint32_t len, struct tcp_segment *segment);
 
+/* The same for up to TCP_SPANS_MANY spans in `many`, which the segment then refers to. */
+#define TCP_SPANS_MANY 40 /* 64 KiB out of 2 KiB chunks, and a few that are short */
+uint32_t tcp_send_spans_many(struct tcp_send *send, uint32_t seq, uint32_t len, struct bytes many[TCP_SPANS_MANY], struct tcp_segment *segment);
+
 #endif

@@ -133,6 +133,8 @@ struct tcp_half {
 	bool interactive;         /* we sent since the last data came: request-reply */
 	uint8_t rule;             /* enum tcp_window_rule */
 	bool spliced;             /* the numbers are splice.h's; only what drains, and keepalive, is this half's */
+	uint16_t large_bytes;     /* the payload that `emit` takes in one segment, and cuts (tcp_segment.cut_bytes); 0: it does not. The
+				   * caller's, for the next tcp_pair_output */
 	uint32_t challenges;      /* spent in this second */
 	uint64_t challenge_second;
 	uint32_t reset_seq;

@@ -84,6 +84,23 @@ const char *page_cause_name(uint32_t cause)
 	return NAME_OF(names, cause);
 }
 
+const char *page_offload_name(unsigned offload)
+{
+	static const char *const names[PAGE_OFFLOAD_count] = { "rss", "rx_checksum", "tx_checksum", "tso", "lro" };
+
+	return NAME_OF(names, offload);
+}
+
+void page_offloads_text(uint8_t offloads, char out[PAGE_TEXT_BYTES])
+{
+	out[0] = 0;
+	for (unsigned i = 0; i < PAGE_OFFLOAD_count; i++)
+		if (offloads >> i & 1)
+			snprintf(out + strlen(out), PAGE_TEXT_BYTES - strlen(out), "%s%s", out[0] ? " " : "", page_offload_name(i));
+	if (!out[0])
+		snprintf(out, PAGE_TEXT_BYTES, "none");
+}
+
 static void add(char out[PAGE_TEXT_BYTES], const char *text, const char *more)
 {
 	size_t at = strlen(out);

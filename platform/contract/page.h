@@ -29,12 +29,24 @@ struct page_counters {
 	uint64_t drop[ERROR_count];
 };
 
+/* What a device does for us, as bits of a byte, in the order of page_offload_name. */
+enum page_offload {
+	PAGE_OFFLOAD_RSS,         /* puts each flow's frames into its worker's queue */
+	PAGE_OFFLOAD_RX_CHECKSUM, /* looks at the checksums of TCP */
+	PAGE_OFFLOAD_TX_CHECKSUM, /* fills them in */
+	PAGE_OFFLOAD_TSO,         /* cuts large segments */
+	PAGE_OFFLOAD_LRO,         /* puts segments together */
+	PAGE_OFFLOAD_count
+};
+
 struct page_port {
 	char device[96], driver[32];
 	uint64_t received, sent, dropped_full, dropped_split;     /* by the worker */
 	uint64_t device_missed, device_errors_in, device_errors_out, device_no_buffer; /* by the driver, once a second */
 	uint64_t link_mbps;
-	uint8_t mac[6], link_up, zero;
+	uint8_t mac[6], link_up;
+	uint8_t offloads;              /* 1 << enum page_offload */
+	uint32_t queues, zero;         /* pairs that are in use */
 };
 
 struct page_worker {
@@ -162,6 +174,9 @@ const char *page_wait_name(uint32_t state); /* "" when it waits for nothing */
 const char *page_tcp_name(uint8_t state);   /* RFC 9293's, in lower case */
 
 const char *page_cause_name(uint32_t cause); /* of enum close_cause */
+const char *page_offload_name(unsigned offload); /* "rss" */
+/* "rss tso"; "none". */
+void page_offloads_text(uint8_t offloads, char out[PAGE_TEXT_BYTES]);
 
 /* Those causes of an end that nobody asked for: their flows' recorders are kept. */
 bool page_cause_abnormal(uint8_t cause);

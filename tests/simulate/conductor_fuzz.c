@@ -19,6 +19,13 @@ static void raw_frame(unsigned port, struct bytes content, unsigned mode)
 		memcpy(frame + head, content.base, content.len);
 	if (mode & 2 && head + content.len > 47)
 		frame[47] = content.len ? content.base[0] : 0; /* the TCP flags */
+	if (head + content.len >= 34 && frame[14] == 0x45) { /* the checksum of IPv4's header is always looked at */
+		uint16_t sum;
+
+		memset(frame + 24, 0, 2);
+		sum = (uint16_t)~packet_sum_fold(packet_sum(0, frame + 14, 20));
+		memcpy(frame + 24, &sum, 2);
+	}
 	(void)relay_frame(stage->relay, port, bytes_of(frame, head + content.len), PACKET_CHECKSUM_PARTIAL, stage->now_us);
 }
 

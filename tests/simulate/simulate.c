@@ -5,6 +5,7 @@
  * Every seed chooses the link (loss up to 20 %, reordering, duplication, bit errors, delay), the options that the peers
  * offer, window and buffer sizes, how much each sends, whether a peer reads slowly, and whether the relay moves or copies.
  * Frames are real: built and parsed with checksums, so that corruption meets the parser too.
+ * In every third seed the port cuts large segments.
  * Every second seed is handed over to pure forwarding (splice.h) at a random moment, with whatever is in flight then; each frame is then
  * moved in place or built again, by chance. Some of these are cut at a random moment, or reset by a peer: the numbers must be right.
  * Passes when both streams arrived byte by byte, both ends saw the end of the stream, nothing hangs, and every chunk came
@@ -60,6 +61,7 @@ struct world {
 };
 
 static void *pool_memory;
+static uint64_t cut_segments; /* by a port that does so, in every third seed */
 static uint64_t spliced_seeds, drained_seeds, ended_seeds; /* handed over; with something in flight that was still ours; cut or reset then */
 
 static const uint8_t syn_frame[] = {
@@ -109,24 +111,59 @@ static void note_sent(struct world *w, const struct tcp_segment *s)
 	}
 }
 
-static bool emit(void *context, const struct tcp_segment *segment)
+/* One frame towards the peer of w->side. */
+static void emit_frame(struct world *w, const struct tcp_segment *segment)
 {
-	struct world *w = context;
 	uint8_t frame[FRAME_BYTES];
-	size_t len;
+	size_t len = packet_build(&w->template[w->side], segment, frame, sizeof(frame), PACKET_BUILD_FULL).bytes;
 
-	note_sent(w, segment);
-	if (rng_below(&w->rng, 1000000) < w->port_full_ppm)
-		return false;
-	len = packet_build(&w->template[w->side], segment, frame, sizeof(frame), PACKET_BUILD_FULL).bytes;
 	if (len == 0)
 		w->trouble = "a segment does not fit into a frame";
 	if (w->mtu[w->side] && w->now_us >= w->mtu_at_us[w->side] && len > ETHER_BYTES + w->mtu[w->side]) {
 		w->big[w->side] = w->mtu_told;
 		w->big_seq[w->side] = segment->seq;
-		return true;
+		return;
 	}
 	put_on_wire(w, frame, len);
+}
+
+/* What a port that cuts does: pieces with numbers that go on; FIN and PSH are the last one's. */
+static void emit_pieces(struct world *w, const struct tcp_segment *segment)
+{
+	static uint8_t payload[UINT16_MAX];
+	struct tcp_segment piece = *segment;
+	uint32_t len = 0;
+
+	if (segment->payload_bytes > w->pair.half[w->side].large_bytes || segment->payload_bytes <= segment->cut_bytes)
+		w->trouble = "a segment that is to be cut is too large, or too small";
+	for (unsigned i = 0; i < segment->span_count && len + segment->many[i].len <= sizeof(payload); len += (uint32_t)segment->many[i++].len)
+		memcpy(payload + len, segment->many[i].base, segment->many[i].len);
+	if (len != segment->payload_bytes)
+		w->trouble = "a segment is not the sum of its spans";
+	piece.many = NULL;
+	piece.cut_bytes = 0;
+	piece.span_count = 1;
+	for (uint32_t done = 0; done < len; done += piece.payload_bytes) {
+		piece.seq = segment->seq + done;
+		piece.payload_bytes = len - done < segment->cut_bytes ? len - done : segment->cut_bytes;
+		piece.spans[0] = bytes_of(payload + done, piece.payload_bytes);
+		piece.flags = done + piece.payload_bytes < len ? segment->flags & (uint8_t)~(TCP_FIN | TCP_PSH) : segment->flags;
+		emit_frame(w, &piece);
+	}
+	cut_segments++;
+}
+
+static bool emit(void *context, const struct tcp_segment *segment)
+{
+	struct world *w = context;
+
+	note_sent(w, segment);
+	if (rng_below(&w->rng, 1000000) < w->port_full_ppm)
+		return false;
+	if (segment->cut_bytes)
+		emit_pieces(w, segment);
+	else
+		emit_frame(w, segment);
 	return true;
 }
 
@@ -274,9 +311,11 @@ static void pair_turn(struct world *w)
 	for (unsigned side = 0; side < 2 && !w->splice.on; side++)
 		relay(w, side);
 	splice_try(w);
-	for (w->side = 0; w->side < 2; w->side++)
+	for (w->side = 0; w->side < 2; w->side++) {
+		w->pair.half[w->side].large_bytes = w->seed % 3 == 0 ? (uint16_t)(2000 + w->seed * 7919 % 63000) : 0;
 		while (tcp_pair_output(&w->pair, w->side, emit, w, TURN_SEGMENTS, w->now_us) != TCP_OUTPUT_IDLE)
 			continue;
+	}
 }
 
 static void pair_frame(struct world *w, unsigned side, uint8_t *frame, size_t len)
@@ -500,6 +539,9 @@ int main(int argc, char **argv)
 			       trouble ? trouble : "passed", (double)(w.now_us - 1000000000) / 1e6, (unsigned long long)seed);
 		failed += trouble != NULL;
 	}
+	if (seeds > 100 && cut_segments == 0)
+		failed++;
+	printf("# %llu segments were cut by the port\n", (unsigned long long)cut_segments);
 	printf("# %llu were spliced, %llu of them with data in flight, %llu cut or reset\n", (unsigned long long)spliced_seeds,
 	       (unsigned long long)drained_seeds, (unsigned long long)ended_seeds);
 	printf("%s 1 - %llu seeds from %llu, %.0f s simulated, %llu failed\n", failed ? "not ok" : "ok",

@@ -2,12 +2,15 @@
 """The wire ports: each driver with huge pages and without. Per pair: bridging, then a session with the database and a stream
 through the wire. Then what the operator reads when a port or memory is missing, and that a killed data plane leaves nothing.
 
-net_tap makes its interfaces itself: a cable ties each to the wire's end. Huge pages are reserved here, and given back."""
+net_tap makes its interfaces itself: a cable ties each to the wire's end. Huge pages are reserved here, and given back.
+net_virtio_user has offloads, two queues and two workers: far.c holds its far ends, and hands on what the kernel leaves to a device."""
 import re
+import signal
 import sys
 from pathlib import Path
 
 import scene
+import tap
 import wire_test
 from tap import need, world
 
@@ -88,6 +91,118 @@ def session(it, driver, memory, eal, result):
     it.sluice.stop()
 
 
+# --- Offloads ---
+
+FAR_QUEUES = 2
+VIRTIO = 'virtio_user and vhost, two workers'
+OFFLOADS = ['rx_checksum', 'tx_checksum', 'tso', 'lro']
+BULK_BYTES = 24 << 20
+
+
+def offload(it, word):
+    """What the kernel leaves to its ends of the wire, both ways."""
+    for prefix, device in [((), port) for port in it.wire.ports] + [(('ip', 'netns', 'exec', n), it.wire.inner) for n in (it.wire.agent, it.wire.target)]:
+        world.run(*prefix, 'ethtool', '-K', device, 'rx', word, 'tx', word, 'tso', word, 'gso', word, 'gro', word, check=False)
+
+
+def virtio_start(it):
+    program, sockets = it.lab.dir / 'far', [it.lab.dir / f'far{i}.sock' for i in range(2)]
+    flags = world.run('pkg-config', '--cflags', '--libs', 'libdpdk').stdout.split()
+    world.run('cc', '-O2', '-o', program, tap.ROOT / 'tests/system/far.c', *flags)
+    offload(it, 'on')
+    far = it.spawn(None, program, it.wire.ports[0], sockets[0], it.wire.ports[1], sockets[1], FAR_QUEUES, log=it.lab.dir / 'far.log')
+    world.wait_for('the far ends', lambda: far.need_alive() and 'ready' in world.tail(far.log, 100), 60)
+    configure(it, [f'net_virtio_user{i},path={s},queues={FAR_QUEUES}' for i, s in enumerate(sockets)], NO_HUGE)
+    text = it.sluice.conf.read_text()
+    text = text.replace('workers = 1;', 'workers = 2;').replace('splice = "on"', 'splice = "off"')
+    it.sluice.conf.write_text(re.sub(r'lcores = "[^"]*"', 'lcores = "0@0,1@0,2@1"', text))
+    it.sluice.process = None
+    (it.lab.dir / 'sluice.log').unlink(missing_ok=True)
+    it.start()
+    return far
+
+
+def used(it):
+    """What is used is shown, and said at the start."""
+    for row in it.json('show', 'ports')['ports']:
+        need(row['offloads'] == OFFLOADS and row['queues'] == FAR_QUEUES, f'{row}')
+    text = it.sluice.cli('show', 'ports').stdout
+    need(', '.join(OFFLOADS) in text, text)
+    need(it.log_text().count('offloads: ' + ' '.join(OFFLOADS)) == 2, 'not in the log')
+
+
+def dropped(it, name):
+    return sum(row['frames'] for row in it.json('show', 'drops')['drops'] if row['drop'] == name)
+
+
+def damaged(it, far):
+    """Frames that come with their checksum, of which some are damaged on the way: they are dropped, and the stream is whole."""
+    offload(it, 'off')
+    before = dropped(it, 'bad_tcp_checksum')
+    far.child.send_signal(signal.SIGUSR1)
+    try:
+        it.bulk(2 << 20)
+    finally:
+        far.child.send_signal(signal.SIGUSR1)
+    world.wait_for('the drops to be shown', lambda: dropped(it, 'bad_tcp_checksum') > before, 30)
+    return f'{dropped(it, "bad_tcp_checksum") - before} frames dropped'
+
+
+def far_counts(far):
+    """What the far ends counted since they were asked last: a dict for each end."""
+    before = far.log.read_text().count('told')
+    far.child.send_signal(signal.SIGUSR2)
+    world.wait_for('the counts of the far ends', lambda: far.need_alive() and far.log.read_text().count('told') > before, 30)
+    lines = [line.split(': ')[1].split() for line in far.log.read_text().splitlines() if line.startswith('end ')][-2:]
+    ends = [{k: int(v) for k, v in zip(line[::2], line[1::2])} for line in lines]
+    for end in ends:
+        need(end['out_too_long'] == 0, f'longer than the MTU on a wire: {end}')
+    return ends
+
+
+def large(it, far, function, frames):
+    """What the kernel leaves to do comes in, and Sluice leaves as much to do on both sides."""
+    far_counts(far)
+    told = function()
+    for end in far_counts(far):
+        need(end['in_large'] >= frames and end['in_partial'] > end['in_large'], f'the kernel left nothing to do: {end}')
+        need(end['out_large'] >= frames and end['out_longest'] > 10000 and end['out_partial'] >= end['out_large'], f'Sluice left nothing to do: {end}')
+        told = f'{told or "whole"}; out {end["out"]}, large {end["out_large"]}, longest {end["out_longest"]}'
+    return told
+
+
+def spliced(it, far):
+    """Another data plane over the same sockets, which splices."""
+    it.sluice.conf.write_text(it.sluice.conf.read_text().replace('splice = "off"', 'splice = "on"'))
+    it.kill_and_wait('sluice-dataplane')
+    it.healthy()
+    before = sum(row['spliced'] for row in it.json('show', 'workers')['workers'])
+    told = large(it, far, lambda: it.bulk(BULK_BYTES), 50)
+    need(sum(row['spliced'] for row in it.json('show', 'workers')['workers']) > before + 100, 'not spliced')
+    return told
+
+
+def virtio(it, result):
+    fars = []
+    if result.check(f'{VIRTIO}: starts', lambda: fars.append(virtio_start(it))):
+        far = fars[0]
+        result.check(f'{VIRTIO}: offloads are used and shown', lambda: used(it))
+        result.check(f'{VIRTIO}: ARP, ND, ping, VLAN', lambda: wire_test.pings(it))
+        result.check(f'{VIRTIO}: UDP echo over IPv4, IPv6 and a tag', lambda: wire_test.datagrams(it))
+        result.check(f'{VIRTIO}: TCP of hosts that no service names', lambda: large(it, far, lambda: wire_test.streams(it), 3))
+        result.check(f'{VIRTIO}: frames that are not IP', lambda: wire_test.raw_frames(it))
+        result.check(f'{VIRTIO}: guarded services', lambda: streams(it))
+        result.check(f'{VIRTIO}: a stream in large segments', lambda: large(it, far, lambda: it.bulk(BULK_BYTES), 50))
+        result.check(f'{VIRTIO}: the same, spliced', lambda: spliced(it, far))
+        result.check(f'{VIRTIO}: damaged frames', lambda: damaged(it, far))
+        result.check(f'{VIRTIO}: nothing came in pieces', lambda: need(dropped(it, 'rx_split') == 0, f'{dropped(it, "rx_split")} frames'))
+    it.sluice.stop()
+    for far in fars:
+        far.stop()
+    offload(it, 'off')
+    it.sluice.conf.write_text(it.sluice.conf.read_text().replace('workers = 2;', 'workers = 1;'))
+
+
 # --- What the operator reads ---
 
 def said(it, ports, eal):
@@ -131,7 +246,12 @@ def run(it, result):
     it.bulk_server()
     result.check('refused and explained: no huge pages', lambda: no_pages(it))
     refusals(it, result)
-    drivers = sys.argv[1:] or ['net_af_packet', 'net_af_xdp', 'net_tap']
+    drivers = sys.argv[1:] or ['net_af_packet', 'net_af_xdp', 'net_tap', 'net_virtio_user']
+    if 'net_virtio_user' in drivers:
+        drivers.remove('net_virtio_user')
+        virtio(it, result)
+    if not drivers:
+        return
     for driver in drivers:
         session(it, driver, 'no huge pages', NO_HUGE, result)
     if result.check('huge pages are reserved', lambda: reserve(it)):
