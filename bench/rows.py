@@ -286,8 +286,10 @@ def conductor_queries(arguments, results):
     for key, what in (('simple', 'simple'), ('extended', 'extended'), ('simple_masked', 'simple, an e-mail masked')):
         results.add('S4', f'worker CPU a query, {what}, no port', [r[f'us_{key}'] for r in runs], 'us', ('goal', 1.5),
                     {'cycles': statistics.median(r[f'cycles_{key}'] for r in runs)}, 'less', 'in memory, no TLS, verdict cached, audit prompt, record full')
-
-
+    worker = statistics.median(r['us_simple'] for r in runs)
+    recorded = repeat(arguments, lambda: lines_of('control/inbox/inbox_bench')[0])
+    results.add('S4', 'control CPU a transaction, from the ring to the record, no disk', [r['us_a_transaction'] for r in recorded], 'us',
+                ('worker, simple', worker), better='less', config='two records and two chunks each, 16 transactions a commit, journal in memory')
     verdicts = repeat(arguments, lambda: [r for r in lines_of('dataplane/verdict/verdict_bench') if r['services'] == 1])
     for rules in (1, 100, 10000):
         found = [r for run in verdicts for r in run if r['rules'] == rules]

@@ -129,17 +129,22 @@ static void write_body(struct writer *out, struct bytes text)
 	writer_bytes(out, text.len ? text.base + run : NULL, text.len - run);
 }
 
-/* `before`, a text that stands for itself, `after`. */
-static void write_plain(struct writer *out, const char *before, struct bytes text, const char *after)
+/* A text that stands for itself, between quotes, behind a comma and in front of a colon where wanted. */
+static void write_plain(struct writer *out, bool comma, struct bytes text, bool colon)
 {
-	size_t first = strlen(before), last = strlen(after);
-	uint8_t *room = writer_room(out, first + text.len + last);
+	uint8_t *room = writer_room(out, comma + text.len + 2u + colon);
 
 	if (!room)
 		return;
-	memcpy(room, before, first);
-	memcpy(room + first, text.len ? (const void *)text.base : "", text.len);
-	memcpy(room + first + text.len, after, last);
+	if (comma)
+		*room++ = ',';
+	*room++ = '"';
+	if (text.len)
+		memcpy(room, text.base, text.len);
+	room += text.len;
+	*room++ = '"';
+	if (colon)
+		*room = ':';
 }
 
 void jcs_str(struct jcs *j, struct bytes utf8)
@@ -147,7 +152,7 @@ void jcs_str(struct jcs *j, struct bytes utf8)
 	if (!value_begin(j))
 		return;
 	if (jcs_text_all_plain(utf8)) {
-		write_plain(j->out, "\"", utf8, "\"");
+		write_plain(j->out, false, utf8, false);
 		value_end(j);
 		return;
 	}
@@ -219,11 +224,19 @@ void jcs_raw(struct jcs *j, struct bytes canonical)
 	value_end(j);
 }
 
+/* Whether a key may follow another one; most differ in their first letter. */
+static bool is_later(struct bytes last, struct bytes key)
+{
+	if (last.len && key.len && last.base[0] != key.base[0] && jcs_text_plain(last.base[0]) && jcs_text_plain(key.base[0]))
+		return last.base[0] < key.base[0];
+	return jcs_text_key_order(last, key) < 0;
+}
+
 static void key_parts(struct jcs *j, struct bytes first, const char *suffix)
 {
 	struct bytes last, key;
+	bool again;
 	size_t at;
-	bool plain;
 
 	if (j->fault)
 		return;
@@ -231,27 +244,27 @@ static void key_parts(struct jcs *j, struct bytes first, const char *suffix)
 		fail(j, "a key where none belongs");
 		return;
 	}
-	plain = jcs_text_all_plain(first);
-	if (!plain && !jcs_is_utf8(first)) {
+	again = j->level[j->depth - 1].count > 0;
+	at = j->out->len + again + 1;
+	if (!suffix[0] && jcs_text_all_plain(first)) {
+		write_plain(j->out, again, first, true);
+		key = bytes_of(j->out->base + at, first.len);
+	} else if (jcs_is_utf8(first)) {
+		writer_str(j->out, again ? ",\"" : "\"");
+		write_body(j->out, first);
+		writer_str(j->out, suffix);
+		key = bytes_of(j->out->base + at, j->out->len - at);
+		writer_str(j->out, "\":");
+	} else {
 		fail(j, "a key that is not UTF-8");
 		return;
 	}
-	at = j->out->len + (j->level[j->depth - 1].count ? 2 : 1);
-	if (plain) {
-		write_plain(j->out, j->level[j->depth - 1].count ? ",\"" : "\"", first, suffix);
-	} else {
-		writer_str(j->out, j->level[j->depth - 1].count ? ",\"" : "\"");
-		write_body(j->out, first);
-		writer_str(j->out, suffix);
-	}
-	key = bytes_of(j->out->base + at, j->out->len - at);
-	last = bytes_of(j->out->base + j->level[j->depth - 1].key_at, j->level[j->depth - 1].key_len);
-	writer_str(j->out, "\":");
 	if (!j->out->ok) {
 		fail(j, "no room");
 		return;
 	}
-	if (j->level[j->depth - 1].count && jcs_text_key_order(last, key) >= 0) {
+	last = bytes_of(j->out->base + j->level[j->depth - 1].key_at, j->level[j->depth - 1].key_len);
+	if (again && !is_later(last, key)) {
 		fail(j, "keys out of order or repeated");
 		return;
 	}
