@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <rte_mbuf.h>
 #include <stdio.h>
 
 #include "dataplane/port/environment.h"
@@ -85,6 +86,41 @@ static void a_frame_goes_through_as_it_is(void **state)
 		check(again, lengths[i], i);
 		port_drop(again);
 	}
+}
+
+/* A device that was not asked to look at checksums: whatever it says of them, they are looked at here. */
+static void what_was_not_asked_is_not_believed(void **state)
+{
+	static const uint64_t flags[] = { 0, RTE_MBUF_F_RX_L4_CKSUM_GOOD, RTE_MBUF_F_RX_L4_CKSUM_BAD, RTE_MBUF_F_RX_L4_CKSUM_NONE };
+
+	for (uint32_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+		struct port_frame *frame;
+
+		assert_true(send_one(0, 100, i));
+		port_flush(ports);
+		frame = receive_one(0);
+		((struct rte_mbuf *)frame)->ol_flags |= flags[i];
+		assert_int_equal(port_checksum(ports, frame), PACKET_CHECKSUM_UNKNOWN);
+		port_drop(frame);
+	}
+	assert_false(port_help(ports, 0).checksum);
+	assert_int_equal(port_help(ports, 0).frame_bytes_max, 0);
+}
+
+/* What is said to be a part of a longer frame, and is none that could be sent on, is dropped and counted. */
+static void an_unfinished_frame_of_nothing_is_counted(void **state)
+{
+	uint64_t before = port_counters(ports, 0).dropped_split;
+	struct port_frame *frame;
+
+	assert_true(send_one(0, 100, 1));
+	port_flush(ports);
+	frame = receive_one(0);
+	((struct rte_mbuf *)frame)->ol_flags |= RTE_MBUF_F_RX_LRO;
+	port_forward(ports, 1, frame);
+	port_flush(ports);
+	assert_int_equal(port_counters(ports, 0).dropped_split, before + 1);
+	assert_int_equal(port_receive(ports, 1, &frame, 1), 0);
 }
 
 static void a_short_frame_is_padded_with_zeros(void **state)
@@ -215,6 +251,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_frame_goes_through_as_it_is),
+		cmocka_unit_test(what_was_not_asked_is_not_believed),
+		cmocka_unit_test(an_unfinished_frame_of_nothing_is_counted),
 		cmocka_unit_test(a_short_frame_is_padded_with_zeros),
 		cmocka_unit_test(room_that_is_given_back_sends_nothing),
 		cmocka_unit_test(a_full_port_says_no_and_loses_nothing),
