@@ -658,6 +658,17 @@ def finds_sessions(w, session):
     w.check([r['t'] for r in shown] == ['session.open', 'session.close'], 'session show takes a filter', shown)
     w.check(not w.json('session', 'list', '--run', 'no-such-run')['sessions'] and w.json('journal', 'search', '--target', row['target'])['records'],
             'run and target are filters', row)
+    whole, last = w.cli('session', 'replay', session).stdout, 0
+    for line in whole.splitlines():
+        if re.match(r' *[0-9]+\.[0-9]{6} [#<>] ', line):
+            last, events = float(line.split()[0]), (events if last else 0) + 1
+    began = time.monotonic()
+    played = w.cli('session', 'replay', session, '--speed', f'{last / 0.5:.6f}').stdout
+    w.check(last > 0 and played == whole and time.monotonic() - began >= 0.5, 'a replay at a speed shows the same, not before its time', (last, played[:300]))
+    stepped = subprocess.run([w.sluice, '-c', w.dir / 'sluice.conf', 'session', 'replay', session, '--step'], input='\n\nq\n', stdout=subprocess.PIPE, text=True, timeout=60).stdout
+    w.check(events > 3 and whole.startswith(stepped) and 0 < len(stepped) < len(whole) and stepped.count('\n') >= 3, 'and step by step what was asked for', stepped)
+    done = w.cli('session', 'replay', session, '--speed', 'fast')
+    w.check(done.returncode == 2 and 'not a speed' in done.stderr, 'a speed is a number', done.stderr)
     done = w.cli('session', 'replay', session, '--type', 'session.close')
     w.check('session.close' in done.stdout and 'session.open' not in done.stdout, 'session replay takes a filter', done.stdout[:300] + done.stderr)
 

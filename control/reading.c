@@ -241,10 +241,14 @@ static void read_replay(struct reading *r)
 	struct archive_filter f;
 	char err[EXPORT_ERROR_BYTES], what[64], no_keys[PAYLOAD_KEYS_ERROR_BYTES];
 	struct payload_keys *keys = payload_keys_open(r->all->keys_dir, false, no_keys);
+	const char *format = text_of(r, "format");
+	enum replay_form form = json_is_true(json_object_get(r->args, "asciicast")) ? REPLAY_ASCIICAST :
+				format && !strcmp(format, "timed")		    ? REPLAY_TIMED :
+										      REPLAY_PLAIN;
 
 	snprintf(what, sizeof(what), "session %.32s", session ? session : "");
 	f = filter_of(r);
-	if (!session || !replay_write(r->archive, keys, &f, json_is_true(json_object_get(r->args, "asciicast")) ? REPLAY_ASCIICAST : REPLAY_PLAIN, replay_out, r, err))
+	if (!session || !replay_write(r->archive, keys, &f, form, replay_out, r, err))
 		fail(r, what, session ? err : "not named", "run sluice journal verify");
 	payload_keys_close(keys);
 }

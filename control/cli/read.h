@@ -15,6 +15,9 @@ json_t *read_arguments(const char *what, const struct archive_filter *f, uint64_
 /* One reading by sluice-control, with the token of --token-file: prints what comes. Takes `args`. The exit status. */
 int read_from_control(struct cli *c, json_t *args);
 
+/* play.c: a replay with --speed or --step. Takes `args`. The exit status. */
+int read_play(struct cli *c, json_t *args);
+
 /* Prints the records of a reading of this kind, by sluice-control or from the copy of --dir; for people as lines. `session` (may be NULL) is
  * named in the JSON document. The exit status. */
 int read_records(struct cli *c, const char *what, const struct archive_filter *filter, uint64_t limit, const char *session);

@@ -175,6 +175,8 @@ int cli_session_replay(struct cli *c)
 		return FRAME_USAGE;
 	filter.session = id;
 	args = read_arguments("replay", &filter, 0);
+	if (cli_option(c, "speed") || cli_option(c, "step"))
+		return read_play(c, args);
 	json_object_set_new(args, "asciicast", json_boolean(cli_option(c, "asciicast") != NULL));
 	return read_from_control(c, args);
 }

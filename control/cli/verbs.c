@@ -44,8 +44,9 @@ const struct cli_verb cli_verbs[] = {
 	  "ID may be a unique beginning of one that runs or ended last. " FILTER_TEXT PAGES COPY "Journaled as read.session. " AUDITOR, cli_session_show },
 	{ "session", "grep", "TEXT", FILTER_ALONE "session= from= limit= dir= index token-file=", "the records of sessions that hold TEXT",
 	  "Each line begins with the session's. " FILTER_TEXT PAGES COPY "Journaled as read.grep. " AUDITOR, cli_session_grep },
-	{ "session", "replay", "ID", "asciicast verdict= type= since= until= text= token-file=", "what went over the wire, in order",
-	  "As a transcript, or with --asciicast as asciicast v2; with a filter, what the records that match tell. Journaled as read.replay. " AUDITOR,
+	{ "session", "replay", "ID", "speed= step asciicast verdict= type= since= until= text= token-file=", "what went over the wire, in order",
+	  "As a transcript, all at once; --speed 1 shows it as it went, --speed 20 twenty times as fast, --step one event each time Enter is pressed (q ends). "
+	  "With --asciicast as asciicast v2. With a filter, what the records that match tell. Journaled as read.replay. " AUDITOR,
 	  cli_session_replay },
 	{ "session", "kill", "ID", "reason=", "end a session now", "The record follows the act. Needs --reason.", cli_session_kill },
 	{ "approval", "list", "", "all token-file=", "held commands", "--all adds those that are decided. Journaled as read.approvals. " VIEWER, cli_approval_list },

@@ -477,6 +477,10 @@ static void replay_gives_a_terminal_nothing_to_obey(void **state)
 		assert_true((uint8_t)c.text[i] >= 0x20 || c.text[i] == '\n' || c.text[i] == '\t');
 	assert_null(strstr(c.text, "\xc2\x9b"));
 	assert_non_null(strstr(c.text, "\\x1b]0;title\\x07\\x1b[2J\\x7f\xef\xbf\xbd\xef\xbf\xbd\\x0d\n\tb<U+009B>31m<U+202E>"));
+	memset(&c, 0, sizeof c);
+	assert_true(replay_write(journal_archive(j), NULL, &(struct archive_filter){ .session = "00000000000000000000000000000001" }, REPLAY_TIMED, collect, &c, err));
+	assert_int_equal(c.lines, 2);
+	assert_non_null(strstr(c.text, "\n[0.000000,\"o\",\"a\\\\x1b]0;title\\\\x07\\\\x1b[2J\\\\x7f\xef\xbf\xbd\xef\xbf\xbd\\\\x0d\\n\\tb<U+009B>31m<U+202E>\"]\n"));
 	journal_close(j);
 }
 

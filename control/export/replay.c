@@ -286,6 +286,43 @@ static bool event_plain(struct sink *sink, const struct replay_event *e)
 	return put(sink, head) && put_clean(sink, e->text, control_plain) && put(sink, "\n");
 }
 
+/* control_plain in a JSON string. */
+static bool control_timed(struct writer *w, uint8_t c)
+{
+	char text[16];
+
+	if (c == '\n' || c == '\t')
+		writer_bytes(w, (char[]){ '\\', c == '\n' ? 'n' : 't' }, 2);
+	else if (c == '"' || c == '\\')
+		writer_bytes(w, (char[]){ '\\', (char)c }, 2);
+	else if (c < 0x20 || c == 0x7f)
+		writer_bytes(w, text, (size_t)snprintf(text, sizeof text, "\\\\x%02x", c));
+	else
+		return false;
+	return true;
+}
+
+static bool event_timed(struct sink *sink, const struct replay_event *e)
+{
+	char head[64];
+
+	snprintf(head, sizeof head, "[%lld.%06lld,\"%c\",\"", (long long)(e->at_us / 1000000), (long long)(e->at_us % 1000000), e->dir);
+	return put(sink, head) && put_clean(sink, e->text, control_timed) && put(sink, "\"]\n");
+}
+
+static bool put_event(struct sink *sink, enum replay_form form, const struct replay_event *e)
+{
+	switch (form) {
+	case REPLAY_ASCIICAST:
+		return event_asciicast(sink, e);
+	case REPLAY_TIMED:
+		return event_timed(sink, e);
+	case REPLAY_PLAIN:
+		break;
+	}
+	return event_plain(sink, e);
+}
+
 static bool header_asciicast(struct sink *sink, const char *session, int64_t start_us)
 {
 	char head[256];
@@ -312,7 +349,7 @@ bool replay_write(struct archive *a, struct payload_keys *keys, const struct arc
 			ok = header_asciicast(&sink, r->session, r->start_us);
 		any = true;
 		if (ok)
-			ok = form == REPLAY_ASCIICAST ? event_asciicast(&sink, &event) : event_plain(&sink, &event);
+			ok = put_event(&sink, form, &event);
 	}
 	if (!ok)
 		snprintf(err, EXPORT_ERROR_BYTES, "the output takes no more");

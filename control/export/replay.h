@@ -27,9 +27,9 @@ void replay_close(struct replay *r);
 bool replay_next(struct replay *r, struct replay_event *event);
 const char *replay_error(const struct replay *r);
 
-/* What of the session the filter lets through, as asciicast v2 or as a plain transcript; the filter names the session. Invalid UTF-8 becomes
- * U+FFFD. */
-enum replay_form { REPLAY_ASCIICAST, REPLAY_PLAIN };
+/* What of the session the filter lets through, as asciicast v2, as a plain transcript, or timed: a line an event, [seconds, "m" or "i" or "o", text as in
+ * the transcript], which no content can pretend to be. The filter names the session. Invalid UTF-8 becomes U+FFFD. */
+enum replay_form { REPLAY_ASCIICAST, REPLAY_PLAIN, REPLAY_TIMED };
 bool replay_write(struct archive *a, struct payload_keys *keys, const struct archive_filter *filter, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
 		  void *ctx, char err[EXPORT_ERROR_BYTES]);
 
