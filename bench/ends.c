@@ -27,10 +27,14 @@ static void send_frame(void *context, unsigned port, size_t bytes)
 void ends_give(void)
 {
 	uint64_t begin = __rdtsc();
+	struct bytes frame[ENDS_BURST];
 
+	for (unsigned i = 0; i < ends.burst_count; i++) { /* as the worker does */
+		frame[i] = bytes_of(ends.burst[i], ends.burst_bytes[i]);
+		__builtin_prefetch(frame[i].base);
+	}
+	relay_expect(ends.relay, frame, ends.burst_count);
 	for (unsigned i = 0; i < ends.burst_count; i++) {
-		if (i + 1 < ends.burst_count)
-			__builtin_prefetch(ends.burst[i + 1]); /* as the worker does */
 		ends.passed += relay_frame(ends.relay, ends.burst_port[i], bytes_of(ends.burst[i], ends.burst_bytes[i]), PACKET_CHECKSUM_UNKNOWN,
 					   ends.now_us) == RELAY_BRIDGE;
 	}

@@ -7,6 +7,7 @@
 #define PUBLISH_EVERY_US 100000u
 #define MESSAGES_PER_TURN 8192u /* more than fit between all workers */
 
+_Static_assert(PORT_BURST <= RELAY_EXPECT_MAX, "a burst is expected as a whole");
 _Static_assert(PORT_MESSAGE_BYTES >= RELAY_MESSAGE_BYTES && PORT_TELL_ROOM == RELAY_TELL_ROOM, "the ports carry what relays say");
 
 static uint8_t *wire_room(void *context, unsigned port, size_t *cap)
@@ -98,14 +99,25 @@ static void route(struct worker *w, unsigned port, struct port_frame *frame, enu
 	}
 }
 
+/* All headers of a burst are on their way before the first is read, and then what their flows keep. */
+static void expect(const struct worker *w, struct port_frame *const *frame, unsigned count)
+{
+	struct bytes bytes[PORT_BURST];
+
+	for (unsigned i = 0; i < count; i++) {
+		bytes[i] = port_bytes(frame[i]);
+		__builtin_prefetch(bytes[i].base);
+	}
+	relay_expect(w->relay, bytes, count);
+}
+
 static unsigned receive(struct worker *w, unsigned port, uint64_t now_us)
 {
 	struct port_frame *frame[PORT_BURST];
 	unsigned count = port_receive(w->ports, port, frame, PORT_BURST);
 
+	expect(w, frame, count);
 	for (unsigned i = 0; i < count; i++) {
-		if (i + 1 < count)
-			__builtin_prefetch(port_bytes(frame[i + 1]).base);
 		if (__builtin_expect(w->capture.on, 0))
 			capture(w, port, CAPTURE_IN, port_bytes(frame[i]), now_us);
 		route(w, port, frame[i], relay_frame(w->relay, port, port_bytes(frame[i]), port_checksum(w->ports, frame[i]), now_us), now_us);
@@ -126,11 +138,10 @@ static unsigned receive_from_workers(struct worker *w, uint64_t now_us)
 		secret_wipe(message, len);
 	}
 	count = port_handed(w->ports, frame, PORT_BURST);
+	expect(w, frame, count);
 	for (unsigned i = 0; i < count; i++) {
 		unsigned port = port_came_from(w->ports, frame[i]);
 
-		if (i + 1 < count)
-			__builtin_prefetch(port_bytes(frame[i + 1]).base);
 		route(w, port, frame[i], relay_frame_handed(w->relay, port, port_bytes(frame[i]), port_checksum(w->ports, frame[i]), now_us), now_us);
 	}
 	return told + count;

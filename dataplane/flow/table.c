@@ -1,6 +1,9 @@
 #include "dataplane/flow/table.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+
+#define LARGE_PAGE ((size_t)2 << 20)
 
 struct slot {
 	uint64_t hash;
@@ -18,12 +21,17 @@ struct flow_table *flow_table_create(uint32_t flows_max, struct hash_key key)
 {
 	uint32_t slots = 16;
 	struct flow_table *t;
+	size_t bytes, align;
 
 	while (slots < 2 * (uint64_t)flows_max && slots < 1u << 30)
 		slots *= 2;
-	t = aligned_alloc(64, (sizeof *t + slots * sizeof *t->slot + 63) & ~63ULL);
+	bytes = sizeof *t + slots * sizeof *t->slot;
+	align = bytes >= LARGE_PAGE ? LARGE_PAGE : 64;
+	bytes = (bytes + align - 1) & ~(align - 1);
+	t = aligned_alloc(align, bytes);
 	if (!t)
 		return NULL;
+	(void)madvise(t, bytes, MADV_HUGEPAGE); /* a look-up misses the caches; with small pages it would miss the TLB too */
 	t->key = key;
 	t->mask = slots - 1;
 	t->count = t->worst = 0;
@@ -67,6 +75,15 @@ static uint32_t probe(const struct flow_table *t, const struct flow_key *key, ui
 uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *key)
 {
 	return t->slot[probe(t, key, hash_of(t, key))].number;
+}
+
+void flow_table_expect(const struct flow_table *t, const struct flow_key *key)
+{
+	const struct slot *home = &t->slot[(uint32_t)hash_of(t, key) & t->mask];
+
+	/* A slot may lie in two lines, and the next ones are looked at as often as not. */
+	__builtin_prefetch(home);
+	__builtin_prefetch((const uint8_t *)home + 64);
 }
 
 bool flow_table_add(struct flow_table *t, const struct flow_key *key, uint32_t number)

@@ -21,6 +21,9 @@ void flow_table_destroy(struct flow_table *t);
 /* The number stored under `key`, or FLOW_NONE. */
 uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *key);
 
+/* Has the memory fetched that flow_table_find will look at for `key`. */
+void flow_table_expect(const struct flow_table *t, const struct flow_key *key);
+
 /* False when the table is full or the key is there already. */
 [[gnu::warn_unused_result]] bool flow_table_add(struct flow_table *t, const struct flow_key *key, uint32_t number);
 

@@ -56,7 +56,7 @@ enum flow_phase {
 };
 
 struct flow {
-	struct relay *relay;
+	_Alignas(64) struct relay *relay;
 	uint32_t number;
 	uint8_t phase, wait;
 	uint8_t client_port;        /* the wire port on which the client is */

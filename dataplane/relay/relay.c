@@ -10,6 +10,8 @@
 #include "platform/base/limits.h"
 
 #define TICK_US 60000000u
+#define EXPECT_FLOWS 2048u /* fewer stay in a processor's own cache */
+#define EXPECT_BYTES offsetof(struct flow, vlan) /* what a frame of a spliced flow touches, and any frame first */
 
 static size_t largest_session(void)
 {
@@ -370,6 +372,30 @@ bool relay_is_elsewhere(struct relay *r, const struct packet *p)
 unsigned relay_elsewhere(const struct relay *r)
 {
 	return r->elsewhere;
+}
+
+void relay_expect(const struct relay *r, const struct bytes *frame, unsigned count)
+{
+	struct flow_key key[RELAY_EXPECT_MAX];
+	unsigned keys = 0;
+
+	if (relay_flows_open(r) < EXPECT_FLOWS)
+		return;
+	for (unsigned i = 0; i < count && i < RELAY_EXPECT_MAX; i++) {
+		struct packet p;
+
+		if (packet_parse(frame[i], &p) != ERROR_none || p.ip_version == 0 || p.protocol != PACKET_TCP || p.fragment)
+			continue;
+		key[keys] = flow_key_of(&p);
+		flow_table_expect(r->table, &key[keys++]);
+	}
+	for (unsigned i = 0; i < keys; i++) {
+		uint32_t number = flow_table_find(r->table, &key[i]);
+		const uint8_t *at = (const uint8_t *)&r->flows[number];
+
+		for (size_t line = 0; number != FLOW_NONE && line < EXPECT_BYTES; line += 64)
+			__builtin_prefetch(at + line, 1);
+	}
 }
 
 enum relay_route relay_frame(struct relay *r, unsigned port, struct bytes frame, enum packet_checksum checksum, uint64_t now_us)

@@ -95,6 +95,11 @@ enum relay_route {
 	RELAY_SPLICED, /* within the relay: RELAY_BRIDGE, but of a guarded flow */
 };
 
+/* Says which frames, at most RELAY_EXPECT_MAX, relay_frame or relay_frame_handed will be given next, so that what their flows keep in
+ * memory is on its way: with many flows each frame would wait for it several times. Only reads. */
+#define RELAY_EXPECT_MAX 64
+void relay_expect(const struct relay *relay, const struct bytes *frame, unsigned count);
+
 /* One frame from `port` (0 or 1), in memory that may be written to. RELAY_BRIDGE: send it out of the other port, as it is there now; what
  * its sender left to do (PACKET_CHECKSUM_PARTIAL) is still to be done.
  * RELAY_ELSEWHERE: it is for relay_frame_handed of worker relay_elsewhere (dataplane/flow/steer.h); nothing was done with it. */
