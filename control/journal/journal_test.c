@@ -13,6 +13,7 @@
 #include "control/journal/journal_fixture.h"
 #include "control/journal/tiles.h"
 #include "control/journal/verify.h"
+#include "platform/base/random.h"
 
 static char dir[128];
 static char err[JOURNAL_ERROR_BYTES];
@@ -262,6 +263,35 @@ static void payload_comes_back_by_number_and_hash(void **state)
 		assert_true(bytes_equal(back, bytes_of(payload, len)));
 	}
 	free(payload);
+	journal_close(j);
+}
+
+/* More in one segment than its map was made for: it grows while it is written, and when it is opened again. */
+static void a_segment_that_outgrew_its_map_is_continued(void **state)
+{
+	struct journal_config config = { .dir = dir, .origin = FIXTURE_ORIGIN, .segment_bytes = 1 << 20 };
+	char text[4096];
+	static uint8_t payload[60000];
+	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
+
+	assert_non_null(j);
+	for (unsigned life = 0; life < 3; life++) {
+		struct writer w = writer_of(text, sizeof text);
+		struct record_chunk chunk;
+		uint64_t index;
+
+		for (unsigned i = 0; i < 40; i++) {
+			random_secret(payload, sizeof payload);
+			assert_int_equal(journal_chunk(j, bytes_of(payload, sizeof payload), &chunk), JOURNAL_OK);
+		}
+		assert_int_equal(journal_append(j, fixture_record(&w, 1, life, &chunk), &index), JOURNAL_OK);
+		assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
+		journal_close(j);
+		j = journal_open(&config, FIXTURE_TIME, err);
+		if (!j)
+			fail_msg("%s", err);
+		assert_int_equal(archive_size(journal_archive(j)), life + 1);
+	}
 	journal_close(j);
 }
 
@@ -586,6 +616,7 @@ int main(void)
 		TEST(cursors_are_those_of_the_last_commit),
 		TEST(what_is_kept_comes_back),
 		TEST(payload_comes_back_by_number_and_hash),
+		TEST(a_segment_that_outgrew_its_map_is_continued),
 		TEST(second_writer_is_refused),
 		TEST(other_origin_is_refused),
 		TEST(segments_rotate_at_multiples_of_256),

@@ -120,6 +120,15 @@ static int put_start(struct segment *s, MDB_txn *txn, const struct segment_start
 	return code ? code : put_kept(s, txn, start->kept, true);
 }
 
+/* After MDB_MAP_FULL, with no transaction open: by a quarter, and by what the largest batch takes. */
+static int grow(MDB_env *env)
+{
+	MDB_envinfo info;
+
+	mdb_env_info(env, &info);
+	return mdb_env_set_mapsize(env, (info.me_mapsize + info.me_mapsize / 4 + (64u << 20)) & ~(size_t)0xfff);
+}
+
 static int begin(struct segment *s, const char *dir, uint64_t map_bytes)
 {
 	*s = (struct segment){ 0 };
@@ -155,13 +164,11 @@ int segment_create(struct segment *s, const char *dir, uint64_t map_bytes, const
 	return code;
 }
 
-int segment_open(struct segment *s, const char *dir, uint64_t map_bytes)
+static int take_over(struct segment *s)
 {
 	MDB_txn *txn = NULL;
-	int code = begin(s, dir, map_bytes);
+	int code = mdb_txn_begin(s->env, NULL, 0, &txn);
 
-	if (code == 0)
-		code = mdb_txn_begin(s->env, NULL, 0, &txn);
 	if (code == 0)
 		code = open_dbs(s, txn, 0);
 	if (code == 0) /* the segment of an earlier version has none */
@@ -175,6 +182,18 @@ int segment_open(struct segment *s, const char *dir, uint64_t map_bytes)
 		txn = NULL;
 	}
 	mdb_txn_abort(txn);
+	return code;
+}
+
+int segment_open(struct segment *s, const char *dir, uint64_t map_bytes)
+{
+	int code = begin(s, dir, map_bytes);
+
+	if (code == 0)
+		code = take_over(s);
+	/* Its map had grown before: LMDB opens it with a map that is just full. */
+	if (code == MDB_MAP_FULL && (code = grow(s->env)) == 0)
+		code = take_over(s);
 	if (code)
 		segment_close(s);
 	return code;
@@ -232,13 +251,25 @@ static int commit_once(struct segment *s, const struct segment_batch *batch)
 int segment_commit(struct segment *s, const struct segment_batch *batch)
 {
 	int code = commit_once(s, batch);
-	MDB_envinfo info;
 
-	if (code != MDB_MAP_FULL)
+	if (code == MDB_MAP_FULL && (code = grow(s->env)) == 0)
+		code = commit_once(s, batch);
+	return code;
+}
+
+static int put_seal(struct segment *s, struct bytes seal)
+{
+	MDB_txn *txn;
+	int code = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+	if (code)
 		return code;
-	mdb_env_info(s->env, &info);
-	code = mdb_env_set_mapsize(s->env, (info.me_mapsize + info.me_mapsize / 4 + (64u << 20)) & ~(size_t)0xfff);
-	return code ? code : commit_once(s, batch);
+	code = put(txn, s->meta, SEGMENT_META_SEAL, seal, 0);
+	if (code) {
+		mdb_txn_abort(txn);
+		return code;
+	}
+	return mdb_txn_commit(txn);
 }
 
 int segment_seal(struct segment *s, uint64_t end, const struct merkle_hash *root, uint64_t now_us)
@@ -246,19 +277,14 @@ int segment_seal(struct segment *s, uint64_t end, const struct merkle_hash *root
 	uint8_t raw[8 + MERKLE_HASH_BYTES + 8];
 	struct writer w = writer_of(raw, sizeof raw);
 	char path[sizeof s->dir + 16];
-	MDB_txn *txn;
-	int code = mdb_txn_begin(s->env, NULL, 0, &txn);
+	int code;
 
 	writer_be64(&w, end);
 	writer_bytes(&w, root->b, sizeof root->b);
 	writer_be64(&w, now_us);
-	if (code == 0) {
-		code = put(txn, s->meta, SEGMENT_META_SEAL, writer_done(&w), 0);
-		if (code)
-			mdb_txn_abort(txn);
-		else
-			code = mdb_txn_commit(txn);
-	}
+	code = put_seal(s, writer_done(&w));
+	if (code == MDB_MAP_FULL && (code = grow(s->env)) == 0)
+		code = put_seal(s, writer_done(&w));
 	segment_close(s);
 	if (code)
 		return code;
