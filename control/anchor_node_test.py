@@ -4,7 +4,9 @@
 usage: anchor_node_test.py SLUICE SLUICE_CONTROL WORKER_TOOL CLASSES HELPER...
 Everything lives in one temporary directory. TAP on stdout.
 """
+import json
 import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -155,23 +157,22 @@ def stamps(w):
 
 def cosigns(w):
     """A witness: unknown log, then trusted, wrong answers, and at last another history."""
-    def row():
-        return w.json('show', 'journal')['journal']['anchors']['witnesses'][0]
-    w.check(w.until(lambda: 'HTTP status 404' in row()['problem']), 'a witness that does not know the log', row())
+    w.check(w.until(lambda: 'HTTP status 404' in row(w)['problem']), 'a witness that does not know the log', row(w))
     done = subprocess.run([Witness.program, '--dir', Witness.folder, '--name', 'witness.example/w1', '--trust', w.dir / 'state' / 'journal' / 'vkey'])
     w.check(done.returncode == 0, 'is told to trust it')
-    good = w.until(lambda: row()['size'] and row(), 40)
-    w.check(good and not good['problem'] and ('/sluice/add-checkpoint', 'old 0', 200) in Witness.seen, 'and cosigns', (row(), Witness.seen[-3:]))
+    good = w.until(lambda: row(w)['size'] and row(w), 40)
+    w.check(good and not good['problem'] and ('/sluice/add-checkpoint', 'old 0', 200) in Witness.seen, 'and cosigns', (row(w), Witness.seen[-3:]))
     w.cli('journal', 'search', '--type', 'auth.')
-    w.check(w.until(lambda: row()['size'] > good['size'], 40) and any(line == f'old {good["size"]}' and status == 200 for _, line, status in Witness.seen),
+    w.check(w.until(lambda: row(w)['size'] > good['size'], 40) and any(line == f'old {good["size"]}' and status == 200 for _, line, status in Witness.seen),
             'then what extends it', Witness.seen[-3:])
-    size = row()['size']
+    rotates(w)
+    size = row(w)['size']
     w.cli('export', 'bundle', '--from', str(size - 2), '--to', str(size), '--out', w.dir / 'cosigned')
     said = subprocess.run(['sh', 'verify.sh', '1'], cwd=w.dir / 'cosigned', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     w.check(said.returncode == 0 and f'witness witness.example/w1 saw the first {size} records' in said.stdout, 'a bundle proves it', said.stdout)
     Witness.mode = '422'
     w.cli('journal', 'search', '--type', 'auth.')
-    w.check(w.until(lambda: w.json('show', 'journal')['journal']['anchors']['fork'], 40), 'another history is a fork', row())
+    w.check(w.until(lambda: w.json('show', 'journal')['journal']['anchors']['fork'], 40), 'another history is a fork', row(w))
     alarms = [r['data'] for r in w.json('journal', 'search', '--type', 'journal.alarm')['records']]
     w.check(any(a['alarm'] == 'fork' for a in alarms), 'which is on record', alarms)
     before = w.json('show', 'journal')['journal']
@@ -179,6 +180,90 @@ def cosigns(w):
     after = w.json('show', 'journal')['journal']
     w.check(after['checkpoint_size'] == before['checkpoint_size'] and after['size'] > after['checkpoint_size'], 'nothing is signed any more', after)
     w.check(w.json('show', 'health')['state'] == 'degraded', 'and traffic goes on', w.json('show', 'health')['reasons'])
+
+
+def kills(w, name):
+    """kill -9 of one of ours; what stands in for it is found by `until`."""
+    os.kill(w.find(name)[-1], signal.SIGKILL)
+
+
+def keys(w):
+    return w.json('show', 'journal')['journal']['keys']
+
+
+def changes(w):
+    return [(r['data']['step'], r) for r in w.json('journal', 'search', '--type', 'key.')['records'] if 'step' in r.get('data', {})]
+
+
+def is_said(w, *steps):
+    """The records of the rotation are exactly these."""
+    return w.until(lambda: [step for step, _ in changes(w)] == list(steps), 40)
+
+
+def is_approved(w):
+    asking = ('journal', 'rotate-key', '--reason', 'the yearly change')
+    done = w.cli(*asking)
+    w.check(done.returncode == 3 and 'two other persons' in done.stderr, 'nobody rotates the keys without a token', done.stderr)
+    done = w.cli(*asking, '--token-file', w.token_file('mallory', ['agents']))
+    w.check(done.returncode == 3, 'nor with that of somebody', done.stderr)
+    asked = json.loads(w.cli('--json', *asking, '--token-file', w.token_file('carol', ['dba'])).stdout)
+    for person in ('bob', 'dora'):
+        w.check(changes(w) == [], 'nothing begins before two approved it', changes(w))
+        done = w.cli('approval', 'approve', asked['approval'], '--reason', 'seen', '--token-file', w.token_file(person, ['dba']))
+        w.check(done.returncode == 0, f'{person} approves', done.stderr)
+    over = w.until(lambda: (lambda a: a if a['state'] == 'executed' else None)(w.json('approval', 'show', asked['approval'])))
+    w.check(over and over['result'] == 'done', 'and it begins', over)
+
+
+def audits(w, *files):
+    for path in files:
+        done = w.cli('journal', 'verify', w.dir / 'state' / 'journal', '--key', path)
+        w.check(done.returncode == 0, f'an auditor with {path.name} finds nothing wrong', done.stdout[-500:] + done.stderr)
+
+
+def row(w):
+    return w.json('show', 'journal')['journal']['anchors']['witnesses'][0]
+
+
+def witnessed_on(w, what):
+    size = row(w)['size']
+    w.cli('journal', 'search', '--type', 'auth.')
+    w.check(w.until(lambda: row(w)['size'] > size, 40), what, (row(w), Witness.seen[-3:]))
+
+
+def rotates(w):
+    """New checkpoint keys, with kills in between: audits, exports and the witness go on over it."""
+    journal, old, new = w.dir / 'state' / 'journal', w.dir / 'old.vkey', w.dir / 'new.vkey'
+    old.write_text((journal / 'vkey').read_text())
+    is_approved(w)
+    w.check(w.until(lambda: 'begin' in [step for step, _ in changes(w)]), 'both keys are named', changes(w))
+    kills(w, 'sluice-control')
+    w.check(w.until(lambda: keys(w)['phase'] == 'overlap', 40), 'control is killed: then both sign', (keys(w), (w.dir / 'log').read_text()[-800:]))
+    new.write_text(keys(w)['next'] + '\n')
+    w.check(is_said(w, 'prepare', 'begin'), 'each is said once', changes(w))
+    begin = changes(w)[1][1]['data']
+    w.check(begin['old'] + '\n' == old.read_text() and begin['new'] + '\n' == new.read_text(), 'the record names both', begin)
+    w.check(w.until(lambda: sum(line.startswith('\u2014 test.example/journal/t ') for line in (journal / 'checkpoint').read_text().splitlines()) == 4), 'four signatures')
+    done = w.cli('journal', 'rotate-key', '--reason', 'once more', '--token-file', w.token_file('carol', ['dba']))
+    w.check(done.returncode == 1 and 'under way' in done.stderr, 'a second rotation has to wait', done.stderr)
+    kills(w, 'sluice-signer')
+    w.check(w.until(lambda: keys(w)['phase'] == 'overlap' and w.find('sluice-signer'), 20), 'the signer is killed: both sign', keys(w))
+    witnessed_on(w, 'the witness goes on: it knows one of the two')
+    audits(w, old, new)
+    done = subprocess.run([Witness.program, '--dir', Witness.folder, '--name', 'witness.example/w1', '--trust', new])
+    w.check(done.returncode == 0, 'and is told the other in time')
+    end = w.until(lambda: 'end' in [step for step, _ in changes(w)], 60)
+    kills(w, 'sluice-control')
+    w.check(end and w.until(lambda: keys(w)['phase'] == 'stable' and keys(w)['key'] + '\n' == new.read_text(), 40), 'the old ones sign no more', keys(w))
+    w.check(is_said(w, 'prepare', 'begin', 'end', 'destroyed'), 'which is on record', [step for step, _ in changes(w)])
+    w.check(not list((w.dir / 'state' / 'signer').glob('next-*')) and (journal / 'vkey').read_text() == new.read_text(), 'and are gone', list((w.dir / 'state' / 'signer').iterdir()))
+    done = subprocess.run([Witness.program, '--dir', Witness.folder, '--name', 'witness.example/w1', '--distrust', old])
+    w.check(done.returncode == 0, 'the witness forgets the old one')
+    witnessed_on(w, 'and cosigns what the new one signed')
+    audits(w, old, new)
+    w.cli('export', 'bundle', '--out', w.dir / 'rotated')
+    said = subprocess.run(['sh', 'verify.sh', '8'], cwd=w.dir / 'rotated', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    w.check(said.returncode == 0 and '10. keys: 1 rotation' in said.stdout, 'a bundle proves it all', said.stdout[-800:])
 
 
 def survives_its_authority(w, away):
@@ -220,7 +305,7 @@ def main():
         openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', 2, '-subj', '/CN=localhost', '-addext',
                 'subjectAltName=DNS:localhost', '-keyout', away / 'web.key', '-out', away / 'web.pem')
         witness = listen(Witness, (away / 'web.pem', away / 'web.key'))
-        w = World(home, *paths[:4], paths[4:], conf=f'witness = ( {{ url = "https://localhost:{witness}/sluice"; key = "{key}"; ca = "web.pem"; }} );\n'
+        w = World(home, *paths[:4], paths[4:], conf=f'key_overlap = "12s"; witness = ( {{ url = "https://localhost:{witness}/sluice"; key = "{key}"; ca = "web.pem"; }} );\n'
                   f'timestamp : {{ url = "http://localhost:{port}/tsr?x=1"; roots = "{away}/roots.pem"; }};\n')
         try:
             (home / 'ca' / 'web.pem').write_bytes((away / 'web.pem').read_bytes())

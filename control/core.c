@@ -271,7 +271,7 @@ static bool start_privileged(struct node *n, char err[OS_ERROR_BYTES])
 	snprintf(keys, sizeof(keys), "%s/keys", s->state_dir);
 	n->ca = ca_open(keys, s->node, (int64_t)(n->now.wall_us / 1000000), &made, err);
 	if (!n->ca || !ca_commitment_key(keys, n->commitment_key, err) || !node_login_start(n, err) || !node_certificates_read(n, err) ||
-	    !node_anchors_read(n, err))
+	    !node_anchors_read(n, err) || !node_rotate_open(n))
 		return false;
 	if (made)
 		log_info("certificate authority: made in %s; agents trust %s/ca.pem", keys, s->run_dir);
@@ -515,6 +515,7 @@ static void timers(struct loop *l)
 		node_capture_tick(n);
 		node_holds_tick(n);
 		node_deeds_tick(n);
+		node_rotate_tick(n);
 	}
 	if (n->reload) {
 		n->reload = false;
@@ -610,6 +611,7 @@ static void close_all(struct node *n)
 	sqlparse_client_destroy(n->sqlparse);
 	node_login_close(n);
 	node_anchors_close(n);
+	node_rotate_close(n);
 	node_certificates_close(n);
 	node_policy_close(n);
 	ca_close(n->ca);

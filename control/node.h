@@ -96,6 +96,7 @@ struct node_deed {
 struct operators;
 struct captures;
 struct anchors;
+struct rotation;
 
 struct node {
 	struct settings *settings;
@@ -128,6 +129,7 @@ struct node {
 	uint32_t streams_keep;         /* a bit each: an alarm told that it keeps back what would be pruned */
 	uint64_t hold_told;            /* the one that a log line told of last, and one; 0: none */
 	struct anchors *anchors;       /* node_anchor.h */
+	struct rotation *rotation;     /* of the checkpoint keys; node_rotate.c */
 	bool erasures;                 /* keys to be destroyed once their records are durable */
 	/* Rings, sessions, approvals. */
 	void *up[LIMIT_WORKERS], *down[LIMIT_WORKERS];
@@ -257,11 +259,19 @@ void node_deeds_tick(struct node *n);
 /* Say the record of an approved deed, which is done after the commit: "" then; NULL: it has to wait; else why it is not done. */
 const char *node_erase_begin(struct node *n, const struct approval *a, struct jcs_value args);
 const char *node_prune_begin(struct node *n, const struct approval *a, struct jcs_value args);
+const char *node_rotate_begin(struct node *n, const struct approval *a, struct jcs_value args);
 /* Members of journal.prune, and of the statement that was approved. */
 void node_prune_describe(struct jcs *j, const struct node *n, const struct journal_prune *p);
 /* No record from here on is pruned: a legal hold covers it, or a stream has not confirmed it. `*stream`: the one that is furthest behind
  * of those that are waited for; NULL: none is behind. */
 uint64_t node_prune_limit(const struct node *n, const struct settings_stream **stream);
+
+/* node_rotate.c: rotation of the checkpoint keys; once in 20 ms: its next step. */
+bool node_rotate_open(struct node *n);
+void node_rotate_close(struct node *n);
+void node_rotate_tick(struct node *n);
+/* Members of the statement to be approved; NULL, or why none can be asked for. */
+const char *node_rotate_describe(struct node *n, struct jcs *j);
 
 /* node_retention.c: asks once a minute what is past its time. The acts follow the commit. */
 void node_retention_tick(struct node *n);

@@ -1,4 +1,5 @@
-/* node_deeds.c: what only two persons together may have done (journal.md 4 and 5): destroying a session's payload key, pruning by hand.
+/* node_deeds.c: what only two persons together may have done (journal.md 4, 5 and 9): destroying a session's payload key, pruning by hand,
+ * rotating the checkpoint keys.
  *
  * An administrator of the policy asks, with a token that names a person; admin.destroy_approval of the policy says who decides, two at
  * least, and the requester is none of them (control/approval). Then, each in a turn of its own, so that each rests on what is on disk:
@@ -132,6 +133,30 @@ void operation_journal_prune(struct operation *o)
 	identify(o, "journal prune", prune_identified);
 }
 
+static void rotate_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
+{
+	uint8_t room[SESSION_WHO_BYTES], args[ARGS_BYTES];
+	struct writer w = writer_of(room, sizeof(room)), at = writer_of(args, sizeof(args));
+	struct jcs j = jcs_of(&at);
+	struct bytes who;
+	const char *wrong;
+
+	if (!may_ask(o, p, why, "journal rotate-key", &who, &w))
+		return;
+	jcs_open(&j);
+	wrong = node_rotate_describe(o->node, &j);
+	jcs_close(&j);
+	if (wrong)
+		operation_fail(o, FRAME_REFUSED, "rotate-key: %s: see sluice show journal", wrong);
+	else
+		ask(o, p, who, "journal.rotate-key", jcs_done(&j));
+}
+
+void operation_journal_rotate_key(struct operation *o)
+{
+	identify(o, "journal rotate-key", rotate_identified);
+}
+
 /* --- doing --------------------------------------------------------------------------------------------------------------- */
 
 void node_perform(void *ctx, const struct approval *a)
@@ -169,6 +194,8 @@ static const char *begin(struct node *n, const struct approval *a)
 		return node_erase_begin(n, a, jcs_value_of(args));
 	if (bytes_equal(name, bytes_str("journal.prune")))
 		return node_prune_begin(n, a, jcs_value_of(args));
+	if (bytes_equal(name, bytes_str("journal.rotate-key")))
+		return node_rotate_begin(n, a, jcs_value_of(args));
 	return "not done: no such operation";
 }
 

@@ -68,11 +68,11 @@ static json_t *issuers_json(const struct node *n)
 
 static json_t *journal_json(const struct node *n, const struct journal_state *j)
 {
-	return json_pack("{s:I, s:I, s:o, s:i, s:s, s:I, s:I, s:I, s:b, s:s, s:s?, s:o}", "size", (json_int_t)j->size, "checkpoint_size",
+	return json_pack("{s:I, s:I, s:o, s:i, s:s, s:I, s:I, s:I, s:b, s:s, s:s?, s:o, s:o}", "size", (json_int_t)j->size, "checkpoint_size",
 			 (json_int_t)j->checkpoint_size, "checkpoint_at", operation_time(j->checkpoint_us), "used_pct", (int)j->used_percent, "level",
 			 level_words[j->level], "commits", (json_int_t)j->commits, "commit_us_last", (json_int_t)j->commit_us_last, "commit_us_max",
 			 (json_int_t)j->commit_us_max, "stopped", j->stopped || n->watch.stop != WATCH_RUNS, "stop", watch_word(n->watch.stop), "signer", j->signer,
-			 "anchors", operation_anchors(n));
+			 "anchors", operation_anchors(n), "keys", operation_keys(n));
 }
 
 void operation_journal(struct operation *o)
@@ -155,6 +155,15 @@ static void add_streams(const struct node *n, const json_t *streams, json_t *rea
 }
 
 /* Why the node is not better; `blocking`: it refuses everything for one of them. */
+static void add_keys(const struct node *n, json_t *reasons)
+{
+	json_t *keys = operation_keys(n);
+	const char *problem = json_string_value(json_object_get(keys, "problem"));
+
+	add(reasons, problem && problem[0], problem);
+	json_decref(keys);
+}
+
 static json_t *reasons_json(const struct node *n, const struct journal_state *j, bool *blocking)
 {
 	json_t *reasons = json_array();
@@ -170,6 +179,7 @@ static json_t *reasons_json(const struct node *n, const struct journal_state *j,
 	add(reasons, egress_client_fd(n->egress) < 0, "sluice-egress is not running");
 	add(reasons, sqlparse_fd(n->sqlparse) < 0, "sluice-sqlparse is not running");
 	operation_anchor_reasons(n, reasons);
+	add_keys(n, reasons);
 	add_workers(n, reasons, blocking);
 	add_issuers(n, reasons);
 	add(reasons, !strcmp(n->now.clk, "free"), "the clock is not synchronised");

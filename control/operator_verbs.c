@@ -153,6 +153,7 @@ static const struct {
 	{ "key show-fingerprints", false, operation_key_fingerprints },
 	{ "journal erase", false, operation_journal_erase },
 	{ "journal prune", false, operation_journal_prune },
+	{ "journal rotate-key", false, operation_journal_rotate_key },
 	{ "journal hold add", false, operation_hold_add },
 	{ "journal hold list", false, operation_hold_list },
 	{ "journal hold release", false, operation_hold_release },

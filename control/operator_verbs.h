@@ -44,6 +44,8 @@ json_t *operation_policy_json(const struct node *n);
 /* operator_anchor.c: time stamps and witnesses; and why the node is not better for them. */
 json_t *operation_anchors(const struct node *n);
 void operation_anchor_reasons(const struct node *n, json_t *reasons);
+/* node_rotate.c: the checkpoint keys, and how far a rotation is. */
+json_t *operation_keys(const struct node *n);
 
 /* The verbs, by file. */
 void operation_health(struct operation *o);
@@ -65,6 +67,7 @@ void operation_policy_reload(struct operation *o);
 void operation_key_fingerprints(struct operation *o);
 void operation_journal_erase(struct operation *o);
 void operation_journal_prune(struct operation *o);
+void operation_journal_rotate_key(struct operation *o);
 /* Whether an erasure (node_erase.c), a pruning (node_retention.c) can be asked for; false after an answer. */
 bool node_erase_possible(struct operation *o, const char *session);
 bool node_prune_possible(struct operation *o, struct journal_prune *what);

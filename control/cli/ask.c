@@ -222,6 +222,15 @@ int cli_journal_prune(struct cli *c)
 	return viewed(c, "journal prune", json_pack("{s:s}", "reason", reason), cli_members_text);
 }
 
+int cli_journal_rotate_key(struct cli *c)
+{
+	const char *reason = cli_option(c, "reason");
+
+	if (!reason)
+		return cli_fail(c, FRAME_USAGE, "journal rotate-key: no reason: give --reason");
+	return viewed(c, "journal rotate-key", json_pack("{s:s}", "reason", reason), cli_members_text);
+}
+
 /* --- approvals ----------------------------------------------------------------------------------------------------------- */
 
 static void approvals_text(json_t *result)

@@ -102,7 +102,7 @@ void cli_man(FILE *out)
 	      "there were so far. From a session's first command on this holds for all that the client gets; before it auth.ok is on disk. Under protocol \"opaque\" "
 	      "all waits for session.open. What never gets on disk is not delivered: the session ends with the protocol's error.\n", out);
 	fputs(".PP\nTwo fields say how evidence may be destroyed.\n.TP\n.B admin.destroy_approval\nThe approval, of two persons or more, without which sluice journal "
-	      "erase and sluice journal prune do nothing.\n.TP\n.B journal.prune\n\"automatic\" (default): records older than retention_records go by themselves; "
+	      "erase, sluice journal prune and sluice journal rotate\\-key do nothing.\n.TP\n.B journal.prune\n\"automatic\" (default): records older than retention_records go by themselves; "
 	      "\"approved\": only after sluice journal prune was approved. What a legal hold covers never goes, nor what a stream of sluice.conf has not confirmed, "
 	      "unless its entry there says prune_waits = \"off\": journal.prune then names the stream.\n", out);
 	fputs(".SH FILES\n" CLI_CONFIG ", /run/sluice/control.sock, /var/lib/sluice/journal\n", out);

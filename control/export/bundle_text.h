@@ -3,7 +3,10 @@
 #define CONTROL_EXPORT_BUNDLE_TEXT_H
 
 extern const char bundle_verify_md[]; /* what follows the header with the values of this bundle */
-extern const char bundle_anchors_md[]; /* the last step, behind it */
+extern const char bundle_key_functions_md[]; /* behind it */
+extern const char bundle_anchors_md[];       /* and the steps that follow */
+extern const char bundle_keys_md[];
+extern const char bundle_end_md[];
 extern const char bundle_incl_sh[];
 extern const char bundle_consis_sh[];
 

@@ -14,6 +14,7 @@
 #include "control/export/bundle_policies.h"
 #include "control/export/bundle_text.h"
 #include "control/export/export_anchor.h"
+#include "control/export/export_keys.h"
 #include "control/export/frames.h"
 #include "control/export/tile_set.h"
 #include "control/journal/base64.h"
@@ -38,6 +39,7 @@ struct job {
 	struct frames *lines;
 	struct bundle_copies *copies;
 	struct bundle_policies *policies;
+	struct key_list keys;
 	char *err;
 };
 
@@ -105,16 +107,18 @@ bool export_jsonl(struct archive *a, const struct archive_filter *filter, bool (
 static bool choose_checkpoint(struct job *job)
 {
 	struct bytes note;
-	const char *wrong;
+	const char *wrong = key_list_load(job->archive, job->request->keys, &job->keys);
 	uint64_t size;
 
+	if (wrong)
+		return fail(job, "the log's keys: %s: run journal verify", wrong);
 	if (!archive_checkpoint(job->archive, 1, archive_size(job->archive), &size, &note) || note.len > sizeof job->note)
 		return fail(job, "no checkpoint is published yet: nothing can be proven");
 	if (job->filter.to > size)
 		return fail(job, "records from %llu on are not under a published checkpoint yet: wait a second", (unsigned long long)size);
 	memcpy(job->note, note.base, note.len);
 	job->note_len = note.len;
-	wrong = checkpoint_verify(note, job->request->keys, &job->checkpoint);
+	wrong = key_list_verify(&job->keys, note, &job->checkpoint);
 	if (wrong)
 		return fail(job, "the newest checkpoint is %s", wrong);
 	if (!tile_set_load(&job->tiles, job->archive, &job->checkpoint))
@@ -327,7 +331,7 @@ static bool tiles_write_all(struct job *job)
 
 static bool keys_write(struct job *job)
 {
-	const struct checkpoint_keys *keys = job->request->keys;
+	const struct checkpoint_keys *keys = &key_list_at(&job->keys, job->checkpoint.size)->keys;
 	char text[1024];
 	struct writer w = writer_of(text, sizeof text);
 
@@ -354,8 +358,11 @@ static bool policies_write(struct job *job)
 
 static bool anchors_write(struct job *job)
 {
-	const struct export_anchors what = { .keys = job->request->keys, .newest = &job->checkpoint, .first = job->result->first, .last = job->result->last };
+	const struct export_anchors what = { .keys = &job->keys, .newest = &job->checkpoint, .first = job->result->first, .last = job->result->last };
 	const char *wrong = export_anchors_write(&job->bundle, job->archive, &what);
+
+	if (!wrong)
+		wrong = export_keys_write(&job->bundle, job->archive, &job->keys, bytes_of(job->note, job->note_len), &job->checkpoint);
 
 	return !wrong || fail(job, "%s", wrong);
 }
@@ -392,7 +399,7 @@ static bool texts_write(struct job *job)
 		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
 		 (unsigned long long)r->checkpoint_size);
 	writer_str(&w, head);
-	snprintf(md, sizeof md, "%s%s", bundle_verify_md, bundle_anchors_md);
+	snprintf(md, sizeof md, "%s%s%s%s%s", bundle_verify_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_end_md);
 	writer_str(&w, md);
 	if (!bundle_file(&job->bundle, "VERIFY.md", writer_done(&w)))
 		return write_failed(job, "VERIFY.md");

@@ -9,7 +9,8 @@
  *	                              range covers a whole tile and nothing is filtered out
  *	chunks/<sha256>               payload chunks as stored (sealed, or plain zstd frames), named by their own hash
  *	keys/<session>.hex            keys of the sessions' payload, only when they are to be disclosed
- *	trust/log-ed25519.pem, trust/log-p256.pem, vkey
+ *	trust/log-ed25519.pem, trust/log-p256.pem, vkey: of the key that signed `checkpoint`
+ *	trust/keys/                   all keys of the log, and how each handed over to the next (export_keys.h)
  *	policy/<hash>.cfg             the policies that the records name in `pol`, with proofs (bundle_policies.h)
  *	events/, report.html, assessment-results.json, replay.cast   copies (bundle_copies.h)
  *	checkpoints/                  those that an authority stamped or a witness cosigned (export_anchor.h)
@@ -32,7 +33,7 @@ struct export_request {
 	struct archive_filter filter;       /* which records; `to` 0 is the newest checkpoint */
 	const char *out;                    /* directory to be made; must not exist */
 	const struct bundle_sink *sink;     /* not NULL: files go there, and `out` is not looked at */
-	const struct checkpoint_keys *keys; /* the log's public keys, as the signer gave them */
+	const struct checkpoint_keys *keys; /* the log's public keys, of any of its generations */
 	struct payload_keys *disclose;      /* NULL: the content of sealed payload stays unreadable */
 	unsigned proofs_max;                /* most records of a bundle; 0: 100,000 */
 };

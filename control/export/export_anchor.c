@@ -53,7 +53,7 @@ static const char *note_write(struct bundle *b, struct archive *a, const struct 
 	struct bytes note;
 	uint64_t found;
 
-	if (!archive_checkpoint(a, size, size, &found, &note) || checkpoint_verify(note, what->keys, &c) != NULL || c.size != size)
+	if (!archive_checkpoint(a, size, size, &found, &note) || key_list_verify(what->keys, note, &c) != NULL || c.size != size)
 		return "an anchored checkpoint is not there as it was signed: run journal verify";
 	if (!merkle_prove_consistency(&source, size, what->newest->size, &proof) ||
 	    !merkle_check_consistency(size, &c.root, what->newest->size, &what->newest->root, &proof))

@@ -12,9 +12,10 @@
 
 #include "control/export/bundle.h"
 #include "control/journal/archive.h"
+#include "control/journal/key_list.h"
 
 struct export_anchors {
-	const struct checkpoint_keys *keys;
+	const struct key_list *keys;
 	const struct checkpoint *newest; /* the bundle's checkpoint */
 	uint64_t first, last;            /* records of the bundle */
 };

@@ -61,6 +61,7 @@ bool key_change_read(struct bytes record, struct key_change *out)
 {
 	struct jcs_value top = jcs_value_of(record), data = jcs_get(top, "data");
 	struct bytes type = jcs_read_plain(jcs_get(top, "t")), step = jcs_read_plain(jcs_get(data, "step"));
+	struct bytes ts = jcs_read_plain(jcs_get(top, "ts"));
 	int64_t until = 0;
 
 	*out = (struct key_change){ .step = KEY_STEPS };
@@ -72,6 +73,8 @@ bool key_change_read(struct bytes record, struct key_change *out)
 	if (out->step == KEY_STEPS || !get_keys(data, "old", "old_p256", &out->old) ||
 	    (out->step != KEY_STEP_PREPARE && !get_keys(data, "new", "new_p256", &out->new) && out->step != KEY_STEP_FAILED))
 		return false;
+	if (ts.len && ts.len < sizeof out->ts)
+		memcpy(out->ts, ts.base, ts.len);
 	if (jcs_read_int(jcs_get(data, "until_s"), &until) && until > 0)
 		out->until_s = (uint64_t)until;
 	return true;
@@ -229,8 +232,18 @@ static bool took_over(struct archive *a, const struct key_change *change, unsign
 static void ended(struct key_list *list, const struct key_change *c)
 {
 	for (unsigned i = 0; i < list->count; i++)
-		if (same(&list->generation[i].keys, &c->old) && list->generation[i].end == UINT64_MAX)
+		if (same(&list->generation[i].keys, &c->old) && list->generation[i].end == UINT64_MAX) {
 			list->generation[i].end = c->index;
+			memcpy(list->generation[i].until, c->ts, sizeof c->ts);
+		}
+}
+
+static void generation_add(struct key_list *list, const struct key_change *c, uint64_t size)
+{
+	struct key_generation *g = &list->generation[list->count++];
+
+	*g = (struct key_generation){ .keys = c->new, .record = c->index, .from = size, .end = UINT64_MAX };
+	memcpy(g->since, c->ts, sizeof g->since);
 }
 
 static void chain(struct archive *a, const struct key_change *change, unsigned count, struct key_list *list)
@@ -246,7 +259,7 @@ static void chain(struct archive *a, const struct key_change *change, unsigned c
 			list->generation[list->count++] = (struct key_generation){ .keys = change[i].old, .end = UINT64_MAX };
 		/* One who was not the last one's successor is nobody's. */
 		if (same(&list->generation[list->count - 1].keys, &change[i].old))
-			list->generation[list->count++] = (struct key_generation){ change[i].new, change[i].index, size, UINT64_MAX };
+			generation_add(list, &change[i], size);
 	}
 }
 

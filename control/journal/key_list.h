@@ -16,6 +16,7 @@
 #include "control/journal/jcs.h"
 
 #define KEY_LIST_MAX 32
+#define KEY_TIME_BYTES 32
 #define KEY_CHANGE_FILE "key-%020llu.json" /* below trust/ */
 
 /* prepare: approved, the signer makes keys; begin: both keys are named; end: the old one signs no more; failed: the new one never will;
@@ -28,6 +29,7 @@ struct key_change {
 	uint64_t index;                  /* of the record; the caller's */
 	struct checkpoint_keys old, new; /* new: not in prepare */
 	uint64_t until_s;                /* begin: both sign until then, seconds since 1970 */
+	char ts[KEY_TIME_BYTES];         /* of the record; "" where it has none. Not written */
 };
 
 /* Members of data; and reading them. False: the record is none of a rotation, or malformed. */
@@ -39,6 +41,7 @@ struct key_generation {
 	uint64_t record; /* the `key.rotate` that named it first; 0 and of no meaning for the first one */
 	uint64_t from;   /* the smallest checkpoint that it has to sign: the handover's */
 	uint64_t end;    /* the record that says that it signs no more; UINT64_MAX: none */
+	char since[KEY_TIME_BYTES], until[KEY_TIME_BYTES]; /* these records' own times, or "" */
 };
 
 struct key_list {

@@ -1,8 +1,9 @@
-/* sluice-witness --dir DIR --name NAME [--key | --trust FILE]
+/* sluice-witness --dir DIR --name NAME [--key | --trust FILE | --distrust FILE]
  *
  * A witness of other nodes' journals, on another machine, behind a web server that speaks TLS: without a mode it answers one POST of
  * add-checkpoint as CGI (RFC 3875: the request's body on standard input, the answer on standard output), as nginx's fcgiwrap starts it.
- * --key prints the witness's key for the node's sluice.conf; --trust adds a log by its vkey file (the node keeps it beside its journal, as `vkey`).
+ * --key prints the witness's key for the node's sluice.conf; --trust adds a log by its vkey file (the node keeps it beside its journal, as `vkey`),
+ * or another key of a log, which rotates its keys; --distrust takes one back.
  * The key is made by its owner: openssl genpkey -algorithm ed25519 -out DIR/ed25519.pem, mode 0400.
  * Exit: 0 answered, 1 failed, 2 wrong arguments.
  */
@@ -18,7 +19,7 @@
 #include "platform/os/priv.h"
 
 struct options {
-	const char *dir, *name, *trust;
+	const char *dir, *name, *trust, *distrust;
 	bool key;
 };
 
@@ -26,7 +27,7 @@ static bool options_read(struct options *o, int argc, char **argv)
 {
 	static const struct option names[] = {
 		{ "dir", required_argument, NULL, 'd' }, { "name", required_argument, NULL, 'n' }, { "trust", required_argument, NULL, 't' },
-		{ "key", no_argument, NULL, 'k' }, { 0 },
+		{ "distrust", required_argument, NULL, 'x' }, { "key", no_argument, NULL, 'k' }, { 0 },
 	};
 	int c;
 
@@ -38,12 +39,14 @@ static bool options_read(struct options *o, int argc, char **argv)
 			o->name = optarg;
 		else if (c == 't')
 			o->trust = optarg;
+		else if (c == 'x')
+			o->distrust = optarg;
 		else if (c == 'k')
 			o->key = true;
 		else
 			return false;
 	}
-	return o->dir && o->name && optind == argc && !(o->key && o->trust);
+	return o->dir && o->name && optind == argc && o->key + !!o->trust + !!o->distrust <= 1;
 }
 
 static int print_key(const struct witness *w)
@@ -57,12 +60,12 @@ static int print_key(const struct witness *w)
 	return 0;
 }
 
-static int trust(struct witness *w, const char *file)
+static int trust(struct witness *w, const char *file, const char *(*change)(struct witness *w, struct bytes vkey))
 {
 	char text[CHECKPOINT_KEY_TEXT_BYTES];
 	FILE *f = fopen(file, "re");
 	size_t len = f ? fread(text, 1, sizeof(text), f) : 0;
-	const char *wrong = len ? witness_trust(w, bytes_of(text, len)) : "cannot be read";
+	const char *wrong = len ? change(w, bytes_of(text, len)) : "cannot be read";
 
 	if (f)
 		fclose(f);
@@ -98,7 +101,7 @@ int main(int argc, char **argv)
 
 	log_open("sluice-witness", LOG_LEVEL_INFO);
 	if (!options_read(&o, argc, argv)) {
-		fprintf(stderr, "usage: sluice-witness --dir DIR --name NAME [--key | --trust VKEY_FILE]\n");
+		fprintf(stderr, "usage: sluice-witness --dir DIR --name NAME [--key | --trust VKEY_FILE | --distrust VKEY_FILE]\n");
 		return 2;
 	}
 	if (!priv_harden(err)) {
@@ -110,7 +113,7 @@ int main(int argc, char **argv)
 		log_error("%s: %s", o.dir, wrong);
 		return 1;
 	}
-	code = o.key ? print_key(&w) : o.trust ? trust(&w, o.trust) : serve(&w);
+	code = o.key ? print_key(&w) : o.trust ? trust(&w, o.trust, witness_trust) : o.distrust ? trust(&w, o.distrust, witness_distrust) : serve(&w);
 	witness_close(&w);
 	return code;
 }

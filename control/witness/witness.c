@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control/journal/base64.h"
+#include "control/journal/note_text.h"
 #include "control/signer/signer_state.h"
 
 #define PATH_BYTES 700
@@ -54,44 +55,130 @@ static bool file_write(const char *path, struct bytes text)
 	return good;
 }
 
-const char *witness_trust(struct witness *w, struct bytes vkey)
-{
-	struct checkpoint_keys keys = { 0 };
-	const char *wrong = checkpoint_vkey_read(vkey, &keys);
-	char path[PATH_BYTES];
-	struct signer_state state;
+/* --- the keys of a log ------------------------------------------------------------------------------------------------ */
 
-	if (wrong)
-		return wrong;
-	snprintf(path, sizeof path, "%s/logs", w->dir);
-	(void)mkdir(path, 0700);
-	path_of(w, keys.name, "", path);
-	if (mkdir(path, 0700) != 0)
-		return "the log is trusted already, or its directory cannot be made";
-	path_of(w, keys.name, "state", path);
-	wrong = signer_state_open(&state, path, true);
-	if (wrong)
-		return wrong;
-	signer_state_close(&state);
-	path_of(w, keys.name, "vkey", path);
-	return file_write(path, vkey) ? NULL : "the log's key cannot be written";
-}
+struct log_keys {
+	unsigned count; /* 0: the log is unknown, or its file is damaged */
+	struct checkpoint_keys key[WITNESS_LOG_KEYS];
+};
 
-static bool keys_read(const struct witness *w, const char *origin, struct checkpoint_keys *keys)
+static void keys_read(const struct witness *w, const char *origin, struct log_keys *out)
 {
-	char path[PATH_BYTES], text[CHECKPOINT_KEY_TEXT_BYTES];
+	char path[PATH_BYTES], text[WITNESS_LOG_KEYS * CHECKPOINT_KEY_TEXT_BYTES];
+	struct reader r;
 	size_t len;
 	FILE *f;
 
-	*keys = (struct checkpoint_keys){ 0 };
+	*out = (struct log_keys){ 0 };
 	path_of(w, origin, "vkey", path);
 	f = fopen(path, "re");
 	if (!f)
-		return false;
-	len = fread(text, 1, sizeof text, f);
+		return;
+	len = fread(text, 1, sizeof text - 1, f);
 	fclose(f);
-	return checkpoint_vkey_read(bytes_of(text, len), keys) == NULL && strcmp(keys->name, origin) == 0;
+	/* Files of one key may have no newline. */
+	if (len && text[len - 1] != '\n')
+		text[len++] = '\n';
+	for (r = reader_of(text, len); r.left; out->count++)
+		if (out->count == WITNESS_LOG_KEYS || checkpoint_vkey_read(note_line(&r), &out->key[out->count]) != NULL || !r.ok ||
+		    strcmp(out->key[out->count].name, origin) != 0) {
+			*out = (struct log_keys){ 0 };
+			return;
+		}
 }
+
+/* Whole or not at all: a request may read it meanwhile. */
+static const char *keys_write(const struct witness *w, const struct log_keys *keys)
+{
+	char path[PATH_BYTES], temp[PATH_BYTES + 8], text[WITNESS_LOG_KEYS * CHECKPOINT_KEY_TEXT_BYTES];
+	struct writer out = writer_of(text, sizeof text);
+
+	path_of(w, keys->key[0].name, "vkey", path);
+	snprintf(temp, sizeof temp, "%s.new", path);
+	(void)unlink(temp);
+	for (unsigned i = 0; i < keys->count; i++) {
+		(void)checkpoint_vkey_write(&keys->key[i], &out);
+		writer_u8(&out, '\n');
+	}
+	return out.ok && file_write(temp, writer_done(&out)) && rename(temp, path) == 0 ? NULL : "the log's keys cannot be written";
+}
+
+static unsigned key_find(const struct log_keys *keys, const struct checkpoint_keys *key)
+{
+	unsigned at = 0;
+
+	while (at < keys->count && memcmp(keys->key[at].ed25519, key->ed25519, sizeof key->ed25519) != 0)
+		at++;
+	return at;
+}
+
+static const char *log_make(const struct witness *w, const char *origin)
+{
+	struct signer_state state;
+	char path[PATH_BYTES];
+	const char *wrong;
+
+	snprintf(path, sizeof path, "%s/logs", w->dir);
+	(void)mkdir(path, 0700);
+	path_of(w, origin, "", path);
+	if (mkdir(path, 0700) != 0)
+		return "the log's directory is damaged, or cannot be made";
+	path_of(w, origin, "state", path);
+	wrong = signer_state_open(&state, path, true);
+	if (!wrong)
+		signer_state_close(&state);
+	return wrong;
+}
+
+const char *witness_trust(struct witness *w, struct bytes vkey)
+{
+	struct checkpoint_keys key = { 0 };
+	const char *wrong = checkpoint_vkey_read(vkey, &key);
+	struct log_keys keys;
+
+	if (wrong)
+		return wrong;
+	keys_read(w, key.name, &keys);
+	if (keys.count && key_find(&keys, &key) < keys.count)
+		return "the log is trusted already, by this key";
+	if (keys.count == WITNESS_LOG_KEYS)
+		return "the log has four keys already: take back those that are over";
+	if (keys.count == 0 && (wrong = log_make(w, key.name)) != NULL)
+		return wrong;
+	keys.key[keys.count++] = key;
+	return keys_write(w, &keys);
+}
+
+const char *witness_distrust(struct witness *w, struct bytes vkey)
+{
+	struct checkpoint_keys key = { 0 };
+	const char *wrong = checkpoint_vkey_read(vkey, &key);
+	struct log_keys keys;
+	unsigned at;
+
+	if (wrong)
+		return wrong;
+	keys_read(w, key.name, &keys);
+	at = key_find(&keys, &key);
+	if (at == keys.count)
+		return "no log is trusted by this key";
+	if (keys.count == 1)
+		return "it is the log's only key: trust its new one first";
+	keys.count--;
+	memmove(&keys.key[at], &keys.key[at + 1], (keys.count - at) * sizeof keys.key[0]);
+	return keys_write(w, &keys);
+}
+
+static bool is_signed(const struct log_keys *keys, struct bytes note, struct checkpoint *c)
+{
+	bool good = false;
+
+	for (unsigned i = 0; i < keys->count && !good; i++)
+		good = checkpoint_verify(note, &keys->key[i], c) == NULL;
+	return good;
+}
+
+/* --- requests --------------------------------------------------------------------------------------------------------- */
 
 static void say(struct witness_answer *a, unsigned status, const char *text)
 {
@@ -153,7 +240,7 @@ static void judge(struct witness *w, const struct cosignature_request *q, const 
 void witness_handle(struct witness *w, struct bytes request, uint64_t now_s, struct witness_answer *a)
 {
 	struct cosignature_request q;
-	struct checkpoint_keys keys;
+	struct log_keys keys = { 0 };
 	struct signer_state state;
 	char path[PATH_BYTES];
 	struct checkpoint c;
@@ -162,9 +249,9 @@ void witness_handle(struct witness *w, struct bytes request, uint64_t now_s, str
 	*a = (struct witness_answer){ 0 };
 	if (request.len > WITNESS_REQUEST_BYTES || !cosignature_request_read(request, &q) || checkpoint_parse(q.note, true, &c, &body) != NULL) {
 		say(a, 400, "malformed");
-	} else if (!keys_read(w, c.origin, &keys)) {
+	} else if (keys_read(w, c.origin, &keys), keys.count == 0) {
 		say(a, 404, "an unknown log");
-	} else if (checkpoint_verify(q.note, &keys, &c) != NULL) {
+	} else if (!is_signed(&keys, q.note, &c)) {
 		say(a, 403, "not signed by the log's key");
 	} else {
 		path_of(w, c.origin, "state", path);

@@ -2,7 +2,7 @@
  *
  * Directory:
  *	ed25519.pem                     its key, its owner's alone
- *	logs/<SHA-256 of origin>/vkey   a log that it was told to trust (witness_trust)
+ *	logs/<SHA-256 of origin>/vkey   a log that it was told to trust (witness_trust); a line for each of its keys, while they are rotated
  *	logs/<...>/state                {size, root} last cosigned, two slots, synced before the cosignature (signer_state.h)
  *	logs/<...>/refused              the first signed note of that log that did not extend it: proof of misbehaviour
  * One request holds the log's state by its lock; a second one meanwhile is told to come again.
@@ -15,6 +15,7 @@
 #include "control/signer/signer_keys.h"
 
 #define WITNESS_REQUEST_BYTES 16384
+#define WITNESS_LOG_KEYS 4u
 
 struct witness {
 	char dir[512];
@@ -32,8 +33,11 @@ struct witness_answer {
 /* Loads the key. NULL, or a fixed text. */
 const char *witness_open(struct witness *w, const char *dir, const char *name);
 void witness_close(struct witness *w);
-/* From now on the log of this vkey is cosigned, from whatever it shows first. NULL, or a fixed text. */
+/* From now on the log of this vkey is cosigned, from whatever it shows first; of a log that is known already, checkpoints that this key
+ * signed are accepted too. NULL, or a fixed text. */
 const char *witness_trust(struct witness *w, struct bytes vkey);
+/* This key of a log is accepted no more; its last one stays. */
+const char *witness_distrust(struct witness *w, struct bytes vkey);
 /* The answer to the body of one POST of add-checkpoint, at `now_s` (seconds since 1970). */
 void witness_handle(struct witness *w, struct bytes request, uint64_t now_s, struct witness_answer *answer);
 

@@ -119,6 +119,29 @@ static void what_extends_is_cosigned(void **state)
 	}
 }
 
+/* The log rotates its keys: its operator tells the witness the new one while both sign, and takes back the old one afterwards. */
+static void log_with_a_new_key_goes_on(void **state)
+{
+	char old_text[CHECKPOINT_KEY_TEXT_BYTES], new_text[CHECKPOINT_KEY_TEXT_BYTES];
+	struct writer old = writer_of(old_text, sizeof old_text), new = writer_of(new_text, sizeof new_text);
+	struct witness_answer a;
+
+	assert_true(checkpoint_vkey_write(&signer.keys, &old));
+	assert_true(checkpoint_vkey_write(&other.keys, &new));
+	assert_int_equal(ask(&signer, FIXTURE_ORIGIN, leaf, 0, 10, &a), 200);
+	assert_int_equal(ask(&other, FIXTURE_ORIGIN, leaf, 10, 12, &a), 403);
+	assert_non_null(witness_distrust(&witness, writer_done(&new)));
+	assert_non_null(witness_distrust(&witness, writer_done(&old))); /* its only one */
+	assert_null(witness_trust(&witness, writer_done(&new)));
+	assert_non_null(witness_trust(&witness, writer_done(&new)));
+	assert_int_equal(ask(&signer, FIXTURE_ORIGIN, leaf, 10, 12, &a), 200);
+	assert_int_equal(ask(&other, FIXTURE_ORIGIN, leaf, 12, 14, &a), 200);
+	assert_null(witness_distrust(&witness, writer_done(&old)));
+	assert_int_equal(ask(&signer, FIXTURE_ORIGIN, leaf, 14, 20, &a), 403);
+	assert_int_equal(ask(&other, FIXTURE_ORIGIN, leaf, 0, 20, &a), 409); /* what was cosigned is known over it */
+	assert_int_equal(ask(&other, FIXTURE_ORIGIN, leaf, 14, 20, &a), 200);
+}
+
 static void what_does_not_extend_is_refused(void **state)
 {
 	struct merkle_hash fork[64];
@@ -220,7 +243,7 @@ static void cosignatures_are_read_as_written(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(what_extends_is_cosigned), TEST(what_does_not_extend_is_refused), TEST(a_busy_or_lost_state_signs_nothing), TEST(malformed_requests_are_refused),
+		TEST(what_extends_is_cosigned), TEST(log_with_a_new_key_goes_on), TEST(what_does_not_extend_is_refused), TEST(a_busy_or_lost_state_signs_nothing), TEST(malformed_requests_are_refused),
 		TEST(cosignatures_are_read_as_written),
 	};
 

@@ -5,6 +5,7 @@
  *
  *	node = "a";                                  # name of the appliance in every record
  *	origin = "sluice.example/journal/a";         # of the journal's checkpoints; default "sluice.local/journal/<node>"
+ *	key_overlap = "7d";                          # how long old and new checkpoint keys both sign (sluice journal rotate-key)
  *	run_dir = "/run/sluice";                     # a tmpfs: rings, policy image, control socket
  *	state_dir = "/var/lib/sluice";               # journal/, signer/, keys/
  *	policy = "/etc/sluice/policy.cfg";
@@ -72,6 +73,7 @@ struct settings_stream {
 struct settings {
 	const char *node, *origin, *run_dir, *state_dir, *policy, *credentials, *egress_ca, *libexec, *classes;
 	unsigned workers;
+	uint64_t key_overlap_s;
 	struct {
 		const char *group, *control, *dataplane, *signer, *egress, *sqlparse, *export; /* NULL: whoever starts it */
 	} users;
