@@ -90,7 +90,7 @@ class Witness(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers['Content-Length']))
         status, answer = {'500': (500, b''), '422': (422, b''), 'garbage': (200, os.urandom(200)), 'other': (200, '\u2014 other AAAAAAAA\n'.encode()),
-                          '409': (409, b'many')}.get(self.mode, (0, b''))
+                          '409': (409, b'many'), '409 larger': (409, b'1000000000\n')}.get(self.mode, (0, b''))
         if not status:
             out = subprocess.run([self.program, '--dir', self.folder, '--name', 'witness.example/w1'], input=body, stdout=subprocess.PIPE,
                                  env={**os.environ, 'REQUEST_METHOD': 'POST'}).stdout
@@ -170,6 +170,7 @@ def cosigns(w):
     w.cli('export', 'bundle', '--from', str(size - 2), '--to', str(size), '--out', w.dir / 'cosigned')
     said = subprocess.run(['sh', 'verify.sh', '1'], cwd=w.dir / 'cosigned', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     w.check(said.returncode == 0 and f'witness witness.example/w1 saw the first {size} records' in said.stdout, 'a bundle proves it', said.stdout)
+    knows_other_sizes(w)
     Witness.mode = '422'
     w.cli('journal', 'search', '--type', 'auth.')
     w.check(w.until(lambda: w.json('show', 'journal')['journal']['anchors']['fork'], 40), 'another history is a fork', row(w))
@@ -264,6 +265,35 @@ def rotates(w):
     w.cli('export', 'bundle', '--out', w.dir / 'rotated')
     said = subprocess.run(['sh', 'verify.sh', '8'], cwd=w.dir / 'rotated', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     w.check(said.returncode == 0 and '10. keys: 1 rotation' in said.stdout, 'a bundle proves it all', said.stdout[-800:])
+
+
+def forked(w):
+    return w.json('show', 'journal')['journal']['anchors']['fork']
+
+
+def knows_other_sizes(w):
+    """409 (journal.md 8): a smaller size is where the question begins anew; a larger one, or another root for as many, is a fork."""
+    state = next((Witness.folder / 'logs').glob('*/state'))
+    older = state.read_bytes()
+    witnessed_on(w, 'the witness gets on')
+    state.write_bytes(older)
+    del Witness.seen[:]
+    witnessed_on(w, 'a witness that was set back knows a smaller size')
+    w.check([status for _, _, status in Witness.seen][:2] == [409, 200] and not forked(w), 'it says 409, and cosigns what is sent anew from there', Witness.seen)
+    Witness.mode = '409'
+    w.cli('journal', 'search', '--type', 'auth.')
+    w.check(w.until(lambda: '409 without a size' in row(w)['problem'], 40) and not forked(w), 'a 409 that names no size is no proof of anything', row(w))
+    Witness.mode = '409 larger'
+    w.check(w.until(lambda: forked(w), 40), 'a witness that knows a larger size has seen another history', row(w))
+    alarm = w.json('journal', 'search', '--type', 'journal.alarm')['records'][-1]['data']
+    w.check(alarm['alarm'] == 'fork' and 'longer journal' in alarm['detail'], 'which is on record', alarm)
+    before = w.json('show', 'journal')['journal']['checkpoint_size']
+    w.cli('journal', 'search', '--type', 'auth.')
+    time.sleep(2)
+    w.check(w.json('show', 'journal')['journal']['checkpoint_size'] == before, 'nothing is signed any more')
+    Witness.mode = 'good'
+    kills(w, 'sluice-control')
+    w.check(w.until(lambda: not forked(w) and row(w)['size'] > before, 60), 'a new start asks again', row(w))
 
 
 def survives_its_authority(w, away):
