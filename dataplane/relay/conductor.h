@@ -8,6 +8,7 @@
  * barrier.c what may leave, and when: commands, and answers
  * orders.c  what control answers
  * session.c begin and end of a flow's session
+ * room.c    whose place a new flow takes
  * news.c    what every flow has to hear of
  * splice.c  flows that need no more reading
  * peers.c   what workers tell one another
@@ -69,6 +70,11 @@ struct durable_wait {
 	uint32_t number;
 };
 
+struct flow_list {
+	struct flow *first, *last; /* oldest first */
+	uint32_t count;
+};
+
 struct relay {
 	struct relay_config config;
 	struct relay_wire wire;
@@ -108,8 +114,8 @@ struct relay {
 	char wanted_file[128];
 	uint8_t wanted_hash[POLICY_HASH_BYTES];
 	struct flow *ready_first, *ready_last;
-	struct flow *opening_first, *opening_last; /* half-open flows, oldest first: the first to be shed */
-	uint32_t opening_count, opening_mark; /* over the mark, and only then, new SYNs are rationed */
+	struct flow_list list[LISTED_COUNT]; /* by enum flow_listed */
+	uint32_t opening_mark; /* with more half-open flows than that, and only then, new SYNs are rationed */
 	unsigned syns_this_turn;
 	struct flow *classify_bucket[RELAY_CLASSIFY_BUCKETS]; /* flows that wait for a classification, by its key */
 	struct flow *classify_answering; /* those that the order at hand may answer */
@@ -158,7 +164,6 @@ enum relay_route special_fragment(struct relay *r, unsigned port, const struct p
 struct flow *session_create(struct relay *r, unsigned port, const struct packet *p, const struct tcp_segment *syn, unsigned service);
 void session_begin(struct relay *r, struct flow *f);
 void session_end(struct relay *r, struct flow *f, enum close_cause cause);
-void session_opening_leave(struct relay *r, struct flow *f);
 void session_refresh_snapshot(struct relay *r, struct flow *f);
 void session_abort(struct relay *r, struct flow *f, enum close_cause cause);
 /* Keeps a text for a flow in `slot`, which is NULL or has one already. When so many flows were told something, the others are told
@@ -168,6 +173,13 @@ void session_hush(struct relay *r, const char **slot);
 
 /* Asks for the end of a session in the protocol's own words; the first one that asks is heard. */
 void session_demand_end(struct relay *r, struct flow *f, enum inspect_end end, struct bytes say);
+
+/* room.c */
+/* Puts the flow, which is in no list, behind the others of one; takes it out of the one that it is in, if any. */
+void room_enter(struct relay *r, struct flow *f, enum flow_listed list);
+void room_leave(struct relay *r, struct flow *f);
+/* Whether one more flow has a place, if need be that of an old one, which is then free. Constant work. */
+[[gnu::warn_unused_result]] bool room_make(struct relay *r);
 
 /* pump.c */
 void pump(struct relay *r, struct flow *f);

@@ -55,6 +55,14 @@ enum flow_phase {
 	FLOW_CLOSED,    /* reported and released; TCP finishes by itself */
 };
 
+/* Flows that may have to give their place to new ones, oldest first (room.c). */
+enum flow_listed {
+	LISTED_NOT,
+	LISTED_OPENING, /* FLOW_OPENING: half open */
+	LISTED_WAITING, /* FLOW_CLOSED, and TCP only waits for the end of TIME-WAIT */
+	LISTED_COUNT
+};
+
 struct flow {
 	_Alignas(64) struct relay *relay;
 	uint32_t number;
@@ -73,8 +81,8 @@ struct flow {
 	uint16_t client_tcp_port, server_tcp_port; /* network order */
 	uint8_t family, client_mac[6];
 
-	struct flow *opening_before, *opening_after; /* list of half-open flows, oldest first; only while FLOW_OPENING */
-	bool opening_listed;
+	struct flow *listed_before, *listed_after; /* in the list that `listed` says */
+	uint8_t listed;             /* enum flow_listed */
 	uint32_t flight_state;      /* as last noted by the flight recorder */
 
 	struct tcp_pair pair;

@@ -406,7 +406,7 @@ static void resets(struct relay *r, struct flow *f)
 		tcp_pair_abort_behind(&f->pair, (enum tcp_side)to, r->now_us);
 		if (f->phase == FLOW_OPENING) {
 			f->phase = FLOW_CLOSED;
-			session_opening_leave(r, f);
+			room_leave(r, f);
 		}
 		session_end(r, f, tcp_timed_out(half) ? CLOSE_TIMEOUT : CLOSE_RESET);
 	}
@@ -628,6 +628,8 @@ void pump(struct relay *r, struct flow *f)
 		relay_flow_free(r, f);
 		return;
 	}
+	if (f->phase == FLOW_CLOSED && f->listed == LISTED_NOT && tcp_pair_waits(&f->pair))
+		room_enter(r, f, LISTED_WAITING);
 	at = deadline(r, f);
 	if (at == TCP_NEVER_US)
 		wheel_clear(&f->timer);

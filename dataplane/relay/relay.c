@@ -180,7 +180,7 @@ static struct flow *next_ready(struct relay *r)
 
 void relay_flow_free(struct relay *r, struct flow *f)
 {
-	session_opening_leave(r, f);
+	room_leave(r, f);
 	session_hush(r, &f->kill_say);
 	session_hush(r, &f->suspended_say);
 	tcp_pair_release(&f->pair);
@@ -233,7 +233,7 @@ static enum relay_route stranger(struct relay *r, unsigned port, const struct pa
 		return midstream(r, port, p, &segment);
 	/* Many half-open flows: a flood, or a server that does not answer. Each SYN costs more than any other packet, so what is left of
 	 * a turn is for the flows that are open. */
-	if (r->opening_count > r->opening_mark && ++r->syns_this_turn > RELAY_SYNS_PER_TURN)
+	if (r->list[LISTED_OPENING].count > r->opening_mark && ++r->syns_this_turn > RELAY_SYNS_PER_TURN)
 		return relay_drop(r, ERROR_syn_shed);
 	if (tcp_pool_low(&r->pool))
 		return relay_drop(r, ERROR_memory_shed);
@@ -498,7 +498,7 @@ void relay_publish(struct relay *r, struct page_worker *page, uint64_t now_us)
 	page->counters = r->counters;
 	page->flows_open = relay_flows_open(r);
 	page->flows_max = r->config.flows_max;
-	page->flows_opening = r->opening_count;
+	page->flows_opening = r->list[LISTED_OPENING].count;
 	page->probe_longest = flow_table_worst_probe(r->table);
 	page->sessions_free = r->sessions_free;
 	page->sessions_max = r->config.sessions_max;

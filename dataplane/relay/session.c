@@ -22,53 +22,6 @@ static void copy_name(char *into, size_t cap, struct bytes name)
 	into[len] = 0;
 }
 
-static void opening_enter(struct relay *r, struct flow *f)
-{
-	f->opening_listed = true;
-	f->opening_before = r->opening_last;
-	f->opening_after = NULL;
-	if (r->opening_last)
-		r->opening_last->opening_after = f;
-	else
-		r->opening_first = f;
-	r->opening_last = f;
-	r->opening_count++;
-}
-
-/* It is open, or it is over. Idempotent. */
-void session_opening_leave(struct relay *r, struct flow *f)
-{
-	if (!f->opening_listed)
-		return;
-	f->opening_listed = false;
-	if (f->opening_before)
-		f->opening_before->opening_after = f->opening_after;
-	else
-		r->opening_first = f->opening_after;
-	if (f->opening_after)
-		f->opening_after->opening_before = f->opening_before;
-	else
-		r->opening_last = f->opening_before;
-	r->opening_count--;
-}
-
-/* Room for one more flow, if need be in the place of the oldest half-open one: its client repeats its SYN if it is a real one, and the
- * server's answer to the old one is answered with a reset. What is open is never given up for what is not. */
-static bool make_room(struct relay *r)
-{
-	bool crowded = r->opening_count >= r->config.flows_max / 2;
-	struct flow *oldest = r->opening_first;
-
-	if (r->free_count > 0 && !crowded)
-		return true;
-	if (!oldest)
-		return r->free_count > 0;
-	r->counters.drop[ERROR_opening_shed]++;
-	session_end(r, oldest, CLOSE_TIMEOUT);
-	relay_flow_free(r, oldest);
-	return true;
-}
-
 struct flow *session_create(struct relay *r, unsigned port, const struct packet *p, const struct tcp_segment *syn, unsigned service)
 {
 	const struct policy_image *image = r->snapshot->inspect.image;
@@ -79,7 +32,7 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 
 	copy_name(name, sizeof name, policy_service(image, service).name);
 	known = relay_services_find(&r->services, r->config.hash_key, name, true);
-	if (!known || !make_room(r))
+	if (!known || !room_make(r))
 		return NULL;
 	number = r->free_flows[r->free_count - 1];
 	f = &r->flows[number];
@@ -97,7 +50,7 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	}
 	r->free_count--;
 	f->phase = FLOW_OPENING;
-	opening_enter(r, f);
+	room_enter(r, f, LISTED_OPENING);
 	f->client_port = (uint8_t)port;
 	f->id = ((uint64_t)r->config.worker << 56) | (++r->flow_serial << 24) | number;
 	f->vlan = p->vlan_count ? p->vlan_tci[p->vlan_count - 1] & 0xfff : 0;
@@ -169,7 +122,7 @@ void session_begin(struct relay *r, struct flow *f)
 		return;
 	}
 	f->phase = FLOW_RUNNING;
-	session_opening_leave(r, f);
+	room_leave(r, f);
 	/* What is relayed unread has no record but this one. */
 	if (f->inspector->wordless && f->audit != POLICY_AUDIT_PROMPT)
 		barrier_put(r, f, SIDE_SERVER, position);
@@ -299,7 +252,7 @@ void session_end(struct relay *r, struct flow *f, enum close_cause cause)
 	f->wait = WAIT_NONE;
 	f->barriers[SIDE_CLIENT] = f->barriers[SIDE_SERVER] = 0;
 	f->phase = FLOW_CLOSED;
-	session_opening_leave(r, f);
+	room_leave(r, f);
 	flight_end(&r->flight, f, r->now_us);
 }
 

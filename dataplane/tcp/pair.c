@@ -172,6 +172,20 @@ bool tcp_pair_done(const struct tcp_pair *pair)
 	return true;
 }
 
+bool tcp_pair_waits(const struct tcp_pair *pair)
+{
+	bool waits = false;
+
+	for (unsigned side = 0; side < 2; side++) {
+		const struct tcp_half *half = &pair->half[side];
+
+		if ((half->state != TCP_CLOSED && half->state != TCP_TIME_WAIT) || half->reset_now || half->ack_now)
+			return false;
+		waits |= half->state == TCP_TIME_WAIT;
+	}
+	return waits;
+}
+
 void tcp_pair_abort(struct tcp_pair *pair, enum tcp_side side)
 {
 	tcp_half_abort(&pair->half[side]);

@@ -198,6 +198,10 @@ uint64_t tcp_pair_deadline_us(const struct tcp_pair *pair);
 /* Both halves are closed and have nothing to say. */
 bool tcp_pair_done(const struct tcp_pair *pair);
 
+/* Nothing is left but TIME-WAIT: at least one half is in it, the other too or closed, and neither has anything to say. It stays so
+ * until tcp_pair_done, whatever comes; who needs the pair's place may release it (dataplane/relay/room.c says what is lost). */
+bool tcp_pair_waits(const struct tcp_pair *pair);
+
 /* Drops what `side` still had to send and sends a RST there with the next output. */
 void tcp_pair_abort(struct tcp_pair *pair, enum tcp_side side);
 
