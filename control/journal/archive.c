@@ -24,7 +24,7 @@
 
 struct archive {
 	char dir[PATH_MAX];
-	struct segment_view *segment;
+	struct segment_view **segment; /* each stays where it is: its cursor points into it */
 	size_t segments;
 	struct spine_view spine;
 	struct record_codec *codec;
@@ -39,33 +39,34 @@ struct archive {
 
 /* --- opening ---------------------------------------------------------------------------------------------------------- */
 
+static const char *view_open(const struct archive *a, uint64_t first, struct segment_view *v)
+{
+	char path[PATH_MAX];
+
+	return segment_view_path(a->dir, first, path, sizeof path) ? segment_view_open(v, path) : "a path too long";
+}
+
 static bool segment_add(struct archive *a, uint64_t first, char err[ARCHIVE_ERROR_BYTES])
 {
-	struct segment_view *grown = realloc(a->segment, (a->segments + 1) * sizeof *grown);
-	struct segment_view *v;
-	char path[PATH_MAX];
-	const char *wrong = "out of memory";
+	const uint64_t expected = a->segments ? archive_size(a) : first;
+	struct segment_view **grown = realloc(a->segment, (a->segments + 1) * sizeof(*grown));
+	struct segment_view *v = calloc(1, sizeof(*v));
+	const char *wrong = grown && v ? view_open(a, first, v) : "out of memory";
 
-	if (grown) {
-		a->segment = grown;
-		v = &a->segment[a->segments];
-		wrong = segment_view_path(a->dir, first, path, sizeof path) ? segment_view_open(v, path) : "a path too long";
-	}
+	a->segment = grown ? grown : a->segment;
 	if (wrong) {
 		snprintf(err, ARCHIVE_ERROR_BYTES, "segment %llu: %s (byte %llu of data.mdb)", (unsigned long long)first, wrong,
-			 (unsigned long long)(grown ? v->file.wrong_at : 0));
-		return false;
-	}
-	if (v->first != first || (a->segments && v[-1].end != first)) {
-		uint64_t expected = a->segments ? v[-1].end : first;
-
+			 (unsigned long long)(v ? v->file.wrong_at : 0));
+	} else if (v->first != first || expected != first) {
 		segment_view_close(v);
 		snprintf(err, ARCHIVE_ERROR_BYTES, "segment %llu does not follow record %llu: records are missing",
 			 (unsigned long long)first, (unsigned long long)expected);
-		return false;
+	} else {
+		a->segment[a->segments++] = v;
+		return true;
 	}
-	a->segments++;
-	return true;
+	free(v);
+	return false;
 }
 
 static bool refresh_once(struct archive *a, char err[ARCHIVE_ERROR_BYTES])
@@ -82,8 +83,8 @@ static bool refresh_once(struct archive *a, char err[ARCHIVE_ERROR_BYTES])
 		ok = false;
 	}
 	/* A sealed segment does not change; the newest one may have grown, or been sealed with new ones behind it. */
-	if (ok && a->segments && !a->segment[a->segments - 1].sealed) {
-		struct segment_view *last = &a->segment[a->segments - 1];
+	if (ok && a->segments && !a->segment[a->segments - 1]->sealed) {
+		struct segment_view *last = a->segment[a->segments - 1];
 		const char *wrong = segment_view_refresh(last);
 
 		if (wrong) {
@@ -93,7 +94,7 @@ static bool refresh_once(struct archive *a, char err[ARCHIVE_ERROR_BYTES])
 		}
 	}
 	for (size_t i = 0; ok && i < list.count; i++)
-		if (a->segments == 0 || list.first[i] > a->segment[a->segments - 1].first)
+		if (a->segments == 0 || list.first[i] > a->segment[a->segments - 1]->first)
 			ok = segment_add(a, list.first[i], err);
 	segment_list_free(&list);
 	if (a->spine.open)
@@ -135,8 +136,10 @@ void archive_close(struct archive *a)
 {
 	if (!a)
 		return;
-	for (size_t i = 0; i < a->segments; i++)
-		segment_view_close(&a->segment[i]);
+	for (size_t i = 0; i < a->segments; i++) {
+		segment_view_close(a->segment[i]);
+		free(a->segment[i]);
+	}
 	secret_wipe(a->chunk, sizeof a->chunk);
 	free(a->segment);
 	spine_view_close(&a->spine);
@@ -159,22 +162,22 @@ struct search_index *archive_index(const struct archive *a)
 
 uint64_t archive_first(const struct archive *a)
 {
-	return a->segment[0].first;
+	return a->segment[0]->first;
 }
 
 uint64_t archive_size(const struct archive *a)
 {
-	return a->segment[a->segments - 1].end;
+	return a->segment[a->segments - 1]->end;
 }
 
 const struct segment_view *archive_newest(const struct archive *a)
 {
-	return &a->segment[a->segments - 1];
+	return a->segment[a->segments - 1];
 }
 
 const struct segment_view *archive_segment(const struct archive *a, size_t number)
 {
-	return number < a->segments ? &a->segment[number] : NULL;
+	return number < a->segments ? a->segment[number] : NULL;
 }
 
 /* --- records and chunks ----------------------------------------------------------------------------------------------- */
@@ -188,12 +191,12 @@ static struct segment_view *segment_of(struct archive *a, uint64_t index)
 	while (high - low > 1) {
 		size_t middle = (low + high) / 2;
 
-		if (a->segment[middle].first <= index)
+		if (a->segment[middle]->first <= index)
 			low = middle;
 		else
 			high = middle;
 	}
-	return &a->segment[low];
+	return a->segment[low];
 }
 
 static const char *broken(struct archive *a, const struct segment_view *v, const char *what, uint64_t number, const char *wrong,
@@ -207,7 +210,7 @@ static const char *broken(struct archive *a, const struct segment_view *v, const
 /* Whether a fault in this segment may be gone in a fresh view, which it then gets. */
 static bool again(struct archive *a, struct segment_view *v, unsigned *tries)
 {
-	if (v->sealed || v != &a->segment[a->segments - 1] || ++*tries >= TRIES)
+	if (v->sealed || v != a->segment[a->segments - 1] || ++*tries >= TRIES)
 		return false;
 	(void)segment_view_refresh(v);
 	return true;
@@ -268,8 +271,8 @@ const char *archive_chunk_stored(struct archive *a, uint64_t key, const uint8_t 
 
 	*stored = (struct bytes){ 0 };
 	for (size_t i = 0; i < a->segments && !v; i++)
-		if (key >= a->segment[i].chunk_first && key < a->segment[i].chunk_end)
-			v = &a->segment[i];
+		if (key >= a->segment[i]->chunk_first && key < a->segment[i]->chunk_end)
+			v = a->segment[i];
 	if (!v) {
 		snprintf(a->wrong, sizeof a->wrong, "chunk %llu: not in this journal", (unsigned long long)key);
 		return a->wrong;
