@@ -25,6 +25,12 @@ static bool is_virtio(const struct rte_eth_dev_info *info)
 	return info->driver_name && (strstr(info->driver_name, "virtio") || strstr(info->driver_name, "vhost"));
 }
 
+/* It would do all of this in software, after us; and segments that were left to it did not arrive (DPDK 22.11). */
+static bool is_software(const struct rte_eth_dev_info *info)
+{
+	return info->driver_name && strcmp(info->driver_name, "net_tap") == 0;
+}
+
 static void plan_scaling(const struct rte_eth_dev_info *info, struct port_plan *p)
 {
 	if (p->queues == 1 || (info->flow_type_rss_offloads & HASHES_WANTED) != HASHES_WANTED || info->hash_key_size < KEY_BYTES_MIN ||
@@ -40,7 +46,7 @@ static void plan_sending(const struct rte_eth_dev_info *info, struct port_plan *
 {
 	uint64_t can = info->tx_offload_capa;
 
-	if (!(can & TX_CHECKSUM))
+	if (!(can & TX_CHECKSUM) || is_software(info))
 		return;
 	p->tx_offloads = TX_CHECKSUM | (can & TX_OTHERS);
 	if (!(can & RTE_ETH_TX_OFFLOAD_TCP_TSO) || (!is_virtio(info) && !(can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)))
@@ -51,7 +57,7 @@ static void plan_sending(const struct rte_eth_dev_info *info, struct port_plan *
 
 static void plan_receiving(const struct rte_eth_dev_info *info, bool both_cut, struct port_plan *p)
 {
-	if (!(info->rx_offload_capa & RX_CHECKSUM))
+	if (!(info->rx_offload_capa & RX_CHECKSUM) || is_software(info))
 		return;
 	p->rx_offloads = RX_CHECKSUM;
 	p->partial = is_virtio(info);
