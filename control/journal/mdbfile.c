@@ -7,8 +7,9 @@
 
 /* lmdb 0.9.24 mdb.c: MDB_MAGIC, MDB_DATA_VERSION, P_*, F_*, PAGEHDRSZ, NODESIZE. */
 enum { META_MAGIC = 0xBEEFC0DE, META_VERSION = 1 };
-enum { PAGE_BRANCH = 0x01, PAGE_LEAF = 0x02, PAGE_OVERFLOW = 0x04, PAGE_META = 0x08, PAGE_KINDS = 0x6f };
-enum { NODE_BIGDATA = 0x01, NODE_SUBDATA = 0x02, NODE_DUPDATA = 0x04 };
+enum { PAGE_BRANCH = 0x01, PAGE_LEAF = 0x02, PAGE_OVERFLOW = 0x04, PAGE_META = 0x08 };
+enum { NODE_BIGDATA = 0x01, NODE_SUBDATA = 0x02 };
+enum { DB_INTEGERKEY = 0x08 };
 enum { PAGE_HEADER_BYTES = 16, NODE_HEADER_BYTES = 8, KEY_BYTES = 8, DB_BYTES = 48 };
 #define NO_PAGE UINT64_MAX
 
@@ -44,7 +45,7 @@ static struct reader file_at(const struct mdbfile *f, uint64_t offset, uint64_t 
 static bool page_read(struct mdbfile *f, uint64_t number, unsigned kind, struct page *out)
 {
 	struct reader r;
-	unsigned lower, upper;
+	unsigned lower, upper, pad;
 
 	*out = (struct page){ .number = number, .offset = number * f->page_bytes };
 	if (number >= f->pages || number < 2) {
@@ -57,11 +58,11 @@ static bool page_read(struct mdbfile *f, uint64_t number, unsigned kind, struct 
 		bad(f, out->offset, "a page that is not itself, or is cut off");
 		return false;
 	}
-	reader_skip(&r, 2);
+	pad = reader_le16(&r);
 	out->flags = reader_le16(&r);
 	lower = reader_le16(&r);
 	upper = reader_le16(&r);
-	if ((out->flags & PAGE_KINDS) != kind || lower < PAGE_HEADER_BYTES || lower % 2 || lower > upper || upper > f->page_bytes) {
+	if (pad != 0 || out->flags != kind || lower < PAGE_HEADER_BYTES || lower % 2 || lower > upper || upper > f->page_bytes) {
 		bad(f, out->offset, "a page header out of its bounds");
 		return false;
 	}
@@ -82,7 +83,7 @@ static bool overflow_read(struct mdbfile *f, uint64_t number, uint64_t len, stru
 		r = file_at(f, number * f->page_bytes, PAGE_HEADER_BYTES);
 	if (reader_le64(&r) == number) {
 		reader_skip(&r, 2);
-		if ((reader_le16(&r) & PAGE_KINDS) == PAGE_OVERFLOW)
+		if (reader_le16(&r) == PAGE_OVERFLOW)
 			count = reader_le32(&r);
 	}
 	if (!r.ok || count == 0 || count > f->pages - number || len > count * f->page_bytes - PAGE_HEADER_BYTES) {
@@ -262,18 +263,20 @@ enum mdbfile_status mdbfile_db(struct mdbfile *f, const char *name, struct mdbfi
 	for (unsigned slot = 0; slot < page.slots; slot++) {
 		struct node node;
 		struct reader r;
+		unsigned flags;
 
 		if (!node_read(f, &page, slot, &node))
 			return MDBFILE_BAD;
 		if (!bytes_equal(node.key, bytes_str(name)))
 			continue;
 		r = reader_of_bytes(node.data);
-		reader_skip(&r, 6);
+		reader_skip(&r, 4);
+		flags = reader_le16(&r);
 		db->depth = reader_le16(&r);
 		reader_skip(&r, 24);
 		db->entries = reader_le64(&r);
 		db->root = reader_le64(&r);
-		if (!r.ok || r.left || node.flags != NODE_SUBDATA || db->depth > MDBFILE_DEPTH_MAX ||
+		if (!r.ok || r.left || node.flags != NODE_SUBDATA || flags != DB_INTEGERKEY || db->depth > MDBFILE_DEPTH_MAX ||
 		    (db->depth == 0) != (db->root == NO_PAGE))
 			return bad(f, node.offset, "a database entry that is none");
 		return MDBFILE_OK;
@@ -347,8 +350,8 @@ static enum mdbfile_status entry_here(struct mdbfile_cursor *c, struct mdbfile_e
 	if (!level_page(c, level, &page) || !node_read(c->file, &page, c->stack[level].slot, &node) ||
 	    !node_key(c->file, &page, c->stack[level].slot, &node, &entry->key))
 		return MDBFILE_BAD;
-	if (node.flags & (NODE_SUBDATA | NODE_DUPDATA))
-		return bad(c->file, node.offset, "a nested database");
+	if (node.flags & ~(unsigned)NODE_BIGDATA)
+		return bad(c->file, node.offset, "a node of another kind than ours");
 	entry->value = node.data;
 	entry->offset = node.offset;
 	c->started = true;
@@ -379,7 +382,7 @@ enum mdbfile_status mdbfile_floor(struct mdbfile_cursor *c, uint64_t key, struct
 
 enum mdbfile_status mdbfile_next(struct mdbfile_cursor *c, struct mdbfile_entry *entry)
 {
-	uint64_t last = c->key;
+	uint64_t last = c->key, least = 0;
 	enum mdbfile_status status;
 
 	*entry = (struct mdbfile_entry){ 0 };
@@ -401,7 +404,7 @@ enum mdbfile_status mdbfile_next(struct mdbfile_cursor *c, struct mdbfile_entry 
 			continue;
 		c->stack[level].slot++;
 		if (level + 1 < c->db.depth) {
-			if (!node_read(c->file, &page, c->stack[level].slot, &node))
+			if (!node_read(c->file, &page, c->stack[level].slot, &node) || !node_key(c->file, &page, c->stack[level].slot, &node, &least))
 				return placed(c, MDBFILE_BAD, entry);
 			c->stack[level + 1].page = node.child;
 			status = descend(c, level + 1, true, 0);
@@ -411,6 +414,9 @@ enum mdbfile_status mdbfile_next(struct mdbfile_cursor *c, struct mdbfile_entry 
 		status = placed(c, MDBFILE_OK, entry);
 		if (status == MDBFILE_OK && entry->key <= last)
 			return placed(c, bad(c->file, page.offset, "keys that do not ascend"), entry);
+		/* Whoever looks for one key goes by what the branch says. */
+		if (status == MDBFILE_OK && level + 1 < c->db.depth && (last >= least || entry->key < least))
+			return placed(c, bad(c->file, page.offset, "a branch whose key does not divide its pages"), entry);
 		return status;
 	}
 	return placed(c, MDBFILE_END, entry);

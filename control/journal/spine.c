@@ -10,7 +10,6 @@
 #include "control/journal/segment.h"
 
 #define MAP_BYTES (256ull << 20) /* grows by a quarter when full */
-#define VERSION 1
 
 const char *const spine_anchor_names[SPINE_ANCHORS] = { "token", "cosignature" };
 
@@ -90,7 +89,7 @@ static int load(struct spine *s, MDB_txn *txn, const char *origin)
 	s->tiles = reader_be64(&r);
 	if (stored.len)
 		return 0;
-	if ((code = put_u64(txn, s->meta, SPINE_META_VERSION, VERSION)) != 0)
+	if ((code = put_u64(txn, s->meta, SPINE_META_VERSION, SPINE_VERSION)) != 0)
 		return code;
 	return put(txn, s->meta, SPINE_META_ORIGIN, bytes_str(origin), 0);
 }

@@ -15,6 +15,7 @@
 
 #include "control/journal/merkle.h"
 
+#define SPINE_VERSION 1u
 #define SPINE_LEVELS 5u  /* 256^6 leaves */
 #define SPINE_QUEUE 4096u /* hashes of one level that wait for a commit */
 

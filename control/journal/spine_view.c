@@ -18,8 +18,11 @@ const char *spine_view_refresh(struct spine_view *v)
 	}
 	if (status == MDBFILE_OK)
 		status = mdbfile_db(&v->file, "checkpoint", &v->checkpoint);
+	if (status == MDBFILE_OK)
+		status = mdbfile_db(&v->file, "meta", &v->meta);
 	for (unsigned kind = 0; status == MDBFILE_OK && kind < SPINE_ANCHORS; kind++) {
 		status = mdbfile_db(&v->file, spine_anchor_names[kind], &v->anchor[kind]);
+		v->has_anchors[kind] = status == MDBFILE_OK;
 		if (status == MDBFILE_END) {
 			v->anchor[kind] = (struct mdbfile_db){ .root = UINT64_MAX };
 			status = MDBFILE_OK;

@@ -10,8 +10,9 @@
 
 struct spine_view {
 	bool open;
+	bool has_anchors[SPINE_ANCHORS];
 	struct mdbfile file;
-	struct mdbfile_db level[SPINE_LEVELS], checkpoint, anchor[SPINE_ANCHORS]; /* a spine of an older version has no anchors */
+	struct mdbfile_db level[SPINE_LEVELS], checkpoint, meta, anchor[SPINE_ANCHORS]; /* a spine of an older version has no anchors */
 };
 
 /* `dir` is the journal's directory. NULL, or a fixed text. */

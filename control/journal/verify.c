@@ -8,10 +8,10 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/journal/jcs_read.h"
@@ -21,11 +21,12 @@
 #include "control/journal/segment_view.h"
 #include "control/journal/spine_view.h"
 #include "control/journal/tiles.h"
+#include "control/journal/verify_report.h"
 #include "control/journal/verify_session.h"
+#include "control/journal/verify_spine.h"
+#include "control/journal/verify_tiles.h"
 
 #define TILE 256u
-#define TRIES 8 /* views, until a fault in a segment that may be being written counts */
-#define FINDINGS_DEFAULT 100u
 
 /* The spine's next checkpoint, checked; size UINT64_MAX when there is none. */
 struct next_checkpoint {
@@ -37,9 +38,8 @@ struct next_checkpoint {
 struct verify {
 	const struct verify_options *options;
 	struct verify_summary *summary;
-	bool full;                /* as many findings as wanted */
+	struct verify_report report;
 	struct segment_view *view; /* all segments; those that did not open have fd -1 */
-	struct segment_list list;
 	size_t at;                /* the segment being walked */
 	uint64_t index;           /* the next record */
 	struct merkle_range range; /* up to the last tile boundary */
@@ -50,7 +50,8 @@ struct verify {
 	struct spine_view spine;
 	struct next_checkpoint next;
 	uint8_t note[CHECKPOINT_BYTES_MAX];
-	uint64_t newest;           /* the largest checkpoint at the start; later ones belong to records that are not walked */
+	struct verify_spine at_start;
+	uint64_t must;            /* a prune record says that a checkpoint of so many was signed */
 	uint8_t file_note[CHECKPOINT_BYTES_MAX];
 	size_t file_note_len;
 	struct checkpoint file;   /* the `checkpoint` file; size 0 when absent */
@@ -59,45 +60,10 @@ struct verify {
 	bool prune_said;           /* a record says why the oldest ones are gone */
 	struct key_list keys;      /* when options->keys is given */
 	struct verify_sessions sessions;
+	struct verify_tiles tiles;
 	struct record_codec *codec;
 	uint8_t scratch[RECORD_BYTES_MAX];
 };
-
-/* --- findings --------------------------------------------------------------------------------------------------------- */
-
-struct place {
-	uint64_t index, last, byte;
-};
-
-__attribute__((format(printf, 3, 4))) static void found(struct verify *v, struct place place, const char *format, ...)
-{
-	char text[512];
-	struct verify_finding finding = { .what = text, .index = place.index, .last = place.last, .byte = place.byte, .segment = VERIFY_NOWHERE };
-	unsigned max = v->options->findings_max ? v->options->findings_max : FINDINGS_DEFAULT;
-	va_list args;
-
-	if (v->full)
-		return;
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	for (size_t i = 0; i < v->list.count && place.index != VERIFY_NOWHERE; i++)
-		if (v->list.first[i] <= place.index)
-			finding.segment = v->list.first[i];
-	v->summary->findings++;
-	if (v->options->found)
-		v->options->found(v->options->ctx, &finding);
-	v->full = v->summary->findings >= max;
-}
-
-#define ULL(x) ((unsigned long long)(x))
-
-static struct place at_record(uint64_t index, uint64_t byte)
-{
-	return (struct place){ index, index, byte };
-}
-
-static const struct place nowhere = { VERIFY_NOWHERE, VERIFY_NOWHERE, VERIFY_NOWHERE };
 
 /* --- checkpoints ------------------------------------------------------------------------------------------------------ */
 
@@ -140,13 +106,13 @@ static void checkpoint_next(struct verify *v)
 	uint64_t last = v->next.size;
 	enum mdbfile_status status = v->spine.open ? next_here(v, last) : MDBFILE_END;
 
-	for (unsigned tries = 1; tries < TRIES && (status == MDBFILE_BAD || (status == MDBFILE_OK && v->next.wrong)); tries++)
+	for (unsigned tries = 1; tries < VERIFY_TRIES && (status == MDBFILE_BAD || (status == MDBFILE_OK && v->next.wrong)); tries++)
 		if (spine_view_refresh(&v->spine) == NULL)
 			status = next_here(v, last);
 	if (status == MDBFILE_BAD)
-		found(v, (struct place){ VERIFY_NOWHERE, VERIFY_NOWHERE, v->spine.file.wrong_at },
+		verify_found(&v->report, VERIFY_CHECKPOINT, (struct verify_place){ VERIFY_NOWHERE, VERIFY_NOWHERE, v->spine.file.wrong_at },
 		      "the spine's checkpoints after size %llu cannot be read: %s", ULL(last == UINT64_MAX ? 0 : last), v->spine.file.wrong);
-	if (status != MDBFILE_OK || v->next.size > v->newest)
+	if (status != MDBFILE_OK || v->next.size > v->at_start.newest)
 		v->next = (struct next_checkpoint){ .size = UINT64_MAX };
 }
 
@@ -163,11 +129,11 @@ static struct merkle_hash root_here(const struct verify *v, uint64_t size, const
 static void checkpoint_one(struct verify *v, const struct checkpoint *c, const char *wrong, uint64_t size, const char *where)
 {
 	struct merkle_hash computed = root_here(v, size, v->computed);
-	struct place place = { v->good_size, size - 1, VERIFY_NOWHERE };
+	struct verify_place place = { v->good_size, size - 1, VERIFY_NOWHERE };
 
 	v->summary->checkpoints++;
 	if (wrong) {
-		found(v, nowhere, "the checkpoint of %llu records (%s) is %s", ULL(size), where, wrong);
+		verify_found(&v->report, VERIFY_CHECKPOINT, verify_nowhere, "the checkpoint of %llu records (%s) is %s", ULL(size), where, wrong);
 		return;
 	}
 	if (!v->anchored)
@@ -185,7 +151,7 @@ static void checkpoint_one(struct verify *v, const struct checkpoint *c, const c
 			return;
 		}
 	}
-	found(v, place, "records %llu to %llu do not lead to the root of the checkpoint of %llu records (%s): one of them, or its place, was changed",
+	verify_found(&v->report, VERIFY_CHECKPOINT, place, "records %llu to %llu do not lead to the root of the checkpoint of %llu records (%s): one of them, or its place, was changed",
 	      ULL(v->good_size), ULL(size - 1), ULL(size), where);
 }
 
@@ -237,13 +203,22 @@ static void tile_published(struct verify *v, unsigned width)
 	/* A partial tile gives way to the full one, which begins with the same hashes. */
 	if (!tile_file(v, 0, first / TILE, width, file) && !tile_file(v, 0, first / TILE, TILE, file)) {
 		if (first + width <= v->file.size)
-			found(v, (struct place){ first, first + width - 1, VERIFY_NOWHERE }, "the published tile of records %llu to %llu is missing",
+			verify_found(&v->report, VERIFY_TILE, verify_range(first, first + width - 1), "the published tile of records %llu to %llu is missing",
 			      ULL(first), ULL(first + width - 1));
 		return;
 	}
 	for (unsigned i = 0; i < width; i++)
 		if (!merkle_equal(&file[i], &v->computed[i]) && !merkle_equal(&file[i], &v->stored[i]))
-			found(v, at_record(first + i, VERIFY_NOWHERE), "record %llu is not what its published tile says", ULL(first + i));
+			verify_found(&v->report, VERIFY_TILE, verify_record(first + i, VERIFY_NOWHERE), "record %llu is not what its published tile says", ULL(first + i));
+}
+
+static void tile_wrong(void *ctx, unsigned level, uint64_t number, const char *what)
+{
+	uint64_t first = number << 8 * (level + 1), last = ((number + 1) << 8 * (level + 1)) - 1;
+	struct verify *v = ctx;
+
+	verify_found(&v->report, VERIFY_TILE, verify_range(first, last), "the published tile %llu of level %u, of records %llu to %llu, %s", ULL(number), level,
+	      ULL(first), ULL(last), what);
 }
 
 /* A whole tile: against the spine and the published file, then into the tree. */
@@ -253,17 +228,25 @@ static void tile_end(struct verify *v)
 	struct merkle_hash computed = merkle_root_of(v->computed, TILE), spine;
 	const struct merkle_hash *leaf = v->computed;
 
-	if (spine_view_hash(&v->spine, 0, first / TILE, &spine) && !merkle_equal(&spine, &computed)) {
+	if (!spine_view_hash(&v->spine, 0, first / TILE, &spine)) {
+		/* Written with the checkpoint, or before it. */
+		if (v->spine.open && v->at_start.newest != UINT64_MAX && first + TILE <= v->at_start.newest)
+			verify_found(&v->report, VERIFY_SPINE, verify_range(first, first + TILE - 1), "the spine holds no hash of records %llu to %llu", ULL(first),
+			      ULL(first + TILE - 1));
+	} else if (!merkle_equal(&spine, &computed)) {
 		struct merkle_hash stored = merkle_root_of(v->stored, TILE);
 
 		if (v->tile_differs && merkle_equal(&spine, &stored))
 			leaf = v->stored;
 		else
-			found(v, (struct place){ first, first + TILE - 1, VERIFY_NOWHERE },
+			verify_found(&v->report, VERIFY_SPINE, verify_range(first, first + TILE - 1),
 			      "records %llu to %llu do not hash to the tile that the spine holds: one of them, or its place, was changed",
 			      ULL(first), ULL(first + TILE - 1));
 	}
 	tile_published(v, TILE);
+	if (leaf == v->stored)
+		computed = merkle_root_of(v->stored, TILE);
+	verify_tiles_push(&v->tiles, &computed);
 	for (unsigned i = 0; i < TILE; i++)
 		merkle_range_push(&v->range, &leaf[i]);
 	v->in_tile = 0;
@@ -283,7 +266,7 @@ static const char *chunk_check(struct verify *v, const struct record_chunk *chun
 
 		if (view->file.fd < 0 || chunk->key < view->chunk_first)
 			continue;
-		for (unsigned tries = 0; tries < TRIES; tries++) {
+		for (unsigned tries = 0; tries < VERIFY_TRIES; tries++) {
 			wrong = segment_view_chunk(view, chunk->key, &entry);
 			*byte = wrong ? view->file.wrong_at : entry.offset;
 			if (!wrong && memcmp(merkle_sha256(entry.value).b, chunk->hash, sizeof chunk->hash) != 0)
@@ -308,13 +291,13 @@ static void payload_check(struct verify *v, uint64_t index, struct jcs_value rec
 		const char *wrong;
 
 		if (!record_chunk_read(&element, &chunk, &dir, &number)) {
-			found(v, at_record(index, VERIFY_NOWHERE), "record %llu names a payload chunk in another form than the format's", ULL(index));
+			verify_found(&v->report, VERIFY_RECORD, verify_record(index, VERIFY_NOWHERE), "record %llu names a payload chunk in another form than the format's", ULL(index));
 			continue;
 		}
 		v->summary->chunks++;
 		wrong = chunk_check(v, &chunk, &byte);
 		if (wrong)
-			found(v, at_record(index, byte), "payload chunk %llu of record %llu is %s", ULL(chunk.key), ULL(index), wrong);
+			verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "payload chunk %llu of record %llu is %s", ULL(chunk.key), ULL(index), wrong);
 	}
 }
 
@@ -326,21 +309,22 @@ static void content_check(struct verify *v, uint64_t index, struct bytes record,
 	int64_t n, expected;
 
 	if (wrong) {
-		found(v, at_record(index, byte), "record %llu is not canonical: %s", ULL(index), wrong);
+		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu is not canonical: %s", ULL(index), wrong);
 		return;
 	}
 	if (jcs_read_int(jcs_get(value, "v"), &n) && n > RECORD_VERSION)
-		found(v, at_record(index, byte), "record %llu is of format version %lld, and this program knows %d: verify it with a newer one", ULL(index),
+		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu is of format version %lld, and this program knows %d: verify it with a newer one", ULL(index),
 		      (long long)n, RECORD_VERSION);
 	if (verify_sessions_count(&v->sessions, value, &key, &n, &expected) == VERIFY_COUNT_GAP)
-		found(v, at_record(index, byte), "record %llu has counter %s %lld of its session where %lld should follow: records of the session are missing",
+		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu has counter %s %lld of its session where %lld should follow: records of the session are missing",
 		      ULL(index), key, (long long)n, (long long)expected);
 	wrong = verify_sessions_totals(&v->sessions, value);
 	if (wrong)
-		found(v, at_record(index, byte), "record %llu is %s", ULL(index), wrong);
-	if (v->summary->first && bytes_equal(jcs_read_plain(jcs_get(value, "t")), bytes_str("journal.prune")) &&
-	    jcs_read_int(jcs_get(jcs_get(value, "data"), "end"), &n) && n == (int64_t)v->summary->first)
-		v->prune_said = true;
+		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu is %s", ULL(index), wrong);
+	if (bytes_equal(jcs_read_plain(jcs_get(value, "t")), bytes_str("journal.prune")) && jcs_read_int(jcs_get(jcs_get(value, "data"), "end"), &n) && n > 0) {
+		v->prune_said |= n == (int64_t)v->summary->first;
+		v->must = (uint64_t)n > v->must ? (uint64_t)n : v->must;
+	}
 	payload_check(v, index, value);
 }
 
@@ -381,16 +365,16 @@ static void record_check(struct verify *v, struct segment_view *view, uint64_t i
 	struct record_found r;
 
 	record_read(v, view, index, &r);
-	for (unsigned tries = 1; !is_sound(&r) && !view->sealed && tries < TRIES && segment_view_refresh(view) == NULL; tries++)
+	for (unsigned tries = 1; !is_sound(&r) && !view->sealed && tries < VERIFY_TRIES && segment_view_refresh(view) == NULL; tries++)
 		record_read(v, view, index, &r);
 	if (r.wrong) {
-		found(v, at_record(index, r.byte), "record %llu is damaged or missing: %s", ULL(index), r.wrong);
+		verify_found(&v->report, VERIFY_RECORD, verify_record(index, r.byte), "record %llu is damaged or missing: %s", ULL(index), r.wrong);
 	} else {
 		if (r.no_leaf) {
-			found(v, at_record(index, r.byte), "record %llu: %s", ULL(index), r.no_leaf);
+			verify_found(&v->report, VERIFY_RECORD, verify_record(index, r.byte), "record %llu: %s", ULL(index), r.no_leaf);
 			r.stored = r.computed;
 		} else if (!merkle_equal(&r.computed, &r.stored)) {
-			found(v, at_record(index, r.byte), "record %llu was changed: its bytes do not hash to its leaf of the tree", ULL(index));
+			verify_found(&v->report, VERIFY_RECORD, verify_record(index, r.byte), "record %llu was changed: its bytes do not hash to its leaf of the tree", ULL(index));
 			v->tile_differs = true;
 		}
 		content_check(v, index, r.record, r.byte);
@@ -407,6 +391,7 @@ static void restart_tree(struct verify *v, const struct segment_view *view)
 	v->in_tile = 0;
 	v->index = view->first;
 	v->tile_differs = false;
+	verify_tiles_begin(&v->tiles, view->first / TILE);
 }
 
 /* Begins a segment; false when it cannot be read. */
@@ -415,21 +400,21 @@ static bool segment_begin(struct verify *v, struct segment_view *view, uint64_t 
 	char path[PATH_MAX];
 	const char *wrong = segment_view_path(v->options->dir, named, path, sizeof path) ? segment_view_open(view, path) : "a path too long";
 
-	for (unsigned tries = 1; wrong && tries < TRIES; tries++)
+	for (unsigned tries = 1; wrong && tries < VERIFY_TRIES; tries++)
 		wrong = segment_view_open(view, path);
 	v->summary->segments++;
 	if (wrong) {
-		found(v, (struct place){ named, named, view->file.wrong_at }, "segment %llu cannot be read, record %llu is the first that is missing: %s",
+		verify_found(&v->report, VERIFY_ORDER, (struct verify_place){ named, named, view->file.wrong_at }, "segment %llu cannot be read, record %llu is the first that is missing: %s",
 		      ULL(named), ULL(named), wrong);
 		return false;
 	}
 	if (view->first != named || named % TILE) {
-		found(v, (struct place){ named, named, VERIFY_NOWHERE }, "segment %llu says that it begins at record %llu", ULL(named), ULL(view->first));
+		verify_found(&v->report, VERIFY_ORDER, verify_range(named, named), "segment %llu says that it begins at record %llu", ULL(named), ULL(view->first));
 		segment_view_close(view);
 		return false;
 	}
 	if (v->options->keys && strcmp(view->origin, v->options->keys->name) != 0)
-		found(v, nowhere, "segment %llu is of another journal, %s", ULL(named), view->origin);
+		verify_found(&v->report, VERIFY_ORDER, verify_nowhere, "segment %llu is of another journal, %s", ULL(named), view->origin);
 	if (first) {
 		v->summary->first = named;
 		restart_tree(v, view);
@@ -438,13 +423,13 @@ static bool segment_begin(struct verify *v, struct segment_view *view, uint64_t 
 	if (view->first != v->index) {
 		uint64_t from = v->index < view->first ? v->index : view->first;
 
-		found(v, (struct place){ from, (v->index < view->first ? view->first : v->index) - 1, VERIFY_NOWHERE },
+		verify_found(&v->report, VERIFY_ORDER, verify_range(from, (v->index < view->first ? view->first : v->index) - 1),
 		      "segment %llu does not follow record %llu: records %llu to %llu are missing or there twice", ULL(named), ULL(v->index),
 		      ULL(from), ULL((v->index < view->first ? view->first : v->index) - 1));
 		restart_tree(v, view);
 	}
 	if (v->in_tile == 0 && memcmp(v->range.node, view->range.node, view->range.count * sizeof view->range.node[0]) != 0)
-		found(v, at_record(named, VERIFY_NOWHERE), "the tree that segment %llu begins with is not that of the records before it", ULL(named));
+		verify_found(&v->report, VERIFY_ORDER, verify_record(named, VERIFY_NOWHERE), "the tree that segment %llu begins with is not that of the records before it", ULL(named));
 	return true;
 }
 
@@ -455,19 +440,19 @@ static void segment_walk(struct verify *v, struct segment_view *view)
 
 	if (sealed && view->seal_end > end)
 		end = view->seal_end;
-	while (v->index < end && !v->full) {
+	while (v->index < end && !v->report.full) {
 		record_check(v, view, v->index++);
 		checkpoints_at(v, v->index);
 		if (v->in_tile == TILE)
 			tile_end(v);
 		if (v->options->progress && v->index % 65536 == 0 && !v->options->progress(v->options->ctx, v->index, v->file.size > v->index ? v->file.size : v->index))
-			v->full = true;
+			v->report.full = true;
 	}
-	if (sealed && !v->full && v->anchored) {
+	if (sealed && !v->report.full && v->anchored) {
 		struct merkle_hash root = root_here(v, v->index, v->computed);
 
 		if (view->seal_end != v->index || (!merkle_equal(&root, &view->seal_root) && !v->summary->findings))
-			found(v, (struct place){ view->first, v->index ? v->index - 1 : 0, VERIFY_NOWHERE },
+			verify_found(&v->report, VERIFY_ORDER, verify_range(view->first, v->index ? v->index - 1 : 0),
 			      "segment %llu, records %llu to %llu, is not what its seal says", ULL(view->first), ULL(view->first), ULL(v->index - 1));
 	}
 }
@@ -484,9 +469,26 @@ static void load_keys(struct verify *v)
 	if (!a)
 		v->keys = (struct key_list){ 1, { { .keys = *v->options->keys, .end = UINT64_MAX } } };
 	if (wrong)
-		found(v, nowhere, "the log's keys: %s", wrong);
+		verify_found(&v->report, VERIFY_CHECKPOINT, verify_nowhere, "the log's keys: %s", wrong);
 	v->summary->keys = v->keys.count;
 	archive_close(a);
+}
+
+static bool file_read(struct verify *v)
+{
+	char path[PATH_MAX];
+	ssize_t got;
+	int fd;
+
+	v->file_note_len = 0;
+	snprintf(path, sizeof path, "%s/checkpoint", v->options->dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+	got = read(fd, v->file_note, sizeof v->file_note);
+	close(fd);
+	v->file_note_len = got > 0 ? (size_t)got : 0;
+	return true;
 }
 
 static void load_checkpoint_file(struct verify *v)
@@ -494,24 +496,31 @@ static void load_checkpoint_file(struct verify *v)
 	char path[PATH_MAX];
 	struct stat st;
 	const char *wrong;
-	ssize_t got;
-	int fd;
 
 	snprintf(path, sizeof path, "%s/tile", v->options->dir);
 	v->has_tiles = stat(path, &st) == 0;
-	snprintf(path, sizeof path, "%s/checkpoint", v->options->dir);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0) {
+	if (!file_read(v)) {
 		if (v->next.size != UINT64_MAX)
-			found(v, nowhere, "the file checkpoint is missing");
+			verify_found(&v->report, VERIFY_CHECKPOINT, verify_nowhere, "the file checkpoint is missing");
 		return;
 	}
-	got = read(fd, v->file_note, sizeof v->file_note);
-	close(fd);
-	v->file_note_len = got > 0 ? (size_t)got : 0;
 	wrong = checkpoint_parse(bytes_of(v->file_note, v->file_note_len), true, &v->file, NULL);
 	if (wrong)
-		found(v, nowhere, "the file checkpoint is %s", wrong);
+		verify_found(&v->report, VERIFY_CHECKPOINT, verify_nowhere, "the file checkpoint is %s", wrong);
+}
+
+/* The file is written right after the spine: beside a writer it may be a moment behind. */
+static void file_follows(struct verify *v)
+{
+	const struct timespec moment = { .tv_nsec = 20000000 };
+	struct checkpoint c;
+
+	for (unsigned tries = 0; tries < VERIFY_TRIES && v->at_start.newest != UINT64_MAX; tries++) {
+		if (file_read(v) && checkpoint_parse(bytes_of(v->file_note, v->file_note_len), true, &c, NULL) == NULL && c.size >= v->at_start.newest)
+			break;
+		nanosleep(&moment, NULL);
+	}
+	load_checkpoint_file(v);
 }
 
 /* Checkpoints for more records than there are: the tail was cut. */
@@ -525,21 +534,26 @@ static void tail_check(struct verify *v)
 		checkpoint_next(v);
 	}
 	if (signed_size > v->index)
-		found(v, (struct place){ v->index, signed_size - 1, VERIFY_NOWHERE },
+		verify_found(&v->report, VERIFY_ORDER, verify_range(v->index, signed_size - 1),
 		      "records %llu to %llu are missing: a checkpoint of %llu records was signed", ULL(v->index), ULL(signed_size - 1),
 		      ULL(signed_size));
 	else if (v->index / TILE * TILE < v->file.size && v->file.size % TILE && v->file.size / TILE == v->index / TILE && v->anchored)
 		tile_published(v, (unsigned)(v->file.size % TILE));
+	if (!v->anchored)
+		return;
+	if (!v->tile_differs && v->in_tile)
+		verify_tiles_partial(&v->tiles, 0, v->index / TILE, v->computed, v->in_tile, 0);
+	verify_tiles_end(&v->tiles);
 }
 
 static void walk(struct verify *v)
 {
 	bool first = true;
 
-	for (v->at = 0; v->at < v->list.count && !v->full; v->at++) {
+	for (v->at = 0; v->at < v->report.list.count && !v->report.full; v->at++) {
 		struct segment_view *view = &v->view[v->at];
 
-		if (!segment_begin(v, view, v->list.first[v->at], first)) {
+		if (!segment_begin(v, view, v->report.list.first[v->at], first)) {
 			v->anchored = false;
 			first = false;
 			continue;
@@ -547,13 +561,17 @@ static void walk(struct verify *v)
 		/* A tree that begins at 0, or at a segment that says how it begins, which every later checkpoint proves or refutes. */
 		v->anchored = true;
 		first = false;
+		if (!view->sealed && v->at + 1 < v->report.list.count)
+			verify_found(&v->report, VERIFY_ORDER, verify_range(view->first, view->end ? view->end - 1 : 0), "segment %llu has no seal, and another one follows it", ULL(view->first));
 		segment_walk(v, view);
 	}
-	if (!v->full && v->summary->first && !v->prune_said)
-		found(v, (struct place){ 0, v->summary->first - 1, VERIFY_NOWHERE },
+	if (!v->report.full && v->summary->first && !v->prune_said)
+		verify_found(&v->report, VERIFY_ORDER, verify_range(0, v->summary->first - 1),
 		      "records 0 to %llu are missing, and no journal.prune record says that they were pruned", ULL(v->summary->first - 1));
-	if (!v->full)
+	if (!v->report.full)
 		tail_check(v);
+	if (!v->report.full)
+		verify_spine_end(&v->at_start, &v->report, &v->spine, v->index, bytes_of(v->file_note, v->file_note_len), v->file.size, v->must);
 }
 
 bool verify_journal(const struct verify_options *options, struct verify_summary *summary)
@@ -569,36 +587,36 @@ bool verify_journal(const struct verify_options *options, struct verify_summary 
 	}
 	v->options = options;
 	v->summary = summary;
+	v->report = (struct verify_report){ .options = options, .summary = summary };
 	v->next.size = UINT64_MAX;
-	if (!segment_list_read(&v->list, options->dir) || v->list.count == 0)
-		found(v, nowhere, "%.300s holds no segment of a journal", options->dir);
-	v->view = calloc(v->list.count + 1, sizeof *v->view);
-	for (size_t i = 0; v->view && i < v->list.count; i++)
+	if (!segment_list_read(&v->report.list, options->dir) || v->report.list.count == 0)
+		verify_found(&v->report, VERIFY_ORDER, verify_nowhere, "%.300s holds no segment of a journal", options->dir);
+	v->view = calloc(v->report.list.count + 1, sizeof *v->view);
+	for (size_t i = 0; v->view && i < v->report.list.count; i++)
 		v->view[i].file.fd = -1;
 	if (options->keys)
 		load_keys(v);
 	wrong = spine_view_open(&v->spine, options->dir);
-	if (wrong && v->list.count)
-		found(v, (struct place){ VERIFY_NOWHERE, VERIFY_NOWHERE, v->spine.file.wrong_at }, "the spine cannot be read: %s", wrong);
+	if (wrong && v->report.list.count)
+		verify_found(&v->report, VERIFY_ORDER, (struct verify_place){ VERIFY_NOWHERE, VERIFY_NOWHERE, v->spine.file.wrong_at }, "the spine cannot be read: %s", wrong);
 	if (v->spine.open) {
-		struct mdbfile_entry newest;
-
-		v->newest = spine_view_checkpoint(&v->spine, UINT64_MAX, &newest) ? newest.key : UINT64_MAX;
+		verify_spine_begin(&v->at_start, &v->report, &v->spine, options->keys ? options->keys->name : NULL);
 		checkpoint_next(v);
 	}
-	load_checkpoint_file(v);
-	verify_sessions_init(&v->sessions, v->list.count && v->list.first[0] > 0);
+	file_follows(v);
+	v->tiles = (struct verify_tiles){ .dir = options->dir, .spine = &v->spine, .published = v->has_tiles ? v->file.size : 0, .ctx = v, .wrong = tile_wrong };
+	verify_sessions_init(&v->sessions, v->report.list.count && v->report.list.first[0] > 0);
 	if (v->view)
 		walk(v);
 	summary->size = v->index;
 	summary->covered = v->good_size;
 	summary->sessions = v->sessions.used;
-	if (v->view && v->list.count)
+	if (v->view && v->report.list.count)
 		summary->root = root_here(v, v->index, v->computed);
-	for (size_t i = 0; v->view && i < v->list.count; i++)
+	for (size_t i = 0; v->view && i < v->report.list.count; i++)
 		segment_view_close(&v->view[i]);
 	spine_view_close(&v->spine);
-	segment_list_free(&v->list);
+	segment_list_free(&v->report.list);
 	verify_sessions_free(&v->sessions);
 	record_codec_destroy(v->codec);
 	free(v->view);

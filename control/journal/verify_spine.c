@@ -1,0 +1,193 @@
+#include "control/journal/verify_spine.h"
+
+#include <string.h>
+
+static uint64_t last_number(struct spine_view *view, const struct mdbfile_db *db)
+{
+	struct mdbfile_cursor c = mdbfile_cursor_of(&view->file, db);
+	struct mdbfile_entry entry;
+
+	return mdbfile_floor(&c, UINT64_MAX - 1, &entry) == MDBFILE_OK ? entry.key + 1 : 0;
+}
+
+/* NULL, or what is wrong. */
+static const char *meta_read(struct verify_spine *s, struct spine_view *view, const char *origin)
+{
+	struct mdbfile_entry entry;
+	struct reader r;
+	uint64_t version;
+
+	s->mark = 0;
+	if (mdbfile_get(&view->file, &view->meta, SPINE_META_VERSION, &entry) != MDBFILE_OK)
+		return "without its version";
+	r = reader_of_bytes(entry.value);
+	version = reader_be64(&r);
+	if (!r.ok || r.left || version != SPINE_VERSION)
+		return "of a version that this program does not know";
+	if (mdbfile_get(&view->file, &view->meta, SPINE_META_ORIGIN, &entry) != MDBFILE_OK || (origin && !bytes_equal(entry.value, bytes_str(origin))))
+		return "that of another journal";
+	if (mdbfile_get(&view->file, &view->meta, SPINE_META_TILES, &entry) != MDBFILE_OK)
+		return view->file.wrong;
+	r = reader_of_bytes(entry.value);
+	s->mark = reader_be64(&r);
+	return r.ok && !r.left ? NULL : "damaged: its mark is none";
+}
+
+void verify_spine_begin(struct verify_spine *s, struct verify_report *r, struct spine_view *view, const char *origin)
+{
+	struct mdbfile_entry newest;
+	const char *wrong = "";
+
+	*s = (struct verify_spine){ .newest = UINT64_MAX };
+	for (unsigned tries = 0; wrong && tries < VERIFY_TRIES && (tries == 0 || spine_view_refresh(view) == NULL); tries++) {
+		view->file.wrong = NULL;
+		wrong = meta_read(s, view, origin);
+	}
+	if (wrong)
+		verify_found(r, VERIFY_SPINE, verify_nowhere, "the spine is %s", wrong);
+	/* A spine from before there were anchors has neither. */
+	if (view->open && view->has_anchors[SPINE_TOKEN] != view->has_anchors[SPINE_COSIGNATURE])
+		verify_found(r, VERIFY_ANCHOR, verify_nowhere, "the spine has no place for %ss, and one for %ss", spine_anchor_names[view->has_anchors[SPINE_TOKEN]],
+			     spine_anchor_names[!view->has_anchors[SPINE_TOKEN]]);
+	for (unsigned level = 0; view->open && level < SPINE_LEVELS; level++)
+		s->count[level] = last_number(view, &view->level[level]);
+	if (spine_view_checkpoint(view, UINT64_MAX, &newest))
+		s->newest = newest.key;
+}
+
+/* --- anchors -------------------------------------------------------------------------------------------------------------- */
+
+static void anchor_judged(struct verify_report *r, const struct verify_anchor *a, const struct verify_judged *j)
+{
+	const char *what = a->is_token ? "time stamp" : "cosignature";
+	struct verify_summary *s = r->summary;
+
+	if (j->verdict == VERIFY_WRONG)
+		verify_found(r, VERIFY_ANCHOR, verify_nowhere, "a %s of the checkpoint of %llu records (spine) is wrong: %s", what, ULL(a->size), j->why);
+	if (j->verdict == VERIFY_UNKNOWN)
+		verify_found(r, VERIFY_UNVERIFIED, verify_nowhere, "a %s of the checkpoint of %llu records by %s: %s", what, ULL(a->size), j->who[0] ? j->who : "somebody", j->why);
+	if (j->verdict != VERIFY_GOOD)
+		return;
+	*(a->is_token ? &s->tokens : &s->cosignatures) += 1;
+	*(a->is_token ? &s->stamped : &s->cosigned) = a->size;
+	*(a->is_token ? &s->stamped_s : &s->cosigned_s) = j->time_s;
+}
+
+static void anchor_one(struct verify_report *r, struct spine_view *view, enum spine_anchor kind, const struct mdbfile_entry *entry)
+{
+	struct verify_anchor a = { .is_token = kind == SPINE_TOKEN, .size = entry->key / SPINE_ANCHORS_EACH, .value = entry->value };
+	struct verify_judged judged = { .verdict = VERIFY_UNKNOWN };
+	struct mdbfile_entry note;
+	struct checkpoint c;
+	struct bytes before;
+
+	if (!spine_view_checkpoint(view, a.size, &note) || note.key != a.size) {
+		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the checkpoint of %llu records is missing: there is a %s of it", ULL(a.size), a.is_token ? "time stamp" : "cosignature");
+		return;
+	}
+	if (entry->key % SPINE_ANCHORS_EACH && !spine_view_anchor(view, kind, a.size, (unsigned)(entry->key % SPINE_ANCHORS_EACH) - 1, &before))
+		verify_found(r, VERIFY_ANCHOR, verify_nowhere, "a %s of the checkpoint of %llu records is missing: there is a later one", a.is_token ? "time stamp" : "cosignature",
+			     ULL(a.size));
+	a.note = note.value;
+	/* A note that is none is a finding already. */
+	if (!r->options->judge || checkpoint_parse(a.note, true, &c, &a.body) != NULL)
+		return;
+	r->options->judge(r->options->judge_ctx, &a, &judged);
+	anchor_judged(r, &a, &judged);
+}
+
+static void anchors_check(struct verify_report *r, struct spine_view *view, enum spine_anchor kind)
+{
+	struct mdbfile_cursor c = mdbfile_cursor_of(&view->file, &view->anchor[kind]);
+	struct mdbfile_entry entry;
+	enum mdbfile_status status;
+
+	while (!r->full && (status = mdbfile_next(&c, &entry)) != MDBFILE_END) {
+		uint64_t last = c.key;
+		bool some = c.started;
+
+		for (unsigned tries = 1; status == MDBFILE_BAD && tries < VERIFY_TRIES && spine_view_refresh(view) == NULL; tries++) {
+			c = mdbfile_cursor_of(&view->file, &view->anchor[kind]);
+			status = some ? mdbfile_floor(&c, last, &entry) : MDBFILE_OK;
+			if (status == MDBFILE_OK)
+				status = mdbfile_next(&c, &entry);
+		}
+		if (status == MDBFILE_BAD) {
+			verify_found(r, VERIFY_ANCHOR, (struct verify_place){ VERIFY_NOWHERE, VERIFY_NOWHERE, view->file.wrong_at }, "the spine's %ss cannot be read: %s",
+				     spine_anchor_names[kind], view->file.wrong);
+			return;
+		}
+		if (status == MDBFILE_OK)
+			anchor_one(r, view, kind, &entry);
+	}
+}
+
+/* --- the newest checkpoint ------------------------------------------------------------------------------------------------- */
+
+/* The published note is the stored one, and behind it nothing but cosignatures that are stored too. */
+static bool file_is_stored(struct spine_view *view, struct bytes file, uint64_t size)
+{
+	struct mdbfile_entry note;
+	struct bytes rest, line;
+
+	if (!spine_view_checkpoint(view, size, &note) || note.key != size || file.len < note.value.len || memcmp(file.base, note.value.base, note.value.len) != 0)
+		return false;
+	for (rest = bytes_of(file.base + note.value.len, file.len - note.value.len); rest.len;) {
+		const uint8_t *end = memchr(rest.base, '\n', rest.len);
+		bool known = false;
+
+		line = bytes_of(rest.base, end ? (size_t)(end - rest.base) + 1 : rest.len);
+		for (unsigned i = 0, there = 1; !known && there && i < SPINE_ANCHORS_EACH; i++) {
+			struct bytes stored;
+
+			there = spine_view_anchor(view, SPINE_COSIGNATURE, size, i, &stored);
+			known = there && bytes_equal(stored, line);
+		}
+		if (!known)
+			return false;
+		rest = bytes_of(rest.base + line.len, rest.len - line.len);
+	}
+	return true;
+}
+
+/* Whatever speaks of a checkpoint says that there was one. */
+static void newest_check(const struct verify_spine *s, struct verify_report *r, uint64_t newest, uint64_t size, uint64_t must)
+{
+	uint64_t signed_size = r->options->signed_size;
+
+	if (s->mark > newest)
+		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the newest checkpoint is of %llu records, and the spine's mark says that one of %llu was there", ULL(newest), ULL(s->mark));
+	if (must > newest)
+		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the newest checkpoint is of %llu records, and a journal.prune record says that one of at least %llu was there", ULL(newest),
+			     ULL(must));
+	if (signed_size > newest && signed_size <= size)
+		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the newest checkpoint is of %llu records, and the signer has signed one of %llu: it was removed, or control ended before "
+			     "it was stored", ULL(newest), ULL(signed_size));
+	if (signed_size > size)
+		verify_found(r, VERIFY_ORDER, verify_range(size, signed_size - 1), "records %llu to %llu are missing: the signer has signed a checkpoint of %llu records", ULL(size),
+			     ULL(signed_size - 1), ULL(signed_size));
+}
+
+void verify_spine_end(const struct verify_spine *s, struct verify_report *r, struct spine_view *view, uint64_t size, struct bytes file, uint64_t file_size, uint64_t must)
+{
+	struct mdbfile_entry newest = { 0 };
+
+	if (!view->open || spine_view_refresh(view) != NULL)
+		return;
+	for (unsigned level = 0; level < SPINE_LEVELS; level++)
+		if (s->count[level] > size >> 8 * (level + 1))
+			verify_found(r, VERIFY_ORDER, verify_range(size, (s->count[level] << 8 * (level + 1)) - 1),
+				     "records %llu to %llu are missing: the spine holds the hash of their tile of level %u", ULL(size), ULL((s->count[level] << 8 * (level + 1)) - 1), level);
+	if (!spine_view_checkpoint(view, UINT64_MAX, &newest))
+		newest.key = 0;
+	if (file_size > newest.key)
+		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the spine holds no checkpoint of %llu records, which the file checkpoint is of", ULL(file_size));
+	else if (file_size && !file_is_stored(view, file, file_size))
+		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the file checkpoint is not the one of %llu records that the spine holds, with its cosignatures", ULL(file_size));
+	else if (s->newest != UINT64_MAX && file_size < s->newest)
+		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the file checkpoint is of %llu records, and the spine holds one of %llu: an older one was put in its place, or control "
+			     "ended before it was written", ULL(file_size), ULL(s->newest));
+	newest_check(s, r, newest.key, size, must);
+	for (unsigned kind = 0; kind < SPINE_ANCHORS; kind++)
+		anchors_check(r, view, kind);
+}
