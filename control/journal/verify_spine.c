@@ -130,8 +130,15 @@ static bool file_is_stored(struct spine_view *view, struct bytes file, uint64_t 
 	struct mdbfile_entry note;
 	struct bytes rest, line;
 
-	if (!spine_view_checkpoint(view, size, &note) || note.key != size || file.len < note.value.len || memcmp(file.base, note.value.base, note.value.len) != 0)
+	struct bytes body, stored_body;
+	struct checkpoint c;
+
+	if (!spine_view_checkpoint(view, size, &note) || note.key != size || checkpoint_parse(file, true, &c, &body) != NULL ||
+	    checkpoint_parse(note.value, true, &c, &stored_body) != NULL || !bytes_equal(body, stored_body))
 		return false;
+	/* Signed again after a power cut: the stored note stays, the signatures of both are judged by the walk. */
+	if (file.len < note.value.len || memcmp(file.base, note.value.base, note.value.len) != 0)
+		return true;
 	for (rest = bytes_of(file.base + note.value.len, file.len - note.value.len); rest.len;) {
 		const uint8_t *end = memchr(rest.base, '\n', rest.len);
 		bool known = false;
