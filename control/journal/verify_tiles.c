@@ -1,10 +1,8 @@
 #include "control/journal/verify_tiles.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -93,39 +91,21 @@ void verify_tiles_push(struct verify_tiles *t, const struct merkle_hash *hash)
 		tile_whole(t, 0);
 }
 
-/* "17": the width that a partial tile's name says; 0: none. */
-static unsigned width_of(const char *name)
+/* The published one. Narrower ones were for earlier checkpoints, and a power cut may have torn them; wider ones are of what was committed
+ * since the walk began. */
+static void partial_check(struct verify_tiles *t, unsigned level, uint64_t number, const struct merkle_hash *hash, unsigned width)
 {
-	unsigned long width = strtoul(name, NULL, 10);
-	char back[24];
+	enum tile_state state;
+	char suffix[16], path[PATH_MAX];
 
-	snprintf(back, sizeof back, "%lu", width);
-	return width < VERIFY_TILE && strcmp(back, name) == 0 ? (unsigned)width : 0;
-}
-
-void verify_tiles_partial(struct verify_tiles *t, unsigned level, uint64_t number, const struct merkle_hash *hash, unsigned width, unsigned required)
-{
-	char path[PATH_MAX];
-	bool there = required == 0;
-	struct dirent *e;
-	DIR *dir = tile_path(t, level, number, ".p", path) ? opendir(path) : NULL;
-
-	while (dir && (e = readdir(dir)) != NULL) {
-		unsigned have = width_of(e->d_name);
-
-		if (e->d_name[0] == '.' || strstr(e->d_name, ".new"))
-			continue;
-		if (have == 0)
-			t->wrong(t->ctx, level, number, "has a partial file whose name is no width");
-		/* Of what was committed since the walk began: for the next audit. */
-		else if (have <= width && file_is(openat(dirfd(dir), e->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), hash, have) == TILE_WRONG)
-			t->wrong(t->ctx, level, number, "has a partial file that is not what the records lead to");
-		there |= have == required;
-	}
-	if (dir)
-		closedir(dir);
+	snprintf(suffix, sizeof suffix, ".p/%u", width);
+	if (!tile_path(t, level, number, suffix, path))
+		return;
+	state = file_is(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), hash, width);
+	if (state == TILE_WRONG)
+		t->wrong(t->ctx, level, number, "has a partial file that is not what the records lead to");
 	/* A full tile may have taken its place. */
-	if (!there && (!tile_path(t, level, number, "", path) || access(path, F_OK) != 0))
+	else if (state == TILE_ABSENT && (!tile_path(t, level, number, "", path) || access(path, F_OK) != 0))
 		t->wrong(t->ctx, level, number, "is missing");
 }
 
@@ -134,10 +114,9 @@ void verify_tiles_end(struct verify_tiles *t)
 	for (unsigned i = 0; i < VERIFY_TILES_LEVELS; i++) {
 		const struct verify_tiles_level *l = &t->level[i];
 		uint64_t hashes = published_hashes(t, i + 1);
+		unsigned width = (unsigned)(hashes % VERIFY_TILE);
 
-		if (l->unknown || !l->width)
-			continue;
-		verify_tiles_partial(t, i + 1, l->number, l->hash, l->width,
-				     hashes / VERIFY_TILE == l->number && hashes % VERIFY_TILE <= l->width ? (unsigned)(hashes % VERIFY_TILE) : 0);
+		if (!l->unknown && width && width <= l->width && hashes / VERIFY_TILE == l->number)
+			partial_check(t, i + 1, l->number, l->hash, width);
 	}
 }

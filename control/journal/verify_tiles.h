@@ -32,9 +32,7 @@ struct verify_tiles {
 void verify_tiles_begin(struct verify_tiles *t, uint64_t number);
 /* The next tile of level 0 has this hash. */
 void verify_tiles_push(struct verify_tiles *t, const struct merkle_hash *hash);
-/* All tiles were pushed: the partial ones. */
+/* All tiles were pushed: the partial ones of the published size. */
 void verify_tiles_end(struct verify_tiles *t);
-/* Every partial tile file of one tile, whichever width, begins with the same hashes; that of width `required` (0: none) is there. */
-void verify_tiles_partial(struct verify_tiles *t, unsigned level, uint64_t number, const struct merkle_hash *hash, unsigned width, unsigned required);
 
 #endif
