@@ -17,28 +17,6 @@ struct verify_place verify_range(uint64_t first, uint64_t last)
 	return (struct verify_place){ first, last, VERIFY_NOWHERE };
 }
 
-const char *verify_kind_name(enum verify_kind kind)
-{
-	static const char *const names[] = { "record", "order", "tile", "spine", "checkpoint", "anchor", "unverified" };
-
-	return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : "record";
-}
-
-const char *verify_kind_advice(enum verify_kind kind)
-{
-	static const char *const advice[] = {
-		"keep the directory as it is, and compare the record with what was shipped and with earlier bundles",
-		"keep the directory as it is, and compare these records with other copies and earlier bundles",
-		"records and checkpoints are judged without it: take the tile from a copy whose audit is good",
-		"records and checkpoints are judged without it: take spine/ from a copy whose audit is good",
-		"ask whoever holds a checkpoint of this log (witness, earlier bundle): one that is signed and does not fit is proof of a second history",
-		"ask the authority or the witness for its own record of it; the checkpoint under it is judged by itself",
-		"give the authority's certificate with --tsa, or the witness's key with --witness",
-	};
-
-	return (unsigned)kind < sizeof advice / sizeof advice[0] ? advice[kind] : advice[0];
-}
-
 void verify_found(struct verify_report *r, enum verify_kind kind, struct verify_place place, const char *format, ...)
 {
 	char text[512];
@@ -54,10 +32,7 @@ void verify_found(struct verify_report *r, enum verify_kind kind, struct verify_
 	for (size_t i = 0; i < r->list.count && place.index != VERIFY_NOWHERE; i++)
 		if (r->list.first[i] <= place.index)
 			finding.segment = r->list.first[i];
-	if (kind == VERIFY_UNVERIFIED)
-		r->summary->unverified++;
-	else
-		r->summary->findings++;
+	r->summary->findings++;
 	if (r->options->found)
 		r->options->found(r->options->ctx, &finding);
 	r->full = r->summary->findings >= max;

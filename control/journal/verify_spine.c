@@ -57,43 +57,19 @@ void verify_spine_begin(struct verify_spine *s, struct verify_report *r, struct 
 
 /* --- anchors -------------------------------------------------------------------------------------------------------------- */
 
-static void anchor_judged(struct verify_report *r, const struct verify_anchor *a, const struct verify_judged *j)
-{
-	const char *what = a->is_token ? "time stamp" : "cosignature";
-	struct verify_summary *s = r->summary;
-
-	if (j->verdict == VERIFY_WRONG)
-		verify_found(r, VERIFY_ANCHOR, verify_nowhere, "a %s of the checkpoint of %llu records (spine) is wrong: %s", what, ULL(a->size), j->why);
-	if (j->verdict == VERIFY_UNKNOWN)
-		verify_found(r, VERIFY_UNVERIFIED, verify_nowhere, "a %s of the checkpoint of %llu records by %s: %s", what, ULL(a->size), j->who[0] ? j->who : "somebody", j->why);
-	if (j->verdict != VERIFY_GOOD)
-		return;
-	*(a->is_token ? &s->tokens : &s->cosignatures) += 1;
-	*(a->is_token ? &s->stamped : &s->cosigned) = a->size;
-	*(a->is_token ? &s->stamped_s : &s->cosigned_s) = j->time_s;
-}
-
 static void anchor_one(struct verify_report *r, struct spine_view *view, enum spine_anchor kind, const struct mdbfile_entry *entry)
 {
-	struct verify_anchor a = { .is_token = kind == SPINE_TOKEN, .size = entry->key / SPINE_ANCHORS_EACH, .value = entry->value };
-	struct verify_judged judged = { .verdict = VERIFY_UNKNOWN };
+	const char *what = kind == SPINE_TOKEN ? "time stamp" : "cosignature";
+	uint64_t size = entry->key / SPINE_ANCHORS_EACH;
 	struct mdbfile_entry note;
-	struct checkpoint c;
 	struct bytes before;
 
-	if (!spine_view_checkpoint(view, a.size, &note) || note.key != a.size) {
-		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the checkpoint of %llu records is missing: there is a %s of it", ULL(a.size), a.is_token ? "time stamp" : "cosignature");
+	if (!spine_view_checkpoint(view, size, &note) || note.key != size) {
+		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the checkpoint of %llu records is missing: there is a %s of it", ULL(size), what);
 		return;
 	}
-	if (entry->key % SPINE_ANCHORS_EACH && !spine_view_anchor(view, kind, a.size, (unsigned)(entry->key % SPINE_ANCHORS_EACH) - 1, &before))
-		verify_found(r, VERIFY_ANCHOR, verify_nowhere, "a %s of the checkpoint of %llu records is missing: there is a later one", a.is_token ? "time stamp" : "cosignature",
-			     ULL(a.size));
-	a.note = note.value;
-	/* A note that is none is a finding already. */
-	if (!r->options->judge || checkpoint_parse(a.note, true, &c, &a.body) != NULL)
-		return;
-	r->options->judge(r->options->judge_ctx, &a, &judged);
-	anchor_judged(r, &a, &judged);
+	if (entry->key % SPINE_ANCHORS_EACH && !spine_view_anchor(view, kind, size, (unsigned)(entry->key % SPINE_ANCHORS_EACH) - 1, &before))
+		verify_found(r, VERIFY_ANCHOR, verify_nowhere, "a %s of the checkpoint of %llu records is missing: there is a later one", what, ULL(size));
 }
 
 static void anchors_check(struct verify_report *r, struct spine_view *view, enum spine_anchor kind)
@@ -158,21 +134,13 @@ static bool file_is_stored(struct spine_view *view, struct bytes file, uint64_t 
 }
 
 /* Whatever speaks of a checkpoint says that there was one. */
-static void newest_check(const struct verify_spine *s, struct verify_report *r, uint64_t newest, uint64_t size, uint64_t must)
+static void newest_check(const struct verify_spine *s, struct verify_report *r, uint64_t newest, uint64_t must)
 {
-	uint64_t signed_size = r->options->signed_size;
-
 	if (s->mark > newest)
 		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the newest checkpoint is of %llu records, and the spine's mark says that one of %llu was there", ULL(newest), ULL(s->mark));
 	if (must > newest)
 		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the newest checkpoint is of %llu records, and a journal.prune record says that one of at least %llu was there", ULL(newest),
 			     ULL(must));
-	if (signed_size > newest && signed_size <= size)
-		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the newest checkpoint is of %llu records, and the signer has signed one of %llu: it was removed, or control ended before "
-			     "it was stored", ULL(newest), ULL(signed_size));
-	if (signed_size > size)
-		verify_found(r, VERIFY_ORDER, verify_range(size, signed_size - 1), "records %llu to %llu are missing: the signer has signed a checkpoint of %llu records", ULL(size),
-			     ULL(signed_size - 1), ULL(signed_size));
 }
 
 void verify_spine_end(const struct verify_spine *s, struct verify_report *r, struct spine_view *view, uint64_t size, struct bytes file, uint64_t file_size, uint64_t must)
@@ -194,7 +162,7 @@ void verify_spine_end(const struct verify_spine *s, struct verify_report *r, str
 	else if (s->newest != UINT64_MAX && file_size < s->newest)
 		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the file checkpoint is of %llu records, and the spine holds one of %llu: an older one was put in its place, or control "
 			     "ended before it was written", ULL(file_size), ULL(s->newest));
-	newest_check(s, r, newest.key, size, must);
+	newest_check(s, r, newest.key, must);
 	for (unsigned kind = 0; kind < SPINE_ANCHORS; kind++)
 		anchors_check(r, view, kind);
 }
