@@ -56,7 +56,7 @@ static bool take_memory(struct relay *r)
 	r->durable = calloc(RELAY_DURABLE_QUEUE, sizeof *r->durable);
 	r->order_bytes = malloc(LIMIT_MESSAGE_BYTES);
 	r->report.scratch = malloc(LIMIT_MESSAGE_BYTES);
-	r->table = flow_table_create(c->flows_max, c->hash_key);
+	r->table = r->flows ? flow_table_create(c->flows_max, c->hash_key, &r->flows->key, sizeof *r->flows) : NULL;
 	if (!r->flows || !r->says || !r->free_flows || !r->free_sessions || !r->session_memory || !r->shared_memory || !r->chunk_memory ||
 	    !r->fragments || !r->cache_memory || !r->durable || !r->order_bytes || !r->report.scratch || !r->table ||
 	    !buffer_pool_create(&r->buffers, c->buffers))
@@ -184,7 +184,7 @@ void relay_flow_free(struct relay *r, struct flow *f)
 	session_hush(r, &f->kill_say);
 	session_hush(r, &f->suspended_say);
 	tcp_pair_release(&f->pair);
-	flow_table_remove(r->table, &f->key);
+	flow_table_remove(r->table, f->number);
 	wheel_clear(&f->timer);
 	flight_free(&r->flight, f);
 	if (r->recent == f)
@@ -376,21 +376,22 @@ unsigned relay_elsewhere(const struct relay *r)
 
 void relay_expect(const struct relay *r, const struct bytes *frame, unsigned count)
 {
-	struct flow_key key[RELAY_EXPECT_MAX];
+	uint32_t expected[RELAY_EXPECT_MAX];
 	unsigned keys = 0;
 
 	if (relay_flows_open(r) < EXPECT_FLOWS)
 		return;
 	for (unsigned i = 0; i < count && i < RELAY_EXPECT_MAX; i++) {
+		struct flow_key key;
 		struct packet p;
 
 		if (packet_parse(frame[i], &p) != ERROR_none || p.ip_version == 0 || p.protocol != PACKET_TCP || p.fragment)
 			continue;
-		key[keys] = flow_key_of(&p);
-		flow_table_expect(r->table, &key[keys++]);
+		key = flow_key_of(&p);
+		expected[keys++] = flow_table_expect(r->table, &key);
 	}
 	for (unsigned i = 0; i < keys; i++) {
-		uint32_t number = flow_table_find(r->table, &key[i]);
+		uint32_t number = flow_table_guess(r->table, expected[i]);
 		const uint8_t *at = (const uint8_t *)&r->flows[number];
 
 		for (size_t line = 0; number != FLOW_NONE && line < EXPECT_BYTES; line += 64)

@@ -62,6 +62,7 @@ bool room_make(struct relay *r)
 	if (r->free_count > 0 && !crowded)
 		return true;
 	if (!crowded && waiting) {
+		r->counters.drop[ERROR_waiting_shed]++;
 		relay_flow_free(r, waiting);
 		return true;
 	}

@@ -44,7 +44,7 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	f->key = flow_key_of(p);
 	if (!tcp_pair_open(&f->pair, &r->tcp[p->ip_version == 6], &r->pool, syn, r->now_us))
 		return NULL;
-	if (!flow_table_add(r->table, &f->key, number)) {
+	if (!flow_table_add(r->table, number)) {
 		tcp_pair_release(&f->pair);
 		return NULL;
 	}

@@ -132,6 +132,7 @@ static void ended_connections_give_way_to_new_ones(void **state)
 	assert_int_equal(stage->closes, 20 * PLACES - 1);
 	assert_int_equal(dropped(ERROR_flow_table_full), 0);
 	assert_int_equal(dropped(ERROR_opening_shed), 0);
+	assert_int_equal(dropped(ERROR_waiting_shed), 19 * PLACES);
 	connection_0_works();
 }
 
@@ -144,6 +145,7 @@ static void open_connections_do_not_give_way(void **state)
 	stage_settle(stage);
 	give(PLACES, 0, TCP_SYN, CLIENT - 1, 0, NULL);
 	assert_int_equal(dropped(ERROR_flow_table_full), 1);
+	assert_int_equal(dropped(ERROR_waiting_shed), 0);
 	assert_int_equal(said(1).flags, 0);
 	connection_0_works();
 }
