@@ -451,9 +451,16 @@ static bool enqueue(struct ports *p, unsigned port, struct rte_mbuf *m)
 	return true;
 }
 
+/* Only virtio leaves checksums to others; NONE of a card, or of net_tap, is a datagram without one, which stays as it is. */
+static bool was_left(const struct ports *p, unsigned from, const struct rte_mbuf *m)
+{
+	return p->devices->plan[from].partial || (m->ol_flags & RTE_MBUF_F_RX_LRO) != 0;
+}
+
 void port_forward(struct ports *p, unsigned to, struct port_frame *frame)
 {
-	if (__builtin_expect(leave_is_unfinished(mbuf_of(frame)), 0) && !leave_prepare(mbuf_of(frame), &p->devices->plan[to], p->devices->mtu_bytes)) {
+	if (__builtin_expect(leave_is_unfinished(mbuf_of(frame)), 0) && was_left(p, 1 - to, mbuf_of(frame)) &&
+	    !leave_prepare(mbuf_of(frame), &p->devices->plan[to], p->devices->mtu_bytes)) {
 		p->counters[1 - to].dropped_split++;
 		rte_pktmbuf_free(mbuf_of(frame));
 		return;
