@@ -66,6 +66,7 @@ static void advance(struct tcp_half *half, const struct tcp_segment *segment, st
 	tcp_recovery_acked(r, tcp_pair_of(half)->pool, &before, segment->ack, d);
 	s->una = segment->ack;
 	half->retries = 0;
+	r->lossy -= r->lossy > 0;
 	half->retransmit_now = half->probe_now = false;
 	measure(half, d);
 	if (r->mode == TCP_RECOVERY_NONE && seq_after(s->una, r->point))
@@ -218,6 +219,8 @@ unsigned tcp_half_acknowledged(struct tcp_half *half, const struct tcp_segment *
 
 		tcp_recovery_sacked(&half->recovery, pool, &f, &segment->options, &d);
 	}
+	if (advanced || d.bytes > 0)
+		half->recovery.probes = 0;
 	wait_us = recover(half, &d, repeated, advanced);
 	update_window(half, segment, advanced);
 	if (s->window != 0 && closed_window) {

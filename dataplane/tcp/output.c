@@ -11,6 +11,9 @@
 #include "dataplane/tcp/send.h"
 #include "dataplane/tcp/seq.h"
 
+/* Cards take smaller pieces for an attack, and refuse them (DPDK's i40e and iavf; ice 64). */
+#define PIECE_BYTES_MIN 256
+
 struct output {
 	struct tcp_pair *pair;
 	struct tcp_half *half;
@@ -188,7 +191,7 @@ static uint32_t put(struct output *o, uint32_t seq, uint32_t end, bool together)
 	if (seq_before(seq, data_end)) {
 		uint32_t len = seq_min(end, data_end) - seq;
 
-		if (__builtin_expect(together && len > room && half->large_bytes >= 2 * room, 0))
+		if (__builtin_expect(together && len > room && room >= PIECE_BYTES_MIN && half->large_bytes >= 2 * room, 0))
 			put_together(o, seq, len, room, many, &segment);
 		else
 			(void)tcp_send_spans(s, seq, len < room ? len : room, &segment);
@@ -295,13 +298,48 @@ static void send_new(struct output *o, uint32_t pipe)
 		tcp_timer_retransmit(half, o->now_us);
 }
 
-/* RFC 8985 7.3: new data if there is any, else the last segment again. */
-static void probe_tail(struct output *o)
+/* RFC 8985 7.3: new data if there is any, else the last segment again. Returns its start. */
+static uint32_t tail(struct output *o, uint32_t *end)
 {
 	struct tcp_half *half = o->half;
 	struct tcp_send *s = &half->send;
 	struct tcp_flight f = tcp_half_flight(half);
-	uint32_t start = s->next, end = tcp_send_end(s) + s->fin_queued;
+	uint32_t start = s->next;
+
+	*end = tcp_send_end(s) + s->fin_queued;
+	half->recovery.probe_resent = !seq_before(s->next, *end) || !seq_before(s->next, s->una + s->window);
+	if (half->recovery.probe_resent) {
+		struct tcp_segment like;
+		uint32_t room;
+
+		acknowledge_with(o, &like);
+		room = s->mss - (uint32_t)tcp_options_bytes(&like.options);
+		*end = s->next;
+		start = s->next - s->una < room ? s->una : s->next - room;
+		return seq_max(start, tcp_recovery_newest(&half->recovery, &f));
+	}
+	*end = seq_min(*end, s->una + s->window);
+	return start;
+}
+
+/* What is lost and not sent again yet, else the first that is not acknowledged: that it arrives helps most. */
+static uint32_t head(const struct tcp_half *half, uint32_t *end)
+{
+	struct tcp_flight f = tcp_half_flight(half);
+	uint32_t start;
+
+	if (tcp_recovery_lost(&half->recovery, &f, &start, end))
+		return start;
+	*end = seq_min(half->send.una + half->send.mss, half->send.next);
+	return half->send.una;
+}
+
+static void probe(struct output *o)
+{
+	struct tcp_half *half = o->half;
+	struct tcp_send *s = &half->send;
+	struct tcp_recovery *r = &half->recovery;
+	uint32_t start, end;
 
 	if (!half->probe_now)
 		return;
@@ -309,23 +347,12 @@ static void probe_tail(struct output *o)
 		half->probe_now = false;
 		return;
 	}
-	half->recovery.probe_resent = !seq_before(s->next, end) || !seq_before(s->next, s->una + s->window);
-	if (half->recovery.probe_resent) {
-		struct tcp_segment like;
-		uint32_t room;
-
-		acknowledge_with(o, &like);
-		room = s->mss - (uint32_t)tcp_options_bytes(&like.options);
-		end = s->next;
-		start = s->next - s->una < room ? s->una : s->next - room;
-		start = seq_max(start, tcp_recovery_newest(&half->recovery, &f));
-	} else {
-		end = seq_min(end, s->una + s->window);
-	}
+	start = r->mode == TCP_RECOVERY_NONE && r->probes <= 1 ? tail(o, &end) : head(half, &end);
+	r->probe_resent |= start != s->next;
 	if (put(o, start, end, false) == start)
 		return;
 	half->probe_now = false;
-	half->recovery.probe_end = s->next;
+	r->probe_end = s->next;
 	tcp_timer_retransmit(half, o->now_us);
 }
 
@@ -373,7 +400,7 @@ static void output_synchronized(struct output *o)
 		retransmit_lost(o);
 		f = tcp_half_flight(half);
 		send_new(o, tcp_recovery_pipe(&half->recovery, &f));
-		probe_tail(o);
+		probe(o);
 	}
 	if (half->reset_queued && half->send.next == tcp_send_end(&half->send)) {
 		tcp_half_abort(half);

@@ -4,6 +4,8 @@
 
 #define PATIENCE_MAX 250
 #define PATIENCE_RECOVERIES 16 /* RFC 8985 6.2 step 4 */
+#define LOSSY_EACH 16 /* ACKs after which a recovery no longer counts */
+#define LOSSY_MAX 64
 
 void tcp_recovery_init(struct tcp_recovery *r, uint32_t isn)
 {
@@ -244,6 +246,7 @@ void tcp_recovery_begin(struct tcp_recovery *r, const struct tcp_flight *f, enum
 		r->undo_from = f->una;
 		r->undo_bytes = 0;
 		r->undoable = true;
+		r->lossy = (uint8_t)(r->lossy + LOSSY_EACH < LOSSY_MAX ? r->lossy + LOSSY_EACH : LOSSY_MAX);
 	}
 	r->mode = (uint8_t)mode;
 	r->point = f->next;
@@ -265,6 +268,11 @@ bool tcp_recovery_needless(struct tcp_recovery *r, const struct tcp_flight *f, c
 	known = d->duplicate_bytes < r->undo_bytes ? d->duplicate_bytes : r->undo_bytes;
 	r->undo_bytes -= known;
 	return r->undo_bytes == 0;
+}
+
+bool tcp_recovery_lossy(const struct tcp_recovery *r)
+{
+	return r->lossy > LOSSY_EACH;
 }
 
 uint32_t tcp_recovery_pipe(const struct tcp_recovery *r, const struct tcp_flight *f)

@@ -57,6 +57,8 @@ struct tcp_recovery {
 	uint8_t mode;              /* enum tcp_recovery_mode */
 	uint8_t patience;          /* RACK.reo_wnd_mult */
 	uint8_t patience_left;     /* RACK.reo_wnd_persist: recoveries */
+	uint8_t probes;            /* sent since something was acknowledged */
+	uint8_t lossy;             /* grows with every recovery, falls with every ACK that advances: how near they are to each other */
 	bool reordering;           /* the path was seen to reorder */
 	bool waiting;              /* the retransmission timer waits for reordered segments */
 	bool undoable;             /* undo_* are of the last recovery */
@@ -129,6 +131,9 @@ void tcp_recovery_begin(struct tcp_recovery *r, const struct tcp_flight *f, enum
 /* Everything that was sent again since the recovery began had arrived before (by D-SACK), or the first of it had (by the
  * timestamp that this ACK echoes, RFC 3522 3.2). Counts the D-SACK of `d`. */
 bool tcp_recovery_needless(struct tcp_recovery *r, const struct tcp_flight *f, const struct tcp_delivery *d, bool advanced);
+
+/* Recoveries follow each other so closely that a second probe is worth more than a time-out. */
+bool tcp_recovery_lossy(const struct tcp_recovery *r);
 
 /* Estimate of the bytes that are on the path (RFC 6675 4, SetPipe). */
 uint32_t tcp_recovery_pipe(const struct tcp_recovery *r, const struct tcp_flight *f);

@@ -23,18 +23,29 @@ void tcp_timer_start(struct tcp_half *half, enum tcp_timer timer, uint64_t at_us
 	half->timer_at_us[timer] = at_us;
 }
 
-static bool probe_allowed(const struct tcp_half *half)
-{
-	return tcp_pair_of(half)->config->tail_probe && half->state >= TCP_ESTABLISHED && half->recovery.mode == TCP_RECOVERY_NONE &&
-	       !half->recovery.probing && half->retries == 0 && half->rtt.smoothed_us > 0;
-}
-
+/* RFC 8985 7.2. A peer waits before it acknowledges what comes alone, unless it has seen it before, or a hole above it. */
 static uint64_t probe_us(const struct tcp_half *half)
 {
+	const struct tcp_recovery *r = &half->recovery;
 	uint64_t us = 2ull * half->rtt.smoothed_us;
+	bool alone = half->send.next - half->send.una <= half->send.mss && r->probes == 0 && r->mode == TCP_RECOVERY_NONE;
 
 	us = us < PROBE_MIN_US ? PROBE_MIN_US : us;
-	return half->send.next - half->send.una <= half->send.mss ? us + tcp_pair_of(half)->config->probe_alone_us : us;
+	return (us << r->probes) + (alone ? tcp_pair_of(half)->config->probe_alone_us : 0);
+}
+
+/* One for each silence; on a path that loses much more, each after twice the time (RFC 9002 6.2), also for what recovery has sent and
+ * lost again: until they would be later than the time-out. */
+static bool probe_allowed(const struct tcp_half *half)
+{
+	const struct tcp_config *config = tcp_pair_of(half)->config;
+	const struct tcp_recovery *r = &half->recovery;
+
+	if (!config->tail_probe || half->state < TCP_ESTABLISHED || half->retries > 0 || half->rtt.smoothed_us == 0)
+		return false;
+	if (r->mode == TCP_RECOVERY_NONE && !r->probing)
+		return true;
+	return tcp_recovery_lossy(r) && probe_us(half) < tcp_rtt_timeout_us(&half->rtt, config);
 }
 
 void tcp_timer_retransmit(struct tcp_half *half, uint64_t now_us)
@@ -148,6 +159,7 @@ static unsigned retransmit_due(struct tcp_half *half, uint64_t now_us)
 	}
 	if (probe_allowed(half)) {
 		half->probe_now = true;
+		half->recovery.probes++;
 		half->recovery.probing = true;
 		half->recovery.probe_end = s->next;
 		tcp_timer_retransmit(half, now_us);

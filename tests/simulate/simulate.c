@@ -29,6 +29,7 @@
 #define TURN_SEGMENTS 16
 #define ETHER_BYTES 14
 #define HOLD_US 3000000ull
+#define PIECE_BYTES_MIN 256
 
 struct world {
 	uint64_t seed, now_us;
@@ -136,6 +137,8 @@ static void emit_pieces(struct world *w, const struct tcp_segment *segment)
 
 	if (segment->payload_bytes > w->pair.half[w->side].large_bytes || segment->payload_bytes <= segment->cut_bytes)
 		w->trouble = "a segment that is to be cut is too large, or too small";
+	if (segment->cut_bytes < PIECE_BYTES_MIN)
+		w->trouble = "a card would refuse pieces as small as that";
 	for (unsigned i = 0; i < segment->span_count && len + segment->many[i].len <= sizeof(payload); len += (uint32_t)segment->many[i++].len)
 		memcpy(payload + len, segment->many[i].base, segment->many[i].len);
 	if (len != segment->payload_bytes)
@@ -384,7 +387,7 @@ static struct wire_profile random_link(struct rng *rng, uint64_t seed)
 
 static void start(struct world *w, uint64_t seed)
 {
-	static const uint16_t sizes[] = { 536, 1000, 1400, 1460 };
+	static const uint16_t sizes[] = { 536, 1000, 1400, 1460, 200 };
 
 	*w = (struct world){ .seed = seed, .now_us = 1000000000, .rng = rng_seeded(seed) };
 	w->config = tcp_config_default();
@@ -415,7 +418,7 @@ static void start(struct world *w, uint64_t seed)
 		struct peer_options options = {
 			.active = side == TCP_CLIENT,
 			.isn = rng_below(&w->rng, 2) ? (uint32_t)rng_next(&w->rng) : UINT32_MAX - 1000,
-			.mss = sizes[rng_below(&w->rng, 4)],
+			.mss = sizes[rng_below(&w->rng, 4) + (rng_below(&w->rng, 32) == 0)],
 			.shift = rng_below(&w->rng, 2) ? (uint8_t)rng_below(&w->rng, 8) : PEER_NO_SHIFT,
 			.sack = rng_below(&w->rng, 4) != 0,
 			.timestamps = rng_below(&w->rng, 3) != 0,
