@@ -31,12 +31,13 @@
 #define IP_BYTES_MAX 1500
 #define SOCKET_BYTES (16 << 20)
 #define CORRUPT_EVERY 40
-#define TRIES 2000
 
 struct end {
 	int fd;
 	uint16_t port;
-	unsigned long in, in_large, in_partial, corrupted, lost;             /* towards the virtio port */
+	struct rte_mbuf *waiting; /* for room in queue `queue` of the port; nothing else is taken meanwhile */
+	unsigned queue;
+	unsigned long in, in_large, in_partial, corrupted;                  /* towards the virtio port */
 	unsigned long out, out_large, out_partial, out_longest, out_too_long; /* from there */
 };
 
@@ -152,10 +153,18 @@ static void give_flags(struct end *e, struct rte_mbuf *m, const struct virtio_ne
 	}
 }
 
-/* One frame from the kernel into the virtio port. False: there is none. */
+static bool hand_over(struct end *e)
+{
+	if (rte_eth_tx_burst(e->port, (uint16_t)e->queue, &e->waiting, 1) == 0)
+		return false;
+	e->waiting = NULL;
+	return true;
+}
+
+/* One frame from the kernel into the virtio port. False: there is none, or no room for it yet. */
 static bool from_kernel(struct end *e)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+	struct rte_mbuf *m = e->waiting ? NULL : rte_pktmbuf_alloc(pool);
 	struct virtio_net_hdr v;
 	union {
 		struct cmsghdr header;
@@ -166,8 +175,9 @@ static bool from_kernel(struct end *e)
 	ssize_t got = m ? recvmsg(e->fd, &message, 0) : -1;
 	struct headers h;
 	uint8_t *frame;
-	unsigned queue = 0;
 
+	if (e->waiting)
+		return hand_over(e);
 	if (got < (ssize_t)sizeof v) {
 		rte_pktmbuf_free(m);
 		return false;
@@ -177,8 +187,9 @@ static bool from_kernel(struct end *e)
 	(void)put_tag(m, &message);
 	frame = rte_pktmbuf_mtod(m, uint8_t *);
 	h = look(frame, m->data_len);
+	e->queue = 0;
 	if (h.l4) {
-		queue = (word(frame + h.l4) + word(frame + h.l4 + 2)) % queues;
+		e->queue = (word(frame + h.l4) + word(frame + h.l4 + 2)) % queues;
 		give_flags(e, m, &v, &h);
 	}
 	e->in++;
@@ -186,12 +197,8 @@ static bool from_kernel(struct end *e)
 		frame[m->data_len - 3] ^= 0x40;
 		e->corrupted++;
 	}
-	for (unsigned i = 0; i < TRIES; i++)
-		if (rte_eth_tx_burst(e->port, (uint16_t)queue, &m, 1) == 1)
-			return true;
-	rte_pktmbuf_free(m);
-	e->lost++;
-	return true;
+	e->waiting = m;
+	return hand_over(e);
 }
 
 static struct virtio_net_hdr read_flags(struct end *e, const struct rte_mbuf *m, const struct headers *h)
@@ -282,9 +289,9 @@ static void tell(void)
 	for (unsigned i = 0; i < ENDS; i++) {
 		struct end *e = &ends[i];
 
-		printf("end %u: in %lu in_large %lu in_partial %lu corrupted %lu lost %lu out %lu out_large %lu out_partial %lu out_longest %lu out_too_long %lu\n", i,
-		       e->in, e->in_large, e->in_partial, e->corrupted, e->lost, e->out, e->out_large, e->out_partial, e->out_longest, e->out_too_long);
-		*e = (struct end){ .fd = e->fd, .port = e->port };
+		printf("end %u: in %lu in_large %lu in_partial %lu corrupted %lu out %lu out_large %lu out_partial %lu out_longest %lu out_too_long %lu\n", i,
+		       e->in, e->in_large, e->in_partial, e->corrupted, e->out, e->out_large, e->out_partial, e->out_longest, e->out_too_long);
+		*e = (struct end){ .fd = e->fd, .port = e->port, .waiting = e->waiting, .queue = e->queue };
 	}
 	printf("told\n");
 	fflush(stdout);
