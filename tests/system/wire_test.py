@@ -111,7 +111,11 @@ def pings(it):
     """Neighbours are forgotten first, so each ping is also an ARP or neighbour discovery."""
     for address in (it.wire.target_address, OTHER, it.wire.target_address6, 'fd77::11', '10.79.0.10'):
         forget_neighbours(it)
-        in_namespace(it.wire.agent, lambda: ping(address))
+        try:
+            in_namespace(it.wire.agent, lambda: ping(address))
+        except AssertionError as error:
+            done = it.sluice.cli('--json', 'show', 'drops', check=False)
+            raise AssertionError(f'{error}; dropped: {done.stdout if done.returncode == 0 else done.stderr}') from None
     return 'guarded and other hosts, IPv4, IPv6, VLAN, 1400 bytes'
 
 
