@@ -91,12 +91,9 @@ static bool load_mask_key(struct dataplane *d, char err[OS_ERROR_BYTES])
 /* How many sessions fit into `bytes`. */
 static uint32_t sessions_in(uint64_t bytes, uint64_t flows)
 {
-	size_t largest = 1;
+	uint64_t fit = bytes / relay_session_bytes();
 
-	for (const struct inspector *const *i = inspectors; *i; i++)
-		if ((*i)->session_bytes > largest)
-			largest = (*i)->session_bytes;
-	return (uint32_t)(bytes / largest < flows ? bytes / largest : flows);
+	return (uint32_t)(fit < flows ? fit : flows);
 }
 
 static uint64_t wall_us(void)

@@ -212,7 +212,7 @@ struct inspector {
 	const char *name; /* the policy's word for the protocol */
 	size_t session_bytes, shared_bytes;
 	bool tls_capable;
-	bool wordless; /* it has no words of its own: who cannot be let in is reset */
+	bool wordless; /* it reads nothing and has no words of its own: the conductor opens no session, and who cannot be let in is reset */
 
 	/* How likely it is that these first bytes of a client are this protocol, 0 to 100. For diagnosis, never for policy. */
 	unsigned (*guess)(struct bytes first);

@@ -14,14 +14,14 @@
 /* Whether what is written to the client now has to be described first. */
 static bool guards(const struct flow *f)
 {
-	return f->audit == POLICY_AUDIT_ANSWERS && f->logged_in && f->commands > 0 && !f->opaque && !f->own_words;
+	return f->audit == POLICY_AUDIT_ANSWERS && f->session->logged_in && f->session->commands > 0 && !f->opaque && !f->session->own_words;
 }
 
 void barrier_put(struct relay *r, struct flow *f, enum side side, uint64_t position)
 {
-	uint64_t from = side == SIDE_CLIENT ? f->described : f->out[side].written + (f->io ? f->io->out[side]->len : 0);
-	struct barrier *list = f->barrier[side];
-	unsigned n = f->barriers[side];
+	uint64_t from = side == SIDE_CLIENT ? f->session->described : f->session->out[side].written + (f->session->io ? f->session->io->out[side]->len : 0);
+	struct barrier *list = f->session->barrier[side];
+	unsigned n = f->session->barriers[side];
 
 	if (!barrier_any(f))
 		f->barrier_since_us = r->now_us;
@@ -29,61 +29,76 @@ void barrier_put(struct relay *r, struct flow *f, enum side side, uint64_t posit
 	if (n == FLOW_BARRIERS || (n > 0 && list[n - 1].from == from)) {
 		list[n - 1].position = position;
 	} else {
-		list[n] = (struct barrier){ .from = from, .whole = side == SIDE_CLIENT && f->described_whole, .position = position };
-		f->barriers[side]++;
+		list[n] = (struct barrier){ .from = from, .whole = side == SIDE_CLIENT && f->session->described_whole, .position = position };
+		f->session->barriers[side]++;
 	}
 	orders_await_durable(r, f, position);
 }
 
+void barrier_hold(struct relay *r, struct flow *f, uint64_t position, bool both_ways)
+{
+	f->held_until = position;
+	f->held_both_ways = both_ways;
+	f->barrier_since_us = r->now_us;
+	orders_await_durable(r, f, position);
+}
+
+bool barrier_holds(const struct relay *r, struct flow *f, enum side to)
+{
+	if (f->held_until <= r->durable_position)
+		f->held_until = 0;
+	return f->held_until > 0 && (to == SIDE_SERVER || f->held_both_ways);
+}
+
 static void pass(struct relay *r, struct flow *f, enum side side)
 {
-	struct barrier *list = f->barrier[side];
+	struct barrier *list = f->session->barrier[side];
 	unsigned passed = 0;
 
-	while (passed < f->barriers[side] && list[passed].position <= r->durable_position)
+	while (passed < f->session->barriers[side] && list[passed].position <= r->durable_position)
 		passed++;
 	if (passed == 0)
 		return;
-	f->barriers[side] -= (uint8_t)passed;
-	memmove(list, list + passed, f->barriers[side] * sizeof *list);
+	f->session->barriers[side] -= (uint8_t)passed;
+	memmove(list, list + passed, f->session->barriers[side] * sizeof *list);
 	f->barrier_since_us = r->now_us;
 }
 
 size_t barrier_released(struct relay *r, struct flow *f, enum side side)
 {
-	const struct stream *out = &f->out[side];
+	const struct stream *out = &f->session->out[side];
 	uint64_t start = out->written - stream_bytes(out), until = out->written;
 
 	pass(r, f, side);
-	if (side == SIDE_CLIENT && f->barriers[side] == 0)
+	if (side == SIDE_CLIENT && f->session->barriers[side] == 0)
 		barrier_window(r, f);
-	if (f->barriers[side] > 0)
-		until = f->barrier[side][0].from;
+	if (f->session->barriers[side] > 0)
+		until = f->session->barrier[side][0].from;
 	else if (side == SIDE_CLIENT && guards(f))
-		until = f->described;
+		until = f->session->described;
 	return until <= start ? 0 : (size_t)(until - start);
 }
 
 void barrier_capture(struct relay *r, struct flow *f)
 {
-	const struct writer *w = f->io ? f->io->out[SIDE_CLIENT] : NULL;
+	const struct writer *w = f->session->io ? f->session->io->out[SIDE_CLIENT] : NULL;
 
-	if (!w || !f->logged_in || f->commands == 0)
+	if (!w || !f->session->logged_in || f->session->commands == 0)
 		return;
-	while (f->captured < w->len) {
-		size_t len = w->len - f->captured < RELAY_WINDOW_BYTES ? w->len - f->captured : RELAY_WINDOW_BYTES;
-		struct event_payload e = { .flow = f->id, .ref = f->current_ref, .direction = 1,
-					   .data = bytes_of(w->base + f->captured, len) };
+	while (f->session->captured < w->len) {
+		size_t len = w->len - f->session->captured < RELAY_WINDOW_BYTES ? w->len - f->session->captured : RELAY_WINDOW_BYTES;
+		struct event_payload e = { .flow = f->id, .ref = f->session->current_ref, .direction = 1,
+					   .data = bytes_of(w->base + f->session->captured, len) };
 		uint64_t position;
 
-		f->captured += len;
-		f->answer_octets += len;
-		f->captured_cut |= f->recorded && (f->captured_total + len > f->payload_bytes_max || !report_has_room(&r->report));
-		if (!f->recorded || f->captured_cut || !report_payload(&r->report, &e, &position)) {
-			f->bare += (uint32_t)len;
+		f->session->captured += len;
+		f->session->answer_octets += len;
+		f->session->captured_cut |= f->session->recorded && (f->session->captured_total + len > f->session->payload_bytes_max || !report_has_room(&r->report));
+		if (!f->session->recorded || f->session->captured_cut || !report_payload(&r->report, &e, &position)) {
+			f->session->bare += (uint32_t)len;
 			continue;
 		}
-		f->captured_total += len;
+		f->session->captured_total += len;
 		if (guards(f))
 			barrier_put(r, f, SIDE_CLIENT, position);
 	}
@@ -93,21 +108,21 @@ void barrier_conclude(struct relay *r, struct flow *f, uint64_t position)
 {
 	if (!guards(f))
 		return;
-	f->bare = 0;
-	f->concluded = true;
+	f->session->bare = 0;
+	f->session->concluded = true;
 	barrier_put(r, f, SIDE_CLIENT, position);
 }
 
 static struct inspect_progress progress(const struct flow *f)
 {
-	return f->session && f->inspector->progress ? f->inspector->progress(f->session) : (struct inspect_progress){ 0 };
+	return f->session->inspector->progress ? f->session->inspector->progress(f->session->memory) : (struct inspect_progress){ 0 };
 }
 
 /* False: it cannot be recorded, and the session must not go on. */
 static bool report_window(struct relay *r, struct flow *f, uint64_t rows)
 {
-	struct event_part e = { .flow = f->id, .n = f->n, .ref = f->wait == WAIT_APPROVAL ? f->pending.ref : f->current_ref, .rows = rows,
-				.octets = f->answer_octets, .window = f->bare };
+	struct event_part e = { .flow = f->id, .n = f->n, .ref = f->wait == WAIT_APPROVAL ? f->session->pending.ref : f->session->current_ref, .rows = rows,
+				.octets = f->session->answer_octets, .window = f->session->bare };
 	uint64_t position;
 
 	if (!report_part(&r->report, &e, &position)) {
@@ -124,44 +139,66 @@ void barrier_window(struct relay *r, struct flow *f)
 	bool guarded = guards(f);
 
 	/* What follows the end of the last answer in the same call belongs to it. */
-	if (!guarded || (f->concluded && f->under_way == 0))
-		f->bare = 0;
-	f->concluded = false;
-	if (f->bare > 0 && f->barriers[SIDE_CLIENT] > 0 && f->bare < RELAY_WINDOW_BYTES)
+	if (!guarded || (f->session->concluded && f->session->under_way == 0))
+		f->session->bare = 0;
+	f->session->concluded = false;
+	if (f->session->bare > 0 && f->session->barriers[SIDE_CLIENT] > 0 && f->session->bare < RELAY_WINDOW_BYTES)
 		return;
-	if (guarded && f->described < f->out[SIDE_CLIENT].written) {
+	if (guarded && f->session->described < f->session->out[SIDE_CLIENT].written) {
 		struct inspect_progress now = progress(f);
 
-		if (f->bare > 0 && !report_window(r, f, now.rows))
+		if (f->session->bare > 0 && !report_window(r, f, now.rows))
 			return;
-		f->described_whole = !now.within;
+		f->session->described_whole = !now.within;
 	}
-	f->bare = 0;
-	f->described = f->out[SIDE_CLIENT].written;
+	f->session->bare = 0;
+	f->session->described = f->session->out[SIDE_CLIENT].written;
 	if (!guarded)
-		f->described_whole = true;
+		f->session->described_whole = true;
+}
+
+static const char *withheld_text(const struct relay *r, bool commands)
+{
+	if (r->refusing == REFUSING_JOURNAL)
+		return commands ? "the audit journal cannot be written: what was sent last did not reach the target"
+				: "the audit journal cannot be written: the rest of the answer is withheld";
+	return commands ? "the journal does not answer: what was sent last did not reach the target"
+			: "the journal does not answer: the rest of the answer is withheld";
+}
+
+/* What waits lies in TCP, and nobody moves it any more. */
+static void drop_unread(struct relay *r, struct flow *f)
+{
+	bool answers = f->held_both_ways && tcp_readable_bytes(&f->pair.half[TCP_SERVER]) > 0;
+
+	f->held_until = 0;
+	session_demand_end(r, f, END_KILLED, bytes_str(withheld_text(r, tcp_readable_bytes(&f->pair.half[TCP_CLIENT]) > 0)));
+	if (answers)
+		session_abort(r, f, CLOSE_KILLED);
 }
 
 void barrier_drop(struct relay *r, struct flow *f)
 {
-	size_t keep[2] = { barrier_released(r, f, SIDE_CLIENT), barrier_released(r, f, SIDE_SERVER) };
-	bool all = keep[SIDE_CLIENT] == stream_bytes(&f->out[SIDE_CLIENT]);
-	bool whole = all || (f->barriers[SIDE_CLIENT] > 0 ? f->barrier[SIDE_CLIENT][0].whole : f->described_whole);
-	bool commands = keep[SIDE_SERVER] < stream_bytes(&f->out[SIDE_SERVER]);
-	const char *say = r->refusing == REFUSING_JOURNAL
-		? commands ? "the audit journal cannot be written: what was sent last did not reach the target"
-			   : "the audit journal cannot be written: the rest of the answer is withheld"
-		: commands ? "the journal does not answer: what was sent last did not reach the target"
-			   : "the journal does not answer: the rest of the answer is withheld";
+	size_t keep[2];
+	bool all, whole, commands;
 
-	for (int side = 0; side < 2; side++) {
-		stream_truncate(&f->out[side], &r->buffers, keep[side]);
-		f->barriers[side] = 0;
+	if (!f->session) {
+		drop_unread(r, f);
+		return;
 	}
-	f->bare = 0;
-	f->described = f->out[SIDE_CLIENT].written;
-	f->own_words = true;
-	session_demand_end(r, f, END_KILLED, bytes_str(say));
+	keep[SIDE_CLIENT] = barrier_released(r, f, SIDE_CLIENT);
+	keep[SIDE_SERVER] = barrier_released(r, f, SIDE_SERVER);
+	all = keep[SIDE_CLIENT] == stream_bytes(&f->session->out[SIDE_CLIENT]);
+	whole = all || (f->session->barriers[SIDE_CLIENT] > 0 ? f->session->barrier[SIDE_CLIENT][0].whole : f->session->described_whole);
+	commands = keep[SIDE_SERVER] < stream_bytes(&f->session->out[SIDE_SERVER]);
+	for (int side = 0; side < 2; side++) {
+		stream_truncate(&f->session->out[side], &r->buffers, keep[side]);
+		f->session->barriers[side] = 0;
+	}
+	f->session->bare = 0;
+	f->session->described = f->session->out[SIDE_CLIENT].written;
+	f->session->own_words = true;
+	session_demand_end(r, f, END_KILLED, bytes_str(withheld_text(r, commands)));
 	if (!whole)
 		session_abort(r, f, CLOSE_KILLED);
 }

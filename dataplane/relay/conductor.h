@@ -97,7 +97,7 @@ struct relay {
 	uint32_t *free_flows, free_count;
 	union relay_say *says, *free_say;
 	uint32_t says_max;
-	void **free_sessions;
+	struct flow_session **free_sessions;
 	uint32_t sessions_free;
 	size_t session_bytes;
 	size_t shared_used, shared_max;
@@ -217,8 +217,12 @@ void barrier_put(struct relay *r, struct flow *f, enum side side, uint64_t posit
 /* Whether bytes of the flow wait for records. */
 static inline bool barrier_any(const struct flow *f)
 {
-	return f->barriers[SIDE_CLIENT] > 0 || f->barriers[SIDE_SERVER] > 0;
+	return f->session ? f->session->barriers[SIDE_CLIENT] > 0 || f->session->barriers[SIDE_SERVER] > 0 : f->held_until > 0;
 }
+
+/* For a flow that is not read: nothing leaves for the server, or with `both_ways` for anybody, before `position`. It stays in TCP. */
+void barrier_hold(struct relay *r, struct flow *f, uint64_t position, bool both_ways);
+bool barrier_holds(const struct relay *r, struct flow *f, enum side to);
 
 /* How many bytes of out[side] may leave now. */
 size_t barrier_released(struct relay *r, struct flow *f, enum side side);
@@ -238,6 +242,7 @@ void barrier_drop(struct relay *r, struct flow *f);
 /* orders.c */
 bool orders_take(struct relay *r);
 void orders_await_classified(struct relay *r, struct flow *f);
+void orders_forget_classified(struct flow *f); /* it waits for none any more */
 void orders_await_durable(struct relay *r, const struct flow *f, uint64_t position);
 void orders_look_for_control(struct relay *r);
 

@@ -63,14 +63,15 @@ static uint32_t tls_state(const struct tls_engine *e)
 static uint32_t state_of(const struct flow *f)
 {
 	const struct tcp_half *client = &f->pair.half[SIDE_CLIENT], *server = &f->pair.half[SIDE_SERVER];
-	uint32_t flags = (uint32_t)f->opaque << PAGE_STATE_OPAQUE | (uint32_t)f->logged_in << PAGE_STATE_LOGGED_IN |
+	const struct flow_session *s = f->session;
+	uint32_t flags = (uint32_t)f->opaque << PAGE_STATE_OPAQUE | (uint32_t)(s && s->logged_in) << PAGE_STATE_LOGGED_IN |
 			 (uint32_t)f->read_ended[SIDE_CLIENT] << PAGE_STATE_CLIENT_ENDED | (uint32_t)f->read_ended[SIDE_SERVER] << PAGE_STATE_SERVER_ENDED |
 			 (uint32_t)client->was_reset << PAGE_STATE_CLIENT_RESET | (uint32_t)server->was_reset << PAGE_STATE_SERVER_RESET |
 			 (uint32_t)client->timed_out << PAGE_STATE_CLIENT_DEAD | (uint32_t)server->timed_out << PAGE_STATE_SERVER_DEAD |
 			 (uint32_t)f->kill_asked << PAGE_STATE_KILLED | (uint32_t)f->splice.on << PAGE_STATE_SPLICED;
 
-	return (uint32_t)f->phase << PAGE_STATE_PHASE | (uint32_t)f->wait << PAGE_STATE_WAIT | tls_state(&f->tls[SIDE_CLIENT]) << PAGE_STATE_TLS_CLIENT |
-	       tls_state(&f->tls[SIDE_SERVER]) << PAGE_STATE_TLS_SERVER | flags << PAGE_STATE_FLAGS;
+	return (uint32_t)f->phase << PAGE_STATE_PHASE | (uint32_t)f->wait << PAGE_STATE_WAIT |
+	       (s ? tls_state(&s->tls[SIDE_CLIENT]) << PAGE_STATE_TLS_CLIENT | tls_state(&s->tls[SIDE_SERVER]) << PAGE_STATE_TLS_SERVER : 0) | flags << PAGE_STATE_FLAGS;
 }
 
 static void half_show(const struct tcp_half *h, struct page_half *out)
@@ -90,10 +91,12 @@ static void show(const struct flow *f, struct page_flow *e, uint64_t now_us)
 	e->cause = f->cause;
 	e->octets_up = flow_octets(f, SIDE_SERVER);
 	e->octets_down = flow_octets(f, SIDE_CLIENT);
-	e->commands = f->commands;
-	e->rows = f->rows;
-	e->barriers = f->barriers[SIDE_SERVER];
-	e->windows = f->barriers[SIDE_CLIENT];
+	if (f->session) {
+		e->commands = f->session->commands;
+		e->rows = f->session->rows;
+	}
+	e->barriers = f->session ? f->session->barriers[SIDE_SERVER] : f->held_until > 0;
+	e->windows = f->session ? f->session->barriers[SIDE_CLIENT] : f->held_until > 0 && f->held_both_ways;
 	for (int side = 0; side < 2; side++)
 		half_show(&f->pair.half[side], &e->half[side]);
 }
@@ -115,10 +118,11 @@ void flight_open(struct flight *t, struct flow *f, uint64_t now_us)
 	e->family = f->family;
 	memcpy(e->service, f->service->name, sizeof e->service);
 	e->records = 0;
+	e->commands = e->rows = 0;
 	show(f, e, now_us);
 	write_end(e);
 	f->flight_state = e->state;
-	flight_note(t, f, PAGE_FLIGHT_opened, SIDE_CLIENT, e->client_port, f->env.service, now_us);
+	flight_note(t, f, PAGE_FLIGHT_opened, SIDE_CLIENT, e->client_port, f->service_number, now_us);
 }
 
 void flight_note(struct flight *t, const struct flow *f, enum page_flight what, enum side side, uint32_t a, uint32_t b, uint64_t now_us)
@@ -154,7 +158,7 @@ void flight_end(struct flight *t, struct flow *f, uint64_t now_us)
 	if (!e || e->id != f->id)
 		return;
 	flight_look(t, f, now_us);
-	flight_note(t, f, PAGE_FLIGHT_ended, SIDE_CLIENT, f->cause, (uint32_t)f->commands, now_us);
+	flight_note(t, f, PAGE_FLIGHT_ended, SIDE_CLIENT, f->cause, f->session ? (uint32_t)f->session->commands : 0, now_us);
 	write_begin(e);
 	show(f, e, now_us);
 	write_end(e);

@@ -1,5 +1,7 @@
 /* flow.h: all there is of one guarded flow on a worker: both TCP halves, both TLS legs, the protocol's session, the bytes
  * between the stages, and what the flow waits for. Lives in a table sized at start; never moves. Private to this folder.
+ *
+ * A flow whose inspector is wordless is never read: its bytes go from one half to the other, and it has no struct flow_session.
  */
 #ifndef DATAPLANE_RELAY_FLOW_H
 #define DATAPLANE_RELAY_FLOW_H
@@ -13,7 +15,6 @@
 #include "dataplane/tls/engine.h"
 
 #define FLOW_BARRIERS 4 /* of a side; more commands or windows than that under way share the last one, and wait for its record */
-#define FLOW_SMALL_SESSION 16
 
 /* What the session waits for; DURABLE is not among them, because it holds bytes, not the session (struct barrier). */
 enum flow_wait {
@@ -63,6 +64,48 @@ enum flow_listed {
 	LISTED_COUNT
 };
 
+/* What a flow has while it is read. Comes from a pool with the session and goes back with it; `memory` is the inspector's. */
+struct flow_session {
+	const struct inspector *inspector;
+	struct inspect_env env;
+	struct inspect_io *io;   /* during a call into the inspector */
+	struct tls_engine tls[2];
+	struct stream in[2], out[2];
+	uint64_t plain_until[2]; /* out[].written up to which bytes go out before TLS began on that side */
+	bool tls_wanted[2];
+	uint8_t barriers[2];
+	size_t needed[2];        /* of in[], as the inspector said */
+	struct barrier barrier[2][FLOW_BARRIERS]; /* by the side that the bytes go to */
+	bool described_whole;    /* of `described`: as in struct barrier */
+	bool concluded;          /* in this call the end of an answer was reported */
+	bool own_words;          /* what is written to the client says that nothing can be recorded, so it waits for no record */
+	bool recorded;           /* record "full", of the service in force */
+	bool logged_in;
+	bool suspended;          /* control lets no command be judged at present: suspended_say */
+	bool cancel_asked;
+	bool tls_named;          /* the client has to name its protocol by ALPN */
+	bool captured_cut;
+	uint8_t issued_len;      /* of the cancel key that the client has; 0: none yet */
+	uint16_t upstream_key_len;
+	uint32_t under_way;      /* commands judged and not answered */
+	uint32_t bare;           /* bytes behind `described` of which neither payload nor the end of an answer says anything */
+	uint64_t described;      /* out[SIDE_CLIENT].written up to which events describe it: with audit "answers" nothing beyond leaves */
+	uint64_t answer_octets;  /* written to the client since the current command was judged */
+	uint64_t payload_bytes_max; /* of one answer that are kept, of the service in force */
+	struct group_bits groups;
+	uint64_t groups_generation;
+	struct flow_pending pending;
+	const char *suspended_say; /* NULL: not said (session_say) */
+	const uint8_t *upstream_key; /* in the session */
+	uint32_t upstream_process;
+	uint32_t current_ref;    /* the command whose answer is being delivered */
+	size_t captured;         /* of the writer towards the client, already reported as payload */
+	size_t captured_total;   /* of the current command */
+	uint64_t command_at_us, commands, rows;
+	struct flow *next_classify, **classify_link; /* list of those that may wait for a classification; NULL: in none */
+	_Alignas(64) uint8_t memory[];
+};
+
 struct flow {
 	_Alignas(64) struct relay *relay;
 	uint32_t number;
@@ -75,73 +118,35 @@ struct flow {
 	uint64_t news;              /* the last that it heard (news.c) */
 	bool kill_asked;
 	bool client_is_low;         /* of `key`; set when it is spliced */
-	uint64_t splice_since_us, splice_hold_until_us; /* waits for a quiet moment; 0: not */
-	uint16_t vlan;
-	struct packet_address client_address, server_address;
-	uint16_t client_tcp_port, server_tcp_port; /* network order */
-	uint8_t family, client_mac[6];
-
-	struct flow *listed_before, *listed_after; /* in the list that `listed` says */
-	uint8_t listed;             /* enum flow_listed */
-	uint32_t flight_state;      /* as last noted by the flight recorder */
-
-	struct tcp_pair pair;
-	struct packet_template wire[2]; /* frames towards that side */
-	struct tls_engine tls[2];
-	struct stream in[2], out[2];
-	uint64_t plain_until[2]; /* out[].written up to which bytes go out before TLS began on that side */
-	bool tls_wanted[2];
+	bool begun;                 /* its begin is on record: its end will be too */
+	bool opaque;                /* relayed unread, from now on or from the start */
+	bool held_both_ways;        /* of `held_until` */
 	bool read_ended[2], ended_told[2], write_ended[2];
-	size_t needed[2];        /* of in[], as the inspector said */
-	struct barrier barrier[2][FLOW_BARRIERS]; /* by the side that the bytes go to */
-	uint8_t barriers[2];
-	bool described_whole;    /* of `described`: as in struct barrier */
-	bool concluded;          /* in this call the end of an answer was reported */
-	bool own_words;          /* what is written to the client says that nothing can be recorded, so it waits for no record */
-	uint32_t under_way;      /* commands judged and not answered */
-	uint32_t bare;           /* bytes behind `described` of which neither payload nor the end of an answer says anything */
-	uint64_t barrier_since_us;
-	uint64_t described;      /* out[SIDE_CLIENT].written up to which events describe it: with audit "answers" nothing beyond leaves */
-	uint64_t answer_octets;  /* written to the client since the current command was judged */
-
-	const struct inspector *inspector;
-	void *session;
-	_Alignas(16) uint8_t small_session[FLOW_SMALL_SESSION]; /* for protocols that need no more */
-	struct inspect_env env;
-	struct inspect_io *io;   /* during a call into the inspector */
-	uint8_t audit;           /* enum policy_audit, of the service in force */
-	bool recorded;           /* likewise: record "full" */
-	uint64_t payload_bytes_max; /* of one answer that are kept, likewise */
-	uint64_t facts_generation; /* of the policy that they were read from */
-	bool opaque, answered;   /* `answered`: feed both sides again */
-	struct relay_service *service; /* by its name, which outlives snapshots */
-
-	bool logged_in;
-	struct group_bits groups;
-	uint64_t groups_generation;
-	uint64_t wait_since_us;
-	struct flow_pending pending;
-	bool suspended;          /* control lets no command be judged at present: suspended_say */
-	bool cancel_asked;
-	bool tls_named;          /* the client has to name its protocol by ALPN */
-	uint8_t kill_end;        /* enum inspect_end */
-	const char *kill_say, *suspended_say; /* NULL: not said (session_say) */
-	uint32_t upstream_process;
-	uint16_t upstream_key_len;
-	uint8_t issued_len;      /* of the cancel key that the client has; 0: none yet */
-	const uint8_t *upstream_key; /* in the session */
-
-	uint32_t n;              /* next record number */
-	uint32_t current_ref;    /* the command whose answer is being delivered */
-	size_t captured;         /* of the writer towards the client, already reported as payload */
-	size_t captured_total;   /* of the current command */
-	bool captured_cut;
-	uint64_t command_at_us, commands, rows, octets[2]; /* octets before it was spliced: flow_octets */
-
-	struct wheel_entry timer;
-	struct flow *next_ready; /* ready list */
-	struct flow *next_classify, **classify_link; /* list of those that may wait for a classification; NULL: in none */
 	bool ready, output_full;
+	uint8_t audit;              /* enum policy_audit, of the service in force */
+	uint8_t kill_end;           /* enum inspect_end */
+	uint8_t family, client_mac[6];
+	uint8_t listed;             /* enum flow_listed */
+	uint16_t vlan;
+	uint16_t client_tcp_port, server_tcp_port; /* network order */
+	uint32_t n;                 /* next record number */
+	uint32_t flight_state;      /* as last noted by the flight recorder */
+	unsigned service_number;    /* in the snapshot's image */
+	struct packet_address client_address, server_address;
+	struct flow_session *session; /* NULL: it has none (yet, or any more) */
+	const struct inspect_snapshot *snapshot;
+	uint64_t facts_generation;  /* of the policy that `audit` and its like were read from */
+	struct relay_service *service; /* by its name, which outlives snapshots */
+	uint64_t splice_since_us, splice_hold_until_us; /* waits for a quiet moment; 0: not */
+	uint64_t wait_since_us, barrier_since_us;
+	uint64_t held_until;        /* without a session: nothing leaves for the server before that position is durable; 0: it may */
+	const char *kill_say;       /* NULL: not said (session_say) */
+	uint64_t octets[2];         /* before it was spliced: flow_octets */
+	struct flow *next_ready;    /* ready list */
+	struct flow *listed_before, *listed_after; /* in the list that `listed` says */
+	struct wheel_entry timer;
+	struct packet_template wire[2]; /* frames towards that side */
+	struct tcp_pair pair;
 };
 
 /* Octets that left towards `to`. */

@@ -74,7 +74,7 @@ static void evaluate(struct relay *r, struct flow *f, const struct statement *s,
 		     const struct hash128 *key, struct verdict *v)
 {
 	struct verdict_request q = {
-		.service = f->env.service, .groups = f->groups, .classification = c, .database = s->database,
+		.service = f->service_number, .groups = f->session->groups, .classification = c, .database = s->database,
 		.in_transaction = s->in_transaction, .flags = s->binary_result ? FLAG_binary_result : 0, .family = f->family,
 		.now_s = (r->now_us + r->config.wall_offset_us) / 1000000,
 	};
@@ -84,16 +84,16 @@ static void evaluate(struct relay *r, struct flow *f, const struct statement *s,
 	else
 		q.schema_unknown = s->search_path.len > 0;
 	memcpy(q.source, f->client_address.byte, sizeof q.source);
-	if (f->inspector->tagged) {
-		q.tagged = f->inspector->tagged;
-		q.tagged_context = f->session;
-		q.tagged_version = f->inspector->tagged_version(f->session);
+	if (f->session->inspector->tagged) {
+		q.tagged = f->session->inspector->tagged;
+		q.tagged_context = f->session->memory;
+		q.tagged_version = f->session->inspector->tagged_version(f->session->memory);
 	}
 	scan_patterns(r, s, c, &q);
 	if (c && key)
-		cache_verdict(r->cache, *key, f->env.snapshot->image, &q, v);
+		cache_verdict(r->cache, *key, f->snapshot->image, &q, v);
 	else
-		verdict_evaluate(f->env.snapshot->image, &q, v);
+		verdict_evaluate(f->snapshot->image, &q, v);
 	if (must_block(s->reason)) {
 		v->action = COMMAND_BLOCK;
 		v->reason = s->reason;
@@ -110,7 +110,7 @@ static bool record(struct relay *r, struct flow *f, const struct statement *s, c
 	uint8_t rules[2 * LIMIT_VERDICT_RULES];
 	struct writer w = writer_of(rules, sizeof rules);
 	struct event_command e = {
-		.flow = f->id, .n = f->n, .generation = f->env.snapshot->generation, .kind = (uint8_t)s->kind,
+		.flow = f->id, .n = f->n, .generation = f->snapshot->generation, .kind = (uint8_t)s->kind,
 		.action = (uint8_t)v->action, .transaction = s->in_transaction, .reason = (uint16_t)v->reason,
 		.approval = (uint16_t)v->approval, .state = s->state, .raw = s->raw, .params = s->params, .classification = encoded,
 	};
@@ -130,14 +130,14 @@ static bool record(struct relay *r, struct flow *f, const struct statement *s, c
 	if (!report_command(&r->report, &e, &position))
 		return false;
 	*ref = f->n++;
-	f->commands++;
+	f->session->commands++;
 	r->counters.commands++;
 	if (v->action == COMMAND_BLOCK || v->action == COMMAND_HOLD)
-		flight_note(&r->flight, f, PAGE_FLIGHT_command, SIDE_CLIENT, *ref, (uint32_t)f->commands, r->now_us);
+		flight_note(&r->flight, f, PAGE_FLIGHT_command, SIDE_CLIENT, *ref, (uint32_t)f->session->commands, r->now_us);
 	r->counters.blocked += v->action == COMMAND_BLOCK;
 	r->counters.held += v->action == COMMAND_HOLD;
-	f->under_way++;
-	f->own_words = unrecorded && f->under_way == 1;
+	f->session->under_way++;
+	f->session->own_words = unrecorded && f->session->under_way == 1;
 	if (v->action != COMMAND_HOLD && f->audit != POLICY_AUDIT_PROMPT && !unrecorded)
 		barrier_put(r, f, SIDE_SERVER, position);
 	return true;
@@ -148,14 +148,14 @@ static void fill(struct flow *f, const struct verdict *v, uint32_t ref, struct b
 	*out = (struct judgement){ .n = ref, .mask = v->mask, .classification = encoded, .rows_max = v->rows_max, .bytes_max = v->bytes_max,
 				   .rows_rule = v->rows_rule, .bytes_rule = v->bytes_rule };
 	if (v->by_rule && v->rules_count)
-		out->rule = policy_rule_id(f->env.snapshot->image, v->rules[0]);
+		out->rule = policy_rule_id(f->snapshot->image, v->rules[0]);
 	out->say = v->say.len ? v->say : bytes_str(reason_text(v->reason));
 }
 
 /* Copies what waits. False: no memory, or it is over the limits (then nobody could be shown it either). */
 static bool keep(struct relay *r, struct flow *f, const struct statement *s)
 {
-	struct flow_pending *p = &f->pending;
+	struct flow_pending *p = &f->session->pending;
 	size_t total = s->raw.len + s->params.len + s->types.len + s->state.len + s->database.len + s->search_path.len;
 	struct writer w;
 
@@ -181,7 +181,7 @@ static bool keep(struct relay *r, struct flow *f, const struct statement *s)
 /* The kept statement again. */
 static struct statement kept(const struct flow *f)
 {
-	const struct flow_pending *p = &f->pending;
+	const struct flow_pending *p = &f->session->pending;
 	struct reader r = reader_of_bytes(stream_readable(&p->bytes));
 	struct statement s = {
 		.kind = p->kind, .exact = p->exact, .generic = p->generic, .in_transaction = p->in_transaction,
@@ -208,20 +208,20 @@ static void wait_for(struct relay *r, struct flow *f, enum flow_wait wait)
 static void ask_classify(struct relay *r, struct flow *f)
 {
 	struct statement s = kept(f);
-	struct event_classify e = { .key_hi = f->pending.exact.hi, .key_lo = f->pending.exact.lo, .dialect = 0, .text = s.raw };
+	struct event_classify e = { .key_hi = f->session->pending.exact.hi, .key_lo = f->session->pending.exact.lo, .dialect = 0, .text = s.raw };
 
-	f->pending.asked = report_has_room(&r->report) && report_classify(&r->report, &e, NULL);
-	if (!f->pending.asked)
+	f->session->pending.asked = report_has_room(&r->report) && report_classify(&r->report, &e, NULL);
+	if (!f->session->pending.asked)
 		relay_ready(r, f);
 }
 
 static void begin_answer(struct relay *r, struct flow *f, uint32_t ref)
 {
-	f->current_ref = ref;
-	f->captured_total = 0;
-	f->captured_cut = false;
-	f->answer_octets = 0;
-	f->command_at_us = r->now_us;
+	f->session->current_ref = ref;
+	f->session->captured_total = 0;
+	f->session->captured_cut = false;
+	f->session->answer_octets = 0;
+	f->session->command_at_us = r->now_us;
 }
 
 /* Records the verdict; says what the inspector is to do now. */
@@ -230,7 +230,7 @@ static enum judged conclude(struct relay *r, struct flow *f, const struct statem
 {
 	uint32_t ref = 0;
 
-	if (v->action == COMMAND_HOLD && (s->types.len > LIMIT_TYPES_BYTES || (!f->pending.kept && !keep(r, f, s)))) {
+	if (v->action == COMMAND_HOLD && (s->types.len > LIMIT_TYPES_BYTES || (!f->session->pending.kept && !keep(r, f, s)))) {
 		v->action = COMMAND_BLOCK;
 		v->reason = REASON_TOO_LONG;
 	}
@@ -238,8 +238,8 @@ static enum judged conclude(struct relay *r, struct flow *f, const struct statem
 		f->kill_asked = true;
 	fill(f, v, ref, encoded, out);
 	if (v->action == COMMAND_HOLD) {
-		f->pending.ref = ref;
-		f->pending.expires_us = r->now_us + (uint64_t)policy_approval(f->env.snapshot->image, v->approval).expires_s * 1000000;
+		f->session->pending.ref = ref;
+		f->session->pending.expires_us = r->now_us + (uint64_t)policy_approval(f->snapshot->image, v->approval).expires_s * 1000000;
 		wait_for(r, f, WAIT_APPROVAL);
 		return JUDGED_WAIT;
 	}
@@ -283,16 +283,16 @@ static enum judged judge(void *host, const struct statement *statement, struct j
 	struct verdict v;
 
 	*out = (struct judgement){ 0 };
-	f->pending.kept = false;
+	f->session->pending.kept = false;
 	if (s.raw.len > LIMIT_STATEMENT_BYTES || s.params.len > LIMIT_PARAMETERS_BYTES)
 		s.reason = REASON_TOO_LONG;
 	if (!report_has_room(&r->report))
 		return wait_with(r, f, &s, WAIT_RING, out);
 	if (r->refusing != REFUSING_NOTHING)
 		return refuse_now(r, f, &s, REASON_CONTROL_LOST, host_refusal(r), out);
-	if (f->suspended)
-		return refuse_now(r, f, &s, REASON_STALE, f->suspended_say, out);
-	if (f->groups_generation != f->env.snapshot->generation)
+	if (f->session->suspended)
+		return refuse_now(r, f, &s, REASON_STALE, f->session->suspended_say, out);
+	if (f->session->groups_generation != f->snapshot->generation)
 		return wait_with(r, f, &s, WAIT_GRANTS, out);
 	if (s.reason != REASON_NONE) {
 		evaluate(r, f, &s, NULL, NULL, &v);
@@ -323,7 +323,7 @@ void host_judge_pending(struct relay *r, struct flow *f, struct bytes encoded, b
 	enum judged answer;
 
 	session_refresh_snapshot(r, f);
-	if (f->groups_generation != f->env.snapshot->generation) {
+	if (f->session->groups_generation != f->snapshot->generation) {
 		wait_for(r, f, WAIT_GRANTS);
 		return;
 	}
@@ -348,9 +348,9 @@ void host_retry(struct relay *r, struct flow *f)
 		relay_ready(r, f);
 		return;
 	}
-	if (f->wait == WAIT_CLASSIFY && f->pending.asked)
+	if (f->wait == WAIT_CLASSIFY && f->session->pending.asked)
 		return;
-	if (f->pending.approved) {
+	if (f->session->pending.approved) {
 		host_release_approved(r, f);
 		return;
 	}
@@ -371,8 +371,8 @@ static struct statement kept_now(struct flow *f)
 {
 	struct statement s = kept(f);
 
-	if (f->inspector->state)
-		s.state = f->inspector->state(f->session, &s.in_transaction);
+	if (f->session->inspector->state)
+		s.state = f->session->inspector->state(f->session->memory, &s.in_transaction);
 	return s;
 }
 
@@ -389,7 +389,7 @@ void host_recheck(struct relay *r, struct flow *f)
 	bool known;
 
 	session_refresh_snapshot(r, f);
-	if (f->kill_asked || f->groups_generation != f->env.snapshot->generation || !report_has_room(&r->report))
+	if (f->kill_asked || f->session->groups_generation != f->snapshot->generation || !report_has_room(&r->report))
 		return;
 	known = s.reason == REASON_NONE && classified(r, &s, &c, &encoded, &key);
 	if (!known && s.reason == REASON_NONE) {
@@ -399,7 +399,7 @@ void host_recheck(struct relay *r, struct flow *f)
 	evaluate(r, f, &s, known ? &c : NULL, NULL, &v);
 	for (unsigned i = 0; i < v.rules_count; i++)
 		writer_be16(&w, v.rules[i]);
-	struct event_rechecked e = { .flow = f->id, .ref = f->pending.ref, .generation = f->env.snapshot->generation, .action = (uint8_t)v.action,
+	struct event_rechecked e = { .flow = f->id, .ref = f->session->pending.ref, .generation = f->snapshot->generation, .action = (uint8_t)v.action,
 				     .transaction = s.in_transaction, .reason = (uint16_t)v.reason, .approval = (uint16_t)v.approval,
 				     .rules = writer_done(&w), .state = s.state, .raw = s.raw, .params = s.params, .types = s.types };
 
@@ -421,19 +421,19 @@ void host_release_approved(struct relay *r, struct flow *f)
 	bool known = classified(r, &s, &c, &encoded, &key);
 
 	session_refresh_snapshot(r, f);
-	if (r->refusing != REFUSING_NOTHING || f->suspended) {
-		host_refuse_pending(r, f, bytes_str(f->suspended ? f->suspended_say : host_refusal(r)), false);
+	if (r->refusing != REFUSING_NOTHING || f->session->suspended) {
+		host_refuse_pending(r, f, bytes_str(f->session->suspended ? f->session->suspended_say : host_refusal(r)), false);
 		return;
 	}
-	if (f->groups_generation != f->env.snapshot->generation) {
-		f->pending.approved = true;
+	if (f->session->groups_generation != f->snapshot->generation) {
+		f->session->pending.approved = true;
 		wait_for(r, f, WAIT_GRANTS);
 		return;
 	}
 	if (!known)
 		s.reason = REASON_UNKNOWN;
 	evaluate(r, f, &s, known ? &c : NULL, NULL, &v);
-	fill(f, &v, f->pending.ref, encoded, &j);
+	fill(f, &v, f->session->pending.ref, encoded, &j);
 	if (!same)
 		j.say = bytes_str(moved);
 	same &= v.action != COMMAND_BLOCK;
@@ -443,8 +443,8 @@ void host_release_approved(struct relay *r, struct flow *f)
 
 void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool cancelled)
 {
-	struct judgement j = { .n = f->pending.ref, .say = say.len ? say : bytes_str(host_refusal(r)), .cancelled = cancelled };
-	bool recorded = f->wait == WAIT_APPROVAL || f->pending.approved;
+	struct judgement j = { .n = f->session->pending.ref, .say = say.len ? say : bytes_str(host_refusal(r)), .cancelled = cancelled };
+	bool recorded = f->wait == WAIT_APPROVAL || f->session->pending.approved;
 
 	if (!recorded) {
 		struct statement s = kept(f);
@@ -452,7 +452,7 @@ void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool
 
 		recorded = record(r, f, &s, &v, (struct bytes){ 0 }, &j.n);
 	}
-	f->own_words |= recorded && r->refusing != REFUSING_NOTHING && f->under_way == 1;
+	f->session->own_words |= recorded && r->refusing != REFUSING_NOTHING && f->session->under_way == 1;
 	if (recorded)
 		give(r, f, false, &j);
 	else
@@ -461,7 +461,7 @@ void host_refuse_pending(struct relay *r, struct flow *f, struct bytes say, bool
 
 void host_withdraw(struct relay *r, struct flow *f, enum withdraw_cause cause)
 {
-	struct event_withdraw e = { .flow = f->id, .ref = f->pending.ref, .cause = (uint8_t)cause };
+	struct event_withdraw e = { .flow = f->id, .ref = f->session->pending.ref, .cause = (uint8_t)cause };
 
 	if (!report_withdraw(&r->report, &e, NULL))
 		r->counters.drop[ERROR_ring_message_bad]++;
@@ -476,7 +476,7 @@ static void responded(void *host, const struct inspect_response *a)
 	uint64_t position;
 	struct event_response e = {
 		.flow = f->id, .n = f->n, .ref = a->ref, .outcome = (uint8_t)a->outcome, .status = a->status, .tag = a->tag,
-		.rows = a->rows, .octets = a->octets, .duration_us = r->now_us - f->command_at_us, .truncated = f->captured_cut,
+		.rows = a->rows, .octets = a->octets, .duration_us = r->now_us - f->session->command_at_us, .truncated = f->session->captured_cut,
 		.limit = (uint8_t)a->limit,
 	};
 
@@ -493,8 +493,8 @@ static void responded(void *host, const struct inspect_response *a)
 		e.status.len = 32;
 	if (e.tag.len > 128)
 		e.tag.len = 128;
-	f->rows += a->rows;
-	f->under_way -= f->under_way > 0;
+	f->session->rows += a->rows;
+	f->session->under_way -= f->session->under_way > 0;
 	if (!report_response(&r->report, &e, &position)) {
 		f->kill_asked = true; /* cannot be recorded: the session must not go on */
 		return;
@@ -516,7 +516,7 @@ static void login(void *host, const struct inspect_login *l)
 		session_demand_end(r, f, END_UNAVAILABLE, bytes_str(r->refusing != REFUSING_NOTHING ? host_refusal(r) : full_text));
 		return;
 	}
-	tls_engine_describe(&f->tls[SIDE_CLIENT], tls, sizeof tls);
+	tls_engine_describe(&f->session->tls[SIDE_CLIENT], tls, sizeof tls);
 	e.tls = bytes_str(tls);
 	if (!report_login(&r->report, &e, NULL)) {
 		f->kill_asked = true;
@@ -542,9 +542,9 @@ static void start_tls(void *host, enum side side, bool named)
 {
 	struct flow *f = host;
 
-	f->tls_wanted[side] = true;
-	f->tls_named |= named && side == SIDE_CLIENT;
-	f->plain_until[side] = f->out[side].written + (f->io ? f->io->out[side]->len : 0);
+	f->session->tls_wanted[side] = true;
+	f->session->tls_named |= named && side == SIDE_CLIENT;
+	f->session->plain_until[side] = f->session->out[side].written + (f->session->io ? f->session->io->out[side]->len : 0);
 }
 
 /* Nobody outside this worker can foresee it: its hash key is random and secret. So it need not be kept. */
@@ -552,10 +552,10 @@ static void issued_key(const struct flow *f, uint8_t *out)
 {
 	uint64_t part[2] = { f->id, 0 };
 
-	for (unsigned i = 0; i < f->issued_len; i += 4) {
+	for (unsigned i = 0; i < f->session->issued_len; i += 4) {
 		uint32_t word = (uint32_t)hash64(f->relay->config.hash_key, part, sizeof part);
 
-		memcpy(out + i, &word, f->issued_len - i < 4 ? f->issued_len - i : 4);
+		memcpy(out + i, &word, f->session->issued_len - i < 4 ? f->session->issued_len - i : 4);
 		part[1]++;
 	}
 }
@@ -564,10 +564,10 @@ static uint32_t cancel_issue(void *host, uint32_t process, struct bytes key, uin
 {
 	struct flow *f = host;
 
-	f->upstream_process = process;
-	f->upstream_key = key.base;
-	f->upstream_key_len = (uint16_t)key.len;
-	f->issued_len = (uint8_t)(issued_len < INSPECT_ISSUED_BYTES ? issued_len : INSPECT_ISSUED_BYTES);
+	f->session->upstream_process = process;
+	f->session->upstream_key = key.base;
+	f->session->upstream_key_len = (uint16_t)key.len;
+	f->session->issued_len = (uint8_t)(issued_len < INSPECT_ISSUED_BYTES ? issued_len : INSPECT_ISSUED_BYTES);
 	issued_key(f, issued);
 	return f->relay->config.worker << HOST_PROCESS_WORKER | (f->number + 1);
 }
@@ -583,15 +583,15 @@ struct inspect_cancel host_cancel(struct relay *r, const struct relay_service *s
 		return (struct inspect_cancel){ 0 };
 	f = &r->flows[number - 1];
 	news_hear(r, f);
-	if (f->phase != FLOW_RUNNING || !f->issued_len || !f->logged_in || f->service != service)
+	if (f->phase != FLOW_RUNNING || !f->session || !f->session->issued_len || !f->session->logged_in || f->service != service)
 		return (struct inspect_cancel){ 0 };
 	issued_key(f, good);
-	if (!bytes_equal_secret(issued, bytes_of(good, f->issued_len)))
+	if (!bytes_equal_secret(issued, bytes_of(good, f->session->issued_len)))
 		return (struct inspect_cancel){ 0 };
-	if (f->wait == WAIT_NONE && f->barriers[SIDE_SERVER] == 0)
-		return (struct inspect_cancel){ .process = f->upstream_process, .key = bytes_of(f->upstream_key, f->upstream_key_len), .forward = true };
+	if (f->wait == WAIT_NONE && f->session->barriers[SIDE_SERVER] == 0)
+		return (struct inspect_cancel){ .process = f->session->upstream_process, .key = bytes_of(f->session->upstream_key, f->session->upstream_key_len), .forward = true };
 	if (f->wait == WAIT_APPROVAL) {
-		f->cancel_asked = true;
+		f->session->cancel_asked = true;
 		relay_ready(r, f);
 	}
 	return (struct inspect_cancel){ 0 };

@@ -31,7 +31,7 @@ void news_control_reborn(struct relay *r)
 static void hear_of_rebirth(struct relay *r, struct flow *f)
 {
 	if (f->wait == WAIT_CLASSIFY)
-		f->pending.asked = false;
+		f->session->pending.asked = false;
 	if (f->wait == WAIT_PROOF)
 		session_demand_end(r, f, END_UNAVAILABLE, bytes_str("the control plane was restarted: connect again"));
 }

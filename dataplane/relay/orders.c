@@ -16,6 +16,14 @@ static struct flow *flow_of(struct relay *r, uint64_t id)
 	return &r->flows[number];
 }
 
+/* The same, if it is read: to others nothing but their end can be said. */
+static struct flow *session_of(struct relay *r, uint64_t id)
+{
+	struct flow *f = flow_of(r, id);
+
+	return f && f->session ? f : NULL;
+}
+
 void orders_await_durable(struct relay *r, const struct flow *f, uint64_t position)
 {
 	if (r->durable_tail - r->durable_head < RELAY_DURABLE_QUEUE) {
@@ -55,17 +63,17 @@ static void take_durable(struct relay *r, const struct order_durable *m)
 
 static void take_identity(struct relay *r, const struct order_identity *m)
 {
-	struct flow *f = flow_of(r, m->flow);
+	struct flow *f = session_of(r, m->flow);
 	struct inspect_answer a = { .kind = ANSWER_IDENTITY, .allowed = m->accepted != 0 };
 
 	if (!f)
 		return;
-	f->suspended = m->suspended != 0;
-	if (f->suspended)
-		session_say(r, &f->suspended_say, m->say);
-	if (f->logged_in || f->wait == WAIT_GRANTS) { /* the same principal under another policy */
-		f->groups = group_bits_read(m->groups);
-		f->groups_generation = m->generation;
+	f->session->suspended = m->suspended != 0;
+	if (f->session->suspended)
+		session_say(r, &f->session->suspended_say, m->say);
+	if (f->session->logged_in || f->wait == WAIT_GRANTS) { /* the same principal under another policy */
+		f->session->groups = group_bits_read(m->groups);
+		f->session->groups_generation = m->generation;
 		if (!m->accepted)
 			session_demand_end(r, f, END_KILLED, m->say);
 		relay_ready(r, f);
@@ -74,16 +82,16 @@ static void take_identity(struct relay *r, const struct order_identity *m)
 	if (f->wait != WAIT_IDENTITY)
 		return;
 	f->wait = WAIT_NONE;
-	f->logged_in = m->accepted != 0;
-	f->groups = group_bits_read(m->groups);
-	f->groups_generation = m->generation;
+	f->session->logged_in = m->accepted != 0;
+	f->session->groups = group_bits_read(m->groups);
+	f->session->groups_generation = m->generation;
 	a.text = m->accepted ? m->upstream_user : m->say;
 	pump_answer(r, f, &a);
 }
 
 static void take_proof(struct relay *r, const struct order_proof *m)
 {
-	struct flow *f = flow_of(r, m->flow);
+	struct flow *f = session_of(r, m->flow);
 	struct inspect_answer a = { .kind = ANSWER_PROOF, .allowed = m->client_final.len > 0 };
 
 	if (!f || f->wait != WAIT_PROOF)
@@ -94,23 +102,23 @@ static void take_proof(struct relay *r, const struct order_proof *m)
 	pump_answer(r, f, &a);
 }
 
-static void classify_unlist(struct flow *f)
+void orders_forget_classified(struct flow *f)
 {
-	if (!f->classify_link)
+	if (!f->session->classify_link)
 		return;
-	*f->classify_link = f->next_classify;
-	if (f->next_classify)
-		f->next_classify->classify_link = f->classify_link;
-	f->classify_link = NULL;
+	*f->session->classify_link = f->session->next_classify;
+	if (f->session->next_classify)
+		f->session->next_classify->session->classify_link = f->session->classify_link;
+	f->session->classify_link = NULL;
 }
 
 static void classify_list(struct flow **first, struct flow *f)
 {
-	classify_unlist(f);
-	f->next_classify = *first;
-	f->classify_link = first;
-	if (f->next_classify)
-		f->next_classify->classify_link = &f->next_classify;
+	orders_forget_classified(f);
+	f->session->next_classify = *first;
+	f->session->classify_link = first;
+	if (f->session->next_classify)
+		f->session->next_classify->session->classify_link = &f->session->next_classify;
 	*first = f;
 }
 
@@ -121,7 +129,7 @@ static struct flow **bucket_of(struct relay *r, uint64_t key_lo)
 
 void orders_await_classified(struct relay *r, struct flow *f)
 {
-	classify_list(bucket_of(r, f->pending.exact.lo), f);
+	classify_list(bucket_of(r, f->session->pending.exact.lo), f);
 }
 
 /* Whom this order may answer; who then comes with the same statement finds it in the cache, or asks for itself. */
@@ -131,7 +139,7 @@ static void begin_answering(struct relay *r, const struct order_classified *m)
 
 	r->classify_answering = *first;
 	if (*first)
-		(*first)->classify_link = &r->classify_answering;
+		(*first)->session->classify_link = &r->classify_answering;
 	*first = NULL;
 }
 
@@ -149,16 +157,16 @@ static bool take_classified(struct relay *r, const struct order_classified *m)
 		begin_answering(r, m);
 	}
 	for (unsigned i = 0; i < RELAY_ANSWERS_PER_TURN && (f = r->classify_answering) != NULL; i++) {
-		classify_unlist(f);
+		orders_forget_classified(f);
 		news_hear(r, f);
 		if (f->phase != FLOW_RUNNING || f->wait != WAIT_CLASSIFY)
 			continue;
-		if (f->pending.exact.hi != key.hi || f->pending.exact.lo != key.lo) {
+		if (f->session->pending.exact.hi != key.hi || f->session->pending.exact.lo != key.lo) {
 			orders_await_classified(r, f);
 			continue;
 		}
-		if (known && c.generic && (f->pending.generic.hi != key.hi || f->pending.generic.lo != key.lo))
-			(void)cache_put(r->cache, f->pending.generic, m->classification);
+		if (known && c.generic && (f->session->pending.generic.hi != key.hi || f->session->pending.generic.lo != key.lo))
+			(void)cache_put(r->cache, f->session->pending.generic, m->classification);
 		host_judge_pending(r, f, m->classification, known);
 		relay_ready(r, f);
 	}
@@ -167,10 +175,10 @@ static bool take_classified(struct relay *r, const struct order_classified *m)
 
 static void take_approval(struct relay *r, const struct order_approval *m)
 {
-	struct flow *f = flow_of(r, m->flow);
+	struct flow *f = session_of(r, m->flow);
 	struct inspect_answer a = { .kind = ANSWER_NOTICE, .text = m->say };
 
-	if (!f || f->wait != WAIT_APPROVAL || f->pending.ref != m->ref)
+	if (!f || f->wait != WAIT_APPROVAL || f->session->pending.ref != m->ref)
 		return;
 	switch (m->answer) {
 	case APPROVAL_WAITING:

@@ -123,7 +123,7 @@ bool peers_share(struct flow *f, struct bytes what)
 	for (unsigned w = 0; w < r->config.workers; w++) {
 		struct peer_message m = message_of(r, PEER_SHARED, f->service, what);
 
-		snprintf(m.protocol, sizeof m.protocol, "%s", f->inspector->name);
+		snprintf(m.protocol, sizeof m.protocol, "%s", f->session->inspector->name);
 		all &= w == r->config.worker || tell(r, w, &m);
 	}
 	return all;

@@ -22,7 +22,7 @@ static void refuse_upstream(struct relay *r, struct flow *f, const char *what, c
 	char say[RELAY_SAY_BYTES];
 
 	snprintf(say, sizeof say, "%s: nothing was sent to it; %s", what, remedy);
-	stream_release(&f->out[SIDE_SERVER], &r->buffers);
+	stream_release(&f->session->out[SIDE_SERVER], &r->buffers);
 	session_demand_end(r, f, END_UPSTREAM, bytes_str(say));
 }
 
@@ -31,11 +31,11 @@ static void tls_failed(struct relay *r, struct flow *f, enum side side)
 {
 	char reason[120], what[160];
 
-	if (side == SIDE_CLIENT || f->tls[SIDE_SERVER].established || f->phase != FLOW_RUNNING) {
+	if (side == SIDE_CLIENT || f->session->tls[SIDE_SERVER].established || f->phase != FLOW_RUNNING) {
 		session_abort(r, f, CLOSE_TLS);
 		return;
 	}
-	tls_engine_describe(&f->tls[side], reason, sizeof reason);
+	tls_engine_describe(&f->session->tls[side], reason, sizeof reason);
 	snprintf(what, sizeof what, "TLS with the target: %s", reason);
 	refuse_upstream(r, f, what, "the operator looks at the target's certificate, and at upstream_name and roots of this service");
 }
@@ -44,22 +44,22 @@ static void tls_failed(struct relay *r, struct flow *f, enum side side)
 static void begin_tls(struct relay *r, struct flow *f, enum side side)
 {
 	struct relay_service *s = f->service;
-	struct policy_service service = policy_service(f->env.snapshot->image, f->env.service);
+	struct policy_service service = policy_service(f->snapshot->image, f->service_number);
 	bool open = false;
 
-	if (!f->tls_wanted[side] || tls_engine_active(&f->tls[side]) || (side == SIDE_SERVER && f->kill_asked))
+	if (!f->session->tls_wanted[side] || tls_engine_active(&f->session->tls[side]) || (side == SIDE_SERVER && f->kill_asked))
 		return;
 	if (side == SIDE_CLIENT && s->server)
-		open = tls_engine_open_server(&f->tls[side], s->server, f->tls_named);
+		open = tls_engine_open_server(&f->session->tls[side], s->server, f->session->tls_named);
 	if (side == SIDE_SERVER && s->client)
-		open = tls_engine_open_client(&f->tls[side], s->client, (const char *)service.upstream_name.base);
+		open = tls_engine_open_client(&f->session->tls[side], s->client, (const char *)service.upstream_name.base);
 	if (open) {
-		struct bytes early = stream_readable(&f->in[side]);
+		struct bytes early = stream_readable(&f->session->in[side]);
 		/* What came behind the request to start TLS is ciphertext; as such it cannot smuggle anything. */
-		size_t fed = tls_engine_feed(&f->tls[side], early);
+		size_t fed = tls_engine_feed(&f->session->tls[side], early);
 
 		if (fed == early.len) {
-			stream_consume(&f->in[side], &r->buffers, fed);
+			stream_consume(&f->session->in[side], &r->buffers, fed);
 			return;
 		}
 	}
@@ -73,8 +73,8 @@ static void begin_tls(struct relay *r, struct flow *f, enum side side)
 static bool ingest(struct relay *r, struct flow *f, enum side side)
 {
 	struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
-	struct stream *in = &f->in[side];
-	size_t wanted = f->needed[side] > stream_bytes(in) ? f->needed[side] - stream_bytes(in) : 0;
+	struct stream *in = &f->session->in[side];
+	size_t wanted = f->session->needed[side] > stream_bytes(in) ? f->session->needed[side] - stream_bytes(in) : 0;
 	size_t budget = RELAY_IN_BYTES;
 	bool progress = false;
 
@@ -85,18 +85,18 @@ static bool ingest(struct relay *r, struct flow *f, enum side side)
 		size_t len = span.len < budget ? span.len : budget;
 		struct writer w;
 
-		if (!tls_engine_active(&f->tls[side])) {
+		if (!tls_engine_active(&f->session->tls[side])) {
 			if (len == 0 || !stream_reserve(in, &r->buffers, wanted > len ? wanted : len))
 				break;
 			w = stream_writer(in);
 			writer_bytes(&w, span.base, len);
 		} else {
-			size_t fed = len ? tls_engine_feed(&f->tls[side], bytes_of(span.base, len)) : 0;
+			size_t fed = len ? tls_engine_feed(&f->session->tls[side], bytes_of(span.base, len)) : 0;
 
 			if (!stream_reserve(in, &r->buffers, wanted > 16384 ? wanted : 16384))
 				break;
 			w = stream_writer(in);
-			tls_engine_read(&f->tls[side], &w);
+			tls_engine_read(&f->session->tls[side], &w);
 			if (fed == 0 && w.len == 0)
 				len = 0;
 			else
@@ -115,9 +115,9 @@ static bool ingest(struct relay *r, struct flow *f, enum side side)
 	}
 	if (in->base && stream_bytes(in) == 0)
 		stream_consume(in, &r->buffers, 0);
-	if (f->tls[side].failed)
+	if (f->session->tls[side].failed)
 		tls_failed(r, f, side);
-	else if (tcp_read_closed(half) || f->tls[side].ended)
+	else if (tcp_read_closed(half) || f->session->tls[side].ended)
 		f->read_ended[side] = true;
 	return progress;
 }
@@ -139,18 +139,18 @@ static void limit_window(struct writer *w, size_t room)
 
 static bool call_begin(struct relay *r, struct flow *f, struct call *c, size_t room_client, size_t room_server)
 {
-	if (!stream_reserve(&f->out[SIDE_CLIENT], &r->buffers, room_client) ||
-	    !stream_reserve(&f->out[SIDE_SERVER], &r->buffers, room_server))
+	if (!stream_reserve(&f->session->out[SIDE_CLIENT], &r->buffers, room_client) ||
+	    !stream_reserve(&f->session->out[SIDE_SERVER], &r->buffers, room_server))
 		return false;
 	for (int side = 0; side < 2; side++) {
-		c->out[side] = stream_writer(&f->out[side]);
+		c->out[side] = stream_writer(&f->session->out[side]);
 		c->io.out[side] = &c->out[side];
 	}
 	if (f->audit == POLICY_AUDIT_ANSWERS)
 		limit_window(&c->out[SIDE_CLIENT], room_client);
-	f->io = &c->io;
-	f->captured = 0;
-	f->env.now_us = r->now_us;
+	f->session->io = &c->io;
+	f->session->captured = 0;
+	f->session->env.now_us = r->now_us;
 	session_refresh_snapshot(r, f);
 	return true;
 }
@@ -159,26 +159,27 @@ static void call_end(struct relay *r, struct flow *f, struct call *c)
 {
 	barrier_capture(r, f);
 	for (int side = 0; side < 2; side++) {
-		stream_commit(&f->out[side], c->out[side].len);
-		if (stream_bytes(&f->out[side]) == 0)
-			stream_consume(&f->out[side], &r->buffers, 0);
+		stream_commit(&f->session->out[side], c->out[side].len);
+		if (stream_bytes(&f->session->out[side]) == 0)
+			stream_consume(&f->session->out[side], &r->buffers, 0);
 	}
-	f->io = NULL;
+	f->session->io = NULL;
 	barrier_window(r, f);
 }
 
 static void wipe_consumed(struct flow *f, enum side side, size_t len)
 {
-	struct bytes in = stream_readable(&f->in[side]);
+	struct bytes in = stream_readable(&f->session->in[side]);
 
-	if (!f->logged_in && in.base)
+	if (!f->session->logged_in && in.base)
 		secret_wipe((void *)(uintptr_t)in.base, len); /* a token may have been in it */
 }
 
 /* What the inspector said, for the conductor. */
 static void obey(struct relay *r, struct flow *f, const struct inspect_result *result)
 {
-	f->own_words &= f->under_way > 0;
+	if (f->session)
+		f->session->own_words &= f->session->under_way > 0;
 	if (result->status == INSPECT_OPAQUE)
 		f->opaque = true;
 	if (result->status == INSPECT_CLOSE && f->phase == FLOW_RUNNING) {
@@ -190,8 +191,8 @@ static void obey(struct relay *r, struct flow *f, const struct inspect_result *r
 
 static bool opaque_copy(struct relay *r, struct flow *f, enum side from)
 {
-	struct bytes in = stream_readable(&f->in[from]);
-	struct stream *out = &f->out[other(from)];
+	struct bytes in = stream_readable(&f->session->in[from]);
+	struct stream *out = &f->session->out[other(from)];
 	struct writer w;
 
 	if (in.len == 0 || stream_bytes(out) > RELAY_OUT_BYTES || !stream_reserve(out, &r->buffers, in.len))
@@ -199,17 +200,26 @@ static bool opaque_copy(struct relay *r, struct flow *f, enum side from)
 	w = stream_writer(out);
 	writer_put(&w, in);
 	stream_commit(out, w.len);
-	stream_consume(&f->in[from], &r->buffers, in.len);
+	stream_consume(&f->session->in[from], &r->buffers, in.len);
 	return true;
 }
 
+/* Whether there is anything between the halves, or may come to be. */
+static bool is_between(const struct flow *f, enum side from)
+{
+	const struct flow_session *s = f->session;
+	enum side to = other(from);
+
+	return tls_engine_active(&s->tls[from]) || tls_engine_active(&s->tls[to]) || stream_bytes(&s->in[from]) > 0 || stream_bytes(&s->out[to]) > 0 ||
+	       barrier_any(f);
+}
+
 /* Nothing between the halves: chunks change hands. */
-static bool opaque_move(struct flow *f, enum side from)
+static bool opaque_move(const struct relay *r, struct flow *f, enum side from)
 {
 	enum side to = other(from);
 
-	if (tls_engine_active(&f->tls[from]) || tls_engine_active(&f->tls[to]) || stream_bytes(&f->in[from]) > 0 ||
-	    stream_bytes(&f->out[to]) > 0 || barrier_any(f))
+	if (f->session ? is_between(f, from) : barrier_holds(r, f, to))
 		return false;
 	size_t moved = tcp_move(tcp_half_of(&f->pair, (enum tcp_side)from), tcp_half_of(&f->pair, (enum tcp_side)to), RELAY_IN_BYTES * 4);
 
@@ -227,32 +237,32 @@ static bool feed(struct relay *r, struct flow *f, enum side from)
 		return opaque_copy(r, f, from);
 	if (f->phase != FLOW_RUNNING || (from == SIDE_CLIENT && f->wait != WAIT_NONE) || f->wait == WAIT_IDENTITY || f->wait == WAIT_PROOF)
 		return false;
-	if (stream_bytes(&f->out[other(from)]) > RELAY_OUT_BYTES || !report_has_room(&r->report))
+	if (stream_bytes(&f->session->out[other(from)]) > RELAY_OUT_BYTES || !report_has_room(&r->report))
 		return false;
-	for (int i = 0; i < RELAY_CALLS_PER_TURN && stream_bytes(&f->in[from]) > 0 && f->phase == FLOW_RUNNING; i++) {
+	for (int i = 0; i < RELAY_CALLS_PER_TURN && stream_bytes(&f->session->in[from]) > 0 && f->phase == FLOW_RUNNING; i++) {
 		size_t room[2] = { 16384, 16384 };
 		struct inspect_result result;
 		struct call c;
 
-		if (stream_bytes(&f->in[from]) < f->needed[from])
+		if (stream_bytes(&f->session->in[from]) < f->session->needed[from])
 			break;
 		for (int attempt = 0; attempt < 2; attempt++) {
 			if (!call_begin(r, f, &c, room[SIDE_CLIENT], room[SIDE_SERVER]))
 				return progress;
-			result = f->inspector->feed(f->session, from, stream_readable(&f->in[from]), &c.io);
+			result = f->session->inspector->feed(f->session->memory, from, stream_readable(&f->session->in[from]), &c.io);
 			call_end(r, f, &c);
 			if (result.status != INSPECT_FULL || result.consumed > 0)
 				break;
 			room[result.full] = result.needed + 16384;
 		}
 		wipe_consumed(f, from, result.consumed);
-		stream_consume(&f->in[from], &r->buffers, result.consumed);
-		f->needed[from] = result.status == INSPECT_MORE ? result.needed : 0;
+		stream_consume(&f->session->in[from], &r->buffers, result.consumed);
+		f->session->needed[from] = result.status == INSPECT_MORE ? result.needed : 0;
 		progress |= result.consumed > 0 || c.out[0].len > 0 || c.out[1].len > 0;
 		obey(r, f, &result);
-		if (result.status != INSPECT_OK || result.consumed == 0 || f->tls_wanted[from] != tls_engine_active(&f->tls[from]))
+		if (result.status != INSPECT_OK || result.consumed == 0 || f->session->tls_wanted[from] != tls_engine_active(&f->session->tls[from]))
 			break;
-		if (stream_bytes(&f->out[other(from)]) > RELAY_OUT_BYTES || f->wait != WAIT_NONE)
+		if (stream_bytes(&f->session->out[other(from)]) > RELAY_OUT_BYTES || f->wait != WAIT_NONE)
 			break;
 	}
 	return progress;
@@ -264,14 +274,14 @@ void pump_answer(struct relay *r, struct flow *f, const struct inspect_answer *a
 	struct inspect_result result;
 	struct call c;
 
-	if (!f->session || f->io)
+	if (!f->session || f->session->io)
 		return;
 	for (int attempt = 0; attempt < 2; attempt++) {
 		if (!call_begin(r, f, &c, room[SIDE_CLIENT], room[SIDE_SERVER])) {
 			session_abort(r, f, CLOSE_RESET);
 			return;
 		}
-		result = f->inspector->answer(f->session, a, &c.io);
+		result = f->session->inspector->answer(f->session->memory, a, &c.io);
 		call_end(r, f, &c);
 		if (result.status != INSPECT_FULL)
 			break;
@@ -290,7 +300,7 @@ static bool drain_tls(struct flow *f, enum side side)
 
 	for (int i = 0; i < 16; i++) {
 		size_t space = tcp_send_space(half);
-		size_t len = tls_engine_drain(&f->tls[side], wire, space < sizeof wire ? space : sizeof wire);
+		size_t len = tls_engine_drain(&f->session->tls[side], wire, space < sizeof wire ? space : sizeof wire);
 
 		if (len == 0)
 			break;
@@ -303,30 +313,46 @@ static bool drain_tls(struct flow *f, enum side side)
 static bool egress(struct relay *r, struct flow *f, enum side side)
 {
 	struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
-	struct stream *out = &f->out[side];
+	struct stream *out = &f->session->out[side];
 	size_t len = barrier_released(r, f, side);
 	uint64_t start = out->written - stream_bytes(out);
 	bool progress = false;
 	size_t sent = 0;
 
-	if (f->tls_wanted[side] && !tls_engine_active(&f->tls[side]) && start >= f->plain_until[side])
+	if (f->session->tls_wanted[side] && !tls_engine_active(&f->session->tls[side]) && start >= f->session->plain_until[side])
 		begin_tls(r, f, side);
 	if (f->phase == FLOW_CLOSED)
 		return false;
-	if (f->tls_wanted[side] && start < f->plain_until[side] && len > f->plain_until[side] - start)
-		len = (size_t)(f->plain_until[side] - start);
-	if (tls_engine_active(&f->tls[side])) {
+	if (f->session->tls_wanted[side] && start < f->session->plain_until[side] && len > f->session->plain_until[side] - start)
+		len = (size_t)(f->session->plain_until[side] - start);
+	if (tls_engine_active(&f->session->tls[side])) {
 		progress = drain_tls(f, side);
-		sent = tls_engine_write(&f->tls[side], bytes_of(stream_readable(out).base, len));
+		sent = tls_engine_write(&f->session->tls[side], bytes_of(stream_readable(out).base, len));
 		progress |= drain_tls(f, side);
-	} else if (!f->tls_wanted[side] || start < f->plain_until[side]) {
+	} else if (!f->session->tls_wanted[side] || start < f->session->plain_until[side]) {
 		sent = tcp_send(half, stream_readable(out).base, len);
 	}
 	if (sent)
 		stream_consume(out, &r->buffers, sent);
-	if (f->tls_wanted[side] && !tls_engine_active(&f->tls[side]) && start + sent >= f->plain_until[side])
+	if (f->session->tls_wanted[side] && !tls_engine_active(&f->session->tls[side]) && start + sent >= f->session->plain_until[side])
 		begin_tls(r, f, side);
 	return progress || sent > 0;
+}
+
+/* Everything for that side is TCP's, TLS's last word too. */
+static bool said_all(struct flow *f, enum side to)
+{
+	struct flow_session *s = f->session;
+
+	if (!s)
+		return true;
+	if (stream_bytes(&s->out[to]) > 0)
+		return false;
+	if (tls_engine_active(&s->tls[to])) {
+		tls_engine_end(&s->tls[to]);
+		(void)drain_tls(f, to);
+	}
+	return tls_engine_pending(&s->tls[to]) == 0;
 }
 
 /* A side that ended tells the session; when all that was written has gone, the other side is ended too. */
@@ -334,7 +360,7 @@ static void endings(struct relay *r, struct flow *f)
 {
 	for (int from = 0; from < 2; from++) {
 		enum side to = other((enum side)from);
-		bool drained = f->in[from].tail == f->in[from].head || (from == SIDE_CLIENT && f->wait != WAIT_NONE && f->wait != WAIT_CANCEL);
+		bool drained = !f->session || stream_bytes(&f->session->in[from]) == 0 || (from == SIDE_CLIENT && f->wait != WAIT_NONE && f->wait != WAIT_CANCEL);
 
 		if (f->read_ended[from] && !f->ended_told[from] && f->phase == FLOW_RUNNING && drained) {
 			struct inspect_result result = { .status = INSPECT_OK };
@@ -346,22 +372,16 @@ static void endings(struct relay *r, struct flow *f)
 				f->wait = WAIT_NONE;
 			}
 			if (!f->opaque && call_begin(r, f, &c, 16384, 16384)) {
-				result = f->inspector->ended(f->session, (enum side)from, &c.io);
+				result = f->session->inspector->ended(f->session->memory, (enum side)from, &c.io);
 				call_end(r, f, &c);
 			}
 			obey(r, f, &result);
 		}
 		bool ends = f->phase == FLOW_ENDING || (f->phase == FLOW_RUNNING && f->ended_told[from]);
 
-		if (ends && !f->write_ended[to] && stream_bytes(&f->out[to]) == 0) {
-			if (tls_engine_active(&f->tls[to])) {
-				tls_engine_end(&f->tls[to]);
-				(void)drain_tls(f, to);
-			}
-			if (tls_engine_pending(&f->tls[to]) == 0) {
-				tcp_send_close(tcp_half_of(&f->pair, (enum tcp_side)to));
-				f->write_ended[to] = true;
-			}
+		if (ends && !f->write_ended[to] && said_all(f, to)) {
+			tcp_send_close(tcp_half_of(&f->pair, (enum tcp_side)to));
+			f->write_ended[to] = true;
 		}
 	}
 	if (f->phase == FLOW_RUNNING && f->write_ended[0] && f->write_ended[1])
@@ -393,14 +413,14 @@ static void resets(struct relay *r, struct flow *f)
 		if (!tcp_was_reset(half) && !tcp_timed_out(half))
 			continue;
 		if (f->phase == FLOW_RUNNING && side == SIDE_SERVER) {
-			if (!f->opaque || !opaque_move(f, SIDE_SERVER)) {
+			if ((!f->opaque || !opaque_move(r, f, SIDE_SERVER)) && f->session) {
 				(void)ingest(r, f, SIDE_SERVER);
 				if (f->phase == FLOW_RUNNING)
 					(void)feed(r, f, SIDE_SERVER);
 			}
-			if (f->phase == FLOW_RUNNING)
+			if (f->phase == FLOW_RUNNING && f->session)
 				tell_lost(r, f, tcp_timed_out(half));
-			if (f->phase != FLOW_CLOSED)
+			if (f->phase != FLOW_CLOSED && f->session)
 				(void)egress(r, f, to);
 		}
 		tcp_pair_abort_behind(&f->pair, (enum tcp_side)to, r->now_us);
@@ -420,16 +440,43 @@ static void obey_demand(struct relay *r, struct flow *f)
 		host_withdraw(r, f, WITHDRAW_CLIENT_GONE);
 	f->wait = WAIT_NONE;
 	f->cause = f->kill_end == END_UPSTREAM ? CLOSE_TLS : CLOSE_KILLED;
+	if (!f->session) { /* there are no words for it */
+		f->phase = FLOW_ENDING;
+		f->wait_since_us = r->now_us;
+		return;
+	}
 	pump_answer(r, f, &a);
 	if (f->phase == FLOW_RUNNING)
 		session_abort(r, f, (enum close_cause)f->cause);
 }
 
-/* What does not come from a peer: killed, cancelled, waited too long for control, or did not get rid of its last bytes. */
-static void demands(struct relay *r, struct flow *f)
+/* What a session waits for and will not get, or may be given now. */
+static void waits(struct relay *r, struct flow *f)
 {
 	bool lost = r->refusing != REFUSING_NOTHING || r->now_us - f->wait_since_us > r->config.lost_after_us;
 
+	if (f->session->cancel_asked && f->wait == WAIT_APPROVAL) {
+		f->session->cancel_asked = false;
+		host_withdraw(r, f, WITHDRAW_CANCELLED);
+		host_refuse_pending(r, f, bytes_str("canceling statement due to user request"), true);
+	}
+	if (f->wait == WAIT_APPROVAL && r->refusing == REFUSING_LOST && r->now_us > f->session->pending.expires_us) {
+		host_withdraw(r, f, WITHDRAW_CANCELLED);
+		host_refuse_pending(r, f, bytes_str("the approval has expired; nobody could be asked while the control plane was gone"), false);
+	} else if (lost && (f->wait == WAIT_CLASSIFY || f->wait == WAIT_GRANTS || f->wait == WAIT_RING))
+		host_refuse_pending(r, f, (struct bytes){ 0 }, false);
+	else if (lost && (f->wait == WAIT_IDENTITY || f->wait == WAIT_PROOF))
+		session_demand_end(r, f, END_UNAVAILABLE, bytes_str(host_refusal(r)));
+	else if (f->wait == WAIT_CANCEL && r->now_us - f->wait_since_us > r->config.lost_after_us)
+		session_abort(r, f, CLOSE_TIMEOUT);
+	else if (f->wait == WAIT_RING || (f->wait == WAIT_CLASSIFY && !f->session->pending.asked) ||
+		   (f->wait == WAIT_GRANTS && f->session->groups_generation == f->snapshot->generation))
+		host_retry(r, f);
+}
+
+/* What does not come from a peer: killed, cancelled, waited too long for control, or did not get rid of its last bytes. */
+static void demands(struct relay *r, struct flow *f)
+{
 	if (f->phase == FLOW_ENDING && r->now_us - f->wait_since_us > RELAY_LINGER_US) {
 		session_abort(r, f, (enum close_cause)f->cause);
 		return;
@@ -445,23 +492,8 @@ static void demands(struct relay *r, struct flow *f)
 		obey_demand(r, f);
 		return;
 	}
-	if (f->cancel_asked && f->wait == WAIT_APPROVAL) {
-		f->cancel_asked = false;
-		host_withdraw(r, f, WITHDRAW_CANCELLED);
-		host_refuse_pending(r, f, bytes_str("canceling statement due to user request"), true);
-	}
-	if (f->wait == WAIT_APPROVAL && r->refusing == REFUSING_LOST && r->now_us > f->pending.expires_us) {
-		host_withdraw(r, f, WITHDRAW_CANCELLED);
-		host_refuse_pending(r, f, bytes_str("the approval has expired; nobody could be asked while the control plane was gone"), false);
-	} else if (lost && (f->wait == WAIT_CLASSIFY || f->wait == WAIT_GRANTS || f->wait == WAIT_RING))
-		host_refuse_pending(r, f, (struct bytes){ 0 }, false);
-	else if (lost && (f->wait == WAIT_IDENTITY || f->wait == WAIT_PROOF))
-		session_demand_end(r, f, END_UNAVAILABLE, bytes_str(host_refusal(r)));
-	else if (f->wait == WAIT_CANCEL && r->now_us - f->wait_since_us > r->config.lost_after_us)
-		session_abort(r, f, CLOSE_TIMEOUT);
-	else if (f->wait == WAIT_RING || (f->wait == WAIT_CLASSIFY && !f->pending.asked) ||
-		   (f->wait == WAIT_GRANTS && f->groups_generation == f->env.snapshot->generation))
-		host_retry(r, f);
+	if (f->session)
+		waits(r, f);
 }
 
 struct emit_context {
@@ -559,7 +591,7 @@ static uint64_t deadline(const struct relay *r, const struct flow *f)
 	if (f->phase == FLOW_ENDING)
 		mine = f->wait_since_us + RELAY_LINGER_US + 1;
 	else if (f->phase == FLOW_RUNNING && f->wait == WAIT_APPROVAL)
-		mine = r->refusing == REFUSING_LOST ? f->pending.expires_us + 1 : TCP_NEVER_US; /* else control says so */
+		mine = r->refusing == REFUSING_LOST ? f->session->pending.expires_us + 1 : TCP_NEVER_US; /* else control says so */
 	else if (f->phase == FLOW_RUNNING && f->wait != WAIT_NONE)
 		mine = f->wait_since_us + r->config.lost_after_us + 1;
 	else if (f->phase == FLOW_RUNNING && barrier_any(f))
@@ -572,10 +604,14 @@ static uint64_t deadline(const struct relay *r, const struct flow *f)
 /* Nothing lies between the ends: another round would find nothing. TLS keeps bytes of its own. */
 static bool is_drained(struct flow *f)
 {
-	for (int side = 0; side < 2; side++)
-		if (stream_bytes(&f->in[side]) > 0 || stream_bytes(&f->out[side]) > 0 || tls_engine_active(&f->tls[side]) || f->tls_wanted[side] ||
-		    tcp_readable(tcp_half_of(&f->pair, (enum tcp_side)side)).len > 0)
+	const struct flow_session *s = f->session;
+
+	for (int side = 0; side < 2; side++) {
+		if (s && (stream_bytes(&s->in[side]) > 0 || stream_bytes(&s->out[side]) > 0 || tls_engine_active(&s->tls[side]) || s->tls_wanted[side]))
 			return false;
+		if (tcp_readable(tcp_half_of(&f->pair, (enum tcp_side)side)).len > 0)
+			return false;
+	}
 	return true;
 }
 
@@ -592,15 +628,17 @@ static void stages(struct relay *r, struct flow *f)
 		for (int side = 0; side < 2 && f->phase != FLOW_CLOSED; side++) {
 			if (f->phase != FLOW_RUNNING)
 				continue;
-			if (f->opaque && opaque_move(f, (enum side)side)) {
+			if (f->opaque && opaque_move(r, f, (enum side)side)) {
 				progress = true;
 				continue;
 			}
+			if (!f->session)
+				continue;
 			progress |= ingest(r, f, (enum side)side);
 			if (f->phase == FLOW_RUNNING)
 				progress |= feed(r, f, (enum side)side);
 		}
-		for (int side = 0; side < 2 && f->phase != FLOW_CLOSED; side++)
+		for (int side = 0; side < 2 && f->session; side++)
 			progress |= egress(r, f, (enum side)side);
 		if (f->phase != FLOW_CLOSED)
 			endings(r, f);

@@ -13,14 +13,14 @@
 #define EXPECT_FLOWS 2048u /* fewer stay in a processor's own cache */
 #define EXPECT_BYTES offsetof(struct flow, vlan) /* what a frame of a spliced flow touches, and any frame first */
 
-static size_t largest_session(void)
+size_t relay_session_bytes(void)
 {
-	size_t bytes = 64;
+	size_t bytes = 0;
 
 	for (const struct inspector *const *i = inspectors; *i; i++)
-		if ((*i)->session_bytes > bytes)
+		if (!(*i)->wordless && (*i)->session_bytes > bytes)
 			bytes = (*i)->session_bytes;
-	return (bytes + 63) & ~(size_t)63;
+	return (sizeof(struct flow_session) + bytes + 63) & ~(size_t)63;
 }
 
 static void *memory_of(size_t bytes)
@@ -41,7 +41,7 @@ static bool take_memory(struct relay *r)
 {
 	const struct relay_config *c = &r->config;
 
-	r->session_bytes = largest_session();
+	r->session_bytes = relay_session_bytes();
 	r->flows = memory_of((size_t)c->flows_max * sizeof *r->flows);
 	r->free_flows = calloc(c->flows_max, sizeof *r->free_flows);
 	r->free_sessions = calloc(c->sessions_max, sizeof *r->free_sessions);
@@ -68,7 +68,7 @@ static bool take_memory(struct relay *r)
 		r->free_say = &r->says[i];
 	}
 	for (uint32_t i = 0; i < c->sessions_max; i++)
-		r->free_sessions[r->sessions_free++] = (uint8_t *)r->session_memory + (size_t)i * r->session_bytes;
+		r->free_sessions[r->sessions_free++] = (struct flow_session *)(void *)((uint8_t *)r->session_memory + (size_t)i * r->session_bytes);
 	return true;
 }
 
@@ -132,8 +132,8 @@ void relay_destroy(struct relay *r)
 		tls_context_destroy(r->services.of[i].client);
 	}
 	for (uint32_t i = 0; r->flows && i < r->config.flows_max; i++)
-		for (int side = 0; side < 2; side++)
-			tls_engine_close(&r->flows[i].tls[side]);
+		for (int side = 0; side < 2 && r->flows[i].session; side++)
+			tls_engine_close(&r->flows[i].session->tls[side]);
 	tls_library_destroy(r->tls);
 	flow_table_destroy(r->table);
 	buffer_pool_destroy(&r->buffers);
@@ -182,7 +182,6 @@ void relay_flow_free(struct relay *r, struct flow *f)
 {
 	room_leave(r, f);
 	session_hush(r, &f->kill_say);
-	session_hush(r, &f->suspended_say);
 	tcp_pair_release(&f->pair);
 	flow_table_remove(r->table, f->number);
 	wheel_clear(&f->timer);

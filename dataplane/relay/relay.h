@@ -82,6 +82,9 @@ struct relay_config {
 	uint64_t stalled_after_us;     /* a heartbeat that stands still for this long means that control is lost: 2 s */
 };
 
+/* What a session that is read takes of memory beside its flow: `sessions_max` times. */
+size_t relay_session_bytes(void);
+
 /* NULL with a text in `err` when memory is short. `up` and `down` are the worker's rings, as shm_ring_open gave them. */
 struct relay *relay_create(const struct relay_config *config, const struct relay_wire *wire, void *up, void *down, char *err,
 			   size_t err_len);

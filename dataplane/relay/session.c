@@ -37,8 +37,7 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	number = r->free_flows[r->free_count - 1];
 	f = &r->flows[number];
 	/* It may still stand in a list from its last life; it is then looked at once for nothing. */
-	*f = (struct flow){ .ready = f->ready, .next_ready = f->next_ready, .classify_link = f->classify_link,
-			    .next_classify = f->next_classify, .news = r->news };
+	*f = (struct flow){ .ready = f->ready, .next_ready = f->next_ready, .news = r->news };
 	f->relay = r;
 	f->number = number;
 	f->key = flow_key_of(p);
@@ -62,7 +61,7 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	memcpy(f->client_mac, p->frame.base + 6, 6);
 	packet_template_from(&f->wire[SIDE_SERVER], p);
 	packet_template_reply(&f->wire[SIDE_CLIENT], p);
-	f->env.service = service;
+	f->service_number = service;
 	f->service = known;
 	if (r->config.splice == RELAY_SPLICE_ON && policy_service(image, service).protocol == POLICY_PROTOCOL_OPAQUE)
 		tcp_pair_window_rule(&f->pair, TCP_WINDOW_FOLLOW);
@@ -72,23 +71,49 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	return f;
 }
 
-/* The inspector's memory, its view of the policy, and the record that opens the session. */
+/* What is read gets a record, with the inspector's memory behind it. */
 static bool take_session(struct relay *r, struct flow *f)
 {
-	struct policy_service service = policy_service(f->env.snapshot->image, f->env.service);
-	struct relay_service *known = f->service;
-	bool small;
+	struct policy_service service = policy_service(f->snapshot->image, f->service_number);
+	const struct inspector *inspector = inspector_find((const char *)service.protocol_word.base);
+	struct flow_session *s;
+	void *shared;
 
-	f->inspector = inspector_find((const char *)service.protocol_word.base);
-	small = f->inspector && f->inspector->session_bytes <= FLOW_SMALL_SESSION;
-	if (!f->inspector || (!small && r->sessions_free == 0))
+	if (!inspector)
 		return false;
-	f->env.shared = host_shared(r, known, f->inspector);
-	if (!f->env.shared && f->inspector->shared_bytes > 0)
+	f->opaque = inspector->wordless;
+	if (f->opaque)
+		return true;
+	shared = host_shared(r, f->service, inspector);
+	if (r->sessions_free == 0 || (!shared && inspector->shared_bytes > 0))
 		return false;
-	f->session = small ? f->small_session : r->free_sessions[--r->sessions_free];
-	memset(f->session, 0, f->inspector->session_bytes);
+	s = r->free_sessions[--r->sessions_free];
+	memset(s, 0, sizeof *s + inspector->session_bytes);
+	s->inspector = inspector;
+	s->env = (struct inspect_env){ .snapshot = f->snapshot, .scratch = r->snapshot->scratch, .hash_key = r->config.hash_key,
+				       .service = f->service_number, .shared = shared, .now_us = r->now_us };
+	s->recorded = service.record == POLICY_RECORD_FULL;
+	s->payload_bytes_max = service.payload_bytes_max;
+	f->session = s;
 	return true;
+}
+
+/* Wiped: it may have held what nobody else may see. */
+static void give_session(struct relay *r, struct flow *f)
+{
+	struct flow_session *s = f->session;
+
+	for (int side = 0; side < 2; side++) {
+		stream_release(&s->in[side], &r->buffers);
+		stream_release(&s->out[side], &r->buffers);
+		tls_engine_close(&s->tls[side]);
+	}
+	stream_release(&s->pending.bytes, &r->buffers);
+	session_hush(r, &s->suspended_say);
+	orders_forget_classified(f);
+	secret_wipe(s, sizeof *s + s->inspector->session_bytes);
+	r->free_sessions[r->sessions_free++] = s;
+	f->session = NULL;
 }
 
 /* Who has words of its own is told at its login. */
@@ -103,16 +128,13 @@ void session_begin(struct relay *r, struct flow *f)
 	uint64_t position;
 
 	session_refresh_snapshot(r, f);
-	f->env.scratch = r->snapshot->scratch;
-	f->env.hash_key = r->config.hash_key;
-	f->env.now_us = r->now_us;
-	if (f->phase != FLOW_OPENING || !report_has_room(&r->report) || !take_session(r, f) || (f->inspector->wordless && closed_to_new(r))) {
+	if (f->phase != FLOW_OPENING || !report_has_room(&r->report) || !take_session(r, f) || (!f->session && closed_to_new(r))) {
 		r->counters.drop[ERROR_memory_shed]++;
 		session_abort(r, f, CLOSE_RESET);
 		return;
 	}
 	open = (struct event_flow_open){
-		.flow = f->id, .n = f->n++, .generation = f->env.snapshot->generation, .service = f->env.service,
+		.flow = f->id, .n = f->n++, .generation = f->snapshot->generation, .service = f->service_number,
 		.client = bytes_of(f->client_address.byte, address_bytes(f)), .client_port = be16toh(f->client_tcp_port),
 		.target = bytes_of(f->server_address.byte, address_bytes(f)), .target_port = be16toh(f->server_tcp_port),
 		.vlan = f->vlan, .client_mac = bytes_of(f->client_mac, 6),
@@ -122,16 +144,13 @@ void session_begin(struct relay *r, struct flow *f)
 		return;
 	}
 	f->phase = FLOW_RUNNING;
+	f->begun = true;
 	room_leave(r, f);
 	/* What is relayed unread has no record but this one. */
-	if (f->inspector->wordless && f->audit != POLICY_AUDIT_PROMPT)
-		barrier_put(r, f, SIDE_SERVER, position);
-	if (f->inspector->wordless && f->audit == POLICY_AUDIT_ANSWERS)
-		barrier_put(r, f, SIDE_CLIENT, position);
-	f->issued_len = 0;
-	f->tls_named = false;
-	f->inspector->open(f->session, &f->env, &host_calls, f);
-	f->opaque = f->inspector->wordless;
+	if (!f->session && f->audit != POLICY_AUDIT_PROMPT)
+		barrier_hold(r, f, position, f->audit == POLICY_AUDIT_ANSWERS);
+	if (f->session)
+		f->session->inspector->open(f->session->memory, &f->session->env, &host_calls, f);
 }
 
 /* The policy in force, with the service found again by its name: its number may have changed. */
@@ -140,21 +159,27 @@ void session_refresh_snapshot(struct relay *r, struct flow *f)
 	const struct inspect_snapshot *now = &r->snapshot->inspect;
 	int service;
 
-	f->env.scratch = r->snapshot->scratch;
-	if (f->env.snapshot == now && f->facts_generation == now->generation)
+	if (f->session)
+		f->session->env.scratch = r->snapshot->scratch;
+	if (f->snapshot == now && f->facts_generation == now->generation)
 		return;
 	service = policy_service_by_name(now->image, bytes_str(f->service->name));
-	f->env.snapshot = now;
+	f->snapshot = now;
+	if (f->session)
+		f->session->env.snapshot = now;
 	if (service >= 0) {
 		struct policy_service in_force = policy_service(now->image, (unsigned)service);
 
-		if (f->session && f->opaque && in_force.protocol != POLICY_PROTOCOL_OPAQUE && in_force.protocol != POLICY_PROTOCOL_PASS && f->inspector->wordless)
+		if (f->begun && !f->session && in_force.protocol != POLICY_PROTOCOL_OPAQUE && in_force.protocol != POLICY_PROTOCOL_PASS)
 			session_demand_end(r, f, END_KILLED, bytes_str("the policy has this service read now: connect again"));
-		f->env.service = (unsigned)service;
+		f->service_number = (unsigned)service;
 		f->facts_generation = now->generation;
 		f->audit = (uint8_t)in_force.audit;
-		f->recorded = in_force.record == POLICY_RECORD_FULL;
-		f->payload_bytes_max = in_force.payload_bytes_max;
+		if (f->session) {
+			f->session->env.service = f->service_number;
+			f->session->recorded = in_force.record == POLICY_RECORD_FULL;
+			f->session->payload_bytes_max = in_force.payload_bytes_max;
+		}
 		return;
 	}
 	session_demand_end(r, f, END_KILLED, bytes_str("the policy no longer names this service"));
@@ -200,17 +225,18 @@ void session_demand_end(struct relay *r, struct flow *f, enum inspect_end end, s
 
 static void report_close(struct relay *r, struct flow *f)
 {
+	const struct flow_session *s = f->session;
 	struct event_flow_close close = {
 		.flow = f->id, .n = f->n++, .cause = f->cause, .octets_up = flow_octets(f, SIDE_SERVER),
-		.octets_down = flow_octets(f, SIDE_CLIENT), .commands = f->commands, .rows = f->rows,
+		.octets_down = flow_octets(f, SIDE_CLIENT), .commands = s ? s->commands : 0, .rows = s ? s->rows : 0,
 	};
-	enum side side = f->tls[SIDE_CLIENT].failed ? SIDE_CLIENT : SIDE_SERVER;
+	enum side side = s && s->tls[SIDE_CLIENT].failed ? SIDE_CLIENT : SIDE_SERVER;
 	char text[256] = "";
 
-	if (f->cause == CLOSE_TLS && f->tls[side].failed) {
+	if (f->cause == CLOSE_TLS && s && s->tls[side].failed) {
 		char reason[120];
 
-		tls_engine_describe(&f->tls[side], reason, sizeof reason);
+		tls_engine_describe(&s->tls[side], reason, sizeof reason);
 		snprintf(text, sizeof text, "%s: %s", side == SIDE_CLIENT ? "client" : "server", reason);
 	} else if (f->kill_asked) {
 		snprintf(text, sizeof text, "%s", f->kill_say ? f->kill_say : "");
@@ -231,29 +257,18 @@ void session_end(struct relay *r, struct flow *f, enum close_cause cause)
 		host_withdraw(r, f, cause == CLOSE_SERVER ? WITHDRAW_SERVER_GONE : WITHDRAW_CLIENT_GONE);
 	if (f->cause == CLOSE_CLIENT)
 		f->cause = cause;
-	if (f->session) {
-		f->inspector->close(f->session);
+	if (f->session && f->begun)
+		f->session->inspector->close(f->session->memory);
+	if (f->begun)
 		report_close(r, f);
-		secret_wipe(f->session, f->inspector->session_bytes);
-		f->upstream_key = NULL;
-		f->issued_len = 0;
-		if (f->session != f->small_session)
-			r->free_sessions[r->sessions_free++] = f->session;
-		f->session = NULL;
-	}
-	for (int side = 0; side < 2; side++) {
-		stream_release(&f->in[side], &r->buffers);
-		stream_release(&f->out[side], &r->buffers);
-		tls_engine_close(&f->tls[side]);
-	}
-	stream_release(&f->pending.bytes, &r->buffers);
-	session_hush(r, &f->kill_say);
-	session_hush(r, &f->suspended_say);
 	f->wait = WAIT_NONE;
-	f->barriers[SIDE_CLIENT] = f->barriers[SIDE_SERVER] = 0;
+	f->held_until = 0;
 	f->phase = FLOW_CLOSED;
 	room_leave(r, f);
 	flight_end(&r->flight, f, r->now_us);
+	if (f->session)
+		give_session(r, f);
+	session_hush(r, &f->kill_say);
 }
 
 /* Ends now, with a reset towards both ends. */

@@ -52,12 +52,16 @@ static void answer(struct relay *r, struct flow *f, enum side side)
 
 static bool needs_no_reading(const struct relay *r, const struct flow *f)
 {
+	const struct flow_session *s = f->session;
+
 	if (r->config.splice == RELAY_SPLICE_OFF || f->phase != FLOW_RUNNING || !f->opaque || f->wait != WAIT_NONE || barrier_any(f) || f->kill_asked)
 		return false;
-	for (int side = 0; side < 2; side++)
-		if (tls_engine_active(&f->tls[side]) || f->tls_wanted[side] || stream_bytes(&f->in[side]) > 0 || stream_bytes(&f->out[side]) > 0 ||
-		    f->read_ended[side] || f->write_ended[side])
+	for (int side = 0; side < 2; side++) {
+		if (s && (tls_engine_active(&s->tls[side]) || s->tls_wanted[side] || stream_bytes(&s->in[side]) > 0 || stream_bytes(&s->out[side]) > 0))
 			return false;
+		if (f->read_ended[side] || f->write_ended[side])
+			return false;
+	}
 	return true;
 }
 

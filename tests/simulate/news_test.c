@@ -86,7 +86,7 @@ static bool heard(const struct flow *f)
 
 static bool is_under_the_policy(const struct flow *f)
 {
-	return f->phase == FLOW_RUNNING && f->env.snapshot == &stage->relay->snapshot->inspect;
+	return f->phase == FLOW_RUNNING && f->snapshot == &stage->relay->snapshot->inspect;
 }
 
 static bool awaits_classification(const struct flow *f)
@@ -264,7 +264,7 @@ static void one_answer_for_many_is_given_a_few_at_a_time(void **state)
 
 static bool holds_bytes(const struct flow *f)
 {
-	return f->phase == FLOW_RUNNING && f->barriers[SIDE_SERVER] > 0;
+	return f->phase == FLOW_RUNNING && barrier_any(f);
 }
 
 static unsigned hold_still(void)
