@@ -71,10 +71,11 @@ static void advance(struct tcp_half *half, const struct tcp_segment *segment, st
 	measure(half, d);
 	if (r->mode == TCP_RECOVERY_NONE && seq_after(s->una, r->point))
 		r->point = s->una - 1; /* follows, so that it never is half the sequence space behind */
-	/* RFC 9438 and RFC 5681 3.1: a window that was not used says nothing about the path; what arrived before, by SACK or by
-	 * duplicate ACKs, has let as much out already */
-	if (r->mode != TCP_RECOVERY_FAST && before.next - before.una + 2 * s->mss >= half->congestion.window_bytes)
+	/* RFC 9438 and RFC 5681 3.1: a window that was not used says nothing about the path (by when it was sent: of a burst of ACKs only
+	 * the first finds everything in flight); what arrived before, by SACK or by duplicate ACKs, has let as much out already */
+	if (r->mode != TCP_RECOVERY_FAST && seq_before(before.una, s->full_upto))
 		tcp_congestion_acked(&half->congestion, s->mss, d->bytes > counted ? d->bytes - counted : 0, half->rtt.smoothed_us, d->now_us);
+	s->full_upto = seq_max(s->full_upto, s->una);
 	if (r->mode != TCP_RECOVERY_NONE && !seq_before(s->una, r->point))
 		end_recovery(half);
 }

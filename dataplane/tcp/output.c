@@ -400,6 +400,8 @@ static void output_synchronized(struct output *o)
 		retransmit_lost(o);
 		f = tcp_half_flight(half);
 		send_new(o, tcp_recovery_pipe(&half->recovery, &f));
+		if (half->send.next - half->send.una + 2u * half->send.mss >= half->congestion.window_bytes)
+			half->send.full_upto = half->send.next;
 		probe(o);
 	}
 	if (half->reset_queued && half->send.next == tcp_send_end(&half->send)) {

@@ -6,7 +6,7 @@
 void tcp_send_init(struct tcp_send *send, uint32_t isn, uint32_t limit_bytes)
 {
 	*send = (struct tcp_send){
-		.isn = isn, .una = isn, .next = isn, .base = isn + 1, .cursor_seq = isn + 1, .limit_bytes = limit_bytes,
+		.isn = isn, .una = isn, .next = isn, .base = isn + 1, .cursor_seq = isn + 1, .full_upto = isn, .limit_bytes = limit_bytes,
 	};
 }
 

@@ -107,6 +107,7 @@ struct tcp_send {
 	struct tcp_queue queue;   /* from base: unacknowledged, then unsent */
 	struct tcp_chunk *cursor; /* holds the byte at `cursor_seq`, the start of what `cursor` has left of it */
 	uint32_t cursor_seq;
+	uint32_t full_upto;       /* SND.NXT when the congestion window was last used up: what is acknowledged below says something about it */
 };
 
 enum tcp_timer {
