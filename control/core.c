@@ -270,7 +270,8 @@ static bool start_privileged(struct node *n, char err[OS_ERROR_BYTES])
 
 	snprintf(keys, sizeof(keys), "%s/keys", s->state_dir);
 	n->ca = ca_open(keys, s->node, (int64_t)(n->now.wall_us / 1000000), &made, err);
-	if (!n->ca || !ca_commitment_key(keys, n->commitment_key, err) || !node_login_start(n, err) || !node_certificates_read(n, err) ||
+	n->export_key = n->ca ? export_key_open(keys, true, err) : NULL;
+	if (!n->export_key || !ca_commitment_key(keys, n->commitment_key, err) || !node_login_start(n, err) || !node_certificates_read(n, err) ||
 	    !node_anchors_read(n, err) || !node_rotate_open(n))
 		return false;
 	if (made)
@@ -339,7 +340,7 @@ static bool start_clients(struct node *n, char err[OS_ERROR_BYTES])
 	snprintf(journal, sizeof(journal), "%s/journal", n->settings->state_dir);
 	snprintf(payload_keys, sizeof(payload_keys), "%s/payload-keys", n->settings->state_dir);
 	snprintf(captures, sizeof(captures), "%s/captures", n->settings->state_dir);
-	n->readings = readings_create(journal, payload_keys, captures, err);
+	n->readings = readings_create(journal, payload_keys, captures, n->export_key, err);
 	n->indexing = n->readings ? indexing_create(journal, err) : NULL;
 	n->feeding = n->indexing ? feeding_create(journal, n->settings, err) : NULL;
 	n->operators = n->feeding ? operators_create(n, err) : NULL;
@@ -615,6 +616,7 @@ static void close_all(struct node *n)
 	node_certificates_close(n);
 	node_policy_close(n);
 	ca_close(n->ca);
+	export_key_close(n->export_key);
 	free(n->question);
 	free(n->closed);
 	secret_wipe(n->commitment_key, sizeof(n->commitment_key));

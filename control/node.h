@@ -25,6 +25,7 @@
 #include "control/journal/jcs_read.h"
 #include "control/journal/journal.h"
 #include "control/keys/ca.h"
+#include "control/keys/export_key.h"
 #include "control/policy/policy.h"
 #include "control/reading.h"
 #include "control/signer/signer_client.h"
@@ -157,6 +158,7 @@ struct node {
 	struct node_credential credential[NODE_CREDENTIALS];
 	unsigned credentials;
 	struct ca *ca;
+	struct export_key *export_key;
 	struct node_certificate *certificate; /* settings->upstream_count of them; those without one are zeroed */
 	int64_t certificates_s;        /* when the leaves were made */
 	/* Statements. */

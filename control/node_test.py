@@ -531,9 +531,11 @@ def carries(w, bundle, said):
             'and the policies as they were written', (used, kept, said))
     path = next(iter(kept.values()))
     path.write_text(path.read_text().replace('action = "block"', 'action = "allow"'))
-    fit = f"sed -i 's,^[0-9a-f]*  {path.relative_to(bundle)}$,'$(sha256sum {path} | cut -c1-64)'  {path.relative_to(bundle)},' MANIFEST.sha256 && sh verify.sh 1"
-    done = subprocess.run(fit, shell=True, cwd=bundle, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    w.check(done.returncode != 0 and '6. payload' in done.stdout and '8. policies' not in done.stdout, 'another text in its place is seen', done.stdout)
+    fit = f"sed -i 's,^[0-9a-f]*  {path.relative_to(bundle)}$,'$(sha256sum {path} | cut -c1-64)'  {path.relative_to(bundle)},' MANIFEST.sha256"
+    sign = f'openssl pkeyutl -sign -inkey {w.dir}/state/keys/export.key -rawin -in MANIFEST.sha256 -out MANIFEST.sig'
+    done, signed = (subprocess.run(f'{first} && sh verify.sh 1', shell=True, cwd=bundle, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for first in (fit, sign))
+    w.check(done.returncode != 0 and 'Verification Failure' in done.stdout and '1. files' not in done.stdout, 'another text in its place is seen, since nobody else signs the manifest', done.stdout)
+    w.check(signed.returncode != 0 and '6. payload' in signed.stdout and '8. policies' not in signed.stdout, 'and by its record, had somebody the key', signed.stdout)
 
 
 def sees_approvals(w, other, token):

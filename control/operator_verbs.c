@@ -92,13 +92,14 @@ void operation_key_fingerprints(struct operation *o)
 {
 	struct node *n = o->node;
 	const struct checkpoint_keys *keys = &n->signer.keys;
-	char fingerprint[CA_FINGERPRINT_BYTES], vkey[256] = "";
+	char fingerprint[CA_FINGERPRINT_BYTES], export_key[EXPORT_KEY_FINGERPRINT_BYTES], vkey[256] = "";
 	struct writer w = writer_of(vkey, sizeof(vkey) - 1);
 
 	ca_fingerprint(n->ca, fingerprint);
+	export_key_fingerprint(n->export_key, export_key);
 	if (keys->has_ed25519 && checkpoint_vkey_write(keys, &w))
 		vkey[w.len] = 0;
-	o->result = json_pack("{s:s, s:s+, s:s?, s:s}", "ca_sha256", fingerprint, "ca_file", n->settings->run_dir, "/ca.pem", "log_vkey", vkey[0] ? vkey : NULL,
+	o->result = json_pack("{s:s, s:s+, s:s, s:s?, s:s}", "ca_sha256", fingerprint, "ca_file", n->settings->run_dir, "/ca.pem", "export_key_sha256", export_key, "log_vkey", vkey[0] ? vkey : NULL,
 			      "origin", n->settings->origin);
 }
 

@@ -32,6 +32,7 @@
 
 struct readings {
 	char dir[320], keys_dir[320], captures_dir[320];
+	const struct export_key *key; /* signs the manifests of bundles */
 	int jobs[2]; /* a pipe of struct job: the queue and its bell in one */
 	atomic_uint under_way;
 	atomic_bool ending;
@@ -344,7 +345,7 @@ static void read_bundle(struct reading *r)
 {
 	const struct bundle_sink sink = { give_piece, r };
 	struct checkpoint_keys keys;
-	struct export_request request = { .filter = filter_of(r), .keys = &keys, .sink = &sink };
+	struct export_request request = { .filter = filter_of(r), .keys = &keys, .key = r->all->key, .sink = &sink };
 	struct export_result result;
 	char err[EXPORT_ERROR_BYTES];
 
@@ -505,7 +506,8 @@ static void *reader(void *arg)
 	return NULL;
 }
 
-struct readings *readings_create(const char *journal_dir, const char *payload_keys_dir, const char *captures_dir, char err[OS_ERROR_BYTES])
+struct readings *readings_create(const char *journal_dir, const char *payload_keys_dir, const char *captures_dir, const struct export_key *key,
+				 char err[OS_ERROR_BYTES])
 {
 	struct readings *rs = calloc(1, sizeof(*rs));
 
@@ -515,6 +517,7 @@ struct readings *readings_create(const char *journal_dir, const char *payload_ke
 	snprintf(rs->dir, sizeof(rs->dir), "%s", journal_dir);
 	snprintf(rs->keys_dir, sizeof(rs->keys_dir), "%s", payload_keys_dir);
 	snprintf(rs->captures_dir, sizeof(rs->captures_dir), "%s", captures_dir);
+	rs->key = key;
 	rs->jobs[0] = rs->jobs[1] = -1;
 	if (sem_init(&rs->ready, 0, 0) < 0 || pipe2(rs->jobs, O_CLOEXEC) < 0) {
 		readings_destroy(rs);

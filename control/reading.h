@@ -15,6 +15,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "control/keys/export_key.h"
 #include "platform/os/error.h"
 
 #define READINGS_MAX 8 /* jobs at once; further ones are told to come again */
@@ -23,8 +24,9 @@
 
 struct readings;
 
-/* Starts the threads, confined. NULL with a text in `err`. Before the process confines itself. */
-struct readings *readings_create(const char *journal_dir, const char *payload_keys_dir, const char *captures_dir, char err[OS_ERROR_BYTES]);
+/* Starts the threads, confined. `key` signs the manifests of bundles, and is borrowed. NULL with a text in `err`. Before the process confines itself. */
+struct readings *readings_create(const char *journal_dir, const char *payload_keys_dir, const char *captures_dir, const struct export_key *key,
+				 char err[OS_ERROR_BYTES]);
 /* Waits for what is under way, which ends early. */
 void readings_destroy(struct readings *rs);
 

@@ -8,6 +8,7 @@
 #include "control/cli/read.h"
 #include "control/export/export.h"
 #include "control/journal/base64.h"
+#include "control/keys/export_key.h"
 #include "control/journal/tiles.h"
 #include "platform/os/settings.h"
 
@@ -20,6 +21,18 @@ static struct payload_keys *keys_open(struct cli *c)
 		return NULL;
 	snprintf(path, sizeof(path), "%s/payload-keys", c->settings->state_dir);
 	return payload_keys_open(path, false, err);
+}
+
+/* The key that signs this node's bundles; NULL for a copy of its journal, which is nobody's word. `err`: "" for a copy. */
+static struct export_key *export_key_of(struct cli *c, char err[OS_ERROR_BYTES])
+{
+	char path[320];
+
+	err[0] = 0;
+	if (cli_option(c, "dir") || !cli_settings(c))
+		return NULL;
+	snprintf(path, sizeof(path), "%s/keys", c->settings->state_dir);
+	return export_key_open(path, false, err);
 }
 
 /* A bundle that sluice-control makes: its files come in pieces. */
@@ -97,15 +110,56 @@ static int bundle_by_control(struct cli *c, const struct archive_filter *filter,
 	return status;
 }
 
+static int bundle_told(struct cli *c, const struct export_request *request, const struct export_result *result)
+{
+	char manifest[65];
+
+	for (unsigned i = 0; i < 32; i++)
+		snprintf(manifest + 2 * i, 3, "%02x", result->manifest_sha256[i]);
+	if (c->json)
+		print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "out", request->out, "records", (json_int_t)result->records, "chunks",
+				     (json_int_t)result->chunks, "keys", (json_int_t)result->keys, "first", (json_int_t)result->first, "last", (json_int_t)result->last,
+				     "checkpoint_size", (json_int_t)result->checkpoint_size, "manifest_sha256", manifest, "signed", request->key != NULL));
+	else
+		printf("%llu records, %llu chunks in %s; MANIFEST.sha256 is %s%s; to check it: see VERIFY.md in it\n", (unsigned long long)result->records,
+		       (unsigned long long)result->chunks, request->out, manifest, request->key ? ", signed" : ", of a copy: not signed");
+	return FRAME_DONE;
+}
+
+/* Of the directory, by root or of a copy. Takes `a`. */
+static int bundle_of_directory(struct cli *c, struct archive *a, const char *dir, struct export_request *request)
+{
+	char err[EXPORT_ERROR_BYTES] = "", no_key[OS_ERROR_BYTES];
+	struct export_key *key = export_key_of(c, no_key);
+	struct export_result result;
+	struct checkpoint_keys keys;
+	bool own;
+	int status;
+
+	request->keys = &keys;
+	request->key = key;
+	if (!read_keys(c, dir, &keys, &own))
+		status = cli_fail(c, FRAME_REFUSED, "%s/vkey: cannot be read: wait for the first checkpoint", dir);
+	else if (!key && no_key[0])
+		status = cli_fail(c, FRAME_REFUSED, "export: %s", no_key);
+	else if (cli_option(c, "with-keys") && !(request->disclose = keys_open(c)))
+		status = cli_fail(c, FRAME_REFUSED, "export: the payload keys cannot be read: run it on the node, as root");
+	else if (!export_bundle(a, request, &result, err))
+		status = cli_fail(c, FRAME_REFUSED, "export: %s: run sluice journal verify", err);
+	else
+		status = bundle_told(c, request, &result);
+	payload_keys_close(request->disclose);
+	export_key_close(key);
+	archive_close(a);
+	return status;
+}
+
 int cli_export_bundle(struct cli *c)
 {
 	struct export_request request = { .out = cli_option(c, "out") };
-	struct export_result result;
-	struct checkpoint_keys keys;
-	char dir[320], detail[480], err[EXPORT_ERROR_BYTES], manifest[65];
+	char dir[320], detail[480];
 	struct archive *a;
 	uint64_t limit;
-	bool own;
 	int status;
 
 	if (!request.out)
@@ -114,32 +168,6 @@ int cli_export_bundle(struct cli *c)
 		return FRAME_USAGE;
 	if (cli_option(c, "token-file") && !cli_option(c, "dir"))
 		return bundle_by_control(c, &request.filter, limit);
-	if (!(a = read_open(c, "export", read_filter_text(c, detail, sizeof(detail)), dir, &status)))
-		return status;
-	if (!read_keys(c, dir, &keys, &own)) {
-		archive_close(a);
-		return cli_fail(c, FRAME_REFUSED, "%s/vkey: cannot be read: wait for the first checkpoint", dir);
-	}
-	request.keys = &keys;
-	if (cli_option(c, "with-keys") && !(request.disclose = keys_open(c))) {
-		archive_close(a);
-		return cli_fail(c, FRAME_REFUSED, "export: the payload keys cannot be read: run it on the node, as root");
-	}
-	if (!export_bundle(a, &request, &result, err)) {
-		payload_keys_close(request.disclose);
-		archive_close(a);
-		return cli_fail(c, FRAME_REFUSED, "export: %s: run sluice journal verify", err);
-	}
-	payload_keys_close(request.disclose);
-	archive_close(a);
-	for (unsigned i = 0; i < 32; i++)
-		snprintf(manifest + 2 * i, 3, "%02x", result.manifest_sha256[i]);
-	if (c->json)
-		print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "out", request.out, "records", (json_int_t)result.records, "chunks",
-				     (json_int_t)result.chunks, "keys", (json_int_t)result.keys, "first", (json_int_t)result.first, "last", (json_int_t)result.last, "checkpoint_size",
-				     (json_int_t)result.checkpoint_size, "manifest_sha256", manifest));
-	else
-		printf("%llu records, %llu chunks in %s; MANIFEST.sha256 is %s; to check it: see VERIFY.md in it\n", (unsigned long long)result.records,
-		       (unsigned long long)result.chunks, request.out, manifest);
-	return FRAME_DONE;
+	a = read_open(c, "export", read_filter_text(c, detail, sizeof(detail)), dir, &status);
+	return a ? bundle_of_directory(c, a, dir, &request) : status;
 }

@@ -118,6 +118,6 @@ const struct cli_verb cli_verbs[] = {
 	  "To standard output (journaled as capture.read) or to the new file --out (capture.save), for tcpdump -r, tshark or Wireshark. On the appliance the file "
 	  "is kept sealed under a key of its own, which sluice journal erase ID destroys; it goes with the policy's retention of payload. Root only.", cli_capture_save },
 	{ "identity", "test", "", "token-file=", "whether a token is accepted, and who it is", "Prints no token.", cli_identity_test },
-	{ "key", "show-fingerprints", "", "", "the authority's certificate and the journal's key", "", cli_key_show_fingerprints },
+	{ "key", "show-fingerprints", "", "", "the keys of the authority, the journal and its exports", "", cli_key_show_fingerprints },
 };
 const unsigned cli_verbs_count = sizeof(cli_verbs) / sizeof(*cli_verbs);

@@ -109,8 +109,9 @@ bool bundle_stream_close(struct bundle *b)
 	return (b->sink || (stream && fclose(stream) == 0)) && EVP_DigestFinal_ex(b->stream_hash, hash, NULL) == 1 && list(b, hash, b->stream_name);
 }
 
-bool bundle_finish(struct bundle *b, uint8_t hash[32])
+bool bundle_finish(struct bundle *b, const struct export_key *key, uint8_t hash[32])
 {
+	uint8_t signature[EXPORT_KEY_SIGNATURE_BYTES];
 	struct bytes manifest;
 	int fd;
 	bool ok;
@@ -120,6 +121,8 @@ bool bundle_finish(struct bundle *b, uint8_t hash[32])
 	manifest = bytes_of(b->manifest_text, b->manifest_len);
 	memcpy(hash, merkle_sha256(manifest).b, 32);
 	if (!put_file(b, "MANIFEST.sha256", manifest))
+		return false;
+	if (key && (!export_key_sign(key, manifest, signature) || !put_file(b, "MANIFEST.sig", bytes_of(signature, sizeof signature))))
 		return false;
 	if (b->sink)
 		return true;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "control/keys/export_key.h"
 #include "platform/base/bytes.h"
 
 /* Where the files go instead of a directory: pieces of a file in order, pieces of other files between them. False: the reader is gone. */
@@ -36,8 +37,8 @@ bool bundle_has(const struct bundle *b, const char *name);
 bool bundle_stream_open(struct bundle *b, const char *name);
 bool bundle_stream_write(struct bundle *b, struct bytes data);
 bool bundle_stream_close(struct bundle *b);
-/* Writes MANIFEST.sha256, and syncs all; `hash` is the manifest's own. */
-bool bundle_finish(struct bundle *b, uint8_t hash[32]);
+/* Writes MANIFEST.sha256, its signature by `key` (NULL: none), and syncs all; `hash` is the manifest's own. */
+bool bundle_finish(struct bundle *b, const struct export_key *key, uint8_t hash[32]);
 /* Frees; removes the directory unless `keep`. */
 void bundle_close(struct bundle *b, bool keep);
 

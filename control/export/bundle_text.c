@@ -6,6 +6,8 @@ const char bundle_incl_sh[] =
 	"# incl.sh ENTRY PROOF ROOT: the entry's bytes are at the proof's index in the tree with this root (hexadecimal).\n"
 	"h() { xxd -r -p | sha256sum; }\n"
 	"hex() { base64 -d | xxd -p -c 32; }\n"
+	"[ \"$(sed -n 1p \"$2\")\" = c2sp.org/tlog-proof@v1 ] || exit 1\n"
+	"! sed '1d; /^$/,$d; /^extra /d; /^index /d' \"$2\" | grep -qv '^[A-Za-z0-9+/]\\{42\\}[AEIMQUYcgkosw048]=$' || exit 1\n"
 	"fn=$(sed -n 's/^index //p' \"$2\")\n"
 	"{ read -r _; read -r size; read -r top; } <<END\n"
 	"$(sed '1,/^$/d' \"$2\")\n"
@@ -22,7 +24,7 @@ const char bundle_incl_sh[] =
 	"  r=${r%% *}; fn=$((fn>>1)); sn=$((sn>>1)); done\n"
 	"[ $sn = 0 ] && [ \"$r\" = \"$3\" ] && echo \"inclusion OK\"\n";
 
-const char bundle_verify_md[] =
+const char bundle_begin_md[] =
 	"\n"
 	"Everything below needs a POSIX shell, GNU coreutils, find, sed and grep, xxd, zstd and openssl 3.0; none of it is software of the journal's maker.\n"
 	"Run the blocks one after the other in this directory (`sh verify.sh` is the same blocks in one file). The first command that\n"
@@ -32,13 +34,27 @@ const char bundle_verify_md[] =
 	"**Trust.** The keys under `trust/` prove nothing by themselves: compare the fingerprints that step 2 prints with those that you\n"
 	"received on paper or in an earlier bundle.\n"
 	"\n"
-	"## 1. The files are those that were exported\n"
+	"## 1. The files are those that were exported\n";
+
+const char bundle_signed_md[] =
+	"The manifest names every file with its hash, and is signed by the key with which the node signs its bundles (`trust/export.pem`; not the\n"
+	"log's): the bundle is whole, and as that node made it.\n"
+	"```sh\n"
+	"set -e\n"
+	"openssl pkeyutl -verify -pubin -inkey trust/export.pem -rawin -in MANIFEST.sha256 -sigfile MANIFEST.sig\n"
+	"```\n";
+
+const char bundle_unsigned_md[] =
+	"This bundle was made of a copy of the journal, without the node's export key: nobody signed its manifest. What its records prove does not rest on\n"
+	"that; that all of them are here does. A bundle of the node itself has `MANIFEST.sig`.\n";
+
+const char bundle_verify_md[] =
 	"```sh\n"
 	"set -eu\n"
 	"CHECK=${1:-32}\n"
 	"WORK=$(mktemp -d); trap 'rm -rf \"$WORK\"' EXIT\n"
 	"sha256sum -c --quiet --strict MANIFEST.sha256\n"
-	"find . -type f ! -name MANIFEST.sha256 | sed 's,^\\./,,' | LC_ALL=C sort > \"$WORK/have\"\n"
+	"find . -type f ! -path ./MANIFEST.sha256 ! -path ./MANIFEST.sig | sed 's,^\\./,,' | LC_ALL=C sort > \"$WORK/have\"\n"
 	"sed 's/^[0-9a-f]*  //' MANIFEST.sha256 | LC_ALL=C sort | cmp - \"$WORK/have\"\n"
 	"echo '1. files: OK'\n"
 	"```\n"
@@ -56,6 +72,7 @@ const char bundle_verify_md[] =
 	"id1=$({ printf '%s\\n\\001' \"$origin\"; openssl pkey -pubin -in trust/log-ed25519.pem -outform DER | tail -c 32; } | sha256sum | cut -c1-8)\n"
 	"echo \"2. checkpoint: $size records of $origin; fingerprints of the keys:\"\n"
 	"for k in trust/*.pem; do openssl pkey -pubin -in \"$k\" -outform DER | sha256sum | sed \"s,-,$k,\"; done\n"
+	"for k in trust/*.pem trust/keys/*.pem; do openssl pkey -pubin -in \"$k\" | cmp - \"$k\"; done\n"
 	"```\n"
 	"\n"
 	"## 3. Its signatures\n"
@@ -65,7 +82,7 @@ const char bundle_verify_md[] =
 	"  id2=$(openssl pkey -pubin -in trust/log-p256.pem -outform DER | sha256sum | cut -c1-8)\n"
 	"  openssl dgst -sha256 -verify trust/log-p256.pem -signature \"$WORK/sig.$id2\" \"$WORK/body\"\n"
 	"fi\n"
-	"grep -qxF \"$origin+$id1+$({ printf '\\001'; openssl pkey -pubin -in trust/log-ed25519.pem -outform DER | tail -c 32; } | base64 -w0)\" vkey\n"
+	"echo \"$origin+$id1+$({ printf '\\001'; openssl pkey -pubin -in trust/log-ed25519.pem -outform DER | tail -c 32; } | base64 -w0)\" | cmp - vkey\n"
 	"echo '3. signatures: OK'\n"
 	"```\n"
 	"\n"

@@ -2,7 +2,10 @@
 #ifndef CONTROL_EXPORT_BUNDLE_TEXT_H
 #define CONTROL_EXPORT_BUNDLE_TEXT_H
 
-extern const char bundle_verify_md[]; /* what follows the header with the values of this bundle */
+extern const char bundle_begin_md[];    /* what follows the header with the values of this bundle */
+extern const char bundle_signed_md[];   /* then one of these two */
+extern const char bundle_unsigned_md[];
+extern const char bundle_verify_md[];
 extern const char bundle_key_functions_md[]; /* behind it */
 extern const char bundle_anchors_md[];       /* and the steps that follow */
 extern const char bundle_keys_md[];

@@ -346,6 +346,8 @@ static bool keys_write(struct job *job)
 	writer_u8(&w, '\n');
 	if (!bundle_file(&job->bundle, "vkey", writer_done(&w)))
 		return write_failed(job, "vkey");
+	if (job->request->key && !bundle_file(&job->bundle, "trust/export.pem", export_key_pem(job->request->key)))
+		return write_failed(job, "trust/export.pem");
 	return bundle_file(&job->bundle, "checkpoint", bytes_of(job->note, job->note_len)) || write_failed(job, "checkpoint");
 }
 
@@ -399,7 +401,7 @@ static bool texts_write(struct job *job)
 		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
 		 (unsigned long long)r->checkpoint_size);
 	writer_str(&w, head);
-	snprintf(md, sizeof md, "%s%s%s%s%s", bundle_verify_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_end_md);
+	snprintf(md, sizeof md, "%s%s%s%s%s%s%s", bundle_begin_md, job->request->key ? bundle_signed_md : bundle_unsigned_md, bundle_verify_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_end_md);
 	writer_str(&w, md);
 	if (!bundle_file(&job->bundle, "VERIFY.md", writer_done(&w)))
 		return write_failed(job, "VERIFY.md");
@@ -434,7 +436,7 @@ bool export_bundle(struct archive *a, const struct export_request *request, stru
 		ok = fail(job, "%.150s cannot be made: %s", request->out ? request->out : "the bundle", strerror(errno));
 	ok = ok && records_write(job) && bundle_copies_finish(job->copies, request, &job->filter, err) && tiles_write_all(job) && policies_write(job) &&
 	     anchors_write(job) && keys_write(job) && texts_write(job);
-	if (ok && !bundle_finish(&job->bundle, result->manifest_sha256))
+	if (ok && !bundle_finish(&job->bundle, request->key, result->manifest_sha256))
 		ok = write_failed(job, "MANIFEST.sha256");
 	bundle_close(&job->bundle, ok);
 	records_close(job);

@@ -15,6 +15,7 @@
  *	events/, report.html, assessment-results.json, replay.cast   copies (bundle_copies.h)
  *	checkpoints/                  those that an authority stamped or a witness cosigned (export_anchor.h)
  *	MANIFEST.sha256, VERIFY.md, verify.sh (its commands, to be run as they are), incl.sh, consis.sh
+ *	MANIFEST.sig, trust/export.pem   the manifest's signature, Ed25519, and the node's export key (export_key.h)
  * Everything written was checked against the signed root first: a journal with a damaged record in the range gives no bundle.
  * Blocking; reads the archive only, so it may run in any process, also beside the writer. Journaling the export (`export`
  * record with reader, range, manifest hash) is the caller's, before the first byte is given out.
@@ -34,6 +35,7 @@ struct export_request {
 	const char *out;                    /* directory to be made; must not exist */
 	const struct bundle_sink *sink;     /* not NULL: files go there, and `out` is not looked at */
 	const struct checkpoint_keys *keys; /* the log's public keys, of any of its generations */
+	const struct export_key *key;       /* signs the manifest; NULL: the bundle is not signed as a whole, and says so */
 	struct payload_keys *disclose;      /* NULL: the content of sealed payload stays unreadable */
 	unsigned proofs_max;                /* most records of a bundle; 0: 100,000 */
 };

@@ -24,6 +24,7 @@
 static char dir[128], journal_dir[160], out[160], copy[170];
 static struct fixture_signer signer;
 static struct archive *archive;
+static struct export_key *key;
 
 static int build(void **state)
 {
@@ -44,12 +45,14 @@ static int build(void **state)
 		return -1;
 	journal_close(j);
 	archive = archive_open(journal_dir, err);
-	return archive ? 0 : -1;
+	key = export_key_open(dir, true, err);
+	return archive && key ? 0 : -1;
 }
 
 static int clean_up(void **state)
 {
 	archive_close(archive);
+	export_key_close(key);
 	fixture_remove(dir);
 	fixture_signer_free(&signer);
 	return 0;
@@ -64,7 +67,7 @@ static int drop_bundle(void **state)
 
 static void export_to(const struct archive_filter *filter, struct export_result *result)
 {
-	struct export_request request = { .filter = *filter, .out = out, .keys = &signer.keys };
+	struct export_request request = { .filter = *filter, .out = out, .keys = &signer.keys, .key = key };
 	char err[EXPORT_ERROR_BYTES];
 	bool ok = export_bundle(archive, &request, result, err);
 
@@ -128,11 +131,29 @@ static void remake_manifest(void)
 
 	if (child == 0) {
 		if (chdir(copy) == 0)
-			execl("/bin/sh", "sh", "-c", "rm MANIFEST.sha256; find . -type f | sed 's,^./,,' | xargs -d '\\n' sha256sum > ../m && mv ../m MANIFEST.sha256", (char *)NULL);
+			execl("/bin/sh", "sh", "-c", "rm MANIFEST.sha256; find . -type f ! -name MANIFEST.sig | sed 's,^./,,' | xargs -d '\\n' sha256sum > ../m && mv ../m MANIFEST.sha256", (char *)NULL);
 		_exit(127);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
+}
+
+/* The same by somebody who has the export key too: only what the files say is left to tell. */
+static void sign_manifest(void)
+{
+	static uint8_t manifest[1 << 20];
+	uint8_t signature[EXPORT_KEY_SIGNATURE_BYTES];
+	char path[300];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/MANIFEST.sha256", copy);
+	fd = open(path, O_RDONLY);
+	len = read(fd, manifest, sizeof manifest);
+	close(fd);
+	assert_true(len > 0 && (size_t)len < sizeof manifest);
+	assert_true(export_key_sign(key, bytes_of(manifest, (size_t)len), signature));
+	assert_int_equal(tiles_write_file(copy, "MANIFEST.sig", bytes_of(signature, sizeof signature)), 0);
 }
 
 static void bundle_verifies_with_public_tools(void **state)
@@ -237,11 +258,13 @@ static void forgery_with_a_fitting_manifest_fails(void **state)
 	export_to(&part, &r);
 	fresh_copy();
 	remake_manifest();
+	sign_manifest();
 	assert_int_equal(run_verify(copy, "all"), 0);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		fresh_copy();
 		change_byte(rows[i].name, rows[i].at, rows[i].mask);
 		remake_manifest();
+		sign_manifest();
 		seen = run_verify(copy, "all") != 0;
 		if (!seen)
 			print_error("not seen: %s at %lld\n", rows[i].name, (long long)rows[i].at);
@@ -276,7 +299,46 @@ static void swapped_records_fail(void **state)
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 	remake_manifest();
+	sign_manifest();
 	assert_int_not_equal(run_verify(copy, "all"), 0);
+}
+
+/* Without the export key no manifest can be made to fit; a bundle of a copy has no signature, and says so. */
+static void bundle_is_signed_as_a_whole(void **state)
+{
+	static const char *const added[] = { "proofs/MANIFEST.sha256", "trust/MANIFEST.sig" };
+	struct archive_filter part = { .from = 254, .to = 258 };
+	struct export_request of_a_copy = { .filter = part, .out = copy, .keys = &signer.keys };
+	char err[EXPORT_ERROR_BYTES], path[300];
+	struct export_result r;
+
+	export_to(&part, &r);
+	fresh_copy();
+	assert_int_equal(run_verify(copy, "1"), 0);
+	/* A file that no later step looks at. */
+	change_byte("report.html", 400, 1);
+	remake_manifest();
+	assert_int_not_equal(run_verify(copy, "1"), 0);
+	fresh_copy();
+	change_byte("MANIFEST.sig", 20, 4);
+	assert_int_not_equal(run_verify(copy, "1"), 0);
+	fresh_copy();
+	change_byte("trust/export.pem", 50, 4);
+	remake_manifest();
+	assert_int_not_equal(run_verify(copy, "1"), 0);
+	fresh_copy();
+	snprintf(path, sizeof path, "%s/MANIFEST.sig", copy);
+	assert_int_equal(unlink(path), 0);
+	assert_int_not_equal(run_verify(copy, "1"), 0);
+	for (size_t i = 0; i < sizeof added / sizeof added[0]; i++) {
+		fresh_copy();
+		assert_int_equal(tiles_write_file(copy, added[i], bytes_str("{}")), 0);
+		assert_int_not_equal(run_verify(copy, "1"), 0);
+	}
+	fixture_remove(copy);
+	assert_true(export_bundle(archive, &of_a_copy, &r, err));
+	assert_int_equal(run_verify(copy, "1"), 0);
+	assert_int_not_equal(access(path, F_OK), 0);
 }
 
 static void damaged_journal_gives_no_bundle(void **state)
@@ -494,6 +556,7 @@ int main(void)
 		TEST(changed_file_fails),
 		TEST(forgery_with_a_fitting_manifest_fails),
 		TEST(swapped_records_fail),
+		TEST(bundle_is_signed_as_a_whole),
 		TEST(damaged_journal_gives_no_bundle),
 		TEST(what_cannot_be_proven_is_refused),
 		TEST(bundle_of_a_living_journal_verifies),

@@ -1,5 +1,6 @@
 /* kill -9 of the writer at random moments, and a volume that runs full: no acknowledged record is lost, each cursor stands exactly
- * behind the last record that is in the journal, and what is left verifies. ROUNDS in the environment sets the number of kills.
+ * behind the last record that is in the journal, and what is left verifies. ROUNDS in the environment sets the number of kills, SEED
+ * which batches the writer makes between them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -131,10 +132,10 @@ static uint64_t run_and_kill(struct rng *rng, uint64_t acked)
 
 static void no_acknowledged_record_is_lost_by_kill(void **state)
 {
-	const char *wanted = getenv("ROUNDS");
+	const char *wanted = getenv("ROUNDS"), *other = getenv("SEED");
 	unsigned rounds = wanted ? (unsigned)strtoul(wanted, NULL, 10) : ROUNDS_DEFAULT;
-	struct rng rng = rng_seeded(5);
-	uint64_t acked = 0;
+	uint64_t acked = 0, seed = other ? strtoull(other, NULL, 10) : 5;
+	struct rng rng = rng_seeded(seed);
 
 	for (unsigned round = 0; round < rounds; round++) {
 		struct journal_config config = config_of(dir);
@@ -174,7 +175,7 @@ static void no_acknowledged_record_is_lost_by_kill(void **state)
 			assert_int_equal(n, i);
 		}
 		archive_close(a);
-		print_message("%u kills, %llu records, %llu segments\n", rounds, (unsigned long long)s.size, (unsigned long long)s.segments);
+		print_message("seed %llu: %u kills, %llu records, %llu segments\n", (unsigned long long)seed, rounds, (unsigned long long)s.size, (unsigned long long)s.segments);
 	}
 }
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/keys/key_file.h"
 #include "platform/base/limits.h"
 #include "platform/base/random.h"
 #include "platform/base/secret.h"
@@ -29,51 +30,7 @@ struct ca {
 	size_t pem_len;
 };
 
-static bool fail(char *err, const char *what, const char *remedy)
-{
-	unsigned long code = ERR_get_error();
-	const char *why = code ? ERR_reason_error_string(code) : errno ? strerror(errno) : "failed";
-
-	ERR_clear_error();
-	snprintf(err, OS_ERROR_BYTES, "%.110s: %.60s: %.60s", what, why ? why : "failed", remedy);
-	return false;
-}
-
-/* --- files --------------------------------------------------------------------------------------------------------------- */
-
-/* Reads a small file that only its owner may read. -1: none. */
-static ssize_t secret_read(const char *path, uint8_t *out, size_t size, char *err)
-{
-	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat at;
-	ssize_t n;
-
-	if (fd < 0)
-		return -1;
-	if (fstat(fd, &at) < 0 || !S_ISREG(at.st_mode) || (at.st_mode & 077) || (at.st_uid != geteuid() && at.st_uid != 0)) {
-		snprintf(err, OS_ERROR_BYTES, "%.110s: not a file that only its owner can read: chmod 0600", path);
-		close(fd);
-		return -2;
-	}
-	n = read(fd, out, size);
-	close(fd);
-	return n;
-}
-
-static bool file_write(const char *path, struct bytes content, mode_t mode, char *err)
-{
-	char temp[300];
-	int fd;
-	bool good;
-
-	snprintf(temp, sizeof(temp), "%s.new", path);
-	unlink(temp);
-	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-	good = fd >= 0 && write(fd, content.base, content.len) == (ssize_t)content.len && fchmod(fd, mode) == 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return (good && rename(temp, path) == 0) || fail(err, path, "check the key directory");
-}
+/* --- the key of commitments ---------------------------------------------------------------------------------------------- */
 
 bool ca_commitment_key(const char *dir, uint8_t out[32], char err[OS_ERROR_BYTES])
 {
@@ -81,13 +38,13 @@ bool ca_commitment_key(const char *dir, uint8_t out[32], char err[OS_ERROR_BYTES
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "%.200s/commit.key", dir);
-	n = secret_read(path, out, 32, err);
+	n = key_file_read(path, out, 32, err);
 	if (n == 32)
 		return true;
 	if (n != -1)
-		return n == -2 ? false : fail(err, path, "restore it from a backup");
+		return n == -2 ? false : key_file_failed(err, path, "restore it from a backup");
 	random_secret(out, 32);
-	return file_write(path, bytes_of(out, 32), 0600, err);
+	return key_file_write(path, bytes_of(out, 32), 0600, err);
 }
 
 /* --- certificates -------------------------------------------------------------------------------------------------------- */
@@ -158,10 +115,10 @@ static bool ca_store(const struct ca *ca, const char *dir, char *err)
 
 	snprintf(path, sizeof(path), "%.200s/ca.key", dir);
 	len = good ? BIO_get_mem_data(memory, &text) : 0;
-	good = good && file_write(path, bytes_of(text, (size_t)len), 0600, err);
+	good = good && key_file_write(path, bytes_of(text, (size_t)len), 0600, err);
 	BIO_free(memory);
 	snprintf(path, sizeof(path), "%.200s/ca.pem", dir);
-	return good && file_write(path, bytes_of(ca->pem, ca->pem_len), 0644, err);
+	return good && key_file_write(path, bytes_of(ca->pem, ca->pem_len), 0644, err);
 }
 
 static bool ca_load(struct ca *ca, const uint8_t *key, size_t key_len, const char *dir, char *err)
@@ -176,7 +133,7 @@ static bool ca_load(struct ca *ca, const uint8_t *key, size_t key_len, const cha
 	ca->certificate = file ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
 	BIO_free(file);
 	if (!ca->key || !ca->certificate || X509_check_private_key(ca->certificate, ca->key) != 1)
-		return fail(err, path, "restore ca.key and ca.pem together");
+		return key_file_failed(err, path, "restore ca.key and ca.pem together");
 	return true;
 }
 
@@ -206,14 +163,14 @@ struct ca *ca_open(const char *dir, const char *node, int64_t now_s, bool *made,
 		return NULL;
 	errno = 0;
 	snprintf(path, sizeof(path), "%.200s/ca.key", dir);
-	n = secret_read(path, key, sizeof(key), err);
+	n = key_file_read(path, key, sizeof(key), err);
 	*made = n == -1 && errno == ENOENT;
 	if (*made)
-		good = (ca_make(ca, node, now_s) && ca_pem_fill(ca) && ca_store(ca, dir, err)) || fail(err, path, "check the key directory");
+		good = (ca_make(ca, node, now_s) && ca_pem_fill(ca) && ca_store(ca, dir, err)) || key_file_failed(err, path, "check the key directory");
 	else if (n == -2)
 		good = false;
 	else
-		good = n > 0 ? ca_load(ca, key, (size_t)n, dir, err) && ca_pem_fill(ca) : fail(err, path, "start as the user that made it");
+		good = n > 0 ? ca_load(ca, key, (size_t)n, dir, err) && ca_pem_fill(ca) : key_file_failed(err, path, "start as the user that made it");
 	secret_wipe(key, sizeof(key));
 	if (good)
 		return ca;
@@ -331,7 +288,7 @@ bool ca_leaf(struct ca *ca, const char *name, const struct ca_address *addresses
 	}
 	EVP_PKEY_free(key);
 	X509_free(leaf);
-	return good || fail(err, name, "report this");
+	return good || key_file_failed(err, name, "report this");
 }
 
 struct bytes ca_roots_read(const char *path, char err[OS_ERROR_BYTES])
@@ -358,6 +315,6 @@ struct bytes ca_roots_read(const char *path, char err[OS_ERROR_BYTES])
 		return bytes_of(text, len);
 	}
 	free(text);
-	fail(err, path, "give a PEM file of certificates, at most 64 KiB");
+	key_file_failed(err, path, "give a PEM file of certificates, at most 64 KiB");
 	return (struct bytes){ 0 };
 }

@@ -1,0 +1,52 @@
+#include "control/keys/key_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool key_file_failed(char err[OS_ERROR_BYTES], const char *what, const char *remedy)
+{
+	unsigned long code = ERR_get_error();
+	const char *why = code ? ERR_reason_error_string(code) : errno ? strerror(errno) : "failed";
+
+	ERR_clear_error();
+	snprintf(err, OS_ERROR_BYTES, "%.110s: %.60s: %.60s", what, why ? why : "failed", remedy);
+	return false;
+}
+
+ssize_t key_file_read(const char *path, uint8_t *out, size_t size, char err[OS_ERROR_BYTES])
+{
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat at;
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &at) < 0 || !S_ISREG(at.st_mode) || (at.st_mode & 077) || (at.st_uid != geteuid() && at.st_uid != 0)) {
+		snprintf(err, OS_ERROR_BYTES, "%.110s: not a file that only its owner can read: chmod 0600", path);
+		close(fd);
+		return -2;
+	}
+	n = read(fd, out, size);
+	close(fd);
+	return n;
+}
+
+bool key_file_write(const char *path, struct bytes content, mode_t mode, char err[OS_ERROR_BYTES])
+{
+	char temp[300];
+	int fd;
+	bool good;
+
+	snprintf(temp, sizeof(temp), "%s.new", path);
+	unlink(temp);
+	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	good = fd >= 0 && write(fd, content.base, content.len) == (ssize_t)content.len && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+	if (fd >= 0)
+		close(fd);
+	return (good && rename(temp, path) == 0) || key_file_failed(err, path, "check the key directory");
+}
