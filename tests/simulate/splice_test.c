@@ -200,6 +200,55 @@ static void a_policy_that_wants_reading_ends_it(void **state)
 	stage->relay = NULL;
 }
 
+/* The same promise for what is not spliced: what its client says waits in TCP; what its server says does so with audit "answers" only. */
+static void unread_bytes_wait_for_the_begin(enum policy_audit audit, bool client_waits, bool server_waits)
+{
+	struct relay_snapshot next;
+
+	stage->audit = audit;
+	swap_policy(true, &next);
+	stage->answer_durable = false;
+	stage_connect(stage);
+	stage_transmit(stage, 0, TCP_ACK | TCP_PSH, "early");
+	stage_transmit(stage, 1, TCP_ACK | TCP_PSH, "banner");
+	stage_settle(stage);
+	assert_int_equal(stage_got(stage, 1, "early"), !client_waits);
+	assert_int_equal(stage_got(stage, 0, "banner"), !server_waits);
+	stage->answer_durable = true;
+	stage_settle(stage);
+	assert_true(stage_got(stage, 1, "early"));
+	assert_true(stage_got(stage, 0, "banner"));
+	says(0, "late");
+	relay_destroy(stage->relay);
+	stage->relay = NULL;
+}
+
+static void with_prompt_nothing_waits_for_the_begin(void **state) { unread_bytes_wait_for_the_begin(POLICY_AUDIT_PROMPT, false, false); }
+static void with_strict_the_client_waits_for_the_begin(void **state) { unread_bytes_wait_for_the_begin(POLICY_AUDIT_STRICT, true, false); }
+static void with_answers_both_wait_for_the_begin(void **state) { unread_bytes_wait_for_the_begin(POLICY_AUDIT_ANSWERS, true, true); }
+
+/* A begin that never becomes durable: what waited for it goes nowhere, and the flow ends. */
+static void a_begin_that_is_never_durable_ends_it(void **state)
+{
+	stage->answer_durable = false;
+	stage_connect(stage);
+	stage_transmit(stage, 0, TCP_ACK | TCP_PSH, "early");
+	stage_pass(stage, 6000000);
+	assert_int_equal(stage->end[1].got_bytes, 0);
+	assert_int_equal(stage->closes, 1);
+	assert_int_equal(stage->close_cause, CLOSE_KILLED);
+}
+
+static void a_target_that_resets_is_no_kill(void **state)
+{
+	talk();
+	stage_transmit(stage, 1, TCP_RST | TCP_ACK, NULL);
+	stage_settle(stage);
+	assert_true(stage->end[0].reset);
+	assert_int_equal(stage->closes, 1);
+	assert_int_equal(stage->close_cause, CLOSE_RESET);
+}
+
 static void a_reset_passes_and_ends_it(void **state)
 {
 	talk();
@@ -372,7 +421,9 @@ int main(void)
 		SPLICED(a_policy_that_allows_it_changes_nothing), SPLICED(a_policy_that_wants_reading_ends_it),
 		TERMINATED(a_policy_that_wants_reading_ends_it), SPLICED(a_reset_passes_and_ends_it), SPLICED(a_dead_peer_is_found),
 		SPLICED(who_answers_keepalive_lives), cmocka_unit_test(hostile_segments), SPLICED(a_sender_is_on_its_own_side),
-		SPLICED(a_wrong_checksum_goes_no_further),
+		SPLICED(a_wrong_checksum_goes_no_further), TERMINATED(with_prompt_nothing_waits_for_the_begin),
+		TERMINATED(with_strict_the_client_waits_for_the_begin), TERMINATED(with_answers_both_wait_for_the_begin),
+		TERMINATED(a_begin_that_is_never_durable_ends_it), TERMINATED(a_target_that_resets_is_no_kill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
