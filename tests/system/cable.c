@@ -1,9 +1,10 @@
 /* cable.c: a cable between two network devices, with faults. For the system tests, on kernels without netem or 802.1Q.
  *
- *	cable A B [seed=N] [loss=PER_MILLE] [reorder=PER_MILLE] [duplicate=PER_MILLE] [tag=VLAN]
+ *	cable A B [seed=N] [loss=PER_MILLE] [reorder=PER_MILLE] [duplicate=PER_MILLE] [corrupt=PER_MILLE] [tag=VLAN]
  *
  * Frames that come in on one device go out of the other. Each is lost, sent twice, or kept for 1 to 4 ms while others pass
- * it, with the given chances. With `tag`, frames from A get that 802.1Q tag on their way to B, and only frames with it
+ * it, with the given chances. Of TCP some are damaged: most have a wrong checksum, one in four one wrong bit anywhere behind the Ethernet
+ * header, for a checksum to find. SIGUSR1: one frame in five is lost from now on, and at the next one as before. With `tag`, frames from A get that 802.1Q tag on their way to B, and only frames with it
  * come back, without it. Prints "ready", then the counts when it is told to end. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,6 +26,7 @@
 #define HELD_MAX 512
 #define BURST 64
 #define TAG_BYTES 4
+#define LOSS_HEAVY 200
 
 struct held {
 	uint64_t due_us;
@@ -35,19 +37,25 @@ struct held {
 
 struct cable {
 	int fd[2];
-	unsigned loss, reorder, duplicate, tag;
+	unsigned loss, reorder, duplicate, corrupt, tag;
 	uint64_t random;
 	struct held held[HELD_MAX];
 	unsigned held_count;
-	unsigned long passed, lost, late, doubled, unsent;
+	unsigned long passed, lost, late, doubled, damaged, unsent;
 };
 
-static volatile sig_atomic_t ending;
+static volatile sig_atomic_t ending, heavy;
 
 static void end(int signal)
 {
 	(void)signal;
 	ending = 1;
+}
+
+static void change(int signal)
+{
+	(void)signal;
+	heavy = !heavy;
 }
 
 static void die(const char *what)
@@ -133,9 +141,38 @@ static void release(struct cable *c)
 	}
 }
 
-static void pass(struct cable *c, unsigned to, const uint8_t *frame, size_t len)
+/* Where the IP header of a TCP segment begins, and its own; false: it is none. Anything else stays whole: what ARP says nobody checks. */
+static bool find_tcp(const uint8_t *frame, size_t len, size_t *l3, size_t *l4)
 {
-	if (dice(c, 1000) < c->loss) {
+	size_t at = 12;
+	unsigned type;
+
+	for (type = frame[at] << 8 | frame[at + 1]; type == ETHERTYPE_VLAN && at + 6 <= len; type = frame[at] << 8 | frame[at + 1])
+		at += TAG_BYTES;
+	*l3 = at + 2;
+	if (type == ETHERTYPE_IP && *l3 + 20 <= len && frame[*l3 + 9] == 6)
+		*l4 = *l3 + (frame[*l3] & 15u) * 4;
+	else if (type == ETHERTYPE_IPV6 && *l3 + 40 <= len && frame[*l3 + 6] == 6)
+		*l4 = *l3 + 40;
+	else
+		return false;
+	return *l4 + 20 <= len;
+}
+
+static void damage(struct cable *c, uint8_t *frame, size_t len)
+{
+	size_t l3, l4, bit;
+
+	if (!find_tcp(frame, len, &l3, &l4))
+		return;
+	bit = dice(c, 4) ? (l4 + 16) * 8 + dice(c, 16) : l3 * 8 + dice(c, (unsigned)(len - l3) * 8);
+	frame[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	c->damaged++;
+}
+
+static void pass(struct cable *c, unsigned to, uint8_t *frame, size_t len)
+{
+	if (dice(c, 1000) < (heavy ? LOSS_HEAVY : c->loss)) {
 		c->lost++;
 		return;
 	}
@@ -143,6 +180,8 @@ static void pass(struct cable *c, unsigned to, const uint8_t *frame, size_t len)
 		transmit(c, to, frame, len);
 		c->doubled++;
 	}
+	if (dice(c, 1000) < c->corrupt)
+		damage(c, frame, len);
 	if (dice(c, 1000) < c->reorder && c->held_count < HELD_MAX)
 		hold(c, to, frame, len);
 	else
@@ -203,17 +242,17 @@ static bool take(struct cable *c, unsigned from)
 int main(int argc, char **argv)
 {
 	static struct cable c = { .random = 0x5eed };
-	struct sigaction act = { .sa_handler = end };
+	struct sigaction act = { .sa_handler = end }, other = { .sa_handler = change };
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: cable A B [seed=N] [loss=N] [reorder=N] [duplicate=N] [tag=N]\n");
+		fprintf(stderr, "usage: cable A B [seed=N] [loss=N] [reorder=N] [duplicate=N] [corrupt=N] [tag=N]\n");
 		return 2;
 	}
 	for (int i = 3; i < argc; i++) {
 		unsigned long seed = 0;
 
 		if (sscanf(argv[i], "loss=%u", &c.loss) != 1 && sscanf(argv[i], "reorder=%u", &c.reorder) != 1 &&
-		    sscanf(argv[i], "duplicate=%u", &c.duplicate) != 1 && sscanf(argv[i], "tag=%u", &c.tag) != 1 &&
+		    sscanf(argv[i], "duplicate=%u", &c.duplicate) != 1 && sscanf(argv[i], "tag=%u", &c.tag) != 1 && sscanf(argv[i], "corrupt=%u", &c.corrupt) != 1 &&
 		    sscanf(argv[i], "seed=%lu", &seed) != 1) {
 			fprintf(stderr, "cable: %s: not known\n", argv[i]);
 			return 2;
@@ -223,6 +262,7 @@ int main(int argc, char **argv)
 	}
 	sigaction(SIGTERM, &act, NULL);
 	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGUSR1, &other, NULL);
 	c.fd[0] = device_open(argv[1]);
 	c.fd[1] = device_open(argv[2]);
 	printf("ready\n");
@@ -236,6 +276,6 @@ int main(int argc, char **argv)
 				;
 		release(&c);
 	}
-	printf("passed %lu lost %lu late %lu doubled %lu unsent %lu\n", c.passed, c.lost, c.late, c.doubled, c.unsent);
+	printf("passed %lu lost %lu late %lu doubled %lu damaged %lu unsent %lu\n", c.passed, c.lost, c.late, c.doubled, c.damaged, c.unsent);
 	return 0;
 }
