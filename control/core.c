@@ -13,6 +13,7 @@
 
 #include "control/node.h"
 #include "control/node_capture.h"
+#include "control/operator_verbs.h"
 #include "control/operators.h"
 #include "platform/base/random.h"
 #include "platform/base/secret.h"
@@ -96,12 +97,13 @@ static void describe_pairs(struct jcs *j, const void *from)
 		jcs_put_text(j, pair[0], bytes_str(pair[1]));
 }
 
-void node_record(struct node *n, const char *type, struct bytes who, const char *const *pairs)
+uint64_t node_record(struct node *n, const char *type, struct bytes who, const char *const *pairs)
 {
+	uint64_t index;
 	const struct entry e = { .type = type, .who = who, .data = { describe_pairs, pairs },
 				 .policy_sha256 = n->current ? policy_hash(n->current) : NULL };
 
-	(void)inbox_append(n->inbox, &e, true, NULL);
+	return inbox_append(n->inbox, &e, true, &index) ? index : UINT64_MAX;
 }
 
 /* --- helpers ------------------------------------------------------------------------------------------------------------- */
@@ -517,6 +519,7 @@ static void timers(struct loop *l)
 		node_holds_tick(n);
 		node_deeds_tick(n);
 		node_rotate_tick(n);
+		operation_readings_ended(n);
 	}
 	if (n->reload) {
 		n->reload = false;

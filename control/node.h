@@ -186,7 +186,8 @@ struct approval_clock node_approval_clock(const struct node *n);
 /* Asks the monitor to end a helper, which starts it again. */
 void node_restart_helper(struct node *n, enum helper h);
 /* Appends one record of control's own with {"key":value,...}: keys sorted, NULL after the last pair. */
-void node_record(struct node *n, const char *type, struct bytes who, const char *const *pairs);
+/* The record's index; UINT64_MAX: the journal does not take it. */
+uint64_t node_record(struct node *n, const char *type, struct bytes who, const char *const *pairs);
 
 /* monitor.c */
 int monitor_run(struct settings *settings);

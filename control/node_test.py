@@ -4,6 +4,7 @@
 usage: node_test.py SLUICE SLUICE_CONTROL WORKER_TOOL OLD_JOURNAL_TOOL CLASSES HELPER...
 The OpenID provider is this script (loopback HTTPS). Everything lives in one temporary directory. TAP on stdout.
 """
+import hashlib
 import json
 import os
 import re
@@ -617,6 +618,7 @@ def audits(w):
     w.check(done.returncode == 0 and (w.dir / 'out' / 'bundle' / 'trust' / 'log-p256.pem').exists(), 'and a bundle, with both keys', done.stdout + done.stderr)
     checked = subprocess.run(['sh', 'verify.sh', '2'], cwd=w.dir / 'out' / 'bundle', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
     w.check(checked.returncode == 0 and 'all checks passed' in checked.stdout and 'Verified OK' in checked.stdout, "which openssl and sha256sum alone believe", checked.stdout[-400:])
+    manifest = (w.dir / 'out' / 'bundle' / 'MANIFEST.sha256').read_bytes()
     carries(w, w.dir / 'out' / 'bundle', checked.stdout)
     done = other('--json', 'export', 'bundle', '--person', 'alice', '--type', 'cmd', '--run', 'no-such-run', '--out', w.dir / 'out' / 'no', *token('audit'))
     w.check(done.returncode == 1 and 'no record matches' in done.stderr, 'all filters count for a bundle', done.stderr)
@@ -635,6 +637,14 @@ def audits(w):
     w.check(types.count('admin.refused') == len(reading) + 5, 'each refusal is a record with the name', types)
     w.check({'read.search', 'read.tail', 'read.record', 'read.proof', 'read.session', 'read.replay', 'read.verify', 'export'} <= set(types), 'and so is each reading', types)
     w.check(all('token' not in r['data'].get('detail', '') for r in records), 'without the token')
+    given = {r['data']['of']: r['data'] for r in records if r['t'] == 'read.given'}
+    told = [(r['t'], given[str(r['idx'])]) for r in records if str(r['idx']) in given]
+    bundles = [d for kind, d in told if kind == 'export' and d['manifest']]
+    w.check(len(bundles) == 1 and bundles[0]['records'] == '12' and bundles[0]['whole'] == 'yes' and
+            bundles[0]['manifest'] == hashlib.sha256(manifest).hexdigest(), 'a bundle that was given out is on record with its manifest', told)
+    w.check({kind: (d['records'], d['whole']) for kind, d in told}.items() >= {'read.record': ('1', 'yes'), 'read.proof': ('1', 'yes')}.items() and
+            all(int(d['records']) > 0 for kind, d in told if kind == 'read.search' or kind == 'read.tail') and
+            all(d['sessions'] == '1' for kind, d in told if kind == 'read.replay'), 'and of each reading, how much it was', told)
     done = other('journal', 'show', '999999', *token('audit'))
     w.check(done.returncode == 1 and re.fullmatch(r'sluice: record 999999: there is no such record: [^\n]+\n', done.stderr), 'a record that is none', done.stderr)
 

@@ -2,8 +2,10 @@
  *
  * Root and the user that control runs as are the machine's administrators: they could read the files. Anybody else shows a token whose
  * principal is in a group of admin.roles.auditor, and in none of admin.roles.administrator: one person is not both. Each reading, and
- * each refusal, is a record with that principal; it is on disk before the first byte is given out. */
+ * each refusal, is a record with that principal; it is on disk before the first byte is given out. Its end is another, `read.given`. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "control/inbox/who.h"
 #include "control/operator_verbs.h"
@@ -20,7 +22,27 @@ static void record_reading(struct operation *o, struct bytes who)
 	snprintf(type, sizeof(type), strcmp(what, "events") && strcmp(what, "report") && strcmp(what, "bundle") ? "read.%s" : "export", what);
 	snprintf(detail, sizeof(detail), "%s", text ? text : "");
 	free(text);
-	node_record(o->node, type, who, pairs);
+	o->reading = node_record(o->node, type, who, pairs);
+	o->reader_len = who.len < sizeof(o->reader_room) ? who.len : 0;
+	if (o->reader_len)
+		memcpy(o->reader_room, who.base, o->reader_len);
+}
+
+/* How much it was is known at its end only: a second record, which names the first. Without one, control died meanwhile. */
+void operation_readings_ended(struct node *n)
+{
+	struct reading_given *g;
+
+	while ((g = readings_ended(n->readings))) {
+		char of[24], records[24], sessions[24];
+		const char *const pairs[] = { "manifest", g->manifest, "of", of, "records", records, "sessions", sessions, "whole", g->whole ? "yes" : "no", NULL };
+
+		snprintf(of, sizeof(of), "%llu", (unsigned long long)g->reading);
+		snprintf(records, sizeof(records), "%llu", (unsigned long long)g->records);
+		snprintf(sessions, sizeof(sessions), "%llu", (unsigned long long)g->sessions);
+		(void)node_record(n, "read.given", bytes_of(g->reader, g->reader_len), pairs);
+		free(g);
+	}
 }
 
 static void read_refused(struct operation *o, struct bytes who, const char *why)
@@ -36,6 +58,8 @@ static void go(struct operation *o, struct bytes who)
 	o->stream = json_deep_copy(o->args);
 	json_object_del(o->stream, "token");
 	record_reading(o, who);
+	if (o->reading == UINT64_MAX)
+		operation_fail(o, FRAME_REFUSED, "%s: the journal does not take the record of it: see sluice show journal", operation_text(o, "what"));
 }
 
 static void read_identified(struct operation *o, struct principal *p, const struct identity_failure *why)

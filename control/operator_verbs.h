@@ -22,6 +22,10 @@ struct operation {
 	json_t *result;
 	json_t *stream;          /* not NULL: a reading of the journal follows on the connection (reading.h) */
 	char error[1024];
+	/* Of a stream: its record, and whose it is. */
+	uint64_t reading;
+	uint8_t reader_room[SESSION_WHO_BYTES];
+	size_t reader_len;
 };
 
 /* Runs a verb; afterwards either `waiting` or answered. */
@@ -76,6 +80,8 @@ void operation_hold_list(struct operation *o);
 void operation_hold_release(struct operation *o);
 void operation_journal_read(struct operation *o);
 void operation_read(struct operation *o);
+/* Once in 20 ms: records of what readings that ended gave out. */
+void operation_readings_ended(struct node *n);
 void operation_sessions(struct operation *o);
 void operation_session_kill(struct operation *o);
 void operation_approvals(struct operation *o);

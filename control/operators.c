@@ -244,7 +244,9 @@ void operators_ready(struct operators *os)
 /* The record of the reading is on disk: the connection is the reader's from here on. */
 static void hand_over(struct operators *os, struct connection *c)
 {
-	if (readings_take(os->node->readings, c->fd, c->operation.stream)) {
+	const struct operation *o = &c->operation;
+
+	if (readings_take(os->node->readings, c->fd, o->stream, o->reading, bytes_of(o->reader_room, o->reader_len))) {
 		secret_wipe(c->in, c->in_len);
 		json_decref(c->operation.args);
 		*c = (struct connection){ 0 };

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,7 +34,8 @@
 struct readings {
 	char dir[320], keys_dir[320], captures_dir[320];
 	const struct export_key *key; /* signs the manifests of bundles */
-	int jobs[2]; /* a pipe of struct job: the queue and its bell in one */
+	int jobs[2];  /* a pipe of struct job: the queue and its bell in one */
+	int ended[2]; /* a pipe of struct reading_given *, read without waiting */
 	atomic_uint under_way;
 	atomic_bool ending;
 	pthread_t thread[READING_THREADS];
@@ -46,6 +48,7 @@ struct readings {
 struct job {
 	int fd;
 	json_t *args;
+	struct reading_given *given; /* NULL: its end is not told */
 };
 
 struct reading {
@@ -54,6 +57,8 @@ struct reading {
 	json_t *args;
 	struct archive *archive;
 	bool gone; /* the reader, or this process */
+	uint64_t records, sessions;
+	char manifest[65];
 	uint64_t next; /* where the next page begins; 0: there is none */
 	char error[ARCHIVE_ERROR_BYTES + 160];
 };
@@ -117,6 +122,7 @@ static void fail(struct reading *r, const char *what, const char *why, const cha
 
 static void put_record(struct reading *r, uint64_t index, struct bytes record)
 {
+	r->records++;
 	frame(r, json_pack("{s:I, s:s%}", "i", (json_int_t)index, "r", (const char *)record.base, record.len));
 }
 
@@ -172,6 +178,7 @@ static bool give_session(void *ctx, json_t *session)
 {
 	struct reading *r = ctx;
 
+	r->sessions++;
 	frame(r, json_pack("{s:o}", "s", session));
 	return !r->gone && !atomic_load(&r->all->ending);
 }
@@ -221,6 +228,7 @@ static void read_proof(struct reading *r)
 	char what[40];
 
 	snprintf(what, sizeof(what), "record %llu", (unsigned long long)index);
+	r->records += !why;
 	if (why)
 		fail(r, what, why, "wait a second and ask again");
 	else
@@ -251,6 +259,7 @@ static void read_replay(struct reading *r)
 	f = filter_of(r);
 	if (!session || !replay_write(r->archive, keys, &f, form, replay_out, r, err))
 		fail(r, what, session ? err : "not named", "run sluice journal verify");
+	r->sessions = !r->error[0];
 	payload_keys_close(keys);
 }
 
@@ -270,6 +279,7 @@ static bool give_text(void *ctx, struct bytes line)
 {
 	struct reading *r = ctx;
 
+	r->records++;
 	frame(r, json_pack("{s:s%}", "t", (const char *)line.base, line.len));
 	return !r->gone && !atomic_load(&r->all->ending);
 }
@@ -334,6 +344,7 @@ static void read_report(struct reading *r)
 	} else if (!report_text(&assess, form, checkpoint_keys_beside(r->all->dir, &keys) ? "" : keys.name, time(NULL), &text, &len)) {
 		fail(r, "export report", "nothing in this selection to ask about", "widen the filter");
 	} else {
+		r->records = assess.records;
 		(void)give_piece(r, "report", bytes_of(text, len));
 		free(text);
 	}
@@ -347,14 +358,18 @@ static void read_bundle(struct reading *r)
 	struct checkpoint_keys keys;
 	struct export_request request = { .filter = filter_of(r), .keys = &keys, .key = r->all->key, .sink = &sink };
 	struct export_result result;
+	struct writer w = writer_of(r->manifest, sizeof(r->manifest) - 1);
 	char err[EXPORT_ERROR_BYTES];
 
 	if (!keys_of(r, &keys))
 		return;
-	if (!export_bundle(r->archive, &request, &result, err))
+	if (!export_bundle(r->archive, &request, &result, err)) {
 		fail(r, "export", err, "run sluice journal verify");
-	else
-		frame(r, json_pack("{s:{s:I, s:I, s:I, s:I, s:I}}", "bundle", "records", (json_int_t)result.records, "chunks", (json_int_t)result.chunks, "first",
+		return;
+	}
+	r->records = result.records;
+	hex_write(&w, bytes_of(result.manifest_sha256, sizeof(result.manifest_sha256)));
+	frame(r, json_pack("{s:{s:I, s:I, s:I, s:I, s:I}}", "bundle", "records", (json_int_t)result.records, "chunks", (json_int_t)result.chunks, "first",
 				   (json_int_t)result.first, "last", (json_int_t)result.last, "checkpoint_size", (json_int_t)result.checkpoint_size));
 }
 
@@ -387,6 +402,7 @@ static void read_verify(struct reading *r)
 	if (!keys_of(r, &keys))
 		return;
 	good = verify_journal(&options, &s);
+	r->records = s.size - s.first;
 	if (atomic_load(&r->all->ending))
 		fail(r, "journal verify", "sluice-control is ending", "try again later");
 	else
@@ -457,6 +473,26 @@ static const struct {
 	{ "events", read_events }, { "report", read_report }, { "bundle", read_bundle }, { "verify", read_verify }, { "capture", read_capture },
 };
 
+/* The pipe has room for what READINGS_MAX readings tell. */
+static void tell_end(struct readings *rs, const struct reading *r, struct reading_given *given)
+{
+	if (!given)
+		return;
+	given->records = r->records;
+	given->sessions = r->sessions;
+	given->whole = !r->gone && !r->error[0];
+	memcpy(given->manifest, r->manifest, sizeof(given->manifest));
+	if (write(rs->ended[1], &given, sizeof(given)) != (ssize_t)sizeof(given))
+		free(given);
+}
+
+struct reading_given *readings_ended(struct readings *rs)
+{
+	struct reading_given *given;
+
+	return read(rs->ended[0], &given, sizeof(given)) == (ssize_t)sizeof(given) ? given : NULL;
+}
+
 static void serve(struct readings *rs, const struct job *job)
 {
 	struct reading r = { .all = rs, .fd = job->fd, .args = job->args };
@@ -482,6 +518,7 @@ static void serve(struct readings *rs, const struct job *job)
 		frame(&r, json_pack("{s:b}", "end", 1));
 	if (r.archive)
 		archive_close(r.archive);
+	tell_end(rs, &r, job->given);
 	close(job->fd);
 	json_decref(job->args);
 	atomic_fetch_sub(&rs->under_way, 1);
@@ -518,8 +555,8 @@ struct readings *readings_create(const char *journal_dir, const char *payload_ke
 	snprintf(rs->keys_dir, sizeof(rs->keys_dir), "%s", payload_keys_dir);
 	snprintf(rs->captures_dir, sizeof(rs->captures_dir), "%s", captures_dir);
 	rs->key = key;
-	rs->jobs[0] = rs->jobs[1] = -1;
-	if (sem_init(&rs->ready, 0, 0) < 0 || pipe2(rs->jobs, O_CLOEXEC) < 0) {
+	rs->jobs[0] = rs->jobs[1] = rs->ended[0] = rs->ended[1] = -1;
+	if (sem_init(&rs->ready, 0, 0) < 0 || pipe2(rs->jobs, O_CLOEXEC) < 0 || pipe2(rs->ended, O_CLOEXEC | O_NONBLOCK) < 0) {
 		readings_destroy(rs);
 		return NULL;
 	}
@@ -539,6 +576,7 @@ struct readings *readings_create(const char *journal_dir, const char *payload_ke
 
 void readings_destroy(struct readings *rs)
 {
+	struct reading_given *given;
 	struct job job;
 
 	if (!rs)
@@ -551,19 +589,32 @@ void readings_destroy(struct readings *rs)
 	while (rs->jobs[0] >= 0 && read(rs->jobs[0], &job, sizeof(job)) == (ssize_t)sizeof(job)) {
 		close(job.fd);
 		json_decref(job.args);
+		free(job.given);
 	}
+	while (rs->ended[0] >= 0 && (given = readings_ended(rs)))
+		free(given);
+	for (unsigned i = 0; i < 2; i++)
+		if (rs->ended[i] >= 0)
+			close(rs->ended[i]);
 	if (rs->jobs[0] >= 0)
 		close(rs->jobs[0]);
 	sem_destroy(&rs->ready);
 	free(rs);
 }
 
-bool readings_take(struct readings *rs, int fd, json_t *args)
+bool readings_take(struct readings *rs, int fd, json_t *args, uint64_t reading, struct bytes reader)
 {
-	const struct job job = { .fd = fd, .args = args };
+	struct job job = { .fd = fd, .args = args, .given = reading ? calloc(1, sizeof(*job.given) + reader.len) : NULL };
 
-	if (atomic_fetch_add(&rs->under_way, 1) < READINGS_MAX && write(rs->jobs[1], &job, sizeof(job)) == (ssize_t)sizeof(job))
+	if (job.given) {
+		job.given->reading = reading;
+		job.given->reader_len = reader.len;
+		memcpy(job.given->reader, reader.base, reader.len);
+	}
+	if ((!reading || job.given) && atomic_fetch_add(&rs->under_way, 1) < READINGS_MAX && write(rs->jobs[1], &job, sizeof(job)) == (ssize_t)sizeof(job))
 		return true;
-	atomic_fetch_sub(&rs->under_way, 1);
+	if (!reading || job.given)
+		atomic_fetch_sub(&rs->under_way, 1);
+	free(job.given);
 	return false;
 }

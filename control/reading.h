@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "control/keys/export_key.h"
 #include "platform/os/error.h"
@@ -30,8 +31,21 @@ struct readings *readings_create(const char *journal_dir, const char *payload_ke
 /* Waits for what is under way, which ends early. */
 void readings_destroy(struct readings *rs);
 
-/* Takes over `fd` and `args`: {"what", "from", "to", "limit", "index", "asciicast", "format", "schema", and the strings of struct archive_filter}. False, and
+/* What a reading that ended gave out. */
+struct reading_given {
+	uint64_t reading;           /* the index of its record */
+	uint64_t records, sessions; /* given out; of a report or an audit, looked at */
+	bool whole;                 /* nothing failed, and the reader took all of it */
+	char manifest[65];          /* SHA-256 of a bundle's MANIFEST.sha256; else "" */
+	size_t reader_len;
+	uint8_t reader[];           /* canonical, who read */
+};
+
+/* The next one that ended; NULL: none. The caller frees it. */
+struct reading_given *readings_ended(struct readings *rs);
+
+/* `reading`, `reader`: its record, and whose it is; no record (0): its end is not told. Takes over `fd` and `args`: {"what", "from", "to", "limit", "index", "asciicast", "format", "schema", and the strings of struct archive_filter}. False, and
  * nothing is taken, when READINGS_MAX are under way. */
-bool readings_take(struct readings *rs, int fd, json_t *args);
+bool readings_take(struct readings *rs, int fd, json_t *args, uint64_t reading, struct bytes reader);
 
 #endif
