@@ -165,6 +165,7 @@ def cosigns(w):
     w.cli('journal', 'search', '--type', 'auth.')
     w.check(w.until(lambda: row(w)['size'] > good['size'], 40) and any(line == f'old {good["size"]}' and status == 200 for _, line, status in Witness.seen),
             'then what extends it', Witness.seen[-3:])
+    judges(w)
     rotates(w)
     size = row(w)['size']
     w.cli('export', 'bundle', '--from', str(size - 2), '--to', str(size), '--out', w.dir / 'cosigned')
@@ -220,6 +221,24 @@ def audits(w, *files):
     for path in files:
         done = w.cli('journal', 'verify', w.dir / 'state' / 'journal', '--key', path)
         w.check(done.returncode == 0, f'an auditor with {path.name} finds nothing wrong', done.stdout[-500:] + done.stderr)
+
+
+def judges(w):
+    """What `journal verify` says of the anchors: the node's own, a copy under keys that were given, and under others."""
+    said = w.json('journal', 'verify')
+    w.check(said['good'] and said['timestamps']['good'] and said['cosignatures']['good'] and not said['unverified_count'] and said['signer_compared'],
+            'the audit judges time stamps and cosignatures', said)
+    journal, key, other = w.dir / 'state' / 'journal', w.dir / 'w.vkey', w.dir / 'other.vkey'
+    key.write_text(next((journal / 'trust').glob('witness-*.vkey')).read_text())
+    other.write_text('other.example/w+9e2a16ab+BLiEhEzgWx5LZ0yvCGsX4AZLyH/gkOfDQIq6ixdNiPqP\n')
+    done = w.cli('--json', 'journal', 'verify', journal, '--witness', key, '--tsa', Tsa.other.dir / 'ca.pem')
+    said = json.loads(done.stdout)
+    w.check(done.returncode == 0 and said['cosignatures']['good'] and said['unverified_count'] and {u['kind'] for u in said['unverified']} == {'unverified'},
+            'time stamps of an authority that was not given are unverified', said)
+    done = w.cli('journal', 'verify', journal, '--witness', other)
+    w.check(done.returncode == 2 and 'give the keys of witnesses' in done.stderr, 'what is no key is refused', done.stderr)
+    done = w.cli('journal', 'verify', journal, '--state', w.dir / 'state' / 'signer' / 'state')
+    w.check(done.returncode == 0 and 'compared with its state' in done.stdout and 'cosignatures: ' in done.stdout, 'and says so to people', done.stdout + done.stderr)
 
 
 def row(w):

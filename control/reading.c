@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/anchor/judge.h"
 #include "control/capture/sealed.h"
 #include "control/cli/frame.h"
 #include "control/export/replay.h"
@@ -21,7 +22,6 @@
 #include "control/journal/archive.h"
 #include "control/journal/base64.h"
 #include "control/journal/proof.h"
-#include "control/journal/verify.h"
 #include "platform/base/secret.h"
 #include "platform/os/log.h"
 #include "platform/os/sandbox.h"
@@ -380,8 +380,8 @@ static json_int_t place(uint64_t n)
 
 static void give_finding(void *ctx, const struct verify_finding *f)
 {
-	frame(ctx, json_pack("{s:{s:s, s:I, s:I, s:I, s:I}}", "finding", "what", f->what, "index", place(f->index), "last", place(f->last), "segment",
-			     place(f->segment), "byte", place(f->byte)));
+	frame(ctx, json_pack("{s:{s:s, s:s, s:I, s:I, s:I, s:I}}", "finding", "kind", verify_kind_name(f->kind), "what", f->what, "index", place(f->index), "last",
+			     place(f->last), "segment", place(f->segment), "byte", place(f->byte)));
 }
 
 static bool goes_on(void *ctx, uint64_t done, uint64_t total)
@@ -395,21 +395,28 @@ static bool goes_on(void *ctx, uint64_t done, uint64_t total)
 static void read_verify(struct reading *r)
 {
 	struct checkpoint_keys keys;
-	const struct verify_options options = { .dir = r->all->dir, .keys = &keys, .ctx = r, .found = give_finding, .progress = goes_on };
+	struct judge judge = { 0 };
+	const struct verify_options options = { .dir = r->all->dir, .keys = &keys, .judge = judge_anchor, .judge_ctx = &judge, .ctx = r, .found = give_finding,
+						.progress = goes_on };
 	struct verify_summary s = { 0 };
 	bool good;
 
 	if (!keys_of(r, &keys))
 		return;
+	/* What is configured was written there at the start. */
+	judge_read_beside(&judge, r->all->dir);
 	good = verify_journal(&options, &s);
 	r->records = s.size - s.first;
+	judge_free(&judge);
 	if (atomic_load(&r->all->ending))
 		fail(r, "journal verify", "sluice-control is ending", "try again later");
 	else
-		frame(r, json_pack("{s:{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}}", "verified", "good", good, "first", (json_int_t)s.first, "size",
-				   (json_int_t)s.size, "segments", (json_int_t)s.segments, "checkpoints", (json_int_t)s.checkpoints, "chunks",
-				   (json_int_t)s.chunks, "sessions", (json_int_t)s.sessions, "findings", (json_int_t)s.findings, "covered",
-				   (json_int_t)s.covered, "signatures_checked", s.signatures_checked));
+		frame(r, json_pack("{s:{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "verified", "good", good, "first",
+				   (json_int_t)s.first, "size", (json_int_t)s.size, "segments", (json_int_t)s.segments, "checkpoints", (json_int_t)s.checkpoints,
+				   "chunks", (json_int_t)s.chunks, "sessions", (json_int_t)s.sessions, "findings", (json_int_t)s.findings, "covered",
+				   (json_int_t)s.covered, "signatures_checked", s.signatures_checked, "tokens", (json_int_t)s.tokens, "stamped",
+				   (json_int_t)s.stamped, "stamped_s", (json_int_t)s.stamped_s, "cosignatures", (json_int_t)s.cosignatures, "cosigned",
+				   (json_int_t)s.cosigned, "cosigned_s", (json_int_t)s.cosigned_s, "unverified", (json_int_t)s.unverified));
 }
 
 /* --- captures ------------------------------------------------------------------------------------------------------------ */

@@ -101,6 +101,35 @@ static bool line_read(struct bytes line, const struct witness_key *key, uint64_t
 	return *time_s <= INT64_MAX;
 }
 
+bool cosignature_read(struct bytes text, struct witness_key *key, uint64_t *time_s)
+{
+	struct reader r = reader_of_bytes(text), name;
+	struct bytes line = note_line(&r);
+	uint8_t signature[64], raw[RAW_BYTES];
+	struct writer w = writer_of(raw, sizeof(raw));
+	const uint8_t *space;
+
+	*key = (struct witness_key){ 0 };
+	*time_s = 0;
+	if (!r.ok || r.left || line.len < sizeof(dash))
+		return false;
+	name = reader_of_bytes(line);
+	reader_skip(&name, sizeof(dash) - 1);
+	space = memchr(name.at, ' ', name.left);
+	if (!space || (size_t)(space - name.at) >= sizeof(key->name))
+		return false;
+	memcpy(key->name, name.at, (size_t)(space - name.at));
+	reader_skip(&name, (size_t)(space - name.at) + 1);
+	if (checkpoint_origin_ok(key->name) && base64_read(reader_rest(&name), &w) && w.len == sizeof(raw)) {
+		memcpy(key->id, raw, sizeof(key->id));
+		if (line_read(line, key, time_s, signature))
+			return true;
+	}
+	*key = (struct witness_key){ 0 };
+	*time_s = 0;
+	return false;
+}
+
 static bool verify(const struct witness_key *key, uint64_t time_s, const uint8_t signature[64], struct bytes body)
 {
 	uint8_t text[CHECKPOINT_BODY_MAX + 64];

@@ -34,6 +34,9 @@ bool witness_key_write(const struct witness_key *k, struct writer *out);
 /* The line of this key among `lines` (an answer of a witness), its newline included, verified over `body`; lines of other keys are
  * ignored, as tlog-witness demands. NULL with the line and its time, or a fixed text. */
 const char *cosignature_find(struct bytes lines, struct bytes body, const struct witness_key *key, struct bytes *line, uint64_t *time_s);
+/* What a line says before anything is verified: its key's name and id, and its time. `text` is one whole line with its newline. False: it is no
+ * cosignature; `key->key` is zeroed. */
+bool cosignature_read(struct bytes text, struct witness_key *key, uint64_t *time_s);
 /* Appends the line that `private` makes. */
 bool cosignature_sign(EVP_PKEY *private, const struct witness_key *key, struct bytes body, uint64_t time_s, struct writer *out);
 

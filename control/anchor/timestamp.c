@@ -14,21 +14,28 @@ struct timestamp_authority {
 	STACK_OF(X509) *roots;
 };
 
-struct timestamp_authority *timestamp_authority_create(struct bytes pem, const char **why)
+const char *timestamp_authority_add(struct timestamp_authority *a, struct bytes pem)
 {
-	struct timestamp_authority *a = calloc(1, sizeof(*a));
-	BIO *bio = a && pem.len && pem.len <= TIMESTAMP_CA_BYTES ? BIO_new_mem_buf(pem.base, (int)pem.len) : NULL;
+	BIO *bio = pem.len && pem.len <= TIMESTAMP_CA_BYTES ? BIO_new_mem_buf(pem.base, (int)pem.len) : NULL;
+	int before = sk_X509_num(a->roots);
 	X509 *cert;
 
-	*why = "holds no certificate in PEM, or is too long";
-	if (a)
-		a->roots = sk_X509_new_null();
-	while (bio && a->roots && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+	while (bio && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
 		if (!sk_X509_push(a->roots, cert))
 			X509_free(cert);
 	BIO_free(bio);
 	ERR_clear_error();
-	if (a && a->roots && sk_X509_num(a->roots) > 0)
+	return sk_X509_num(a->roots) > before ? NULL : "holds no certificate in PEM, or is too long";
+}
+
+struct timestamp_authority *timestamp_authority_create(struct bytes pem, const char **why)
+{
+	struct timestamp_authority *a = calloc(1, sizeof(*a));
+
+	*why = "out of memory";
+	if (a && (a->roots = sk_X509_new_null()))
+		*why = timestamp_authority_add(a, pem);
+	if (!*why)
 		return a;
 	timestamp_authority_destroy(a);
 	return NULL;
@@ -66,11 +73,12 @@ static bool nonce_set(TS_REQ *request, const uint8_t nonce[TIMESTAMP_NONCE_BYTES
 	return good;
 }
 
-static TS_REQ *request_of(const struct timestamp_query *q)
+/* `nonce` NULL: without one. */
+static TS_REQ *request_of(const uint8_t imprint[32], const uint8_t nonce[TIMESTAMP_NONCE_BYTES])
 {
 	TS_REQ *request = TS_REQ_new();
 
-	if (request && TS_REQ_set_version(request, 1) && imprint_set(request, q->imprint) && nonce_set(request, q->nonce) && TS_REQ_set_cert_req(request, 1))
+	if (request && TS_REQ_set_version(request, 1) && imprint_set(request, imprint) && (!nonce || nonce_set(request, nonce)) && TS_REQ_set_cert_req(request, 1))
 		return request;
 	TS_REQ_free(request);
 	return NULL;
@@ -84,7 +92,7 @@ bool timestamp_query(struct bytes data, const uint8_t nonce[TIMESTAMP_NONCE_BYTE
 
 	SHA256(data.base, data.len, q->imprint);
 	memcpy(q->nonce, nonce, sizeof(q->nonce));
-	request = request_of(q);
+	request = request_of(q->imprint, q->nonce);
 	len = request ? i2d_TS_REQ(request, &der) : 0;
 	if (len > 0)
 		writer_bytes(out, der, (size_t)len);
@@ -117,12 +125,13 @@ static bool time_read(TS_RESP *response, int64_t *time_s)
 	return true;
 }
 
+/* `a` NULL: nobody is in it. */
 static X509_STORE *store_of(const struct timestamp_authority *a, int64_t now_s)
 {
 	X509_STORE *store = X509_STORE_new();
 	bool good = store != NULL;
 
-	for (int i = 0; good && i < sk_X509_num(a->roots); i++)
+	for (int i = 0; good && a && i < sk_X509_num(a->roots); i++)
 		good = X509_STORE_add_cert(store, sk_X509_value(a->roots, i));
 	if (good) {
 		X509_VERIFY_PARAM_set_time(X509_STORE_get0_param(store), (time_t)now_s);
@@ -139,21 +148,21 @@ static const char *reason(void)
 	return text ? text : "the answer is not that of the authority";
 }
 
-/* RFC 3161 2.4.2: the token is verified against the query, and its signature against the authority. */
-static const char *verify(const struct timestamp_authority *a, const struct timestamp_query *q, TS_RESP *response, int64_t now_s)
+/* RFC 3161 2.4.2: the token is verified against the query, and its signature against the store, which is taken. */
+static const char *verify(X509_STORE *store, TS_REQ *request, TS_RESP *response)
 {
-	TS_REQ *request = request_of(q);
-	TS_VERIFY_CTX *ctx = request ? TS_REQ_to_TS_VERIFY_CTX(request, NULL) : NULL;
-	X509_STORE *store = ctx ? store_of(a, now_s) : NULL;
+	TS_VERIFY_CTX *ctx = request && store ? TS_REQ_to_TS_VERIFY_CTX(request, NULL) : NULL;
 	const char *why = "out of memory";
 
-	if (store) {
+	ERR_clear_error();
+	if (ctx) {
 		(void)TS_VERIFY_CTX_set_store(ctx, store); /* now the context's */
 		TS_VERIFY_CTX_add_flags(ctx, TS_VFY_SIGNATURE);
 		why = TS_RESP_verify_response(ctx, response) == 1 ? NULL : reason();
+	} else {
+		X509_STORE_free(store);
 	}
 	TS_VERIFY_CTX_free(ctx);
-	TS_REQ_free(request);
 	ERR_clear_error();
 	return why;
 }
@@ -164,9 +173,12 @@ const char *timestamp_accept(const struct timestamp_authority *a, const struct t
 	const char *why = "not an answer to a time-stamp query";
 
 	*time_s = 0;
-	ERR_clear_error();
-	if (response)
-		why = verify(a, q, response, now_s);
+	if (response) {
+		TS_REQ *request = request_of(q->imprint, q->nonce);
+
+		why = verify(store_of(a, now_s), request, response);
+		TS_REQ_free(request);
+	}
 	if (!why && !time_read(response, time_s))
 		why = "a token without a time";
 	TS_RESP_free(response);
@@ -190,4 +202,90 @@ bool timestamp_is_for(struct bytes answer, struct bytes data, int64_t *time_s)
 	TS_RESP_free(response);
 	ERR_clear_error();
 	return good;
+}
+
+/* --- later ----------------------------------------------------------------------------------------------------------------- */
+
+/* What is wrong with the chain is not asked for: is the token whole, and its signer's? */
+static int any_chain(int good, X509_STORE_CTX *ctx)
+{
+	return 1;
+}
+
+/* The first thing that is wrong with the chain in the verification under way. */
+static _Thread_local int chain_fault;
+
+static int chain_noted(int good, X509_STORE_CTX *ctx)
+{
+	if (!good && chain_fault == X509_V_OK)
+		chain_fault = X509_STORE_CTX_get_error(ctx);
+	return good;
+}
+
+static bool leads_nowhere(int fault)
+{
+	return fault == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT || fault == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+	       fault == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE || fault == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN || fault == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT;
+}
+
+static void signer_name(TS_RESP *response, char who[TIMESTAMP_WHO_BYTES])
+{
+	PKCS7 *token = TS_RESP_get_token(response);
+	STACK_OF(X509) *signers = token && PKCS7_type_is_signed(token) ? PKCS7_get0_signers(token, NULL, 0) : NULL;
+
+	if (sk_X509_num(signers) > 0)
+		(void)X509_NAME_oneline(X509_get_subject_name(sk_X509_value(signers, 0)), who, TIMESTAMP_WHO_BYTES);
+	sk_X509_free(signers);
+	ERR_clear_error();
+}
+
+static enum timestamp_verdict judge(const struct timestamp_authority *a, TS_REQ *request, TS_RESP *response, int64_t time_s, const char **why)
+{
+	X509_STORE *store = store_of(a, time_s);
+	const char *wrong;
+
+	chain_fault = X509_V_OK;
+	if (store)
+		X509_STORE_set_verify_cb(store, chain_noted);
+	*why = verify(store, request, response);
+	if (!*why)
+		return TIMESTAMP_GOOD;
+	if (!leads_nowhere(chain_fault)) {
+		if (chain_fault != X509_V_OK)
+			*why = X509_verify_cert_error_string(chain_fault);
+		return TIMESTAMP_WRONG;
+	}
+	store = store_of(NULL, time_s);
+	if (store)
+		X509_STORE_set_verify_cb(store, any_chain);
+	wrong = verify(store, request, response);
+	*why = wrong ? wrong : a ? "its certificate leads to no authority that was given" : "no authority's certificate is given";
+	return wrong ? TIMESTAMP_WRONG : TIMESTAMP_UNKNOWN;
+}
+
+enum timestamp_verdict timestamp_judge(const struct timestamp_authority *a, struct bytes answer, struct bytes data, int64_t *time_s,
+				       char who[TIMESTAMP_WHO_BYTES], const char **why)
+{
+	enum timestamp_verdict verdict = TIMESTAMP_WRONG;
+	TS_RESP *response = answer_read(answer);
+	TS_REQ *request = NULL;
+	uint8_t imprint[32];
+
+	*time_s = 0;
+	who[0] = 0;
+	*why = "not an answer to a time-stamp query";
+	if (response) {
+		signer_name(response, who);
+		*why = "a token without a time";
+		SHA256(data.base, data.len, imprint);
+		request = request_of(imprint, NULL);
+	}
+	if (response && time_read(response, time_s))
+		verdict = judge(a, request, response, *time_s, why);
+	if (verdict == TIMESTAMP_WRONG)
+		*time_s = 0;
+	TS_REQ_free(request);
+	TS_RESP_free(response);
+	ERR_clear_error();
+	return verdict;
 }

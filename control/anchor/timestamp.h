@@ -2,8 +2,8 @@
  *
  * An answer comes from outside and is DER: it is taken only when it is at most TIMESTAMP_ANSWER_BYTES long and nothing is left over
  * behind it. timestamp_accept says yes to an answer that grants, for exactly the bytes and the nonce of the query, signed by a
- * certificate for time stamping that leads to the configured authority and is valid at `now_s`. What was accepted once is checked
- * later by openssl(1) with `-attime` (export.md 2), since certificates end.
+ * certificate for time stamping that leads to the configured authority and is valid at `now_s`. What was accepted once is judged
+ * later at the token's own time, since certificates end: by timestamp_judge, or by openssl(1) with `-attime` (export.md 2).
  * Ownership: the caller's. Threading: one thread per struct timestamp_authority. Errors are fixed texts.
  */
 #ifndef CONTROL_ANCHOR_TIMESTAMP_H
@@ -24,6 +24,8 @@ struct timestamp_authority; /* whom to believe */
 /* From the text of a PEM file with one or more certificates. NULL with `*why`. */
 struct timestamp_authority *timestamp_authority_create(struct bytes pem, const char **why);
 void timestamp_authority_destroy(struct timestamp_authority *a);
+/* Believes the certificates of another PEM text as well. NULL, or what is wrong. */
+const char *timestamp_authority_add(struct timestamp_authority *a, struct bytes pem);
 
 /* What is asked for, and must come back. */
 struct timestamp_query {
@@ -37,5 +39,18 @@ bool timestamp_query(struct bytes data, const uint8_t nonce[TIMESTAMP_NONCE_BYTE
 const char *timestamp_accept(const struct timestamp_authority *a, const struct timestamp_query *query, struct bytes answer, int64_t now_s, int64_t *time_s);
 /* Whether a kept answer is one for `data`, and its time; signatures are not looked at. */
 bool timestamp_is_for(struct bytes answer, struct bytes data, int64_t *time_s);
+
+#define TIMESTAMP_WHO_BYTES 128
+
+enum timestamp_verdict {
+	TIMESTAMP_GOOD,
+	TIMESTAMP_UNKNOWN, /* nothing is wrong with it, and whoever signed it leads to none of the certificates */
+	TIMESTAMP_WRONG,   /* for other bytes, changed, or by a certificate that was not for time stamping, or not valid then */
+};
+
+/* A kept answer over `data`; `a` NULL: nobody is known. `who`: the subject of the signer's certificate, printable ASCII; "" when it cannot be
+ * read. `*why` unless good. Other than timestamp_accept it knows no nonce: the query is gone. */
+enum timestamp_verdict timestamp_judge(const struct timestamp_authority *a, struct bytes answer, struct bytes data, int64_t *time_s,
+				       char who[TIMESTAMP_WHO_BYTES], const char **why);
 
 #endif

@@ -1,11 +1,11 @@
 /* Mutations of a journal, by seed: bits flipped anywhere in its files; records, chunks, leaf hashes, tiles and checkpoints deleted, swapped,
- * replaced and cut; parts of a fork put among the rest. Each is seen by the audit, which says what and where.
+ * replaced and cut; time stamps and cosignatures changed and exchanged; parts of a fork put among the rest. Each is seen by the audit, which
+ * says what and where.
  *
  * MUTATIONS in the environment: how many (250; the long form is 100,000); SEED: which ones. What is not seen is printed with seed, number, file and place.
  *
  * A flipped bit need not be seen where nothing depends on it: what is not seen has to leave every record, chunk and checkpoint as
- * it was (the audit's root over all records, its counts), and has to lie outside of what the format calls evidence. That is a rule, not a
- * list: `weigh` walks LMDB's trees from the newest meta page and marks each byte that carries evidence or leads to it.
+ * it was (the audit's root over all records, its counts), and has to lie outside of what the format calls evidence (mutation_test_weigh.h).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,25 +21,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/anchor/anchor_test_kit.h"
+#include "control/anchor/judge.h"
 #include "control/journal/journal_fixture.h"
-#include "control/journal/segment.h"
+#include "control/journal/mutation_test_weigh.h"
 #include "control/journal/verify.h"
 #include "platform/base/random.h"
 
 #define HOUR_US (3600ull * 1000000)
-#define PAGE 4096u
 #define FILES_MAX 24
-
-/* One file of the journal, as it was. */
-struct file {
-	char name[80];
-	uint8_t *bytes, *live; /* `live`: of an LMDB file, a byte for each: it is evidence, or leads to it */
-	size_t len;
-	struct file *fork;     /* the same file of the other history; NULL: it is the same, or has none */
-};
 
 static char dir[128], fork_dir[128];
 static struct fixture_signer signer;
+static struct anchor_kit kit;
+static struct anchor_kit_witness witness, second_witness;
+static struct judge judge;
 static struct file file[FILES_MAX], fork_file[FILES_MAX];
 static unsigned files, fork_files;
 static struct verify_summary whole;
@@ -67,7 +63,7 @@ static void note(void *ctx, const struct verify_finding *f)
 
 static bool audit(struct report *r, struct verify_summary *s, uint64_t index)
 {
-	const struct verify_options o = { .dir = dir, .keys = &signer.keys, .ctx = r, .found = note };
+	const struct verify_options o = { .dir = dir, .keys = &signer.keys, .judge = judge_anchor, .judge_ctx = &judge, .ctx = r, .found = note };
 
 	*r = (struct report){ .index = index };
 	return verify_journal(&o, s);
@@ -76,7 +72,9 @@ static bool audit(struct report *r, struct verify_summary *s, uint64_t index)
 static bool nothing_changed(const struct verify_summary *s)
 {
 	return s->size == whole.size && s->first == whole.first && s->covered == whole.covered && s->chunks == whole.chunks && s->sessions == whole.sessions &&
-	       s->checkpoints == whole.checkpoints && s->segments == whole.segments && merkle_equal(&s->root, &whole.root);
+	       s->checkpoints == whole.checkpoints && s->segments == whole.segments && merkle_equal(&s->root, &whole.root) && s->tokens == whole.tokens &&
+	       s->cosignatures == whole.cosignatures && s->unverified == whole.unverified && s->stamped == whole.stamped && s->stamped_s == whole.stamped_s &&
+	       s->cosigned == whole.cosigned && s->cosigned_s == whole.cosigned_s;
 }
 
 static void not_seen(const char *what, const char *name, uint64_t at)
@@ -175,110 +173,6 @@ static unsigned read_all(const char *in, struct file *out)
 	return found_count;
 }
 
-/* --- which bytes count --------------------------------------------------------------------------------------------------- */
-
-static uint64_t le(const uint8_t *at, unsigned bytes)
-{
-	uint64_t value = 0;
-
-	while (bytes-- > 0)
-		value = value << 8 | at[bytes];
-	return value;
-}
-
-static void mark(struct file *f, uint64_t at, uint64_t len)
-{
-	assert_true(at + len <= f->len);
-	memset(f->live + at, 1, len);
-}
-
-/* The databases whose values are evidence, and of `meta` what a reader of it goes by: version, first record and chunk, origin, tree, and of the
- * seal end and root. Cursors, times, the mark of the tiles and what is kept are the writer's own. */
-static uint64_t evidence_bytes(const char *db, bool spine, uint64_t key, uint64_t len)
-{
-	if (strcmp(db, "kept") == 0 || (strcmp(db, "meta") == 0 && spine))
-		return 0;
-	if (strcmp(db, "meta") != 0)
-		return len;
-	if (key == SEGMENT_META_SEAL)
-		return 8 + MERKLE_HASH_BYTES;
-	return key == SEGMENT_META_CREATED || key >= SEGMENT_META_CURSOR ? 0 : len;
-}
-
-static void weigh_tree(struct file *f, const char *db, uint64_t page, unsigned depth, bool counts);
-
-/* A database's own entry in the main one: its depth and root lead on. */
-static void weigh_db(struct file *f, const uint8_t *key, size_t key_len, uint64_t at)
-{
-	char name[16];
-
-	snprintf(name, sizeof name, "%.*s", (int)key_len, (const char *)key);
-	if (strcmp(name, "kept") == 0)
-		return;
-	mark(f, at + 6, 2);
-	mark(f, at + 40, 8);
-	if (le(f->bytes + at + 40, 8) != UINT64_MAX)
-		weigh_tree(f, name, le(f->bytes + at + 40, 8), (unsigned)le(f->bytes + at + 6, 2), true);
-}
-
-static void weigh_leaf(struct file *f, const char *db, uint64_t at)
-{
-	uint64_t len = le(f->bytes + at, 4), key_len = le(f->bytes + at + 6, 2), data = at + 8 + key_len, evidence;
-	bool big = f->bytes[at + 4] & 1;
-
-	if (strcmp(db, "") == 0) {
-		mark(f, at, 8 + key_len);
-		weigh_db(f, f->bytes + at + 8, key_len, data);
-		return;
-	}
-	evidence = evidence_bytes(db, strstr(f->name, "spine") != NULL, le(f->bytes + at + 8, 8), len);
-	if (!evidence)
-		return;
-	mark(f, at, 8 + key_len);
-	if (big) {
-		uint64_t page = le(f->bytes + data, 8) * PAGE;
-
-		mark(f, data, 8);
-		mark(f, page, 8);
-		mark(f, page + 10, 2);
-		data = page + 16;
-	}
-	mark(f, data, evidence);
-}
-
-static void weigh_tree(struct file *f, const char *db, uint64_t page, unsigned depth, bool counts)
-{
-	uint64_t base = page * PAGE;
-	unsigned slots = (unsigned)(le(f->bytes + base + 12, 2) - 16) / 2;
-
-	mark(f, base, 8);           /* its own number */
-	mark(f, base + 10, 2);      /* its kind */
-	mark(f, base + 12, 2);      /* how many */
-	for (unsigned i = 0; i < slots; i++) {
-		uint64_t at = base + le(f->bytes + base + 16 + 2 * i, 2);
-
-		mark(f, base + 16 + 2 * i, 2);
-		if (depth == 1) {
-			weigh_leaf(f, db, at);
-			continue;
-		}
-		mark(f, at, 6);             /* the child's number */
-		if (i)
-			mark(f, at + 6, 10); /* the key that the child begins with; the first one's is left out */
-		weigh_tree(f, db, le(f->bytes + at, 6), depth - 1, counts);
-	}
-}
-
-static void weigh(struct file *f)
-{
-	uint64_t newer = le(f->bytes + PAGE + 16 + 128, 8) > le(f->bytes + 16 + 128, 8) ? PAGE : 0;
-	uint64_t db = newer + 16 + 24 + 48;
-
-	f->live = calloc(1, f->len);
-	assert_int_equal(le(f->bytes + newer + 16, 4), 0xBEEFC0DE);
-	weigh_tree(f, "", le(f->bytes + db + 40, 8), (unsigned)le(f->bytes + db + 6, 2), true);
-}
-
 static bool is_lmdb(const struct file *f)
 {
 	return strstr(f->name, "data.mdb") != NULL;
@@ -287,6 +181,25 @@ static bool is_lmdb(const struct file *f)
 /* --- the journal and its fork -------------------------------------------------------------------------------------------- */
 
 #define RECORDS 406u
+
+/* Checkpoints of 100 records and of all are stamped, all but that of 100 cosigned, the last one by two. */
+static void anchor_it(struct journal *j)
+{
+	struct bytes note_bytes = journal_checkpoint_stored(j), token;
+	char room[COSIGNATURE_LINE_BYTES];
+	struct journal_state now;
+
+	journal_state(j, &now);
+	if (now.checkpoint_size == 100 || now.checkpoint_size == RECORDS) {
+		token = anchor_kit_token(&kit, "tsa", note_bytes);
+		assert_true(journal_anchor(j, ARCHIVE_TOKEN, now.checkpoint_size, token));
+		free((void *)(uintptr_t)token.base);
+	}
+	if (now.checkpoint_size != 100)
+		assert_true(journal_anchor(j, ARCHIVE_COSIGNATURE, now.checkpoint_size, anchor_kit_cosign(&witness, note_bytes, now.checkpoint_size, room)));
+	if (now.checkpoint_size == RECORDS)
+		assert_true(journal_anchor(j, ARCHIVE_COSIGNATURE, RECORDS, anchor_kit_cosign(&second_witness, note_bytes, 9, room)));
+}
 
 static void fill(const char *in, struct fixture_signer *s, uint64_t *now_us, unsigned from, unsigned count, bool other)
 {
@@ -310,7 +223,24 @@ static void fill(const char *in, struct fixture_signer *s, uint64_t *now_us, uns
 		assert_true(fixture_fill(j, count, 20, *now_us));
 	assert_int_equal(journal_commit(j, *now_us), JOURNAL_OK);
 	assert_true(journal_publish_flush(j, &sign, *now_us, 1000));
+	if (!other)
+		anchor_it(j);
 	journal_close(j);
+}
+
+static void vouchers(void)
+{
+	struct bytes pem;
+
+	anchor_kit_open(&kit);
+	anchor_kit_authority(&kit, "tsa", "extendedKeyUsage=critical,timeStamping", 2);
+	witness = anchor_kit_witness("w1.example");
+	second_witness = anchor_kit_witness("w2.example");
+	pem = anchor_kit_file(&kit, "tsa.ca.pem");
+	assert_null(judge_add_authority(&judge, pem));
+	free((void *)(uintptr_t)pem.base);
+	judge.witness[judge.witnesses++] = witness.public;
+	judge.witness[judge.witnesses++] = second_witness.public;
 }
 
 static int build(void **state)
@@ -323,6 +253,7 @@ static int build(void **state)
 	fixture_dir(dir);
 	fixture_dir(fork_dir);
 	fixture_signer_init(&signer);
+	vouchers();
 	fill(dir, &signer, &now_us, 0, 100, false);
 	now_us += 2 * HOUR_US;
 	fill(dir, &signer, &now_us, 100, 156, false);
@@ -344,6 +275,9 @@ static int build(void **state)
 		fail_msg("%s", r.first);
 	assert_int_equal(whole.size, RECORDS);
 	assert_int_equal(whole.segments, 2);
+	assert_int_equal(whole.tokens, 2);
+	assert_int_equal(whole.cosignatures, 4);
+	assert_int_equal(whole.unverified, 0);
 	return 0;
 }
 
@@ -358,6 +292,10 @@ static int clean_up(void **state)
 	fixture_remove(dir);
 	fixture_remove(fork_dir);
 	fixture_signer_free(&signer);
+	judge_free(&judge);
+	EVP_PKEY_free(witness.key);
+	EVP_PKEY_free(second_witness.key);
+	anchor_kit_close(&kit);
 	return 0;
 }
 
@@ -641,6 +579,53 @@ static void change_spine(void)
 	restore(f);
 }
 
+static bool has_live(const struct file *f, const uint8_t *at, size_t len)
+{
+	return memchr(f->live + (at - f->bytes), 1, len) != NULL;
+}
+
+/* A time stamp or a cosignature in the place of another, or changed where it is signed. */
+static void change_anchors(void)
+{
+	static const uint64_t stamped[] = { 16 * 100, 16 * RECORDS }, cosigned[] = { 16 * 256, 16 * 300, 16 * RECORDS, 16 * RECORDS + 1 };
+	bool tokens = rng_below(&rng, 2);
+	uint64_t key = tokens ? stamped[rng_below(&rng, 2)] : cosigned[rng_below(&rng, 4)], from = tokens ? stamped[rng_below(&rng, 2)] : cosigned[rng_below(&rng, 4)];
+	static uint8_t room[TIMESTAMP_ANSWER_BYTES];
+	struct file *f = NULL;
+	struct verify_summary s;
+	const uint8_t *where;
+	struct opened o;
+	struct report r;
+	MDB_val v;
+
+	for (unsigned i = 0; i < files; i++)
+		if (strstr(file[i].name, "spine/"))
+			f = &file[i];
+	o = open_db(f, tokens ? "token" : "cosignature");
+	assert_true(get(&o, from, &v) && v.mv_size <= sizeof room);
+	memcpy(room, v.mv_data, v.mv_size);
+	/* Older pages may hold it too. */
+	for (where = memmem(f->bytes, f->len, room, v.mv_size); where && !has_live(f, where, v.mv_size);)
+		where = memmem(where + 1, f->len - (size_t)(where + 1 - f->bytes), room, v.mv_size);
+	assert_non_null(where);
+	/* Two cosignatures of one checkpoint may stand in any order, not twice. */
+	if (from == key) {
+		size_t at;
+
+		do
+			at = rng_below(&rng, v.mv_size);
+		while (!f->live[(size_t)(where - f->bytes) + at]);
+		room[at] ^= (uint8_t)(1u << rng_below(&rng, 8));
+	}
+	put(&o, key, bytes_of(room, v.mv_size));
+	close_db(&o);
+	if (audit(&r, &s, 0) && key / 16 != from / 16)
+		not_seen("another's place", tokens ? "token" : "cosignature", key);
+	else if (from == key && !r.findings)
+		not_seen("a flipped bit", tokens ? "token" : "cosignature", key);
+	restore(f);
+}
+
 static void mutate(void)
 {
 	unsigned what = (unsigned)rng_below(&rng, 100);
@@ -655,6 +640,8 @@ static void mutate(void)
 		forge();
 	else if (what < 86)
 		change_spine();
+	else if (what < 88)
+		change_anchors();
 	else if (what < 91)
 		cut();
 	else if (what < 93)

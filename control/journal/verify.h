@@ -7,7 +7,8 @@
  * generation of the log's keys stands for all that handovers connect it with (key_list.h). Needs the directory (a copy will do)
  * and public keys that the auditor got elsewhere; writes nothing, locks nothing.
  * What a log alone cannot prove: that records newer than the last checkpoint, or checkpoints newer than everything that speaks
- * of them (the file, the spine's mark, anchors, prune records), existed.
+ * of them (the file, the spine's mark, anchors, prune records, the signer's state), existed.
+ * What time stamps and cosignatures say is judged by whom the caller names (anchor/judge.h): this folder knows no authority.
  */
 #ifndef CONTROL_JOURNAL_VERIFY_H
 #define CONTROL_JOURNAL_VERIFY_H
@@ -22,8 +23,15 @@ enum verify_kind {
 	VERIFY_TILE,       /* a published tile */
 	VERIFY_SPINE,      /* a hash or mark of the spine */
 	VERIFY_CHECKPOINT, /* a checkpoint is wrong, or missing */
-	VERIFY_ANCHOR,     /* a time stamp or cosignature is missing, or cannot be read; what it says is not judged here */
+	VERIFY_ANCHOR,     /* a time stamp or cosignature */
+	VERIFY_QUORUM,     /* no checkpoint has the cosignatures that the auditor's own rule asks for; found by the caller */
+	VERIFY_UNVERIFIED, /* no finding: an anchor of somebody whose key is not known */
+	VERIFY_KINDS
 };
+
+/* A word, and what to do. */
+const char *verify_kind_name(enum verify_kind kind);
+const char *verify_kind_advice(enum verify_kind kind);
 
 /* One finding. Unknown places are VERIFY_NOWHERE. */
 struct verify_finding {
@@ -35,9 +43,27 @@ struct verify_finding {
 	uint64_t byte;        /* offset in the segment's data.mdb */
 };
 
+/* A time stamp or a cosignature as it lies in the spine, and what a judge (anchor/judge.h) says of it. They come in the order of their
+ * checkpoints' sizes, all time stamps first; one whose bytes a writer replaced meanwhile is shown once more. */
+struct verify_anchor {
+	bool is_token;
+	uint64_t size;
+	struct bytes note, body, value; /* the checkpoint as stored, its three lines, the anchor */
+};
+struct verify_judged {
+	enum { VERIFY_GOOD, VERIFY_UNKNOWN, VERIFY_WRONG } verdict; /* UNKNOWN: no key of whoever made it */
+	char who[CHECKPOINT_ORIGIN_MAX];
+	int64_t time_s;
+	const char *why; /* unless GOOD: a fixed text */
+};
+
 struct verify_options {
 	const char *dir;
 	const struct checkpoint_keys *keys; /* NULL: signatures are not checked, and the summary says so */
+	void *judge_ctx;
+	void (*judge)(void *ctx, const struct verify_anchor *anchor, struct verify_judged *out); /* NULL: no anchor's content is looked at */
+	void *signed_ctx;
+	bool (*signed_last)(void *ctx, uint64_t *size, struct merkle_hash *root); /* the last checkpoint of the signer's state, as it is now; NULL or false: not known */
 	unsigned findings_max;              /* stop after so many; 0: 100 */
 	void *ctx;
 	void (*found)(void *ctx, const struct verify_finding *finding); /* may be NULL */
@@ -47,9 +73,13 @@ struct verify_options {
 struct verify_summary {
 	uint64_t first, size;  /* records present */
 	uint64_t segments, checkpoints, chunks, sessions, tiles;
+	uint64_t tokens, cosignatures, unverified; /* anchors that are good; those of unknown keys */
+	uint64_t stamped, cosigned; /* records under the newest good one of each kind */
+	int64_t stamped_s, cosigned_s; /* its time, seconds since 1970 */
 	uint64_t findings;
 	uint64_t covered;      /* records under a good checkpoint; the rest is the unsigned tail */
 	bool signatures_checked;
+	bool signer_known;     /* the newest checkpoint was compared with the signer's state */
 	unsigned keys;         /* generations of keys that the checkpoints were checked under */
 	struct merkle_hash root;
 };

@@ -1,6 +1,9 @@
 #include "control/journal/verify_spine.h"
 
 #include <string.h>
+#include <time.h>
+
+#define ANCHORS_A_LOOK 4096u /* so many, until the caller is asked whether to go on */
 
 static uint64_t last_number(struct spine_view *view, const struct mdbfile_db *db)
 {
@@ -57,10 +60,57 @@ void verify_spine_begin(struct verify_spine *s, struct verify_report *r, struct 
 
 /* --- anchors -------------------------------------------------------------------------------------------------------------- */
 
-static void anchor_one(struct verify_report *r, struct spine_view *view, enum spine_anchor kind, const struct mdbfile_entry *entry)
+static void anchor_judged(struct verify_report *r, const struct verify_anchor *a, unsigned number, const struct verify_judged *j)
+{
+	const char *what = a->is_token ? "time stamp" : "cosignature";
+	struct verify_summary *s = r->summary;
+
+	if (j->verdict == VERIFY_WRONG)
+		verify_found(r, VERIFY_ANCHOR, verify_nowhere, "%s %u of the checkpoint of %llu records (spine), %s%s%sis wrong: %s", what, number, ULL(a->size),
+			     j->who[0] ? "by " : "", j->who, j->who[0] ? ", " : "", j->why);
+	if (j->verdict == VERIFY_UNKNOWN)
+		verify_found(r, VERIFY_UNVERIFIED, verify_nowhere, "%s %u of the checkpoint of %llu records (spine), by %s, is not verified: %s", what, number, ULL(a->size),
+			     j->who[0] ? j->who : "somebody", j->why);
+	if (j->verdict != VERIFY_GOOD)
+		return;
+	*(a->is_token ? &s->tokens : &s->cosignatures) += 1;
+	*(a->is_token ? &s->stamped : &s->cosigned) = a->size;
+	*(a->is_token ? &s->stamped_s : &s->cosigned_s) = j->time_s;
+}
+
+/* The anchor with this key and its checkpoint, as the view has them now. */
+static bool anchor_read(struct spine_view *view, enum spine_anchor kind, uint64_t key, struct mdbfile_entry *note, struct verify_anchor *a)
+{
+	struct checkpoint c;
+
+	*a = (struct verify_anchor){ .is_token = kind == SPINE_TOKEN, .size = key / SPINE_ANCHORS_EACH };
+	if (!spine_view_checkpoint(view, a->size, note) || note->key != a->size)
+		return false;
+	a->note = note->value;
+	/* A note that is none is a finding already. */
+	return checkpoint_parse(a->note, true, &c, &a->body) == NULL && spine_view_anchor(view, kind, a->size, (unsigned)(key % SPINE_ANCHORS_EACH), &a->value);
+}
+
+static void anchor_judge(struct verify_report *r, struct spine_view *view, enum spine_anchor kind, uint64_t key)
+{
+	struct verify_judged judged;
+	struct mdbfile_entry note;
+	struct verify_anchor a;
+	unsigned tries = 0;
+
+	if (!r->options->judge || !anchor_read(view, kind, key, &note, &a))
+		return;
+	do {
+		judged = (struct verify_judged){ .verdict = VERIFY_UNKNOWN };
+		r->options->judge(r->options->judge_ctx, &a, &judged);
+	} while (judged.verdict == VERIFY_WRONG && ++tries < VERIFY_TRIES && spine_view_refresh(view) == NULL && anchor_read(view, kind, key, &note, &a));
+	anchor_judged(r, &a, (unsigned)(key % SPINE_ANCHORS_EACH), &judged);
+}
+
+static void anchor_one(struct verify_report *r, struct spine_view *view, enum spine_anchor kind, uint64_t key)
 {
 	const char *what = kind == SPINE_TOKEN ? "time stamp" : "cosignature";
-	uint64_t size = entry->key / SPINE_ANCHORS_EACH;
+	uint64_t size = key / SPINE_ANCHORS_EACH;
 	struct mdbfile_entry note;
 	struct bytes before;
 
@@ -68,33 +118,40 @@ static void anchor_one(struct verify_report *r, struct spine_view *view, enum sp
 		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the checkpoint of %llu records is missing: there is a %s of it", ULL(size), what);
 		return;
 	}
-	if (entry->key % SPINE_ANCHORS_EACH && !spine_view_anchor(view, kind, size, (unsigned)(entry->key % SPINE_ANCHORS_EACH) - 1, &before))
+	if (key % SPINE_ANCHORS_EACH && !spine_view_anchor(view, kind, size, (unsigned)(key % SPINE_ANCHORS_EACH) - 1, &before))
 		verify_found(r, VERIFY_ANCHOR, verify_nowhere, "a %s of the checkpoint of %llu records is missing: there is a later one", what, ULL(size));
+	anchor_judge(r, view, kind, key);
+}
+
+/* The first anchor behind `last` (UINT64_MAX: the first of all). By its key, since the view may have been taken anew. */
+static enum mdbfile_status anchor_next(struct spine_view *view, enum spine_anchor kind, uint64_t last, struct mdbfile_entry *entry)
+{
+	struct mdbfile_cursor c = mdbfile_cursor_of(&view->file, &view->anchor[kind]);
+	enum mdbfile_status status = last == UINT64_MAX ? MDBFILE_OK : mdbfile_floor(&c, last, entry);
+
+	return status == MDBFILE_OK ? mdbfile_next(&c, entry) : status;
 }
 
 static void anchors_check(struct verify_report *r, struct spine_view *view, enum spine_anchor kind)
 {
-	struct mdbfile_cursor c = mdbfile_cursor_of(&view->file, &view->anchor[kind]);
+	uint64_t last = UINT64_MAX, count = 0;
 	struct mdbfile_entry entry;
 	enum mdbfile_status status;
 
-	while (!r->full && (status = mdbfile_next(&c, &entry)) != MDBFILE_END) {
-		uint64_t last = c.key;
-		bool some = c.started;
-
-		for (unsigned tries = 1; status == MDBFILE_BAD && tries < VERIFY_TRIES && spine_view_refresh(view) == NULL; tries++) {
-			c = mdbfile_cursor_of(&view->file, &view->anchor[kind]);
-			status = some ? mdbfile_floor(&c, last, &entry) : MDBFILE_OK;
-			if (status == MDBFILE_OK)
-				status = mdbfile_next(&c, &entry);
-		}
+	while (!r->full && (status = anchor_next(view, kind, last, &entry)) != MDBFILE_END) {
+		for (unsigned tries = 1; status == MDBFILE_BAD && tries < VERIFY_TRIES && spine_view_refresh(view) == NULL; tries++)
+			status = anchor_next(view, kind, last, &entry);
 		if (status == MDBFILE_BAD) {
 			verify_found(r, VERIFY_ANCHOR, (struct verify_place){ VERIFY_NOWHERE, VERIFY_NOWHERE, view->file.wrong_at }, "the spine's %ss cannot be read: %s",
 				     spine_anchor_names[kind], view->file.wrong);
 			return;
 		}
-		if (status == MDBFILE_OK)
-			anchor_one(r, view, kind, &entry);
+		if (status == MDBFILE_END)
+			return;
+		last = entry.key;
+		anchor_one(r, view, kind, last);
+		if (++count % ANCHORS_A_LOOK == 0 && r->options->progress && !r->options->progress(r->options->ctx, r->summary->size, r->summary->size))
+			r->full = true;
 	}
 }
 
@@ -133,6 +190,39 @@ static bool file_is_stored(struct spine_view *view, struct bytes file, uint64_t 
 	return true;
 }
 
+/* The signer keeps what it signs before it signs, and control keeps what was signed afterwards: the state, read after the spine, is of its
+ * newest checkpoint or, beside a writer and for a moment, of the next one. */
+static void signer_check(struct verify_report *r, struct spine_view *view, uint64_t newest, uint64_t size)
+{
+	const struct timespec moment = { .tv_nsec = 50000000 };
+	struct mdbfile_entry note = { .key = newest };
+	struct merkle_hash root;
+	struct checkpoint c;
+	uint64_t last = 0;
+
+	r->summary->signer_known = r->options->signed_last && r->options->signed_last(r->options->signed_ctx, &last, &root);
+	if (!r->summary->signer_known)
+		return;
+	if (last < newest) {
+		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the newest checkpoint is of %llu records, and the signer's state says %llu: the state was set back, or is that of "
+			     "another journal", ULL(newest), ULL(last));
+		return;
+	}
+	for (unsigned tries = 0; last > note.key && tries < 2 * VERIFY_TRIES; tries++) {
+		nanosleep(&moment, NULL);
+		if (spine_view_refresh(view) != NULL || !spine_view_checkpoint(view, UINT64_MAX, &note))
+			note.key = newest;
+	}
+	if (last > note.key && last > size)
+		verify_found(r, VERIFY_ORDER, verify_range(size, last - 1), "records %llu to %llu are missing: the signer has signed a checkpoint of %llu records", ULL(size),
+			     ULL(last - 1), ULL(last));
+	else if (last > note.key)
+		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the newest checkpoint is of %llu records, and the signer has signed one of %llu: it was removed, or control ended before "
+			     "it was stored", ULL(note.key), ULL(last));
+	else if (last && spine_view_checkpoint(view, last, &note) && note.key == last && checkpoint_parse(note.value, true, &c, NULL) == NULL && !merkle_equal(&c.root, &root))
+		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the checkpoint of %llu records has another root than the one that the signer signed last", ULL(last));
+}
+
 /* Whatever speaks of a checkpoint says that there was one. */
 static void newest_check(const struct verify_spine *s, struct verify_report *r, uint64_t newest, uint64_t must)
 {
@@ -163,6 +253,7 @@ void verify_spine_end(const struct verify_spine *s, struct verify_report *r, str
 		verify_found(r, VERIFY_CHECKPOINT, verify_nowhere, "the file checkpoint is of %llu records, and the spine holds one of %llu: an older one was put in its place, or control "
 			     "ended before it was written", ULL(file_size), ULL(s->newest));
 	newest_check(s, r, newest.key, must);
+	signer_check(r, view, newest.key, size);
 	for (unsigned kind = 0; kind < SPINE_ANCHORS; kind++)
 		anchors_check(r, view, kind);
 }

@@ -81,11 +81,35 @@ static const char *create(struct signer_state *s, const char *path)
 	return NULL;
 }
 
-const char *signer_state_open(struct signer_state *s, const char *path, bool init)
+static const char *slots_read(struct signer_state *s, int fd)
 {
 	uint8_t slots[2 * SIGNER_STATE_SLOT_BYTES];
+	bool good;
+
+	if (pread(fd, slots, sizeof slots, 0) != sizeof slots)
+		return "the state file is too short";
+	good = slot_decode(slots, s);
+	good = slot_decode(slots + SIGNER_STATE_SLOT_BYTES, s) || good;
+	return good ? NULL : "the state file is damaged";
+}
+
+const char *signer_state_look(struct signer_state *s, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	const char *wrong;
+
+	*s = (struct signer_state){ .fd = -1 };
+	if (fd < 0)
+		return "the state file is not there or cannot be opened";
+	wrong = slots_read(s, fd);
+	close(fd);
+	return wrong;
+}
+
+const char *signer_state_open(struct signer_state *s, const char *path, bool init)
+{
 	const char *wrong = NULL;
-	bool fresh = false, good;
+	bool fresh = false;
 
 	*s = (struct signer_state){ .fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) };
 	if (s->fd < 0 && init) {
@@ -98,13 +122,8 @@ const char *signer_state_open(struct signer_state *s, const char *path, bool ini
 		wrong = "another signer has the state file open";
 	if (!wrong && fresh)
 		wrong = create(s, path);
-	if (!wrong && pread(s->fd, slots, sizeof slots, 0) != sizeof slots)
-		wrong = "the state file is too short";
-	if (!wrong) {
-		good = slot_decode(slots, s);
-		good = slot_decode(slots + SIGNER_STATE_SLOT_BYTES, s) || good;
-		wrong = good ? NULL : "the state file is damaged";
-	}
+	if (!wrong)
+		wrong = slots_read(s, s->fd);
 	if (wrong)
 		signer_state_close(s);
 	return wrong;

@@ -33,6 +33,8 @@ struct signer_state {
 /* Makes the file when it is not there (`init`). NULL, or a fixed text. */
 const char *signer_state_open(struct signer_state *s, const char *path, bool init);
 void signer_state_close(struct signer_state *s);
+/* What the file says now, without its lock, and changing nothing: for audits, also beside a signer. `fd` is -1. NULL, or a fixed text. */
+const char *signer_state_look(struct signer_state *s, const char *path);
 /* Durable (fdatasync) when it returns true. After false the state in memory is as before and the file must not be used again. */
 bool signer_state_save(struct signer_state *s, uint64_t size, const struct merkle_hash *root);
 bool signer_state_go(struct signer_state *s, enum signer_phase phase);

@@ -1,0 +1,23 @@
+/* mutation_test_weigh.h: for mutation_test.c: which bytes of an LMDB file of a journal carry evidence, or lead to it.
+ *
+ * A rule, not a list: it walks LMDB's trees from the newest meta page. Of a time stamp that is what its signature covers, the signature, and the
+ * signer's certificate.
+ */
+#ifndef CONTROL_JOURNAL_MUTATION_TEST_WEIGH_H
+#define CONTROL_JOURNAL_MUTATION_TEST_WEIGH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One file of the journal, as it was. */
+struct file {
+	char name[80];
+	uint8_t *bytes, *live; /* `live`: of an LMDB file, a byte for each: it is evidence, or leads to it */
+	size_t len;
+	struct file *fork;     /* the same file of the other history; NULL: it is the same, or has none */
+};
+
+/* Makes `live`; fails the test on a file that is none. */
+void weigh(struct file *f);
+
+#endif
