@@ -4,6 +4,7 @@
  *   conductor_bench opaque          bulk of 1,460-byte segments through a terminated, opaque service: both TCP halves, ACKs included
  *   conductor_bench spliced FLOWS   64-byte and full frames of a spliced, opaque service, each of another one of so many flows, by chance
  *   conductor_bench postgres FILE   queries through the inspector, in both protocols; FILE is classes.hsdb (postgres_load.c)
+ *   conductor_bench postgres FILE simple|extended|masked   one of these alone, for callgrind
  *
  * How it is counted: ends.h. Prints one JSON object.
  */
@@ -196,6 +197,8 @@ int main(int argc, char **argv)
 		return run_spliced((uint32_t)strtoul(argv[2], NULL, 10));
 	if (argc == 3 && !strcmp(argv[1], "postgres"))
 		return postgres_load(argv[2]);
-	fprintf(stderr, "Usage: conductor_bench bridge|opaque|spliced FLOWS|postgres CLASSES_HSDB\n");
+	if (argc == 4 && !strcmp(argv[1], "postgres"))
+		return postgres_load_one(argv[2], argv[3]);
+	fprintf(stderr, "Usage: conductor_bench bridge|opaque|spliced FLOWS|postgres CLASSES_HSDB [simple|extended|masked]\n");
 	return 2;
 }

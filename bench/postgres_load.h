@@ -5,4 +5,7 @@
 /* Prints one JSON object; `classes` is the path of classes.hsdb. The program's exit status. */
 int postgres_load(const char *classes);
 
+/* "simple", "extended" or "masked" alone, so that an instrumented run counts nothing else. */
+int postgres_load_one(const char *classes, const char *load_name);
+
 #endif

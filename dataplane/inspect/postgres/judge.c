@@ -48,7 +48,7 @@ struct statement pg_statement(struct pg_session *s, enum command_kind kind, stru
 struct statement pg_statement_effects(struct pg_session *s, enum command_kind kind, struct bytes raw, struct pg_effects *effects)
 {
 	struct pg_lex_summary lex = { 0 };
-	bool good = raw.len <= LIMIT_STATEMENT_BYTES && pg_lex_scan(raw, s->env->hash_key, &lex);
+	bool good = raw.len <= LIMIT_STATEMENT_BYTES && pg_like_scan(&s->like, raw, s->env->hash_key, &lex);
 
 	*effects = lex.plain ? (struct pg_effects){ 0 } : pg_effects(raw);
 	return statement_of(s, kind, raw, good, &lex);

@@ -105,6 +105,17 @@ struct pg_lex_summary {
  * `generic` must not be used. */
 bool pg_lex_scan(struct bytes text, struct hash_key key, struct pg_lex_summary *out);
 
+#define PG_LITERALS 16
+
+/* Where the first literals stand that `generic` replaced, with their quotes. */
+struct pg_literals {
+	uint16_t count;
+	struct pg_literal { uint16_t at, len; } literal[PG_LITERALS];
+};
+
+/* The same, and the literals, when `literals` is not NULL; those beyond 64 KiB are not told. */
+bool pg_lex_scan_noting(struct bytes text, struct hash_key key, struct pg_lex_summary *out, struct pg_literals *literals);
+
 /* The canonical text: comments removed, layout normalised (so that it does not depend on the white space sent),
  * words folded and cut, quoted identifiers unquoted where that changes nothing, U& identifiers decoded; literals
  * as sent, a continued string joined into one. It lexes to the same tokens. False on a lexical error or when `w`

@@ -87,7 +87,15 @@ static bool within_limits(const struct pg_lex_summary *s)
 	return !s->over_bytes && !s->over_tokens && !s->over_nesting && !s->error;
 }
 
-bool pg_lex_scan(struct bytes text, struct hash_key key, struct pg_lex_summary *out)
+static void note(struct pg_literals *literals, struct bytes text, const struct pg_token *t)
+{
+	size_t at = (size_t)(t->text.base - text.base);
+
+	if (literals && literals->count < PG_LITERALS && at + t->text.len <= UINT16_MAX)
+		literals->literal[literals->count++] = (struct pg_literal){ (uint16_t)at, (uint16_t)t->text.len };
+}
+
+bool pg_lex_scan_noting(struct bytes text, struct hash_key key, struct pg_lex_summary *out, struct pg_literals *literals)
 {
 	struct pg_lex l = pg_lex_of(text);
 	struct block b;
@@ -127,6 +135,8 @@ bool pg_lex_scan(struct bytes text, struct hash_key key, struct pg_lex_summary *
 			out->plain &= c != ';' && !may_be_set_config(&t); /* a ';' in parentheses is read in two ways */
 		}
 		out->literals += replaced;
+		if (replaced)
+			note(literals, text, &t);
 		block_token(&b, &t, replaced);
 	}
 	out->over_nesting = out->nesting > LIMIT_NESTING;
@@ -134,4 +144,9 @@ bool pg_lex_scan(struct bytes text, struct hash_key key, struct pg_lex_summary *
 	out->plain &= !out->error && !out->over_nesting;
 	out->generic = hash128(key, b.data, b.len);
 	return within_limits(out);
+}
+
+bool pg_lex_scan(struct bytes text, struct hash_key key, struct pg_lex_summary *out)
+{
+	return pg_lex_scan_noting(text, key, out, NULL);
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "dataplane/inspect/postgres/lex.h"
+#include "dataplane/inspect/postgres/like.h"
 #include "platform/base/limits.h"
 
 static const struct hash_key key = { 1, 2 };
@@ -300,6 +300,73 @@ static void counts(void **state)
 }
 
 /* Prints the figure; a statement of a client must not cost the poll loop a microsecond. */
+static void same_summary(struct pg_like *like, struct bytes text)
+{
+	struct pg_lex_summary lexed, known;
+	bool good = pg_lex_scan(text, key, &lexed);
+
+	assert_int_equal(pg_like_scan(like, text, key, &known), good);
+	if (!good)
+		return;
+	assert_true(known.exact.hi == lexed.exact.hi && known.exact.lo == lexed.exact.lo);
+	assert_true(known.generic.hi == lexed.generic.hi && known.generic.lo == lexed.generic.lo);
+	assert_true(known.tokens == lexed.tokens && known.nesting == lexed.nesting && known.statements == lexed.statements);
+	assert_true(known.literals == lexed.literals && known.plain == lexed.plain);
+}
+
+/* Each behind each: what is taken for like the first must be what the lexer says of the second. */
+static void like_texts(void **state)
+{
+	static const char *const texts[] = {
+		"select 1", "select 22", "select 2.5", "select 2.", "select 2..3", "select 1e5", "select 1e", "select $1", "select a1", "select .5", "select 7a",
+		"select 1 from t where a = 'x'", "select 22 from t where a = 'yyy'", "select 1 from t where a = 'it''s'", "select 1 from t where a = 'a\\b'",
+		"select 1 from t where a = 'a' 'b'", "select 1 from t where a = 'a'\n'b'", "select 1 from t where a = N'x'", "select 1 from t where a = E'x'",
+		"select 1 from t where a = 'x", "select 1 from t where a = x'", "select 1 from t where a = 5", "select 'x' from t where a = 'x'", "select 1 from t where a = ''",
+		"select f('set_config')", "select f('set-config')", "select f('short')", "select f('SET_CONFIG')", "select 'set_config'('a')",
+		"select 1 -- 1", "select 1 -- 2", "select 1 /* 1 */", "select \"1\"", "select 1;select 2", "select 1;;select 33", "select (1)", "select ((1))",
+		"select a-1", "select a - 1", "select a--1", "select 1||2", "select 1.1.1", "select 12 12", "select '1'1", "select 1'1'", "values(1,2,3)", "values(1,2,33)",
+		"set a = 1", "set a = 2", "set a = 'x'", "update t set a = 1", "prepare x as select 1", "select U&'x' uescape '!'", "select b'1'", "select 1 from t where a = 'x' and b = 'y'",
+	};
+	static struct pg_like like;
+	unsigned seed = 7;
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
+			like = (struct pg_like){ 0 };
+			same_summary(&like, bytes_str(texts[i]));
+			same_summary(&like, bytes_str(texts[k]));
+			same_summary(&like, bytes_str(texts[i]));
+		}
+	/* Bytes that mean something, put together by chance, and then one of them another, with what was said last still kept. */
+	like = (struct pg_like){ 0 };
+	for (unsigned n = 0; n < 100000; n++) {
+		static const char letters[] = "12''.eE \\\n-a$;(\"";
+		char text[16] = "select ";
+		size_t len = 7;
+
+		for (; len < 13; len++)
+			text[len] = letters[(seed = seed * 1103515245 + 12345) >> 16 & 15];
+		same_summary(&like, bytes_of(text, len));
+		text[7 + n % 6] = letters[(seed = seed * 1103515245 + 12345) >> 16 & 15];
+		same_summary(&like, bytes_of(text, len));
+	}
+}
+
+/* The memory is used: else its test proves nothing. */
+static void like_texts_are_known(void **state)
+{
+	static struct pg_like like;
+	struct pg_lex_summary lex;
+
+	assert_true(pg_like_scan(&like, bytes_str("select a from t where b = 1 and c = 'x' and d = 2.5"), key, &lex));
+	assert_int_equal(like.next, 1);
+	assert_int_equal(like.kept[0].literals.count, 2);
+	assert_true(pg_like_scan(&like, bytes_str("select a from t where b = 98765 and c = 'another' and d = 2.5"), key, &lex));
+	assert_int_equal(like.next, 1);
+	assert_true(pg_like_scan(&like, bytes_str("select a from t where b = 98765 and c = 'another' and d = 2.6"), key, &lex));
+	assert_int_equal(like.next, 2);
+}
+
 static void scan_is_quick(void **state)
 {
 	const char *text = "SELECT abalance FROM pgbench_accounts WHERE aid = 123456789;";
@@ -331,6 +398,8 @@ int main(void)
 		cmocka_unit_test(generic_key_of_long_texts),
 		cmocka_unit_test(caps_stand_before_the_parser),
 		cmocka_unit_test(counts),
+		cmocka_unit_test(like_texts),
+		cmocka_unit_test(like_texts_are_known),
 		cmocka_unit_test(scan_is_quick),
 	};
 
