@@ -285,7 +285,7 @@ enum pg_step pg_execute(struct pg_session *s, const struct pg_frame *f, struct p
 		effects = pg_effects(pg_name_text(&s->names, c->text_slot));
 	pg_sent(s, c, &effects);
 	pg_makes_name(s, &effects, e);
-	if (c->may_copy_in) {
+	if (c->traits.may_copy_in) {
 		/* What comes next depends on the answer, which the server would keep until a Sync. */
 		s->copy_in = COPY_IN_POSSIBLE;
 		pg_frame_put(to_server(io), 'H', (struct bytes){ 0 });

@@ -19,7 +19,7 @@ static void drop_names(struct pg_session *s, const struct pg_command *c, const s
 		const struct pg_name *p = &s->names.slot[i];
 		bool named = !e->one_len || bytes_equal(bytes_of(p->name, p->len), bytes_of(e->one, e->one_len));
 
-		if (p->used && (c->drops_names || (e->drops[p->space] && !e->makes[p->space] && named)))
+		if (p->used && (c->traits.drops_names || (e->drops[p->space] && !e->makes[p->space] && named)))
 			pg_drop_name(s, i);
 	}
 }
@@ -49,9 +49,9 @@ void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects
 	if (c->sent)
 		return;
 	c->sent = true;
-	pg_taint_sent(s, c, c->calls || e->routine);
+	pg_taint_sent(s, c, c->traits.calls || e->routine);
 	pg_state_sets(s, e);
-	if (c->unknown || c->drops_names)
+	if (c->unknown || c->traits.drops_names)
 		s->epoch++;
 	drop_names(s, c, e);
 	if (class_bits_any(&any) || ((c->unknown || c->blind) && class_bits_any(&c->mask)))
@@ -109,7 +109,7 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 	pg_sent(s, &s->commands.command[command], &effects);
 	pg_makes_name(s, &effects, e);
 	s->group += e->kind == REPLY_QUERY;
-	if (s->commands.command[command].may_copy_in)
+	if (s->commands.command[command].traits.may_copy_in)
 		s->copy_in = COPY_IN_POSSIBLE;
 	return STEP_DONE;
 }

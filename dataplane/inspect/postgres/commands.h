@@ -42,14 +42,22 @@ struct pg_limits {
 	uint16_t rows_rule, bytes_rule;
 };
 
-struct pg_command {
-	bool used, responded, refused, cancelled;
-	bool unknown;     /* no classification */
+/* What a classification says of a command as a whole. */
+struct pg_traits {
 	bool may_copy_in; /* a COPY FROM STDIN, or it cannot be told */
 	bool counts;      /* it may give rows or change some: its limits matter */
 	bool by_name;     /* about a cursor or a statement made by SQL */
-	enum response_limit over; /* the limit that was reached, of which the client was told */
 	bool alters;      /* changes the catalogue when it succeeds */
+	bool calls;       /* functions that may do anything */
+	bool carries;     /* takes tagged values where no answer shows them: refused */
+	bool drops_names; /* may change what names stand for, by SQL */
+};
+
+struct pg_command {
+	bool used, responded, refused, cancelled;
+	bool unknown;     /* no classification */
+	struct pg_traits traits;
+	enum response_limit over; /* the limit that was reached, of which the client was told */
 	bool sent;        /* its effects on the session are accounted for */
 	uint8_t refs;
 	uint32_t n;
@@ -62,9 +70,6 @@ struct pg_command {
 	struct class_bits hidden; /* of them: those that cursors and statements made by SQL may hide, for columns without a number */
 	bool blind;       /* no catalogue to tell by: every column is taken for tagged */
 	bool outdated;    /* its classes have other numbers under the policy now in force */
-	bool calls;       /* functions that may do anything */
-	bool carries;     /* … takes tagged values where no answer shows them: refused */
-	bool drops_names; /* may change what names stand for, by SQL */
 	int16_t digest;          /* -1: none */
 	int16_t text_slot;       /* of a portal: its statement in names, when `text_serial` is still there; -1 */
 	uint32_t text_serial;

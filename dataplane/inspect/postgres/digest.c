@@ -148,14 +148,15 @@ static void accesses(struct pg_reader *r, const struct classified_statement *st)
 	struct access a;
 
 	while (access_next(&at, &a)) {
-		c->counts |= !(silent >> a.verb & 1);
-		c->by_name |= a.verb == VERB_cursor || a.verb == VERB_prepare || a.verb == VERB_dynamic;
+		c->traits.counts |= !(silent >> a.verb & 1);
+		c->traits.by_name |= a.verb == VERB_cursor || a.verb == VERB_prepare || a.verb == VERB_dynamic;
 		r->cursor |= a.verb == VERB_cursor || a.verb == VERB_prepare;
-		c->may_copy_in |= a.verb == VERB_copy_in || a.verb == VERB_unknown;
-		c->alters |= a.verb == VERB_ddl || a.verb == VERB_unknown || a.verb == VERB_dynamic;
-		c->drops_names |= a.verb == VERB_unknown || a.verb == VERB_dynamic;
+		c->traits.may_copy_in |= a.verb == VERB_copy_in || a.verb == VERB_unknown;
+		c->traits.alters |= a.verb == VERB_ddl || a.verb == VERB_unknown || a.verb == VERB_dynamic;
+		c->traits.drops_names |= a.verb == VERB_unknown || a.verb == VERB_dynamic;
 		r->carries |= carries(&a);
 		r->tells |= tells(&a);
+		r->lasting |= r->cursor || leaves(&a);
 		if (leaves(&a) && r->s->catalogue)
 			r->s->hidden = class_bits_or(r->s->hidden, c->mask);
 		if (a.kind != OBJECT_RELATION)
@@ -165,9 +166,9 @@ static void accesses(struct pg_reader *r, const struct classified_statement *st)
 			add_relation(r, &a);
 	}
 	r->tells |= (st->flags & FLAG_dynamic) != 0;
-	c->calls |= (st->flags & FLAG_calls_unknown_function) != 0;
-	c->alters |= (st->flags & FLAG_dynamic) != 0;
-	c->drops_names |= (st->flags & FLAG_dynamic) != 0;
+	c->traits.calls |= (st->flags & FLAG_calls_unknown_function) != 0;
+	c->traits.alters |= (st->flags & FLAG_dynamic) != 0;
+	c->traits.drops_names |= (st->flags & FLAG_dynamic) != 0;
 }
 
 /* Whether anything that is masked here can flow in the statement. */
@@ -180,7 +181,7 @@ static bool tagged(const struct pg_reader *r)
 
 static void unknown(struct pg_session *s, struct pg_command *c)
 {
-	c->unknown = c->may_copy_in = c->alters = c->drops_names = c->counts = c->by_name = true;
+	c->unknown = c->traits.may_copy_in = c->traits.alters = c->traits.drops_names = c->traits.counts = c->traits.by_name = true;
 	if (s->catalogue)
 		c->scope = c->mask;
 }
@@ -189,11 +190,14 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 {
 	struct classification c;
 	struct classified_statement st;
+	bool lasting = false;
 	struct class_bits any;
 	struct reader at;
 	unsigned index = 0;
 
 	command->blind = s->catalogue && !pg_catalogue_usable(s->catalogue, s->env->snapshot);
+	if (pg_recall(s, command, j->classification))
+		return;
 	if (!j->classification.len || !classification_open(j->classification, &c)) {
 		unknown(s, command);
 		return;
@@ -208,6 +212,7 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 				     .digest = command->digest >= 0 ? &s->commands.digest[command->digest] : NULL };
 
 		accesses(&r, &st);
+		lasting |= r.lasting;
 		if (index && r.digest)
 			flow(r.digest, PG_FLOW_STATEMENT);
 		if (r.digest)
@@ -216,7 +221,7 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 		if (s->catalogue && !command->blind)
 			pg_wash(&r, &st);
 		command->scope = class_bits_or(command->scope, r.tells && s->catalogue ? command->mask : class_bits_and(r.found, command->mask));
-		command->carries |= r.carries && tagged(&r);
+		command->traits.carries |= r.carries && tagged(&r);
 		/* DECLARE and PREPARE hide relations behind a name; FETCH and EXECUTE show no relation. */
 		if (r.cursor) {
 			s->hidden = class_bits_or(s->hidden, class_bits_or(r.found, r.washed));
@@ -230,4 +235,6 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 		s->commands.digest[command->digest].used = false;
 		command->digest = -1;
 	}
+	if (!lasting)
+		pg_recall_keep(s, command, j->classification);
 }

@@ -53,7 +53,7 @@ static bool withheld(const struct pg_session *s, const struct pg_command *c, boo
 		return false;
 	if (s->tagged_transaction)
 		return true;
-	return c && (c->outdated || c->unknown || c->blind || class_bits_any(&any) || (c->calls && class_bits_any(&c->mask)));
+	return c && (c->outdated || c->unknown || c->blind || class_bits_any(&any) || (c->traits.calls && class_bits_any(&c->mask)));
 }
 
 /* Fields that cannot hold a value: severity, code, positions, place in the server's source. */

@@ -177,7 +177,7 @@ enum pg_step pg_judge(struct pg_session *s, const struct statement *st, bool nev
 	}
 	if (never)
 		*refusal = refuse_never(s, st->reason, *command, *refusal);
-	else if (*refusal < 0 && s->commands.command[*command].carries)
+	else if (*refusal < 0 && s->commands.command[*command].traits.carries)
 		*refusal = refuse_never(s, REASON_NONE, *command, *refusal);
 	return STEP_DONE;
 }

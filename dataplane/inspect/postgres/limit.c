@@ -32,9 +32,9 @@ void pg_limit_name(struct pg_session *s, const struct pg_command *c)
 
 void pg_limit_keep(struct pg_session *s, struct pg_command *c)
 {
-	if (!c->counts)
+	if (!c->traits.counts)
 		c->limits = (struct pg_limits){ 0 };
-	if (!c->by_name)
+	if (!c->traits.by_name)
 		return;
 	/* FETCH and EXECUTE give what DECLARE and PREPARE were allowed to. */
 	pg_limit_name(s, c);

@@ -11,6 +11,7 @@
 #include "dataplane/inspect/postgres/effects.h"
 #include "dataplane/inspect/postgres/lex.h"
 #include "dataplane/inspect/postgres/postgres_kit.h"
+#include "dataplane/inspect/postgres/session.h"
 
 static const size_t segments[] = { 1, 7, 0 };
 static struct kit k;
@@ -663,6 +664,58 @@ static void search_path_is_followed(void **state)
 	}
 }
 
+/* What a classification was found to say is believed only while all is as it was then. */
+static void what_is_recalled(void **state)
+{
+	struct pg_command kept = { .digest = -1 }, c = kept;
+	struct bytes text = bytes_str("a classification");
+	struct pg_session *s;
+	uint32_t changes;
+
+	start(0);
+	s = k.session;
+	assert_non_null(s->catalogue);
+	class_bits_add(&kept.mask, 1);
+	kept.traits.alters = true;
+	pg_recall_keep(s, &kept, text);
+	c.mask = kept.mask;
+	assert_true(pg_recall(s, &c, text));
+	assert_true(c.traits.alters && !c.traits.calls && c.digest < 0);
+	assert_false(pg_recall(s, &c, bytes_str("a classificatiom")));
+	c.blind = true;
+	assert_false(pg_recall(s, &c, text));
+	c.blind = false;
+	c.limits.rows = 1;
+	assert_false(pg_recall(s, &c, text));
+	c.limits.rows = 0;
+	class_bits_add(&c.mask, 0);
+	assert_false(pg_recall(s, &c, text));
+	c.mask = kept.mask;
+	changes = s->catalogue->changes++;
+	assert_false(pg_recall(s, &c, text));
+	s->catalogue->changes = changes;
+	s->catalogue->taints++;
+	assert_false(pg_recall(s, &c, text));
+	s->catalogue->taints--;
+	s->policy_generation++;
+	assert_false(pg_recall(s, &c, text));
+	s->policy_generation--;
+	assert_true(pg_recall(s, &c, text));
+
+	/* Not kept at all: what has something of its own. */
+	text = bytes_str("another");
+	kept.digest = 0;
+	pg_recall_keep(s, &kept, text);
+	kept.digest = -1;
+	kept.writes = 1;
+	pg_recall_keep(s, &kept, text);
+	kept.writes = 0;
+	kept.scope = kept.mask;
+	pg_recall_keep(s, &kept, text);
+	assert_false(pg_recall(s, &c, text));
+	kit_end(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -688,6 +741,7 @@ int main(void)
 		cmocka_unit_test(search_path_is_followed),
 		cmocka_unit_test(policies_that_change_while_a_session_opens),
 		cmocka_unit_test(the_session_ends_in_the_protocols_words),
+		cmocka_unit_test(what_is_recalled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@ struct pg_reader {
 	struct pg_digest *digest; /* NULL: columns are not wanted */
 	int relation[PG_RELATIONS];
 	unsigned relations, copied; /* tagged ones; relations that a COPY TO reads */
+	bool lasting;              /* leaves something in the session beyond the command */
 	bool cursor;               /* about cursors or statements made by SQL */
 	bool carries;              /* calls what takes values elsewhere than into the answer */
 	bool tells;                /* calls what may answer with anything */

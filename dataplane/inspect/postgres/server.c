@@ -262,7 +262,7 @@ static enum pg_step on_complete(struct pg_session *s, const struct pg_frame *f, 
 	if (c && !c->refused) {
 		row_count(c, tag);
 		c->statement++;
-		if (c->alters && s->catalogue)
+		if (c->traits.alters && s->catalogue)
 			s->catalogue->stale = true;
 	}
 	if (pg_name_is(&s->names, e->slot, e->serial)) {

@@ -15,6 +15,7 @@
 #include "dataplane/inspect/postgres/lex.h"
 #include "dataplane/inspect/postgres/like.h"
 #include "dataplane/inspect/postgres/names.h"
+#include "dataplane/inspect/postgres/recall.h"
 #include "dataplane/inspect/postgres/replies.h"
 #include "dataplane/inspect/postgres/types.h"
 
@@ -229,6 +230,7 @@ struct pg_session {
 	struct pg_names names;
 	struct pg_reading reading[PG_READINGS];
 	struct pg_like like;
+	struct pg_recall recall;
 	uint8_t held_taints;
 	struct pg_held_taint held_taint[PG_HELD_TAINTS];
 	struct pg_refusal refusal[PG_REFUSALS];

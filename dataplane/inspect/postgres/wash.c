@@ -13,7 +13,7 @@ static void add(struct pg_reader *r, const struct access *a, uint64_t column, co
 	uint64_t schema, name;
 
 	if (!pg_catalogue_names(a, &schema, &name)) {
-		c->carries = true;
+		c->traits.carries = true;
 		return;
 	}
 	c->written = class_bits_or(c->written, *classes);
@@ -32,7 +32,7 @@ static void add(struct pg_reader *r, const struct access *a, uint64_t column, co
 		column = 0;
 	if (c->writes == PG_WRITES || !pg_catalogue_taint_room(r->s->catalogue, schema, name, column) ||
 	    (r->s->host->share_room && !r->s->host->share_room(r->s->host_context))) {
-		c->carries = true;
+		c->traits.carries = true;
 		return;
 	}
 	c->write[c->writes].schema = schema;
