@@ -5,11 +5,15 @@
 #include <string.h>
 
 #include "dataplane/match/mask_token.h"
+#include "dataplane/match/survey.h"
 #include "hyperscan-rules/validate/validate.h"
 
 #define WINDOW_BYTES 1024
 #define TAIL_BYTES 96       /* longer than any mask that is recognised */
 #define ENCODED_MIN 12      /* the base64 of nine zeros; shorter runs hold no mask */
+#define ZEROS_MIN 8         /* digits of the shortest mask of zeros: zeros_at */
+
+_Static_assert(ENCODED_MIN == SURVEY_WORD && TOKEN_HASH_LETTERS == SURVEY_WORD_LONG, "a survey tells of no shorter runs");
 
 static bool is_digit(uint8_t c)
 {
@@ -153,20 +157,23 @@ static int base64(uint8_t c)
 	return c == '/' || c == '_' ? 63 : -1;
 }
 
-/* Whether so many characters of base64 stand in a row anywhere, which hex needs as well. Looks at every twelfth. */
-static bool may_be_encoded(struct bytes v)
+/* The next run behind `*end` of so many characters of an encoding that it may hold a mask. Looks at every twelfth. */
+static bool next_run(struct bytes v, int (*value)(uint8_t), size_t *start, size_t *end)
 {
-	for (size_t at = ENCODED_MIN - 1; at < v.len; at += ENCODED_MIN) {
-		size_t from = at, to = at + 1;
+	size_t from = *end;
 
-		if (base64(v.base[at]) < 0)
+	for (size_t at = from + ENCODED_MIN - 1; at < v.len; at += ENCODED_MIN) {
+		if (value(v.base[at]) < 0)
 			continue;
-		while (from > 0 && base64(v.base[from - 1]) >= 0)
-			from--;
-		while (to < v.len && base64(v.base[to]) >= 0)
-			to++;
-		if (to - from >= ENCODED_MIN)
+		*start = at;
+		*end = at + 1;
+		while (*start > from && value(v.base[*start - 1]) >= 0)
+			--*start;
+		while (*end < v.len && value(v.base[*end]) >= 0)
+			++*end;
+		if (*end - *start >= ENCODED_MIN)
 			return true;
+		at = *end;
 	}
 	return false;
 }
@@ -174,40 +181,36 @@ static bool may_be_encoded(struct bytes v)
 /* Every run of an encoding's characters is decoded from its first character. `bits` is 6 for base64, 4 for hex. */
 static void look_encoded(struct window *w, struct bytes v, unsigned bits, int (*value)(uint8_t))
 {
-	for (size_t i = 0; i < v.len && !w->found;) {
-		size_t start = i;
+	size_t start, end = 0;
+
+	while (!w->found && next_run(v, value, &start, &end)) {
 		unsigned held = 0, have = 0;
 
-		while (i < v.len && value(v.base[i]) >= 0)
-			i++;
-		for (size_t j = start; i - start >= ENCODED_MIN && j < i; j++) {
-			held = (held << bits | (unsigned)value(v.base[j])) & 0xffff;
+		for (size_t i = start; i < end; i++) {
+			held = (held << bits | (unsigned)value(v.base[i])) & 0xffff;
 			have += bits;
 			if (have >= 8) {
 				have -= 8;
 				window_put(w, (uint8_t)(held >> have));
 			}
 		}
-		if (i - start >= ENCODED_MIN)
-			window_end(w);
-		i++;
+		window_end(w);
 	}
 }
 
 bool mask_present(const uint8_t key[MASK_KEY_BYTES], struct bytes text)
 {
+	struct survey s = survey(text);
 	struct window w; /* its bytes are only read where they were written */
 
 	w.key = key;
 	w.len = 0;
 	w.found = false;
-	if (text.len == 0)
-		return false;
-	if (clear_has_mask(key, text))
+	if ((s.at_sign || s.star || s.digits >= ZEROS_MIN || s.word_max >= TOKEN_HASH_LETTERS) && clear_has_mask(key, text))
 		return true;
-	if (memchr(text.base, '%', text.len) || memchr(text.base, '\\', text.len))
+	if (s.percent || s.backslash)
 		look_escaped(&w, text);
-	if (w.found || !may_be_encoded(text))
+	if (w.found || !s.word_max)
 		return w.found;
 	look_encoded(&w, text, 6, base64);
 	if (!w.found)

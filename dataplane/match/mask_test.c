@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "dataplane/match/mask.h"
+#include "dataplane/match/survey.h"
 #include "hyperscan-rules/rule.h"
 
 static const char *blob_path, *classes_dir;
@@ -106,9 +107,10 @@ static void idempotent_and_unmatched(void **state)
 	char err[512];
 	unsigned count, tried = 0;
 	struct rule *rules = rules_read(classes_dir, &count, err, sizeof err);
-	struct match_want want;
+	struct match_want want = { 0 };
 
-	memset(&want, 0xff, sizeof want);
+	memset(&want.classes, 0xff, sizeof want.classes);
+	want.context = want.classes;
 	assert_non_null(rules);
 	for (unsigned r = 0; r < count; r++)
 		for (unsigned i = 0; i < rules[r].samples_count; i++)
@@ -320,6 +322,39 @@ static int free_all(void **state)
 	return 0;
 }
 
+/* Beside the plain way to find the same, at every length around the blocks' borders. */
+static void surveys(void **state)
+{
+	static const char letters[] = "aZ09+/-_bcd12 .,@*%\\\n\r\x80\xff";
+	uint32_t seed = 5;
+
+	for (unsigned n = 0; n < 60000; n++) {
+		uint8_t text[200];
+		size_t len = n % sizeof text, run = 0, longest = 0, digits = 0;
+		unsigned kinds = n % 3 ? 13 : sizeof letters - 1; /* long runs in two texts of three, broken now and then */
+		struct survey s;
+
+		for (size_t i = 0; i < len; i++) {
+			seed = seed * 1103515245 + 12345;
+			text[i] = (uint8_t)letters[(seed >> 16) % kinds];
+			if ((seed >> 8) % 24 == 0 && n % 3 == 1)
+				text[i] = (uint8_t)letters[(seed >> 4) % (sizeof letters - 1)];
+			digits += text[i] >= '0' && text[i] <= '9';
+			run = memchr(letters, text[i], 13) ? run + 1 : 0;
+			longest = run > longest ? run : longest;
+		}
+		s = survey(bytes_of(text, len));
+		assert_int_equal(s.digits, digits);
+		assert_int_equal(s.word_max, longest >= SURVEY_WORD_LONG ? SURVEY_WORD_LONG : longest >= SURVEY_WORD ? SURVEY_WORD : 0);
+		assert_int_equal(s.at_sign, memchr(text, '@', len) != NULL);
+		assert_int_equal(s.star, memchr(text, '*', len) != NULL);
+		assert_int_equal(s.percent, memchr(text, '%', len) != NULL);
+		assert_int_equal(s.backslash, memchr(text, '\\', len) != NULL);
+		assert_int_equal(s.high, memchr(text, 0x80, len) || memchr(text, 0xff, len));
+		assert_int_equal(s.line_break, memchr(text, '\n', len) || memchr(text, '\r', len));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +369,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(other_texts_hold_no_mask),
 		cmocka_unit_test(long_encodings_hide_nothing),
 		cmocka_unit_test(kinds_have_words),
+		cmocka_unit_test(surveys),
 	};
 
 	if (argc < 3)

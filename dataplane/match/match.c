@@ -6,6 +6,7 @@
 
 #include "dataplane/match/fold.h"
 #include "dataplane/match/set.h"
+#include "dataplane/match/survey.h"
 #include "hyperscan-rules/validate/candidate.h"
 
 /* One scan of one text. */
@@ -139,6 +140,36 @@ static void scan_patterns(struct scan *s, match_event_handler on_exact)
 	}
 }
 
+struct match_least match_least(const struct match_set *set, const struct class_bits *classes)
+{
+	struct match_least least = { .bytes = UINT16_MAX, .digits = UINT8_MAX, .at_sign = true };
+
+	for (unsigned i = 0; i < set->blob.classes_count; i++) {
+		const struct class *c = &set->blob.classes[i];
+		bool number = class_bits_has(&set->packed, i);
+
+		if (!class_bits_has(classes, i) || (!number && !class_bits_has(&set->patterned, i)))
+			continue;
+		if (c->length_min < least.bytes)
+			least.bytes = c->length_min;
+		if (number && c->digits_min < least.digits)
+			least.digits = c->digits_min;
+		least.at_sign &= number || c->validator == VALIDATOR_email;
+	}
+	return least;
+}
+
+/* Nothing of what is wanted can be in a text with so few digits and without @. Folding makes of bytes below 0x80 neither. */
+static bool is_hopeless(const struct match_least *least, struct bytes text)
+{
+	struct survey s;
+
+	if (!least->at_sign)
+		return false;
+	s = survey(text);
+	return !s.high && !s.at_sign && s.digits < least->digits;
+}
+
 /* Whether the text has room for the shortest value of any wanted class. Most cells of a table are small numbers, which a scan, however
  * short, costs more than everything else that is done to them. */
 static bool has_room(const struct scan *s)
@@ -253,7 +284,7 @@ size_t match_value(const struct match_set *set, struct match_scratch *scratch, c
 {
 	struct scan s = { .set = set, .scratch = scratch, .want = want, .text = value, .budget = 65536 + 64 * (uint64_t)value.len };
 
-	if (hits_max == 0 || value.len == 0 || !class_bits_any(&want->classes))
+	if (hits_max == 0 || value.len == 0 || value.len < want->least.bytes || !class_bits_any(&want->classes) || is_hopeless(&want->least, value))
 		return 0;
 	scratch->raw_count = 0;
 	if (value.len > UINT32_MAX)
@@ -279,7 +310,7 @@ bool match_any(const struct match_set *set, struct match_scratch *scratch, const
 	struct scan s = { .set = set, .scratch = scratch, .want = want, .text = message, .budget = UINT64_MAX };
 	struct class_bits numbers;
 
-	if (message.len == 0 || !class_bits_any(&want->classes))
+	if (message.len == 0 || !class_bits_any(&want->classes) || is_hopeless(&want->least, message))
 		return false;
 	numbers = class_bits_and(want->classes, set->packed);
 	if (message.len > UINT32_MAX || (class_bits_any(&numbers) && packed_possible(message)) || fold_is_needed(message))

@@ -28,10 +28,18 @@
 struct match_set;
 struct match_scratch;
 
+/* What a value of any of several classes has at least, so that a text without it is not scanned. Zeroed: nothing is known. */
+struct match_least {
+	uint16_t bytes;
+	uint8_t digits; /* when it is a number; 255: none of them is one */
+	bool at_sign;   /* when it is none */
+};
+
 /* What is looked for in one value. */
 struct match_want {
 	struct class_bits classes; /* what the policy masks here */
 	struct class_bits context; /* of them: those that the column's or key's name speaks for */
+	struct match_least least;  /* of the classes: match_least, or zeroed */
 };
 
 /* One hit: bytes [start, end) of the value. */
@@ -79,6 +87,8 @@ struct match_name match_name(const struct match_set *set, struct bytes name);
 /* What to look for in a column of this name: `classes`, with those as context that the name speaks for, strongly or weakly.
  * An empty name gives no context. Several names of one value (alias and base column) are joined with class_bits_or. */
 struct match_want match_want(const struct match_set *set, struct class_bits classes, struct bytes name);
+
+struct match_least match_least(const struct match_set *set, const struct class_bits *classes);
 
 /* The hits in `value`, sorted by start. Returns their number, at most `hits_max` (>= 1). When there would be more, or when a
  * hostile value needs more work than its length pays for, the last hit is stretched to the end of the value: fail closed. */

@@ -151,7 +151,9 @@ int main(int argc, char **argv)
 		match_set_free(b.set);
 		return 1;
 	}
-	memset(&b.want, 0xff, sizeof b.want);
+	memset(&b.want.classes, 0xff, sizeof b.want.classes);
+	b.want.context = b.want.classes;
+	b.want.least = match_least(b.set, &b.want.classes);
 	printf("[\n");
 	b.unit = CHUNK;
 	fill_clean(text, &rng);

@@ -227,7 +227,7 @@ static void every_sample_of_every_class(void **state)
 	assert_non_null(rules);
 	for (unsigned r = 0; r < count; r++) {
 		int class = match_class_find(set, rules[r].class.name);
-		struct match_want want = { .classes = only(rules[r].class.name) }, quiet;
+		struct match_want want = match_want(set, only(rules[r].class.name), bytes_str("")), quiet;
 
 		assert_true(class >= 0);
 		quiet = want;

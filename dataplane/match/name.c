@@ -104,5 +104,6 @@ struct match_want match_want(const struct match_set *set, struct class_bits clas
 
 	want.classes = classes;
 	want.context = class_bits_and(classes, class_bits_or(said.strong, said.weak));
+	want.least = match_least(set, &classes);
 	return want;
 }

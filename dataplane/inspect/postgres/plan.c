@@ -42,6 +42,7 @@ static void begin(struct pg_session *s, const struct pg_command *command, unsign
 	p->context[0] = (struct class_bits){ 0 };
 	p->want.classes = policy_detectors(s->env->snapshot->image, &command->mask);
 	p->want.context = (struct class_bits){ 0 };
+	p->want.least = match_least(s->env->snapshot->match, &p->want.classes);
 	p->active = class_bits_any(&p->want.classes);
 	s->run_skip = 0;
 }

@@ -10,7 +10,8 @@
 
 struct pg_masker pg_masker_of(struct pg_session *s, struct pg_command *command, unsigned context)
 {
-	return (struct pg_masker){ .s = s, .command = command, .want = { .classes = s->plan.want.classes, .context = s->plan.context[context] } };
+	return (struct pg_masker){ .s = s, .command = command, .want = { .classes = s->plan.want.classes, .context = s->plan.context[context],
+						  .least = s->plan.want.least } };
 }
 
 /* The match set's number for a policy class: what shape its masks have. */
