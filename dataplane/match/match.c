@@ -166,7 +166,7 @@ static bool is_hopeless(const struct match_least *least, struct bytes text)
 
 	if (!least->at_sign)
 		return false;
-	s = survey(text);
+	s = survey_values(text);
 	return !s.high && !s.at_sign && s.digits < least->digits;
 }
 

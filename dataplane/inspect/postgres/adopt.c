@@ -28,14 +28,11 @@ static uint64_t classes_hash(const struct inspect_snapshot *p)
 	return row.before;
 }
 
-enum pg_step pg_adopt(struct pg_session *s, struct pg_io *io)
+enum pg_step pg_adopt_new(struct pg_session *s, struct pg_io *io)
 {
 	const struct inspect_snapshot *p = s->env->snapshot;
-	uint64_t classes;
+	uint64_t classes = classes_hash(p) | 1;
 
-	if (s->policy_generation == p->generation && s->policy_classes)
-		return STEP_DONE;
-	classes = classes_hash(p) | 1;
 	if (s->policy_classes && s->policy_classes != classes) {
 		pg_plan_none(s);
 		s->hidden = (struct class_bits){ 0 };

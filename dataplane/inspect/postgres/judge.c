@@ -86,11 +86,11 @@ const struct pg_effects *pg_effects_prepared(struct pg_session *s, int slot)
 
 static bool room(const struct pg_session *s)
 {
-	unsigned free_refusals = 0;
+	unsigned taken = 0;
 
-	for (unsigned i = 0; i < PG_REFUSALS; i++)
-		free_refusals += !s->refusal[i].used;
-	return free_refusals && pg_commands_room(&s->commands) && pg_replies_room(&s->replies);
+	while (taken < PG_REFUSALS && s->refusal[taken].used)
+		taken++;
+	return taken < PG_REFUSALS && pg_commands_room(&s->commands) && pg_replies_room(&s->replies);
 }
 
 void pg_verdict(struct pg_session *s, bool allowed, const struct judgement *j, int *command, int *refusal)

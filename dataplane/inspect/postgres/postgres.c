@@ -59,9 +59,19 @@ static struct inspect_result conclude(struct pg_session *s, enum pg_step step, s
 /* What a message of the server may become: its values masked, the shortest ones longest. */
 static size_t grown(const struct pg_session *s, const struct pg_frame *f)
 {
-	if (s->phase != PHASE_READY || !memchr("DdENAS", f->type, 6))
+	if (s->phase != PHASE_READY)
 		return f->total;
-	return f->total < ROOM_MAX / 8 ? f->total * 8 : ROOM_MAX;
+	switch (f->type) {
+	case 'D':
+	case 'd':
+	case 'E':
+	case 'N':
+	case 'A':
+	case 'S':
+		return f->total < ROOM_MAX / 8 ? f->total * 8 : ROOM_MAX;
+	default:
+		return f->total;
+	}
 }
 
 /* Nothing of a message remains whose handler ran out of room. */

@@ -276,7 +276,12 @@ enum pg_step pg_proof(struct pg_session *s, const struct inspect_answer *a, stru
 enum pg_step pg_settle_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
 
 /* adopt.c: before anything else is done with a message. */
-enum pg_step pg_adopt(struct pg_session *s, struct pg_io *io);
+enum pg_step pg_adopt_new(struct pg_session *s, struct pg_io *io);
+
+static inline enum pg_step pg_adopt(struct pg_session *s, struct pg_io *io)
+{
+	return s->policy_generation == s->env->snapshot->generation && s->policy_classes ? STEP_DONE : pg_adopt_new(s, io);
+}
 
 /* client.c, bind.c: messages in PHASE_READY. */
 enum pg_step pg_client_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
