@@ -94,6 +94,32 @@ static void copy_in(const struct ring_producer *p, uint64_t position, const void
 	memcpy(p->data, (const uint8_t *)from + first, len - first);
 }
 
+static uint64_t publish(struct ring_producer *p, uint64_t total)
+{
+	p->head += total;
+	atomic_store_explicit(&p->header->head, p->head, memory_order_release);
+	return p->head;
+}
+
+uint8_t *ring_place(struct ring_producer *p)
+{
+	uint64_t at = p->head & (p->capacity - 1);
+
+	if (p->capacity - at < FRAME_BYTES + LIMIT_MESSAGE_BYTES || room(p) < padded(LIMIT_MESSAGE_BYTES))
+		return NULL;
+	return p->data + at + FRAME_BYTES;
+}
+
+uint64_t ring_publish(struct ring_producer *p, uint16_t type, size_t len)
+{
+	struct writer w = writer_of(p->data + (p->head & (p->capacity - 1)), FRAME_BYTES);
+
+	writer_le32(&w, (uint32_t)len);
+	writer_le16(&w, type);
+	writer_le16(&w, 0);
+	return publish(p, padded(len));
+}
+
 bool ring_write(struct ring_producer *p, uint16_t type, struct bytes payload, uint64_t *end)
 {
 	uint64_t total = padded(payload.len);
@@ -107,10 +133,9 @@ bool ring_write(struct ring_producer *p, uint16_t type, struct bytes payload, ui
 	writer_le16(&w, 0);
 	copy_in(p, p->head, frame, sizeof frame);
 	copy_in(p, p->head + FRAME_BYTES, payload.base, payload.len);
-	p->head += total;
-	atomic_store_explicit(&p->header->head, p->head, memory_order_release);
+	total = publish(p, total);
 	if (end)
-		*end = p->head;
+		*end = total;
 	return true;
 }
 

@@ -66,6 +66,12 @@ size_t ring_space(struct ring_producer *p);
  * after it: when the consumer has released `*end`, it has dealt with the message. */
 [[gnu::warn_unused_result]] bool ring_write(struct ring_producer *p, uint16_t type, struct bytes payload, uint64_t *end);
 
+/* Where a message's payload of up to LIMIT_MESSAGE_BYTES may be made in place; NULL when there is no room for the longest, or not in one
+ * piece: then ring_write may still have some. Nobody sees what is written there before ring_publish, which appends the first `len` bytes of
+ * it as one message and returns `*end` as above. */
+uint8_t *ring_place(struct ring_producer *p);
+uint64_t ring_publish(struct ring_producer *p, uint16_t type, size_t len);
+
 /* Copies the next message into `into` (at least LIMIT_MESSAGE_BYTES). False when there is none or the ring is broken.
  * `*end` is the position after it, for ring_release. */
 [[gnu::warn_unused_result]] bool ring_read(struct ring_consumer *c, uint8_t *into, size_t cap, uint16_t *type,
