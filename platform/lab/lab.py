@@ -325,13 +325,13 @@ upstream = ( {trusted} );
 dataplane : {{ ports = [ {ports} ]; eal = [ "--no-huge", "-m", "256", "--no-shconf", "--no-pci" ]; lcores = "{lcores}";
               idle = "{idle}"; flows = "{flows}"; memory = "{memory}"; unnamed_port = "drop"; splice = "{splice}"; }};
 ''')
-        self.process = None
+        self.process = self.env = None  # env: None, as this process has it
 
     def tool(self, name):
         return self.build / ('usr/sbin' if name.startswith('sluice-') else 'usr/bin') / name
 
     def start(self, seconds=30):
-        self.process = Process('sluice', [self.tool('sluice'), 'run', '-c', self.conf], self.lab.dir / 'sluice.log')
+        self.process = Process('sluice', [self.tool('sluice'), 'run', '-c', self.conf], self.lab.dir / 'sluice.log', env=self.env)
         self.lab.own(self.stop)
         wait_for('sluice', self.ready, seconds)
 

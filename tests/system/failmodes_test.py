@@ -1,19 +1,29 @@
 #!/usr/bin/python3
-"""What fails, and what then happens (policy.md 4, journal.md 10): control dies or stands still, the journal's volume fills up, the
-target's certificate is wrong, the data plane dies. Nothing that is guarded passes for it, and whoever asks is told."""
+"""What fails, and what then happens (policy.md 4, journal.md 10): control dies or stands still, the journal's volume stalls, becomes read-only
+or fills up, the clock is stepped, the target's certificate is wrong, the data plane dies. Nothing that is guarded passes for it, and whoever asks is told.
+
+The journal's disk is an ext4 of its own, which errors make read-only, later a small tmpfs; stalled flushes and clock steps are put into the real control by
+fault.c. STALL in the environment: how many seconds a flush stands still (5)."""
+import mmap
 import os
 import random
 import re
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import scene
 from protocol_test import Bare, code
 from tap import need, world
 
 VOLUME = 24 << 20
+DISK = 30 << 20
+STALL_S = float(os.environ.get('STALL', 5))
+STEP_S = 900
 DBS = {  # addresses of the target's namespace, each with a PostgreSQL of its own certificate
     'expired-db': ('10', 'expired-db.example'), 'other-name-db': ('11', 'right-name.example'), 'other-ca-db': ('12', 'other-ca-db.example'),
     'plain-db': ('13', 'plain-db.example'), 'rootless-db': ('14', 'rootless-db.example'), 'reset-db': ('15', 'reset-db.example'),
@@ -188,6 +198,134 @@ def control_waits(it):
     return 'released after the restart'
 
 
+# --- The journal's disk and the clock ---
+
+class Faults:
+    """The page of fault.c, shared with this scene's control."""
+
+    def __init__(self, lab):
+        program, file = lab.dir / 'fault.so', lab.dir / 'fault.page'
+        world.run('cc', '-O2', '-shared', '-fPIC', '-o', program, Path(__file__).parent / 'fault.c', '-ldl')
+        file.write_bytes(bytes(4096))
+        with open(file, 'r+b') as f:
+            self.page = mmap.mmap(f.fileno(), 4096)
+        self.env = {**os.environ, 'LD_PRELOAD': str(program), 'FAULT_PAGE': str(file)}
+
+    def flushes_stall(self, on):
+        struct.pack_into('<Q', self.page, 0, on)
+
+    def clock(self, seconds):
+        struct.pack_into('<q', self.page, 8, seconds * 1000000)
+
+    def stalled(self):
+        return struct.unpack_from('<Q', self.page, 16)[0]
+
+
+def database_log(it):
+    return (it.lab.dir / 'postgres.log').read_text(errors='replace')
+
+
+def refused(it, session, *says):
+    """A statement, and a new session, that have no way to the database now; who sent them is told why."""
+    mark = random.randrange(10**9, 2 * 10**9)
+    answer = session.say(f'SELECT {mark};')
+    need('ERROR' in answer and any(word in answer for word in says), f'not told: {answer}')
+    done = it.psql(f'SELECT {mark}')
+    need(done.returncode == 2 and any(word in done.stderr for word in says), f'a new session: {done.stdout}{done.stderr}')
+    need(str(mark) not in database_log(it), 'it reached the database')
+    return ' '.join(answer.split())[:110]
+
+
+def goes_on(it, session):
+    it.healthy(120)
+    need(session.say('SELECT 4;').strip() == '4', 'the session did not live on')
+    session.close()
+    need(it.json('show', 'journal')['journal']['stop'] == '', 'it is stopped still')
+
+
+def flush_stalls(it):
+    """A flush that stands still: what was not acknowledged is not released, and nobody waits for the disk to be told."""
+    session = it.session()
+    need(session.say('SELECT 1;').strip() == '1', 'no session')
+    begin = time.monotonic()
+    it.faults.flushes_stall(1)
+    try:
+        told = refused(it, session, 'the control plane does not answer')
+        need(it.faults.stalled() > 0, 'no flush stalled')
+        lines = database_log(it).count('LOG:')
+        time.sleep(max(0, STALL_S - (time.monotonic() - begin)))
+        need(database_log(it).count('LOG:') == lines, 'something passed while no record could be made durable')
+    finally:
+        it.faults.flushes_stall(0)
+    goes_on(it, session)
+    slow = [int(r['data']['ms']) for r in it.records('--type', 'journal.alarm') if r['data']['alarm'] == 'slow_flush']
+    need(slow and max(slow) > 2000, f'no alarm: {slow}')
+    return f'{told}; the alarm says {max(slow)} ms'
+
+
+def clock_steps(it):
+    """The wall clock steps forward: nothing happens. Back: stopped, with the reason, until it is where it was; and a restart is clean."""
+    session = it.session()
+    need(session.say('SELECT 1;').strip() == '1', 'no session')
+    try:
+        it.faults.clock(STEP_S)
+        time.sleep(1.5)
+        need(session.say('SELECT 2;').strip() == '2' and it.psql('SELECT 3').stdout == '3\n', 'a step forward stopped it')
+        it.faults.clock(-STEP_S)
+        world.wait_for('the stop', lambda: level(it)['stop'] == 'clock', 30)
+        told = refused(it, session, 'journal cannot be written')
+        health = it.sluice.cli('--json', 'show', 'health', check=False)
+        need(health.returncode == 1 and '"blocking"' in health.stdout and 'clock' in health.stdout, f'{health.returncode} {health.stdout[:400]}')
+        need('journal: the clock went back: commands are refused' in it.log_text(), 'the log does not tell')
+        it.faults.clock(STEP_S)
+        world.wait_for('a resume', lambda: level(it)['stop'] == '', 30)
+        goes_on(it, session)
+    finally:
+        it.faults.clock(0)
+    world.wait_for('a second stop', lambda: level(it)['stop'] == 'clock', 30)
+    os.kill(core(it)[1], signal.SIGKILL)
+    it.healthy(120)
+    kinds = [r['t'] for kind in ('stop', 'resume') for r in it.records('--type', f'journal.{kind}') if r['data']['cause'] == 'clock']
+    # Back to the true time was a second step back: a new process begins where the clock is.
+    need(kinds.count('journal.stop') == 2 and kinds.count('journal.resume') == 1, f'not on record: {kinds}')
+    need(level(it)['stop'] == '', 'stopped after the restart')
+    return told
+
+
+def volume_read_only(it):
+    """The file system becomes read-only under load, as ext4 does by itself after an error; then it is repaired."""
+    from kill_test import bench
+    session, running = it.session(), bench(it, 'simple', 20)
+    need(session.say('SELECT 1;').strip() == '1', 'no session')
+    world.wait_for('pgbench', lambda: database_log(it).count('UPDATE orders') > 100, 60)
+    world.run('mount', '-o', 'remount,abort', it.volume.directory)
+    world.wait_for('read-only', it.volume.read_only, 10)
+    told = refused(it, session, 'journal cannot be written', 'the control plane does not answer')
+    lines = database_log(it).count('LOG:')
+    running.kill()
+    running.communicate()
+    time.sleep(1)
+    need(database_log(it).count('LOG:') == lines, 'statements passed')
+    log = it.log_text()
+    need('journal: stopped (' in log, f'no alarm: {log[-500:]}')
+    runner = it.sluice.process.child.pid
+    os.kill(runner, signal.SIGSTOP)  # as an operator does who stops the service: nobody starts control meanwhile, on a directory without its volume
+    try:
+        world.wait_for('control to be gone', lambda: not it.pids('sluice-control'), 60)
+        it.volume.repair()
+    finally:
+        os.kill(runner, signal.SIGCONT)
+    goes_on(it, session)
+    said = [r['data'] for kind in ('stop', 'resume') for r in it.records('--type', f'journal.{kind}') if r['data']['cause'] == 'failed']
+    need(len(said) >= 2, f'neither stop nor resume is a record: {said}')
+    return f'{told}; on record: {said[-1]}'
+
+
+def all_on_record(it):
+    from kill_test import compare
+    return compare(it, 1, 100)
+
+
 # --- The journal's volume ---
 
 def fill(it, percent):
@@ -357,6 +495,10 @@ def run(it, result):
     result.check('control is gone: refused at once, the session lives', lambda: control_gone(it))
     result.check('control stands still', lambda: control_stands(it))
     result.check('control is lost, and the policy waits', lambda: control_waits(it))
+    result.check('a flush of the journal stalls', lambda: flush_stalls(it))
+    result.check('the clock steps forward and back', lambda: clock_steps(it))
+    result.check('the journal\'s disk becomes read-only under load', lambda: volume_read_only(it))
+    result.check('every statement is on record', lambda: all_on_record(it))
     result.check('the journal\'s volume fills up', lambda: volume_fills(it))
     result.check('the journal\'s volume is full', lambda: volume_full(it))
     result.check('the journal\'s volume breaks under load', lambda: volume_breaks(it))
@@ -364,18 +506,57 @@ def run(it, result):
     result.check('the journal is good', lambda: it.sluice.cli('journal', 'verify').stdout.strip().splitlines()[-1])
 
 
-def small_volume(it):
-    """The journal on a volume of its own, small enough to be filled."""
-    directory = it.sluice.state / 'journal'
-    directory.mkdir(exist_ok=True)
-    world.run('mount', '-t', 'tmpfs', '-o', f'size={VOLUME},mode=0700', 'tmpfs', directory)
-    it.lab.own(lambda: world.run('umount', '-l', directory, check=False))
-    world.run('chown', 'sluice:sluice', directory)
+class Volume:
+    """The journal's directory as a file system of its own: first an ext4, which an error makes read-only; once that is repaired, a small tmpfs
+    that can be filled to the percent."""
+
+    def __init__(self, it):
+        self.lab, self.directory, self.image = it.lab, it.sluice.state / 'journal', it.lab.dir / 'journal.img'
+        self.directory.mkdir(exist_ok=True)
+        with open(self.image, 'wb') as f:
+            f.truncate(DISK)
+        world.run('mkfs.ext4', '-q', '-b', '4096', '-N', '512', '-m', '0', '-J', 'size=4', self.image)
+        self.mount(self.directory, '-o', 'loop,errors=remount-ro', self.image)
+        (self.directory / 'lost+found').rmdir()
+        self.own()
+
+    def mount(self, where, *argv):
+        world.run('mount', *argv, where)
+        self.lab.own(lambda: world.run('umount', '-l', where, check=False))
+
+    def own(self):
+        world.run('chown', 'sluice:sluice', self.directory)
+        self.directory.chmod(0o700)
+
+    def read_only(self):
+        """No flag of the mount tells: newer kernels keep it for a remount by hand."""
+        try:
+            os.close(os.open(self.directory / 'probe', os.O_WRONLY | os.O_CREAT))
+        except OSError:
+            return True
+        return False
+
+    def repair(self):
+        """As an operator does: the disk is checked, and what it holds goes to another. What runs in a namespace may keep it mounted there, so it
+        is its copy that is read."""
+        old, image = self.lab.dir / 'old', self.lab.dir / 'journal.copy'
+        world.wait_for('the volume to be free', lambda: subprocess.run(['umount', self.directory], stderr=subprocess.DEVNULL).returncode == 0, 60)
+        shutil.copy(self.image, image)
+        world.run('e2fsck', '-p', image, check=False)
+        old.mkdir()
+        self.mount(old, '-o', 'loop,ro', image)
+        new = self.lab.dir / 'new'
+        new.mkdir()
+        self.mount(new, '-t', 'tmpfs', '-o', f'size={VOLUME},mode=0700', 'tmpfs')
+        world.run('cp', '-a', f'{old}/.', new)
+        self.mount(self.directory, '--bind', new)
+        self.own()
 
 
 class Small(scene.Scene):
     def start(self):
-        small_volume(self)
+        self.volume, self.faults = Volume(self), Faults(self.lab)
+        self.sluice.env = self.faults.env
         super().start()
 
 
