@@ -110,10 +110,10 @@ void flight_open(struct flight *t, struct flow *f, uint64_t now_us)
 	write_begin(e);
 	e->id = f->id;
 	e->opened_us = now_us;
-	memcpy(e->client, f->client_address.byte, sizeof e->client);
-	memcpy(e->target, f->server_address.byte, sizeof e->target);
-	e->client_port = be16toh(f->client_tcp_port);
-	e->target_port = be16toh(f->server_tcp_port);
+	memcpy(e->client, flow_address(f, SIDE_CLIENT)->byte, sizeof e->client);
+	memcpy(e->target, flow_address(f, SIDE_SERVER)->byte, sizeof e->target);
+	e->client_port = be16toh(flow_port(f, SIDE_CLIENT));
+	e->target_port = be16toh(flow_port(f, SIDE_SERVER));
 	e->vlan = f->vlan;
 	e->family = f->family;
 	memcpy(e->service, f->service->name, sizeof e->service);

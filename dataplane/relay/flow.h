@@ -117,7 +117,7 @@ struct flow {
 	struct tcp_splice splice;   /* with the line above all that a frame of a spliced flow touches */
 	uint64_t news;              /* the last that it heard (news.c) */
 	bool kill_asked;
-	bool client_is_low;         /* of `key`; set when it is spliced */
+	bool client_is_low;         /* of `key` */
 	bool begun;                 /* its begin is on record: its end will be too */
 	bool opaque;                /* relayed unread, from now on or from the start */
 	bool held_both_ways;        /* of `held_until` */
@@ -128,11 +128,9 @@ struct flow {
 	uint8_t family, client_mac[6];
 	uint8_t listed;             /* enum flow_listed */
 	uint16_t vlan;
-	uint16_t client_tcp_port, server_tcp_port; /* network order */
 	uint32_t n;                 /* next record number */
 	uint32_t flight_state;      /* as last noted by the flight recorder */
 	unsigned service_number;    /* in the snapshot's image */
-	struct packet_address client_address, server_address;
 	struct flow_session *session; /* NULL: it has none (yet, or any more) */
 	const struct inspect_snapshot *snapshot;
 	uint64_t facts_generation;  /* of the policy that `audit` and its like were read from */
@@ -148,6 +146,17 @@ struct flow {
 	struct packet_template wire[2]; /* frames towards that side */
 	struct tcp_pair pair;
 };
+
+/* Its peers: addresses, and ports in network order. */
+static inline const struct packet_address *flow_address(const struct flow *f, enum side side)
+{
+	return (side == SIDE_CLIENT) == f->client_is_low ? &f->key.low : &f->key.high;
+}
+
+static inline uint16_t flow_port(const struct flow *f, enum side side)
+{
+	return (side == SIDE_CLIENT) == f->client_is_low ? f->key.low_port : f->key.high_port;
+}
 
 /* Octets that left towards `to`. */
 static inline uint64_t flow_octets(const struct flow *f, enum side to)

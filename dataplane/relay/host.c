@@ -83,7 +83,7 @@ static void evaluate(struct relay *r, struct flow *f, const struct statement *s,
 		q.default_schema = s->search_path;
 	else
 		q.schema_unknown = s->search_path.len > 0;
-	memcpy(q.source, f->client_address.byte, sizeof q.source);
+	memcpy(q.source, flow_address(f, SIDE_CLIENT)->byte, sizeof q.source);
 	if (f->session->inspector->tagged) {
 		q.tagged = f->session->inspector->tagged;
 		q.tagged_context = f->session->memory;

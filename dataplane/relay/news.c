@@ -55,7 +55,7 @@ static void visit(struct relay *r, struct flow *f)
 {
 	if (f->phase == FLOW_FREE)
 		return;
-	guard_add(&r->guard_next, &f->server_address);
+	guard_add(&r->guard_next, flow_address(f, SIDE_SERVER));
 	news_hear(r, f);
 	if (f->phase == FLOW_RUNNING && (f->wait != WAIT_NONE || barrier_any(f)))
 		relay_ready(r, f);

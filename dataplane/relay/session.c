@@ -53,10 +53,7 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	f->client_port = (uint8_t)port;
 	f->id = ((uint64_t)r->config.worker << 56) | (++r->flow_serial << 24) | number;
 	f->vlan = p->vlan_count ? p->vlan_tci[p->vlan_count - 1] & 0xfff : 0;
-	f->client_address = p->source;
-	f->server_address = p->destination;
-	f->client_tcp_port = p->source_port;
-	f->server_tcp_port = p->destination_port;
+	f->client_is_low = memcmp(&f->key.low, &p->source, sizeof f->key.low) == 0 && f->key.low_port == p->source_port;
 	f->family = p->ip_version;
 	memcpy(f->client_mac, p->frame.base + 6, 6);
 	packet_template_from(&f->wire[SIDE_SERVER], p);
@@ -135,8 +132,8 @@ void session_begin(struct relay *r, struct flow *f)
 	}
 	open = (struct event_flow_open){
 		.flow = f->id, .n = f->n++, .generation = f->snapshot->generation, .service = f->service_number,
-		.client = bytes_of(f->client_address.byte, address_bytes(f)), .client_port = be16toh(f->client_tcp_port),
-		.target = bytes_of(f->server_address.byte, address_bytes(f)), .target_port = be16toh(f->server_tcp_port),
+		.client = bytes_of(flow_address(f, SIDE_CLIENT)->byte, address_bytes(f)), .client_port = be16toh(flow_port(f, SIDE_CLIENT)),
+		.target = bytes_of(flow_address(f, SIDE_SERVER)->byte, address_bytes(f)), .target_port = be16toh(flow_port(f, SIDE_SERVER)),
 		.vlan = f->vlan, .client_mac = bytes_of(f->client_mac, 6),
 	};
 	if (!report_flow_open(&r->report, &open, &position)) {

@@ -90,7 +90,6 @@ void splice_try(struct relay *r, struct flow *f)
 		return;
 	}
 	f->splice_hold_until_us = 0;
-	f->client_is_low = memcmp(&f->key.low, &f->client_address, sizeof f->key.low) == 0 && f->key.low_port == f->client_tcp_port;
 	answers = tcp_splice_begin(&f->splice, &f->pair, r->now_us);
 	for (int side = 0; side < 2; side++)
 		if (answers & 1u << side)
@@ -100,10 +99,7 @@ void splice_try(struct relay *r, struct flow *f)
 /* Whether a frame came from the side on which its sender is: nobody passes on what pretends to come from beyond. */
 static bool comes_from(const struct flow *f, enum side side, const struct packet *p)
 {
-	bool low = (side == SIDE_CLIENT) == f->client_is_low;
-	const struct packet_address *sender = low ? &f->key.low : &f->key.high;
-
-	return memcmp(&p->source, sender, sizeof *sender) == 0 && p->source_port == (low ? f->key.low_port : f->key.high_port);
+	return memcmp(&p->source, flow_address(f, side), sizeof p->source) == 0 && p->source_port == flow_port(f, side);
 }
 
 static void take_end(struct relay *r, struct flow *f, enum side side, unsigned events)

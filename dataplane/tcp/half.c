@@ -96,13 +96,13 @@ bool tcp_half_update_due(const struct tcp_half *half)
 
 bool tcp_half_challenge(struct tcp_half *half, uint64_t now_us)
 {
-	uint64_t second = now_us / 1000000;
+	uint32_t second = (uint32_t)(now_us / 1000000);
 
 	if (half->challenge_second != second) {
 		half->challenge_second = second;
 		half->challenges = 0;
 	}
-	if (half->challenges >= tcp_pair_of(half)->config->challenge_per_second)
+	if (half->challenges >= tcp_pair_of(half)->config->challenge_per_second || half->challenges == UINT16_MAX)
 		return false;
 	half->challenges++;
 	return true;

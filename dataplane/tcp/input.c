@@ -9,7 +9,7 @@
 #include "dataplane/tcp/reassembly.h"
 #include "dataplane/tcp/seq.h"
 
-#define PAWS_IDLE_US (24ull * 86400 * 1000000) /* RFC 7323 5.5 */
+#define PAWS_IDLE_S (24u * 86400) /* RFC 7323 5.5 */
 
 static unsigned drop(struct tcp_half *half, bool answer)
 {
@@ -33,7 +33,7 @@ static bool timestamp_acceptable(const struct tcp_half *half, const struct tcp_s
 	*silent = !s->options.has_timestamps;
 	if (!s->options.has_timestamps)
 		return false;
-	return !seq_before(s->options.ts_value, r->ts_recent) || now_us - r->ts_recent_at_us > PAWS_IDLE_US;
+	return !seq_before(s->options.ts_value, r->ts_recent) || (uint32_t)(now_us / 1000000) - r->ts_recent_at_s > PAWS_IDLE_S;
 }
 
 /* The four cases of RFC 9293 3.4, and one more: a peer that has filled the window numbers its pure ACKs with the edge itself.
@@ -57,7 +57,7 @@ static void note_timestamp(struct tcp_half *half, const struct tcp_segment *s, u
 	if (half->timestamps && s->options.has_timestamps && !seq_before(s->options.ts_value, r->ts_recent) &&
 	    seq_upto(s->seq, r->ack_sent)) {
 		r->ts_recent = s->options.ts_value;
-		r->ts_recent_at_us = now_us;
+		r->ts_recent_at_s = (uint32_t)(now_us / 1000000);
 	}
 }
 
@@ -129,7 +129,7 @@ static unsigned take_data(struct tcp_half *half, uint32_t seq, struct bytes data
 	uint32_t taken;
 
 	if (seq == r->next) {
-		r->unacked_segments++;
+		r->unacked_segments += r->unacked_segments < TCP_UNACKED_MAX;
 		if (r->held.head) {
 			half->ack_now = true; /* RFC 5681 4.2: a hole was filled, wholly or in part */
 			fill_holes(r, pool, data);

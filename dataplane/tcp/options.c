@@ -28,6 +28,19 @@ struct tcp_options tcp_options_filter(const struct tcp_options *in, const struct
 	return out;
 }
 
+struct tcp_syn tcp_options_keep(const struct tcp_options *filtered, uint16_t window)
+{
+	return (struct tcp_syn){ .ts_value = filtered->ts_value, .window = window, .mss = filtered->mss, .shift = filtered->shift,
+				 .has_mss = filtered->has_mss, .has_shift = filtered->has_shift, .sack_permitted = filtered->sack_permitted,
+				 .has_timestamps = filtered->has_timestamps };
+}
+
+struct tcp_options tcp_options_kept(const struct tcp_syn *syn)
+{
+	return (struct tcp_options){ .has_mss = syn->has_mss, .has_shift = syn->has_shift, .sack_permitted = syn->sack_permitted,
+				     .has_timestamps = syn->has_timestamps, .shift = syn->shift, .mss = syn->mss, .ts_value = syn->ts_value };
+}
+
 void tcp_options_settle(struct tcp_pair *pair, const struct tcp_options *offer, const struct tcp_options *answer,
 			uint64_t now_us)
 {
@@ -46,6 +59,6 @@ void tcp_options_settle(struct tcp_pair *pair, const struct tcp_options *offer, 
 	server->send.shift = client->receive.shift = scale ? answer->shift : 0;
 	client->receive.ts_recent = offer->ts_value;
 	server->receive.ts_recent = answer->ts_value;
-	client->receive.ts_recent_at_us = server->receive.ts_recent_at_us = now_us;
+	client->receive.ts_recent_at_s = server->receive.ts_recent_at_s = (uint32_t)(now_us / 1000000);
 	client->ts_offset = answer->ts_value - tcp_options_clock(now_us);
 }

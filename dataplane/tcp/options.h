@@ -11,6 +11,10 @@
 /* The options of a SYN or SYN-ACK as they are passed on: MSS clamped to what both ports carry. */
 struct tcp_options tcp_options_filter(const struct tcp_options *in, const struct tcp_config *config);
 
+/* The same, kept for as long as the pair lives; and back. */
+struct tcp_syn tcp_options_keep(const struct tcp_options *filtered, uint16_t window);
+struct tcp_options tcp_options_kept(const struct tcp_syn *syn);
+
 /* The largest payload that the sender of `options` takes. */
 uint16_t tcp_options_mss(const struct tcp_options *options, const struct tcp_config *config);
 

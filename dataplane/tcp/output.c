@@ -119,8 +119,8 @@ static void output_syn(struct output *o)
 		.seq = s->isn,
 		.ack = answer ? half->receive.next : 0,
 		.flags = answer ? TCP_SYN | TCP_ACK : TCP_SYN,
-		.window = syn_window(o->pair->syn_window, half->receive.limit_bytes),
-		.options = o->pair->syn_options,
+		.window = syn_window(o->pair->syn.window, half->receive.limit_bytes),
+		.options = tcp_options_kept(&o->pair->syn),
 	};
 
 	if (s->next != s->isn && !half->retransmit_now)

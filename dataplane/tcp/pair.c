@@ -41,13 +41,14 @@ bool tcp_pair_open(struct tcp_pair *pair, const struct tcp_config *config, struc
 		   const struct tcp_segment *syn, uint64_t now_us)
 {
 	struct tcp_half *client = &pair->half[TCP_CLIENT], *server = &pair->half[TCP_SERVER];
+	struct tcp_options offer;
 
 	if ((syn->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
 		return false;
 	pair->config = config;
 	pair->pool = pool;
-	pair->syn_options = tcp_options_filter(&syn->options, config);
-	pair->syn_window = syn->window;
+	offer = tcp_options_filter(&syn->options, config);
+	pair->syn = tcp_options_keep(&offer, syn->window);
 	tcp_half_init(client, TCP_CLIENT, config, now_us);
 	tcp_half_init(server, TCP_SERVER, config, now_us);
 	tcp_half_step(client, TCP_ON_SYN_HELD);
@@ -65,7 +66,7 @@ bool tcp_pair_open(struct tcp_pair *pair, const struct tcp_config *config, struc
 static void answer_client(struct tcp_pair *pair, const struct tcp_segment *syn_ack, uint64_t now_us)
 {
 	struct tcp_half *client = &pair->half[TCP_CLIENT], *server = &pair->half[TCP_SERVER];
-	struct tcp_options offer = pair->syn_options;
+	struct tcp_options offer = tcp_options_kept(&pair->syn);
 	struct tcp_options answer = tcp_options_filter(&syn_ack->options, pair->config);
 	uint32_t window = client->send.window;
 
@@ -78,8 +79,7 @@ static void answer_client(struct tcp_pair *pair, const struct tcp_segment *syn_a
 	tcp_options_settle(pair, &offer, &answer, now_us);
 	tcp_congestion_init(&client->congestion, client->send.mss);
 	tcp_congestion_init(&server->congestion, server->send.mss);
-	pair->syn_options = answer;
-	pair->syn_window = syn_ack->window;
+	pair->syn = tcp_options_keep(&answer, syn_ack->window);
 	tcp_half_step(client, TCP_ON_ANSWERED);
 }
 

@@ -59,11 +59,11 @@ struct tcp_recovery {
 	uint8_t patience_left;     /* RACK.reo_wnd_persist: recoveries */
 	uint8_t probes;            /* sent since something was acknowledged */
 	uint8_t lossy;             /* grows with every recovery, falls with every ACK that advances: how near they are to each other */
-	bool reordering;           /* the path was seen to reorder */
-	bool waiting;              /* the retransmission timer waits for reordered segments */
-	bool undoable;             /* undo_* are of the last recovery */
-	bool probing;              /* a probe was sent and not answered yet */
-	bool probe_resent;         /* it was a retransmission */
+	bool reordering : 1;       /* the path was seen to reorder */
+	bool waiting : 1;          /* the retransmission timer waits for reordered segments */
+	bool undoable : 1;         /* undo_* are of the last recovery */
+	bool probing : 1;          /* a probe was sent and not answered yet */
+	bool probe_resent : 1;     /* it was a retransmission */
 };
 
 /* What the sender knows, as one argument. */

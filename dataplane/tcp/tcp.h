@@ -74,21 +74,31 @@ struct tcp_config {
 
 struct tcp_config tcp_config_default(void);
 
+/* What a SYN says, as it is passed on. */
+struct tcp_syn {
+	uint32_t ts_value;
+	uint16_t window, mss;
+	uint8_t shift;
+	bool has_mss : 1, has_shift : 1, sack_permitted : 1, has_timestamps : 1;
+};
+
+#define TCP_UNACKED_MAX 3
+
 struct tcp_receive {
 	uint32_t isn, next;       /* IRS, RCV.NXT */
 	uint32_t edge;            /* RCV.NXT + RCV.WND as advertised; never moves back */
 	uint32_t limit_bytes;
 	uint32_t fin_seq;
-	uint32_t unacked_segments; /* in order since the last ACK */
 	uint32_t ts_recent;
+	uint32_t ts_recent_at_s;  /* the worker's clock in seconds */
 	uint32_t ack_sent;        /* Last.ACK.sent (RFC 7323 4.3) */
-	uint64_t ts_recent_at_us;
+	uint8_t sack_count;
+	uint8_t shift : 4;        /* ours */
+	uint8_t unacked_segments : 2; /* in order since the last ACK; counted up to TCP_UNACKED_MAX */
+	bool fin_known : 1, fin_reached : 1;
+	bool duplicate_known : 1; /* `duplicate` is to be reported (RFC 2883) */
 	struct tcp_queue queue;   /* in order, unread */
 	struct tcp_queue held;    /* out of order */
-	uint8_t sack_count;
-	uint8_t shift;            /* ours */
-	bool fin_known, fin_reached;
-	bool duplicate_known;     /* `duplicate` is to be reported (RFC 2883) */
 	struct tcp_sack_block sack[TCP_SACK_MAX]; /* most recent first */
 	struct tcp_sack_block duplicate;
 };
@@ -102,12 +112,12 @@ struct tcp_send {
 	uint16_t mss;             /* of the payload before options */
 	uint16_t mss_agreed;      /* 0: it is `mss`; else the path takes less since mss_lowered_s */
 	uint32_t mss_lowered_s;
+	uint32_t cursor_seq;
+	uint32_t full_upto;       /* SND.NXT when the congestion window was last used up: what is acknowledged below says something about it */
 	uint8_t shift;            /* the peer's */
 	bool fin_queued, fin_sent;
 	struct tcp_queue queue;   /* from base: unacknowledged, then unsent */
 	struct tcp_chunk *cursor; /* holds the byte at `cursor_seq`, the start of what `cursor` has left of it */
-	uint32_t cursor_seq;
-	uint32_t full_upto;       /* SND.NXT when the congestion window was last used up: what is acknowledged below says something about it */
 };
 
 enum tcp_timer {
@@ -123,21 +133,21 @@ struct tcp_half {
 	uint8_t state;            /* enum tcp_state */
 	uint8_t retries;
 	uint8_t keepalives;
-	bool timestamps, sack, window_scale; /* agreed */
-	bool ack_now;             /* an ACK must go out with the next output */
-	bool reset_now;           /* a RST must go out, with `reset_seq` */
-	bool reset_queued;        /* a RST follows what is queued */
-	bool aborted;             /* by us: whatever the peer still sends is answered with a RST */
-	bool was_reset;           /* a valid RST came */
-	bool timed_out;           /* the peer stopped answering */
-	bool retransmit_now, probe_now, window_probe_now, keepalive_now;
-	bool interactive;         /* we sent since the last data came: request-reply */
 	uint8_t rule;             /* enum tcp_window_rule */
-	bool spliced;             /* the numbers are splice.h's; only what drains, and keepalive, is this half's */
+	bool ack_now;             /* an ACK must go out with the next output */
+	bool timestamps : 1, sack : 1, window_scale : 1; /* agreed */
+	bool reset_now : 1;       /* a RST must go out, with `reset_seq` */
+	bool reset_queued : 1;    /* a RST follows what is queued */
+	bool aborted : 1;         /* by us: whatever the peer still sends is answered with a RST */
+	bool was_reset : 1;       /* a valid RST came */
+	bool timed_out : 1;       /* the peer stopped answering */
+	bool retransmit_now : 1, probe_now : 1, window_probe_now : 1, keepalive_now : 1;
+	bool interactive : 1;     /* we sent since the last data came: request-reply */
+	bool spliced : 1;         /* the numbers are splice.h's; only what drains, and keepalive, is this half's */
 	uint16_t large_bytes;     /* the payload that `emit` takes in one segment, and cuts (tcp_segment.cut_bytes); 0: it does not. The
 				   * caller's, for the next tcp_pair_output */
-	uint32_t challenges;      /* spent in this second */
-	uint64_t challenge_second;
+	uint16_t challenges;      /* spent in this second */
+	uint32_t challenge_second;
 	uint32_t reset_seq;
 	uint32_t ts_offset;       /* our TSval = now in ms + offset */
 	uint64_t heard_at_us, sent_at_us;
@@ -153,8 +163,7 @@ struct tcp_pair {
 	struct tcp_half half[2];
 	const struct tcp_config *config;
 	struct tcp_pool *pool;
-	struct tcp_options syn_options; /* the client's, filtered */
-	uint16_t syn_window;
+	struct tcp_syn syn;       /* the client's, filtered; then the server's answer */
 };
 
 /* What an input or a timer changed; a set. */
