@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "control/journal/base64.h"
@@ -153,11 +154,53 @@ static EVP_PKEY *key_ed25519(const struct checkpoint_keys *keys)
 	return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, keys->ed25519, sizeof keys->ed25519);
 }
 
+/* OpenSSL 3.0 decodes a SubjectPublicKeyInfo in many times what the signature costs, and an audit asks for the same few keys at each
+ * checkpoint: those that were asked for last are kept, by their bytes. For any thread.
+ */
+#define KEYS_KEPT 4u
+
+static struct {
+	pthread_mutex_t lock;
+	struct {
+		uint8_t spki[CHECKPOINT_SPKI_MAX];
+		size_t len;
+		EVP_PKEY *key;
+	} key[KEYS_KEPT];
+	unsigned oldest;
+} kept = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static EVP_PKEY *decode_p256(struct bytes spki)
+{
+	const unsigned char *at = spki.base;
+	EVP_PKEY *key = d2i_PUBKEY(NULL, &at, (long)spki.len);
+	unsigned slot = kept.oldest;
+
+	if (!key)
+		return NULL;
+	EVP_PKEY_free(kept.key[slot].key);
+	memcpy(kept.key[slot].spki, spki.base, spki.len);
+	kept.key[slot].len = spki.len;
+	kept.key[slot].key = key;
+	kept.oldest = (slot + 1) % KEYS_KEPT;
+	return key;
+}
+
+/* A reference, or NULL. */
 static EVP_PKEY *key_p256(const struct checkpoint_keys *keys)
 {
-	const unsigned char *at = keys->p256_spki;
+	struct bytes spki = bytes_of(keys->p256_spki, keys->p256_spki_len);
+	EVP_PKEY *key = NULL;
 
-	return d2i_PUBKEY(NULL, &at, (long)keys->p256_spki_len);
+	pthread_mutex_lock(&kept.lock);
+	for (unsigned i = 0; i < KEYS_KEPT && !key; i++)
+		if (kept.key[i].key && bytes_equal(bytes_of(kept.key[i].spki, kept.key[i].len), spki))
+			key = kept.key[i].key;
+	if (!key)
+		key = decode_p256(spki);
+	if (key && EVP_PKEY_up_ref(key) != 1)
+		key = NULL;
+	pthread_mutex_unlock(&kept.lock);
+	return key;
 }
 
 static enum checkpoint_signature check_one(EVP_PKEY *key, const EVP_MD *md, const struct signature *s, struct bytes body)

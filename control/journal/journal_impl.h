@@ -34,6 +34,7 @@ struct publish {
 	uint64_t target;     /* the size that is being published */
 	struct merkle_hash root;
 	uint64_t tile[SPINE_LEVELS + 1]; /* the next full tile to write, by level */
+	uint8_t *entries;                /* room for one bundle of entries, from the first one on: TILES_BUNDLE_MAX */
 	uint64_t mark_size, mark_us;     /* what was published when; see publish.c */
 	uint8_t note[CHECKPOINT_BYTES_MAX], pending[CHECKPOINT_BYTES_MAX];
 	size_t note_len, stored_len, pending_len; /* stored_len: the note without cosignatures */

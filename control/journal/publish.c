@@ -114,6 +114,8 @@ void publish_close(struct journal *j)
 		if (j->lock >= 0 && syncfs(j->lock) == 0)
 			(void)spine_commit(&j->spine, 0, (struct bytes){ 0 }, p->note_size);
 	}
+	free(p->entries);
+	p->entries = NULL;
 }
 
 /* --- one round -------------------------------------------------------------------------------------------------------- */
@@ -205,19 +207,18 @@ static bool poll_signer(struct journal *j, const struct journal_signer *signer)
 
 static bool entries_write(struct journal *j, uint64_t number, unsigned width)
 {
-	uint8_t *bundle = malloc(TILES_BUNDLE_MAX);
+	uint8_t *bundle = j->publish.entries ? j->publish.entries : malloc(TILES_BUNDLE_MAX);
 	struct writer w = writer_of(bundle, bundle ? TILES_BUNDLE_MAX : 0);
 	bool ok = bundle != NULL;
 
+	j->publish.entries = bundle;
 	for (unsigned i = 0; ok && i < width; i++) {
 		struct bytes record;
 
 		ok = archive_read(j->archive, number * TILES_WIDTH + i, &record) == NULL;
 		tiles_put_entry(&w, record);
 	}
-	ok = ok && w.ok && tiles_write(j->dir, TILES_ENTRIES, number, width, writer_done(&w)) == 0;
-	free(bundle);
-	return ok;
+	return ok && w.ok && tiles_write(j->dir, TILES_ENTRIES, number, width, writer_done(&w)) == 0;
 }
 
 static bool tile_write(struct journal *j, unsigned level, uint64_t number, unsigned width)
