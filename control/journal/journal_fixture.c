@@ -11,7 +11,7 @@ void fixture_dir(char out[128])
 {
 	const char *tmp = getenv("TMPDIR");
 
-	snprintf(out, 128, "%.90s/sluice-journal-XXXXXX", tmp ? tmp : "/tmp");
+	snprintf(out, 128, "%.90s/sluice-journal-XXXXXX", tmp ? tmp : "/dev/shm");
 	if (!mkdtemp(out))
 		abort();
 }

@@ -23,7 +23,7 @@ struct fixture_signer {
 	struct fixture_signer *also; /* signs too: a rotation's overlap; NULL: alone */
 };
 
-/* A new directory under TMPDIR (default /tmp). */
+/* A new directory under TMPDIR (default /dev/shm: what a death of the process leaves there is what it leaves on a disk, and a flush is free). */
 void fixture_dir(char out[128]);
 /* Removes or copies a tree. */
 void fixture_remove(const char *dir);
