@@ -4,7 +4,6 @@
 const char bundle_incl_sh[] =
 	"#!/bin/sh\n"
 	"# incl.sh ENTRY PROOF ROOT: the entry's bytes are at the proof's index in the tree with this root (hexadecimal).\n"
-	"h() { xxd -r -p | sha256sum; }\n"
 	"hex() { base64 -d | xxd -p -c 32; }\n"
 	"[ \"$(sed -n 1p \"$2\")\" = c2sp.org/tlog-proof@v1 ] || exit 1\n"
 	"! sed '1d; /^$/,$d; /^extra /d; /^index /d' \"$2\" | grep -qv '^[A-Za-z0-9+/]\\{42\\}[AEIMQUYcgkosw048]=$' || exit 1\n"
@@ -18,9 +17,9 @@ const char bundle_incl_sh[] =
 	"r=$({ printf '\\000'; cat \"$1\"; } | sha256sum); r=${r%% *}\n"
 	"for p in $(sed '/^$/,$d' \"$2\" | grep -v -e ^c2sp -e '^extra ' -e '^index ' | hex); do\n"
 	"  [ $sn -gt 0 ] || exit 1\n"
-	"  if [ $((fn & 1)) = 1 ] || [ $fn = $sn ]; then r=$(printf 01%s%s \"$p\" \"$r\" | h)\n"
+	"  if [ $((fn & 1)) = 1 ] || [ $fn = $sn ]; then r=$(printf 01%s%s \"$p\" \"$r\" | xxd -r -p | sha256sum)\n"
 	"    while [ $((fn & 1)) = 0 ] && [ $fn != 0 ]; do fn=$((fn>>1)); sn=$((sn>>1)); done\n"
-	"  else r=$(printf 01%s%s \"$r\" \"$p\" | h); fi\n"
+	"  else r=$(printf 01%s%s \"$r\" \"$p\" | xxd -r -p | sha256sum); fi\n"
 	"  r=${r%% *}; fn=$((fn>>1)); sn=$((sn>>1)); done\n"
 	"[ $sn = 0 ] && [ \"$r\" = \"$3\" ] && echo \"inclusion OK\"\n";
 

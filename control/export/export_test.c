@@ -413,12 +413,13 @@ static void bundle_of_a_living_journal_verifies(void **state)
 		struct journal *j = journal_open(&config, FIXTURE_TIME, err);
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (uint64_t turn = 0; j && fixture_fill(j, 5, 5, FIXTURE_TIME); turn++)
+		/* Some commits during each step of an export, and a processor left for it. */
+		for (uint64_t turn = 0; j && fixture_fill(j, 5, 5, FIXTURE_TIME); turn++, usleep(500))
 			journal_publish(j, &s, FIXTURE_TIME + turn * 500);
 		_exit(1);
 	}
 	for (unsigned round = 0; round < 12;) {
-		usleep(50000);
+		usleep(5000);
 		a = archive_open(live, err);
 		if (!a)
 			continue;
