@@ -258,8 +258,9 @@ def rotates(w):
     is_approved(w)
     w.check(w.until(lambda: 'begin' in [step for step, _ in changes(w)]), 'both keys are named', changes(w))
     kills(w, 'sluice-control')
-    w.check(w.until(lambda: keys(w)['phase'] == 'overlap', 40), 'control is killed: then both sign', (keys(w), (w.dir / 'log').read_text()[-800:]))
-    new.write_text(keys(w)['next'] + '\n')
+    both = w.until(lambda: (lambda k: k if k['phase'] == 'overlap' and k['next'] else None)(keys(w)), 40)
+    w.check(both, 'control is killed: then both sign', (keys(w), (w.dir / 'log').read_text()[-800:]))
+    new.write_text(both['next'] + '\n')
     w.check(is_said(w, 'prepare', 'begin'), 'each is said once', changes(w))
     begin = changes(w)[1][1]['data']
     w.check(begin['old'] + '\n' == old.read_text() and begin['new'] + '\n' == new.read_text(), 'the record names both', begin)

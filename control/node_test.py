@@ -94,7 +94,7 @@ class Sink:
 
 class World:
     def __init__(self, folder, sluice, control, worker_tool, classes, helpers, conf='', old=None, streams=''):
-        self.dir, self.count, self.failed = Path(folder), 0, 0
+        self.dir, self.count, self.failed, self.polls = Path(folder), 0, 0, False
         self.sluice, self.control, self.worker_tool, self.classes = sluice, control, worker_tool, classes
         for name in ('run', 'state', 'cred', 'ca', 'libexec', 'bin'):
             (self.dir / name).mkdir()
@@ -161,10 +161,28 @@ upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
         return path
 
     def cli(self, *argv):
-        return subprocess.run([self.sluice, '-c', self.dir / 'sluice.conf', *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+        # A poll's commands are those that are made elsewhere too: they are not looked through for leaks each time.
+        env = {**os.environ, 'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'} if self.polls else None
+        return subprocess.run([self.sluice, '-c', self.dir / 'sluice.conf', *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, env=env)
 
     def json(self, *argv):
+        if self.polls and argv[:2] in (('show', 'health'), ('show', 'journal'), ('approval', 'show'), ('journal', 'hold')):
+            return self.ask(*argv)
         return json.loads(self.cli('--json', *argv).stdout)
+
+    def ask(self, *argv):
+        """What the command would ask (control/cli/frame.h): a process for each try of a poll would cost more than all the rest."""
+        args, verb = ({'id': argv[2]}, argv[:2]) if argv[:2] == ('approval', 'show') else ({}, argv)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(15)
+            s.connect(str(self.dir / 'run' / 'control.sock'))
+            request = json.dumps({'verb': ' '.join(verb), 'args': args}).encode()
+            s.sendall(len(request).to_bytes(4, 'big') + request)
+            with s.makefile('rb') as stream:
+                answer = json.loads(stream.read(int.from_bytes(stream.read(4), 'big')))
+        if not answer['ok']:
+            raise ValueError(answer['error'])
+        return answer['result']
 
     def check(self, good, what, more=''):
         self.count += 1
@@ -173,14 +191,18 @@ upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
 
     def until(self, what, seconds=20):
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                got = what()
-                if got:
-                    return got
-            except (ValueError, KeyError, IndexError, subprocess.SubprocessError):
-                pass
-            time.sleep(0.05)
+        try:
+            while time.monotonic() < end:
+                self.polls = True
+                try:
+                    got = what()
+                    if got:
+                        return got
+                except (ValueError, KeyError, IndexError, OSError, subprocess.SubprocessError):
+                    pass
+                time.sleep(0.05)
+        finally:
+            self.polls = False
         return None
 
     def find(self, name, newest=False):
