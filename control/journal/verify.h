@@ -24,7 +24,6 @@ enum verify_kind {
 	VERIFY_SPINE,      /* a hash or mark of the spine */
 	VERIFY_CHECKPOINT, /* a checkpoint is wrong, or missing */
 	VERIFY_ANCHOR,     /* a time stamp or cosignature */
-	VERIFY_QUORUM,     /* no checkpoint has the cosignatures that the auditor's own rule asks for; found by the caller */
 	VERIFY_UNVERIFIED, /* no finding: an anchor of somebody whose key is not known */
 	VERIFY_KINDS
 };
