@@ -4,9 +4,11 @@
 usage: tests/tidy.py    (from anywhere; reads the files git knows or would know)
 Prints one line for each fault, `file:line: what: what to do`, and ends with status 1 when there is one.
 """
+import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,19 +129,18 @@ def check_words(path, text):
             fault(path, number, 'a path of one machine')
 
 
-def check_headers(paths):
-    """Each header compiles alone."""
-    for path in paths:
-        text = (ROOT / path).read_text(errors='replace')
-        if re.search(r'#\s*include\s*<(rte_|hs)', text):
-            continue
-        guard = re.sub(r'\W', '_', path).upper()
-        if '#ifndef ' + guard not in text and '#pragma once' not in text:
-            fault(path, 1, f'no include guard {guard}')
-        done = subprocess.run(['cc', '-std=gnu17', '-D_GNU_SOURCE', '-I', str(ROOT), '-x', 'c', '-fsyntax-only', '-'],
-                              input=f'#include "{path}"\n', text=True, stderr=subprocess.PIPE)
-        if done.returncode != 0:
-            fault(path, 1, 'not self-contained: ' + done.stderr.strip().split('\n')[0])
+def check_header(path):
+    """It compiles alone."""
+    text = (ROOT / path).read_text(errors='replace')
+    if re.search(r'#\s*include\s*<(rte_|hs)', text):
+        return
+    guard = re.sub(r'\W', '_', path).upper()
+    if '#ifndef ' + guard not in text and '#pragma once' not in text:
+        fault(path, 1, f'no include guard {guard}')
+    done = subprocess.run(['cc', '-std=gnu17', '-D_GNU_SOURCE', '-I', str(ROOT), '-x', 'c', '-fsyntax-only', '-'],
+                          input=f'#include "{path}"\n', text=True, stderr=subprocess.PIPE)
+    if done.returncode != 0:
+        fault(path, 1, 'not self-contained: ' + done.stderr.strip().split('\n')[0])
 
 
 def main():
@@ -154,7 +155,8 @@ def main():
         check_calls(path, code, test)
         check_includes(path, text, test)
         check_words(path, text)
-    check_headers([f for f in sources if f.endswith('.h')])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(check_header, (f for f in sources if f.endswith('.h'))))
     for line in sorted(faults):
         print(line)
     print(f'tidy: {len(sources)} files, {len(faults)} faults')

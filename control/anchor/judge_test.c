@@ -241,7 +241,9 @@ static void anchors_of_another_checkpoint_are_wrong(void **state)
 	assert_int_equal(s.unverified, 1);
 }
 
-/* Every character of a line, and whole other texts. */
+#define ID_END 20 /* "— w1.example " and the character of base64 that has the key id's last bits, and the time's first */
+
+/* Every character of a line, and whole other texts. With another id and another time it is somebody's who is not known. */
 static void changed_cosignatures_are_wrong(void **state)
 {
 	char room[COSIGNATURE_LINE_BYTES], changed[COSIGNATURE_LINE_BYTES];
@@ -264,7 +266,7 @@ static void changed_cosignatures_are_wrong(void **state)
 			changed[i] ^= (char)(1u << bit);
 			a.value = bytes_of(changed, line.len);
 			judge_anchor(&judge, &a, &j);
-			if (j.verdict != VERIFY_WRONG)
+			if (j.verdict != VERIFY_WRONG && (i != ID_END || j.verdict != VERIFY_UNKNOWN))
 				fail_msg("byte %zu, bit %u", i, bit);
 		}
 		a.value = bytes_of(line.base, i);

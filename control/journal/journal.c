@@ -35,6 +35,11 @@ static uint64_t monotonic_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint64_t journal_steady_us(const struct journal *j)
+{
+	return j->config.steady_us ? j->config.steady_us() : monotonic_us();
+}
+
 void journal_stop(struct journal *j, const char *format, ...)
 {
 	va_list args;

@@ -43,6 +43,7 @@ struct journal_config {
 	uint64_t segment_bytes; /* 0: 16 GiB; at least 1 MiB */
 	uint64_t segment_us;    /* 0: 24 h */
 	uint64_t publish_us;    /* 0: 1 s; the shortest time between two checkpoints */
+	uint64_t (*steady_us)(void); /* a clock that nobody sets; NULL: CLOCK_MONOTONIC */
 	bool publish_entries;   /* entry bundles under tile/entries too; doubles what is written. Exports make them anyway. */
 	bool preallocate;       /* reserve the next segment at 80 % of the current one */
 	bool reserve;           /* keep room on the volume for vital records: 64 MiB, or 2 % of it when that is less */

@@ -96,4 +96,7 @@ void anchor_note_open(struct journal *j);
 bool publish_open(struct journal *j, char err[JOURNAL_ERROR_BYTES]);
 void publish_close(struct journal *j);
 
+/* By a clock that nobody sets. */
+uint64_t journal_steady_us(const struct journal *j);
+
 #endif

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "control/journal/journal_fixture.h"
+#include "control/journal/spine.h"
+#include "control/journal/spine_view.h"
 #include "control/journal/tiles.h"
 #include "control/journal/verify.h"
 #include "platform/base/random.h"
@@ -531,6 +533,52 @@ static void checkpoints_come_at_most_once_a_period(void **state)
 	journal_close(j);
 }
 
+static uint64_t steady;
+
+static uint64_t steady_clock(void)
+{
+	return steady;
+}
+
+/* The size up to which the spine says that tiles are on disk. */
+static uint64_t marked(void)
+{
+	struct mdbfile_entry entry;
+	struct spine_view view;
+	struct reader r;
+	uint64_t mark;
+
+	assert_null(spine_view_open(&view, dir));
+	r = mdbfile_get(&view.file, &view.meta, SPINE_META_TILES, &entry) == MDBFILE_OK ? reader_of_bytes(entry.value) : (struct reader){ 0 };
+	mark = reader_be64(&r); /* 0: never moved */
+	spine_view_close(&view);
+	return mark;
+}
+
+/* A wall clock that is set forward has brought nothing to disk. */
+static void tiles_are_on_disk_after_a_time_that_passed(void **state)
+{
+	struct journal_config c = { .dir = dir, .origin = FIXTURE_ORIGIN, .steady_us = steady_clock };
+	struct journal_signer s = fixture_signer_journal(&signer);
+	struct journal *j;
+
+	steady = 1000000;
+	j = journal_open(&c, FIXTURE_TIME, err);
+	assert_non_null(j);
+	for (uint64_t i = 0; i < 4; i++) {
+		assert_true(fixture_fill(j, 300, 5, FIXTURE_TIME + i * 900000000));
+		assert_true(journal_publish_flush(j, &s, FIXTURE_TIME + i * 900000000, 5000));
+	}
+	assert_int_equal(marked(), 0);
+	for (uint64_t i = 4; i < 6; i++) {
+		steady += 121000000;
+		assert_true(fixture_fill(j, 300, 5, FIXTURE_TIME + i * 900000000));
+		assert_true(journal_publish_flush(j, &s, FIXTURE_TIME + i * 900000000, 5000));
+	}
+	assert_int_equal(marked(), 1500);
+	journal_close(j);
+}
+
 static void search_filters(void **state)
 {
 	struct journal *j = open_with(0);
@@ -630,6 +678,7 @@ int main(void)
 		TEST(journal_cut_below_its_checkpoint_is_not_continued),
 		TEST(refusal_of_the_signer_shows_and_stops_nothing),
 		TEST(checkpoints_come_at_most_once_a_period),
+		TEST(tiles_are_on_disk_after_a_time_that_passed),
 		TEST(search_filters),
 		TEST(batch_has_its_bounds),
 		TEST(damaged_active_segment_is_an_error_not_a_crash),

@@ -37,6 +37,7 @@ static void write_for_ever(void)
 		if (!fixture_fill(j, 1 + turn % 7, 3, FIXTURE_TIME + turn * 100))
 			_exit(1);
 		journal_publish(j, &s, FIXTURE_TIME + turn * 100);
+		usleep(500); /* as long as a disk's flush: in memory, pages would come back faster than any reader reads again */
 	}
 	_exit(2);
 }

@@ -3,7 +3,8 @@
  * checkpoint, and only then the checkpoint file, so that whoever reads a checkpoint finds its tiles.
  *
  * Tiles are not synced: they can be made again. SPINE_META_TILES is the size below which they are surely on disk, because the
- * kernel writes back what is older than half a minute: it is moved to what was published MARK_US ago. After a crash the files
+ * kernel writes back what is older than half a minute: it is moved to what was published MARK_US ago, by a clock that nobody sets,
+ * for a step of the wall clock writes nothing back. After a crash the files
  * from there on are written again, as part of the next round.
  */
 #include <errno.h>
@@ -292,15 +293,15 @@ static bool tiles_step(struct journal *j, bool *done)
 static void finish(struct journal *j, uint64_t now_us)
 {
 	struct publish *p = &j->publish;
-	uint64_t tiles = j->spine.tiles;
+	uint64_t tiles = j->spine.tiles, steady_us = journal_steady_us(j);
 	int code;
 
-	if (p->mark_us == 0 || now_us < p->mark_us)
-		p->mark_us = now_us;
-	if (now_us - p->mark_us >= MARK_US) {
+	if (p->mark_us == 0)
+		p->mark_us = steady_us;
+	if (steady_us - p->mark_us >= MARK_US) {
 		tiles = p->mark_size > tiles ? p->mark_size : tiles;
 		p->mark_size = p->target;
-		p->mark_us = now_us;
+		p->mark_us = steady_us;
 	}
 	if (!store(j, bytes_of(p->pending, p->pending_len), tiles))
 		return;

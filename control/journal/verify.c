@@ -228,7 +228,7 @@ static void tile_end(struct verify *v)
 	struct merkle_hash computed = merkle_root_of(v->computed, TILE), spine;
 	const struct merkle_hash *leaf = v->computed;
 
-	if (!spine_view_hash(&v->spine, 0, first / TILE, &spine)) {
+	if (!verify_spine_hash(&v->spine, 0, first / TILE, &computed, &spine)) {
 		/* Written with the checkpoint, or before it. */
 		if (v->spine.open && v->at_start.newest != UINT64_MAX && first + TILE <= v->at_start.newest)
 			verify_found(&v->report, VERIFY_SPINE, verify_range(first, first + TILE - 1), "the spine holds no hash of records %llu to %llu", ULL(first),

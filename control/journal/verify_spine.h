@@ -17,4 +17,8 @@ void verify_spine_begin(struct verify_spine *s, struct verify_report *r, struct 
 /* After the walk over `size` records; `file` is the published note of size `file_size` (0: none), `must` a size that some record says was signed. */
 void verify_spine_end(const struct verify_spine *s, struct verify_report *r, struct spine_view *view, uint64_t size, struct bytes file, uint64_t file_size, uint64_t must);
 
+/* A hash of the spine: as the first view has it in which it is `computed` (NULL: in which it is there), else as the last view that was
+ * tried. A fault in the view of a spine that is being written may only mean that the view is old (archive.c). */
+bool verify_spine_hash(struct spine_view *view, unsigned level, uint64_t number, const struct merkle_hash *computed, struct merkle_hash *out);
+
 #endif

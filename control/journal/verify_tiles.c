@@ -7,12 +7,13 @@
 #include <unistd.h>
 
 #include "control/journal/tiles.h"
+#include "control/journal/verify_spine.h"
 
 enum tile_state { TILE_ABSENT, TILE_RIGHT, TILE_WRONG };
 
 static enum tile_state file_is(int fd, const struct merkle_hash *hash, unsigned width)
 {
-	struct merkle_hash file[VERIFY_TILE + 1];
+	struct merkle_hash file[VERIFY_TILE_WIDTH + 1];
 	ssize_t got;
 
 	if (fd < 0)
@@ -41,22 +42,22 @@ void verify_tiles_begin(struct verify_tiles *t, uint64_t number)
 		struct verify_tiles_level *l = &t->level[i];
 		uint64_t hashes = number >> 8 * i; /* of level i + 1, before the beginning */
 
-		l->number = hashes / VERIFY_TILE;
-		l->width = (unsigned)(hashes % VERIFY_TILE);
+		l->number = hashes / VERIFY_TILE_WIDTH;
+		l->width = (unsigned)(hashes % VERIFY_TILE_WIDTH);
 		l->unknown = false;
 		for (unsigned k = 0; k < l->width; k++)
-			l->unknown |= !spine_view_hash(t->spine, i, l->number * VERIFY_TILE + k, &l->hash[k]);
+			l->unknown |= !verify_spine_hash(t->spine, i, l->number * VERIFY_TILE_WIDTH + k, NULL, &l->hash[k]);
 	}
 }
 
 static void tile_whole(struct verify_tiles *t, unsigned i)
 {
 	struct verify_tiles_level *l = &t->level[i];
-	struct merkle_hash mine = merkle_root_of(l->hash, VERIFY_TILE), spine;
+	struct merkle_hash mine = merkle_root_of(l->hash, VERIFY_TILE_WIDTH), spine;
 	bool known = !l->unknown;
 	char path[PATH_MAX];
 
-	if (i + 1 < SPINE_LEVELS && spine_view_hash(t->spine, i + 1, l->number, &spine)) {
+	if (i + 1 < SPINE_LEVELS && verify_spine_hash(t->spine, i + 1, l->number, l->unknown ? NULL : &mine, &spine)) {
 		known = true;
 		if (!l->unknown && !merkle_equal(&spine, &mine))
 			t->wrong(t->ctx, i + 1, l->number, "is not what the spine holds of it");
@@ -66,11 +67,11 @@ static void tile_whole(struct verify_tiles *t, unsigned i)
 		t->wrong(t->ctx, i + 1, l->number, "has no hash in the spine");
 	}
 	if (!l->unknown && tile_path(t, i + 1, l->number, "", path)) {
-		enum tile_state state = file_is(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), l->hash, VERIFY_TILE);
+		enum tile_state state = file_is(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), l->hash, VERIFY_TILE_WIDTH);
 
 		if (state == TILE_WRONG)
 			t->wrong(t->ctx, i + 1, l->number, "is not what the records lead to");
-		else if (state == TILE_ABSENT && (l->number + 1) * VERIFY_TILE <= published_hashes(t, i + 1))
+		else if (state == TILE_ABSENT && (l->number + 1) * VERIFY_TILE_WIDTH <= published_hashes(t, i + 1))
 			t->wrong(t->ctx, i + 1, l->number, "is missing");
 	}
 	l->number++;
@@ -80,14 +81,14 @@ static void tile_whole(struct verify_tiles *t, unsigned i)
 		return;
 	t->level[i + 1].unknown |= !known;
 	t->level[i + 1].hash[t->level[i + 1].width++] = mine;
-	if (t->level[i + 1].width == VERIFY_TILE)
+	if (t->level[i + 1].width == VERIFY_TILE_WIDTH)
 		tile_whole(t, i + 1);
 }
 
 void verify_tiles_push(struct verify_tiles *t, const struct merkle_hash *hash)
 {
 	t->level[0].hash[t->level[0].width++] = *hash;
-	if (t->level[0].width == VERIFY_TILE)
+	if (t->level[0].width == VERIFY_TILE_WIDTH)
 		tile_whole(t, 0);
 }
 
@@ -114,9 +115,9 @@ void verify_tiles_end(struct verify_tiles *t)
 	for (unsigned i = 0; i < VERIFY_TILES_LEVELS; i++) {
 		const struct verify_tiles_level *l = &t->level[i];
 		uint64_t hashes = published_hashes(t, i + 1);
-		unsigned width = (unsigned)(hashes % VERIFY_TILE);
+		unsigned width = (unsigned)(hashes % VERIFY_TILE_WIDTH);
 
-		if (!l->unknown && width && width <= l->width && hashes / VERIFY_TILE == l->number)
+		if (!l->unknown && width && width <= l->width && hashes / VERIFY_TILE_WIDTH == l->number)
 			partial_check(t, i + 1, l->number, l->hash, width);
 	}
 }

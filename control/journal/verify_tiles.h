@@ -9,13 +9,13 @@
 #include "control/journal/spine_view.h"
 
 #define VERIFY_TILES_LEVELS SPINE_LEVELS
-#define VERIFY_TILE 256u
+#define VERIFY_TILE_WIDTH 256u
 
 struct verify_tiles_level {
 	uint64_t number;  /* of the tile that is being filled */
 	unsigned width;   /* hashes in it */
 	bool unknown;     /* its beginning was pruned, and the spine does not have it */
-	struct merkle_hash hash[VERIFY_TILE];
+	struct merkle_hash hash[VERIFY_TILE_WIDTH];
 };
 
 struct verify_tiles {

@@ -32,7 +32,8 @@ def run(*argv, check=True, text=True, **options):
                           stdin=options.pop('stdin', subprocess.DEVNULL), **options)
     if check and done.returncode != 0:
         err = done.stderr if text else done.stderr.decode(errors='replace')
-        raise LabError(f'{" ".join(str(a) for a in argv[:6])}: exit {done.returncode}: {err.strip()[-600:]}')
+        out = done.stdout if text else ""
+        raise LabError(f'{" ".join(str(a) for a in argv[:6])}: exit {done.returncode}: {err.strip()[-600:] or out.strip()[-600:]}')
     return done
 
 
