@@ -148,6 +148,7 @@ def control_gone(it):
     try:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
+        time.sleep(0.5)  # what comes before the worker has seen it is withheld, and ends the session (stall_test.py)
         answer = session.say('SELECT 1;')
         need('the control plane does not answer' in answer and 'ERROR' in answer, f'not told: {answer}')
         need('the control plane does not answer' in session.say('SELECT 1;'), 'not told a second time')
