@@ -22,7 +22,7 @@
 #include "control/journal/verify.h"
 #include "platform/base/random.h"
 
-#define ROUNDS_DEFAULT 120
+#define ROUNDS_DEFAULT 60
 
 static char dir[128];
 static struct fixture_signer signer;
