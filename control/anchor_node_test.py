@@ -319,10 +319,14 @@ def knows_other_sizes(w):
 def survives_its_authority(w, away):
     """A bundle that is checked after the authority's certificate ended: good, because it is checked at the token's own time."""
     for life in (8, 30, 60):
-        end, before = time.time() + life, w.stamp()['size']
+        end = time.time() + life
         Tsa.good.issue(end)
-        w.cli('journal', 'search', '--type', 'auth.')
-        if w.until(lambda: w.stamp()['size'] > before, life) and time.time() < end:
+        # The first one may have been asked for before: by the certificate that was there then.
+        for _ in range(2):
+            before = w.stamp()['size']
+            w.cli('journal', 'search', '--type', 'auth.')
+            stamped = w.until(lambda: w.stamp()['size'] > before, max(0.1, end - time.time()))
+        if stamped and time.time() < end:
             break
     Tsa.mode = 'status'
     size = w.stamp()['size']

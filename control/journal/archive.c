@@ -20,7 +20,7 @@
 #include "control/journal/tiles.h"
 #include "platform/base/secret.h"
 
-#define TRIES 8
+#define TRIES 64
 
 struct archive {
 	char dir[PATH_MAX];
@@ -205,6 +205,15 @@ static const char *broken(struct archive *a, const struct segment_view *v, const
 	snprintf(a->wrong, sizeof a->wrong, "%s %llu: %s (segment %llu, byte %llu of data.mdb)", what, (unsigned long long)number, wrong,
 		 (unsigned long long)v->first, (unsigned long long)offset);
 	return a->wrong;
+}
+
+/* A fault in the spine beside a writer: once more in a fresh view, until TRIES are used up. That one cannot be had is a fault like any. */
+static bool spine_again(struct archive *a, unsigned *tries)
+{
+	while (a->spine.file.wrong && ++*tries < TRIES)
+		if (spine_view_refresh(&a->spine) == NULL)
+			return true;
+	return false;
 }
 
 /* Whether a fault in this segment may be gone in a fresh view, which it then gets. */
@@ -400,7 +409,7 @@ bool archive_checkpoint(struct archive *a, uint64_t at_least, uint64_t at_most, 
 	*size = 0;
 	*note = (struct bytes){ 0 };
 	while (!spine_view_checkpoint(&a->spine, at_most, &entry))
-		if (!a->spine.file.wrong || ++tries == TRIES || spine_view_refresh(&a->spine) != NULL)
+		if (!spine_again(a, &tries))
 			return false;
 	if (entry.key < at_least)
 		return false;
@@ -431,12 +440,6 @@ bool archive_checkpoint_after(struct archive *a, uint64_t index, uint64_t *size,
 }
 
 _Static_assert((int)ARCHIVE_TOKEN == (int)SPINE_TOKEN && (int)ARCHIVE_COSIGNATURE == (int)SPINE_COSIGNATURE, "one number for one kind");
-
-/* A fault in the spine beside a writer: once more in a fresh view, until TRIES are used up. */
-static bool spine_again(struct archive *a, unsigned *tries)
-{
-	return a->spine.file.wrong && ++*tries < TRIES && spine_view_refresh(&a->spine) == NULL;
-}
 
 bool archive_anchored(struct archive *a, enum archive_anchor kind, uint64_t at_most, uint64_t *size)
 {

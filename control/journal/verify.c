@@ -255,10 +255,20 @@ static void tile_end(struct verify *v)
 
 /* --- records ---------------------------------------------------------------------------------------------------------- */
 
+/* A fault in a segment that is being written: whether there is a fresh view to look in once more. That one cannot be had is a fault like any. */
+static bool again(struct segment_view *view, unsigned *tries)
+{
+	while (!view->sealed && ++*tries < VERIFY_TRIES)
+		if (segment_view_refresh(view) == NULL)
+			return true;
+	return false;
+}
+
 static const char *chunk_check(struct verify *v, const struct record_chunk *chunk, uint64_t *byte)
 {
 	struct mdbfile_entry entry;
 	const char *wrong = "not there";
+	unsigned tries = 0;
 
 	*byte = VERIFY_NOWHERE;
 	for (size_t i = v->at + 1; i-- > 0;) {
@@ -266,14 +276,12 @@ static const char *chunk_check(struct verify *v, const struct record_chunk *chun
 
 		if (view->file.fd < 0 || chunk->key < view->chunk_first)
 			continue;
-		for (unsigned tries = 0; tries < VERIFY_TRIES; tries++) {
+		do {
 			wrong = segment_view_chunk(view, chunk->key, &entry);
 			*byte = wrong ? view->file.wrong_at : entry.offset;
 			if (!wrong && memcmp(merkle_sha256(entry.value).b, chunk->hash, sizeof chunk->hash) != 0)
 				wrong = "not what the record says (SHA-256 differs)";
-			if (!wrong || view->sealed || segment_view_refresh(view) != NULL)
-				break;
-		}
+		} while (wrong && again(view, &tries));
 		break;
 	}
 	return wrong;
@@ -363,9 +371,10 @@ static bool is_sound(const struct record_found *r)
 static void record_check(struct verify *v, struct segment_view *view, uint64_t index)
 {
 	struct record_found r;
+	unsigned tries = 0;
 
 	record_read(v, view, index, &r);
-	for (unsigned tries = 1; !is_sound(&r) && !view->sealed && tries < VERIFY_TRIES && segment_view_refresh(view) == NULL; tries++)
+	while (!is_sound(&r) && again(view, &tries))
 		record_read(v, view, index, &r);
 	if (r.wrong) {
 		verify_found(&v->report, VERIFY_RECORD, verify_record(index, r.byte), "record %llu is damaged or missing: %s", ULL(index), r.wrong);
@@ -515,7 +524,7 @@ static void file_follows(struct verify *v)
 	const struct timespec moment = { .tv_nsec = 20000000 };
 	struct checkpoint c;
 
-	for (unsigned tries = 0; tries < VERIFY_TRIES && v->at_start.newest != UINT64_MAX; tries++) {
+	for (unsigned tries = 0; tries < VERIFY_WAITS && v->at_start.newest != UINT64_MAX; tries++) {
 		if (file_read(v) && checkpoint_parse(bytes_of(v->file_note, v->file_note_len), true, &c, NULL) == NULL && c.size >= v->at_start.newest)
 			break;
 		nanosleep(&moment, NULL);

@@ -6,7 +6,10 @@
 #include "control/journal/verify.h"
 
 #define ULL(x) ((unsigned long long)(x))
-#define VERIFY_TRIES 8 /* views, until a fault in a file that may be being written counts */
+/* Views, until a fault in a file that may be being written counts: a writer may be several commits ahead each time that the reader has a
+ * processor. A damaged record costs as many looks at one page. */
+#define VERIFY_TRIES 64
+#define VERIFY_WAITS 8 /* moments, until a file or checkpoint that is written after another one has to be there */
 
 struct verify_report {
 	const struct verify_options *options;

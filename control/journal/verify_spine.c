@@ -42,9 +42,11 @@ void verify_spine_begin(struct verify_spine *s, struct verify_report *r, struct 
 	const char *wrong = "";
 
 	*s = (struct verify_spine){ .newest = UINT64_MAX };
-	for (unsigned tries = 0; wrong && tries < VERIFY_TRIES && (tries == 0 || spine_view_refresh(view) == NULL); tries++) {
-		view->file.wrong = NULL;
-		wrong = meta_read(s, view, origin);
+	for (unsigned tries = 0; wrong && tries < VERIFY_TRIES; tries++) {
+		const char *stale = tries ? spine_view_refresh(view) : NULL;
+
+		view->file.wrong = stale ? view->file.wrong : NULL;
+		wrong = stale ? stale : meta_read(s, view, origin);
 	}
 	if (wrong)
 		verify_found(r, VERIFY_SPINE, verify_nowhere, "the spine is %s", wrong);
@@ -62,8 +64,8 @@ bool verify_spine_hash(struct spine_view *view, unsigned level, uint64_t number,
 {
 	bool there = spine_view_hash(view, level, number, out);
 
-	for (unsigned tries = 1; tries < VERIFY_TRIES && (!there || (computed && !merkle_equal(out, computed))) && spine_view_refresh(view) == NULL; tries++)
-		there = spine_view_hash(view, level, number, out);
+	for (unsigned tries = 1; tries < VERIFY_TRIES && (!there || (computed && !merkle_equal(out, computed))); tries++)
+		there = spine_view_refresh(view) == NULL && spine_view_hash(view, level, number, out);
 	return there;
 }
 
@@ -100,6 +102,15 @@ static bool anchor_read(struct spine_view *view, enum spine_anchor kind, uint64_
 	return checkpoint_parse(a->note, true, &c, &a->body) == NULL && spine_view_anchor(view, kind, a->size, (unsigned)(key % SPINE_ANCHORS_EACH), &a->value);
 }
 
+/* The same in a fresh view, while there are tries: what a writer has replaced meanwhile is not what it says. */
+static bool anchor_again(struct spine_view *view, enum spine_anchor kind, uint64_t key, struct mdbfile_entry *note, struct verify_anchor *a, unsigned *tries)
+{
+	while (++*tries < VERIFY_TRIES)
+		if (spine_view_refresh(view) == NULL && anchor_read(view, kind, key, note, a))
+			return true;
+	return false;
+}
+
 static void anchor_judge(struct verify_report *r, struct spine_view *view, enum spine_anchor kind, uint64_t key)
 {
 	struct verify_judged judged;
@@ -112,7 +123,7 @@ static void anchor_judge(struct verify_report *r, struct spine_view *view, enum 
 	do {
 		judged = (struct verify_judged){ .verdict = VERIFY_UNKNOWN };
 		r->options->judge(r->options->judge_ctx, &a, &judged);
-	} while (judged.verdict == VERIFY_WRONG && ++tries < VERIFY_TRIES && spine_view_refresh(view) == NULL && anchor_read(view, kind, key, &note, &a));
+	} while (judged.verdict == VERIFY_WRONG && anchor_again(view, kind, key, &note, &a, &tries));
 	anchor_judged(r, &a, (unsigned)(key % SPINE_ANCHORS_EACH), &judged);
 }
 
@@ -148,8 +159,9 @@ static void anchors_check(struct verify_report *r, struct spine_view *view, enum
 	enum mdbfile_status status;
 
 	while (!r->full && (status = anchor_next(view, kind, last, &entry)) != MDBFILE_END) {
-		for (unsigned tries = 1; status == MDBFILE_BAD && tries < VERIFY_TRIES && spine_view_refresh(view) == NULL; tries++)
-			status = anchor_next(view, kind, last, &entry);
+		for (unsigned tries = 1; status == MDBFILE_BAD && tries < VERIFY_TRIES; tries++)
+			if (spine_view_refresh(view) == NULL)
+				status = anchor_next(view, kind, last, &entry);
 		if (status == MDBFILE_BAD) {
 			verify_found(r, VERIFY_ANCHOR, (struct verify_place){ VERIFY_NOWHERE, VERIFY_NOWHERE, view->file.wrong_at }, "the spine's %ss cannot be read: %s",
 				     spine_anchor_names[kind], view->file.wrong);
@@ -217,7 +229,7 @@ static void signer_check(struct verify_report *r, struct spine_view *view, uint6
 			     "another journal", ULL(newest), ULL(last));
 		return;
 	}
-	for (unsigned tries = 0; last > note.key && tries < 2 * VERIFY_TRIES; tries++) {
+	for (unsigned tries = 0; last > note.key && tries < 2 * VERIFY_WAITS; tries++) {
 		nanosleep(&moment, NULL);
 		if (spine_view_refresh(view) != NULL || !spine_view_checkpoint(view, UINT64_MAX, &note))
 			note.key = newest;
