@@ -28,22 +28,15 @@ static struct export_key *key;
 
 static int build(void **state)
 {
-	struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
-	struct journal_signer s;
 	char err[JOURNAL_ERROR_BYTES];
-	struct journal *j;
 
 	fixture_dir(dir);
 	snprintf(journal_dir, sizeof journal_dir, "%s/journal", dir);
 	snprintf(out, sizeof out, "%s/bundle", dir);
 	snprintf(copy, sizeof copy, "%s/changed", dir);
 	fixture_signer_init(&signer);
-	s = fixture_signer_journal(&signer);
-	j = journal_open(&config, FIXTURE_TIME, err);
-	if (!j || !fixture_fill(j, RECORDS, 50, FIXTURE_TIME) || !journal_publish_flush(j, &s, FIXTURE_TIME, 1000) ||
-	    !fixture_fill(j, 20, 20, FIXTURE_TIME))
+	if (!fixture_published(journal_dir, &signer, RECORDS, 20))
 		return -1;
-	journal_close(j);
 	archive = archive_open(journal_dir, err);
 	key = export_key_open(dir, true, err);
 	return archive && key ? 0 : -1;

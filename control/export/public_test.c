@@ -110,14 +110,11 @@ static void take_steps(void)
 static int build(void **state)
 {
 	char journal_dir[160], err[JOURNAL_ERROR_BYTES], wrong[EXPORT_ERROR_BYTES];
-	struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
 	static struct fixture_signer signer;
 	struct export_request request = { .filter = { .from = FIRST, .to = END }, .out = out, .keys = &signer.keys };
 	struct export_result result;
-	struct journal_signer s;
 	struct export_key *key;
 	struct archive *archive;
-	struct journal *j;
 	bool good;
 
 	fixture_dir(dir);
@@ -125,11 +122,8 @@ static int build(void **state)
 	snprintf(out, sizeof out, "%s/bundle", dir);
 	snprintf(copy, sizeof copy, "%s/changed", dir);
 	fixture_signer_init(&signer);
-	s = fixture_signer_journal(&signer);
-	j = journal_open(&config, FIXTURE_TIME, err);
-	if (!j || !fixture_fill(j, RECORDS, 50, FIXTURE_TIME) || !journal_publish_flush(j, &s, FIXTURE_TIME, 1000))
+	if (!fixture_published(journal_dir, &signer, RECORDS, 0))
 		return -1;
-	journal_close(j);
 	archive = archive_open(journal_dir, err);
 	request.key = key = export_key_open(dir, true, err);
 	good = archive && key && export_bundle(archive, &request, &result, wrong) && result.records == END - FIRST && result.chunks > 0;

@@ -213,3 +213,17 @@ bool fixture_fill(struct journal *j, uint64_t count, unsigned batch, uint64_t no
 	}
 	return journal_commit(j, now_us) == JOURNAL_OK;
 }
+
+bool fixture_published(const char *dir, struct fixture_signer *signer, uint64_t count, uint64_t more)
+{
+	struct journal_config config = { .dir = dir, .origin = FIXTURE_ORIGIN };
+	struct journal_signer s = fixture_signer_journal(signer);
+	char err[JOURNAL_ERROR_BYTES];
+	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
+	bool good = j && fixture_fill(j, count, 50, FIXTURE_TIME) && journal_publish_flush(j, &s, FIXTURE_TIME, 1000) &&
+		    (more == 0 || fixture_fill(j, more, 20, FIXTURE_TIME));
+
+	if (j)
+		journal_close(j);
+	return good;
+}

@@ -40,4 +40,7 @@ struct bytes fixture_record(struct writer *out, unsigned session, uint64_t n, co
 /* Appends `count` records, session by session of 50, each tenth with a payload chunk, and commits in batches of `batch`. */
 bool fixture_fill(struct journal *j, uint64_t count, unsigned batch, uint64_t now_us);
 
+/* A journal in `dir` of `count` records under a checkpoint, and `more` behind it; closed. The signer may know no other journal. */
+bool fixture_published(const char *dir, struct fixture_signer *signer, uint64_t count, uint64_t more);
+
 #endif

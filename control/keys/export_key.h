@@ -20,8 +20,8 @@
 
 struct export_key;
 
-/* Reads the key of `dir`; with `make`, makes one when there is none. NULL with a text. */
-struct export_key *export_key_open(const char *dir, bool make, char err[OS_ERROR_BYTES]);
+/* Reads the key of `dir`; with `may_make`, makes one when there is none. NULL with a text. */
+struct export_key *export_key_open(const char *dir, bool may_make, char err[OS_ERROR_BYTES]);
 void export_key_close(struct export_key *k);
 
 bool export_key_sign(const struct export_key *k, struct bytes text, uint8_t out[EXPORT_KEY_SIGNATURE_BYTES]);
