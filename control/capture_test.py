@@ -5,6 +5,7 @@ usage: as node_test.py, whose world it is. TAP on stdout. Wants tcpdump.
 
 The offsets are those of struct capture_file (platform/contract/capture.h).
 """
+import ctypes
 import json
 import mmap
 import os
@@ -39,7 +40,7 @@ class FrameWorker:
         return struct.unpack_from('Q', self.memory, at)[0]
 
     def put(self, at, value):
-        struct.pack_into('Q', self.memory, at, value)  # native: one store
+        ctypes.c_uint64.from_buffer(self.memory, at).value = value  # one store; struct.pack_into zeroes first, and control sees the zero
 
     def turn(self):
         while not self.ending:

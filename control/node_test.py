@@ -294,14 +294,24 @@ def runs(w, worker):
     w.check([r['data']['reason'] for r in fails][-3:] == ['run_of_another_agent'] * 2 + ['run_missing'], 'with the reason on record', fails[-1:])
 
 
+def known(worker, keys):
+    """Asks for statements until one is classified, as an agent tries again: a helper that just started may be slower than its deadline."""
+    answers = []
+    for key in keys:
+        answers.append(worker.ask(f'classify {key} DELETE FROM orders WHERE id = {key}', 'classified', 15000)[1])
+        if f'key={key} known=1' in answers[-1]:
+            break
+    return answers
+
+
 def classifies(w, worker):
-    _, answer = worker.ask('classify 5 DELETE FROM orders WHERE id = 1', 'classified')
-    w.check('key=5 known=1' in answer, 'a statement is classified by the helper', answer)
+    answers = known(worker, range(500, 520))
+    w.check('known=1' in answers[-1], 'a statement is classified by the helper', answers)
     for pid in w.find('sluice-sqlparse'):
         os.kill(pid, signal.SIGKILL)
-    # The one that the helper died with is unknown, never allowed by default; the next ones are served by a new helper.
-    answers = [worker.ask(f'classify {key} DELETE FROM orders WHERE id = {key}', 'classified', 15000)[1] for key in (6, 7)]
-    w.check('key=6' in answers[0] and 'key=7 known=1' in answers[1], 'also after the helper was killed', answers)
+    # The one that the helper died with is unknown, never allowed by default; later ones are served by a new helper.
+    answers = known(worker, range(520, 540))
+    w.check('known=1' in answers[-1] and all('known=0 why=the_parser' in a for a in answers[:-1]), 'also after the helper was killed', answers)
 
 
 def approves(w, worker):

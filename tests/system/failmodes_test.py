@@ -4,6 +4,7 @@ or fills up, the clock is stepped, the target's certificate is wrong, the data p
 
 The journal's disk is an ext4 of its own, which errors make read-only, later a small tmpfs; stalled flushes and clock steps are put into the real control by
 fault.c. STALL in the environment: how many seconds a flush stands still (5)."""
+import ctypes
 import mmap
 import os
 import random
@@ -213,13 +214,13 @@ class Faults:
         self.env = {**os.environ, 'LD_PRELOAD': str(program), 'FAULT_PAGE': str(file)}
 
     def flushes_stall(self, on):
-        struct.pack_into('<Q', self.page, 0, on)
+        ctypes.c_uint64.from_buffer(self.page, 0).value = on  # one store: struct.pack_into writes byte by byte
 
     def clock(self, seconds):
-        struct.pack_into('<q', self.page, 8, seconds * 1000000)
+        ctypes.c_int64.from_buffer(self.page, 8).value = seconds * 1000000
 
     def stalled(self):
-        return struct.unpack_from('<Q', self.page, 16)[0]
+        return ctypes.c_uint64.from_buffer(self.page, 16).value
 
 
 def database_log(it):
