@@ -52,6 +52,7 @@ struct packet {
 	uint16_t fragment_offset; /* bytes */
 	bool extensions;         /* IPv6 extension headers or IPv4 options are present */
 	bool routed;             /* they route it, or sign it, or cannot be read: what the header says is not the last word */
+	bool route_unclear;      /* over what cannot be said: a second list of addresses, or one that cannot be read */
 	uint16_t route_offset, route_bytes; /* the addresses that it is routed over, one after the other; 0: none */
 	struct packet_address source, destination;
 	uint16_t source_port, destination_port; /* TCP and UDP, network order; else 0 */

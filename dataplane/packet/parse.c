@@ -75,6 +75,18 @@ static void parse_ports(struct reader *r, struct packet *p)
 	memcpy(&p->destination_port, ports.base + 2, 2);
 }
 
+/* One list of whole addresses is looked at; a second one, or one that cannot be read, might lead anywhere. */
+static void set_route(struct packet *p, const uint8_t *at, size_t len, size_t address_bytes)
+{
+	p->routed = true;
+	if (p->route_bytes != 0 || len == 0 || len % address_bytes != 0 || len > UINT16_MAX) {
+		p->route_unclear = true;
+		return;
+	}
+	p->route_offset = (uint16_t)(at - p->frame.base);
+	p->route_bytes = (uint16_t)len;
+}
+
 /* RFC 791 3.1: a source route names the last destination among its own addresses. */
 static void parse_options_ip4(struct packet *p, const uint8_t *at, size_t len)
 {
@@ -88,11 +100,8 @@ static void parse_options_ip4(struct packet *p, const uint8_t *at, size_t len)
 		if (kind == OPTION_NOP)
 			continue;
 		size = reader_u8(&r);
-		if (kind == OPTION_LOOSE_ROUTE || kind == OPTION_STRICT_ROUTE) {
-			p->routed = true;
-			p->route_offset = (uint16_t)(r.at + 1 - p->frame.base);
-			p->route_bytes = size >= 3 && size - 3u < r.left ? size - 3u : 0;
-		}
+		if (kind == OPTION_LOOSE_ROUTE || kind == OPTION_STRICT_ROUTE)
+			set_route(p, r.at + 1, size >= 3 && size - 3u < r.left ? size - 3u : 0, 4);
 		reader_skip(&r, size < 2 ? SIZE_MAX : size - 2u);
 	}
 	p->routed |= !r.ok;
@@ -139,14 +148,14 @@ static bool is_extension(uint8_t next)
 	       next == NEXT_AUTHENTICATION || next == NEXT_DESTINATION || next == NEXT_MOBILITY;
 }
 
-/* RFC 8200 4.4: with segments left it goes on to one of the addresses behind the first eight bytes. */
+/* RFC 8200 4.4: with segments left it goes on to one of the addresses behind the first eight bytes. Types 0, 2 and 4 (RFC 5095, 6275, 8754)
+ * have whole addresses there; of others (type 3 leaves out what addresses have in common, RFC 6554) nobody knows. */
 static void note_route(const struct reader *r, struct packet *p, size_t units)
 {
 	if (r->left < 2 || r->at[1] == 0)
 		return;
-	p->routed = true;
-	p->route_offset = (uint16_t)(r->at + 6 - p->frame.base);
-	p->route_bytes = r->left >= units * 8 + 6 ? (uint16_t)(units * 8) : 0;
+	set_route(p, r->at + 6, r->left >= units * 8 + 6 ? units * 8 : 0, 8);
+	p->route_unclear |= r->at[0] != 0 && r->at[0] != 2 && r->at[0] != 4;
 }
 
 static enum error parse_extensions(struct reader *r, struct packet *p)

@@ -107,6 +107,41 @@ static void every_cut_of_a_frame_is_refused(void **state)
 	}
 }
 
+/* What is behind the header is routed over one list of addresses, or nobody knows over what. */
+static void routes(void **state)
+{
+	static const struct {
+		const char *name, *frame;
+		bool routed, unclear;
+		unsigned offset, bytes;
+	} cases[] = {
+#define IP4_OPTIONS(words, total) MACS "0800 4" words " 00 " total " 0001 0000 40 06 0000 0a000001 0a000002 "
+#define ADDRESS6 "20010db8000000000000000000000003 "
+		{ "none", MACS "0800 " IP4("0014", "0000", "06"), 0, 0, 0, 0 },
+		{ "two addresses", IP4_OPTIONS("8", "0020") "830b04 0a000003 0a000004 00", 1, 0, 37, 8 },
+		{ "two lists", IP4_OPTIONS("9", "0024") "830704 0a000003 890704 0a000004 0000", 1, 1, 37, 4 },
+		{ "a list, and one without a length", IP4_OPTIONS("7", "001c") "830704 0a000003 89", 1, 1, 37, 4 },
+		{ "behind the end", IP4_OPTIONS("7", "001c") "890400 00 89028900", 1, 1, 0, 0 },
+		{ "longer than the options", IP4_OPTIONS("7", "001c") "830b04 0a000003 00", 1, 1, 0, 0 },
+		{ "half an address", IP4_OPTIONS("7", "001c") "830504 0a00 000000", 1, 1, 0, 0 },
+		{ "type 0", MACS "86dd " IP6("0018", "2b") "3b 02 00 01 00000000 " ADDRESS6, 1, 0, 62, 16 },
+		{ "type 4 with padding", MACS "86dd " IP6("0020", "2b") "3b 03 04 01 00000000 " ADDRESS6 "0406000000000000", 1, 0, 62, 24 },
+		{ "no segments left", MACS "86dd " IP6("0018", "2b") "3b 02 00 00 00000000 " ADDRESS6, 0, 0, 0, 0 },
+		{ "type 3", MACS "86dd " IP6("0018", "2b") "3b 02 03 01 ee000000 " ADDRESS6, 1, 1, 62, 16 },
+		{ "no address", MACS "86dd " IP6("0008", "2b") "3b 00 00 01 00000000 ", 1, 1, 0, 0 },
+		{ "two headers", MACS "86dd " IP6("0030", "2b") "2b 02 00 01 00000000 " ADDRESS6 "3b 02 00 01 00000000 " ADDRESS6, 1, 1, 62, 16 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t frame[256];
+		struct packet p;
+
+		assert_int_equal(packet_parse(bytes_of(frame, hex(cases[i].frame, frame)), &p), ERROR_none);
+		if (p.routed != cases[i].routed || p.route_unclear != cases[i].unclear || p.route_offset != cases[i].offset || p.route_bytes != cases[i].bytes)
+			fail_msg("%s: routed %u, unclear %u, %u bytes at %u", cases[i].name, p.routed, p.route_unclear, p.route_bytes, p.route_offset);
+	}
+}
+
 static void segment_errors(void **state)
 {
 	static const struct {
@@ -161,7 +196,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers),
 		cmocka_unit_test(every_cut_of_a_frame_is_refused),
-		cmocka_unit_test(segment_errors),
+		cmocka_unit_test(routes), cmocka_unit_test(segment_errors),
 	};
 
 	return cmocka_run_group_tests_name("packet parse", tests, NULL, NULL);

@@ -19,7 +19,7 @@ static bool either_guarded(const struct passing_rules *r, const struct packet *p
 	return passing_guarded(r, p->ip_version, &p->destination) || passing_guarded(r, p->ip_version, &p->source);
 }
 
-/* A source route or routing header leads to, or over, a guarded target. */
+/* A source route or routing header leads to, or over, a guarded target, or might. */
 static bool routed_to_guarded(const struct passing_rules *r, const struct packet *p)
 {
 	size_t size = p->ip_version == 6 ? 16 : 4;
@@ -31,7 +31,7 @@ static bool routed_to_guarded(const struct passing_rules *r, const struct packet
 		if (passing_guarded(r, p->ip_version, &a))
 			return true;
 	}
-	return either_guarded(r, p);
+	return p->route_unclear || either_guarded(r, p);
 }
 
 /* A tunnel inside a tunnel is followed; what cannot be read might lead anywhere, and is for the configuration to say. */

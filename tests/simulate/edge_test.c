@@ -153,6 +153,31 @@ static void a_route_over_somebody_else_leads_nowhere(void **state)
 	assert_int_equal(put(0, len), RELAY_BRIDGE);
 }
 
+/* A second list of addresses, or one that cannot be read, hides nothing. */
+static void a_route_that_cannot_be_read_leads_nowhere(void **state)
+{
+	static const struct {
+		const char *options;
+		size_t len;
+	} rows[] = {
+		{ "\x83\x07\x04\x0a\0\0\x0a\x83\x07\x04\x0a\0\0\x62\0\0", 16 }, /* the guarded target in the first of two */
+		{ "\x83\x07\x04\x0a\0\0\x0a\x89\x02\0\0\0", 12 },
+		{ "\x83\x07\x04\x0a\0\0\x0a\x89\0\0\0\0", 12 },
+		{ "\x89\x03\x04\0", 4 },
+		{ "\x89\x06\x04\x0a\0\0\0\0", 8 },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		size_t len = syn_frame(rows[i].options, rows[i].len);
+
+		frame[IP + 19] = 99;
+		frame[IP + 15] = 50; /* between two that are not guarded */
+		ip_checksum(frame + IP, 20 + rows[i].len);
+		assert_int_equal(put(0, len), RELAY_DROPPED);
+	}
+	assert_int_equal(dropped(ERROR_fragment_guarded), sizeof rows / sizeof rows[0]);
+}
+
 /* `depth` headers of IP in IP or GRE to 10.0.0.99 around a packet to 10.0.0.`last`. */
 static size_t tunnel(bool gre, unsigned depth, uint8_t last)
 {
@@ -279,7 +304,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STAGED(a_syn_in_fragments_opens_a_flow), STAGED(overlapping_fragments_open_nothing), STAGED(an_answer_in_fragments_is_read),
 		STAGED(fragments_of_what_passes_are_passed), STAGED(options_pass_source_routes_do_not),
-		STAGED(a_route_over_somebody_else_leads_nowhere), STAGED(tunnels_lead_past_nobody),
+		STAGED(a_route_over_somebody_else_leads_nowhere), STAGED(a_route_that_cannot_be_read_leads_nowhere), STAGED(tunnels_lead_past_nobody),
 		STAGED(too_big_is_obeyed_and_passed_on), STAGED(too_big_about_nothing_is_ignored),
 	};
 

@@ -133,6 +133,11 @@ def newer_protocol(it):
     for asked, body in (('a wrong one', key[:-1] + bytes([key[-1] ^ 1])), ('a short one', key[:8]), ('the right one', key)):
         k = Bare(it)
         k.s.sendall(struct.pack('!II', 8 + len(body), 80877102) + body)
+        try:  # as libpq does: who closes over unread bytes sends a reset, which may overtake the request
+            while k.s.recv(4096):
+                pass
+        except OSError:
+            pass
         k.close()
         if asked != 'the right one':
             c.s.settimeout(1)
@@ -140,7 +145,8 @@ def newer_protocol(it):
                 need(False, f'{asked} cancelled: {c.message()}')
             except TimeoutError:
                 c.s.settimeout(60)
-    need(code(c.until(b'Z')) == '57014', 'not cancelled')
+    told = c.until(b'Z')
+    need(code(told) == '57014', f'not cancelled: {told}')
     c.close()
     c = Bare(it)
     told = c.start(version=196608 + 9999)

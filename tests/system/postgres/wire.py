@@ -37,8 +37,8 @@ def f(text="no"): return message("f", cstr(text))
 
 class Wire:
     def __init__(self, port, user="agent", database="shop", password="good-token", parameters=(), go=True):
-        self.sock = socket.create_connection(("127.0.0.1", port), 20)
-        self.sock.settimeout(20)
+        self.sock = socket.create_connection(("127.0.0.1", port), 60)
+        self.sock.settimeout(60)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer, self.all = bytearray(), bytearray()
         body = struct.pack("!I", 196608) + cstr("user") + cstr(user) + cstr("database") + cstr(database)
