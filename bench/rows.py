@@ -14,12 +14,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'platform' / 'lab'))
 import lab as world  # noqa: E402
+import memif  # noqa: E402
 from picture import bars  # noqa: E402
 
 PASSWORD = 'bench-' + os.urandom(6).hex()
 AUDIENCE = 'urn:sluice:demo'
+IN_FLIGHT = 256          # connections over memif
+LOADS = (0.5, 1, 2, 3)   # of row S6, times the capacity
 DRIVER = 'net_af_xdp'
-OTHERS, BETWEEN = '0', '1'  # cores
+OTHERS, BETWEEN = memif.OTHERS, memif.BETWEEN
 CLIENTS = [{'id': 'agent', 'secret': os.urandom(16).hex(), 'ttl': 3000,
             'claims': {'employee_id': 'p-bench', 'groups': ['agents'], 'run_id': 'bench', 'act': {'sub': 'bench'}}}]
 
@@ -60,6 +63,20 @@ def route_through_proxy(lab, wire):
         world.run('ip', '-n', namespace, 'addr', 'add', f'{new}/24', 'dev', wire.inner)
     wire.agent_address, wire.target_address = '10.79.1.2', '10.79.2.10'
     return middle
+
+
+def appliance(lab, wire, target, audit, splice, flows='32k', ports=None):
+    """Sluice with the benches' policy, started, and its OpenID provider."""
+    world.install_provider()
+    idp = world.Provider(lab, CLIENTS, [AUDIENCE])
+    policy = (HERE / 'policy.cfg').read_text()
+    for name, value in {'ISSUER': idp.issuer, 'TARGET': target, 'AUDIT': audit}.items():
+        policy = policy.replace(f'@{name}@', value)
+    roots = world.Authority(lab.dir / 'unused-ca', 'unused').cert
+    sluice = world.Appliance(lab, wire, BUILD, policy, PASSWORD, roots, driver=DRIVER, lcores=f'{OTHERS},{BETWEEN}',
+                             idle='poll', memory='256Mi', flows=flows, egress_ca=idp.authority.cert, splice=splice, ports=ports)
+    sluice.start()
+    return sluice, idp
 
 
 class Setup:
@@ -120,15 +137,7 @@ class Setup:
         self.start_sluice(middle, audit, 'on')
 
     def start_sluice(self, middle, audit, splice='off'):
-        world.install_provider()
-        idp = world.Provider(self.lab, CLIENTS, [AUDIENCE])
-        policy = (HERE / 'policy.cfg').read_text()
-        for name, value in {'ISSUER': idp.issuer, 'TARGET': self.wire.target_address, 'AUDIT': audit}.items():
-            policy = policy.replace(f'@{name}@', value)
-        roots = world.Authority(self.lab.dir / 'unused-ca', 'unused').cert
-        self.sluice = world.Appliance(self.lab, self.wire, BUILD, policy, PASSWORD, roots, driver=DRIVER, lcores=f'{OTHERS},{BETWEEN}',
-                                      idle='poll', memory='256Mi', flows='32k', egress_ca=idp.authority.cert, splice=splice)
-        self.sluice.start()
+        self.sluice, idp = appliance(self.lab, self.wire, self.wire.target_address, audit, splice)
         self.token = idp.token('agent', AUDIENCE)
 
     def start_bridge(self, middle, audit):
@@ -201,6 +210,25 @@ def between(kind, database, audit='strict'):
             raise
 
 
+@contextlib.contextmanager
+def over_memif(kind, audit='prompt'):
+    """`kind` between our own clients and servers: testpmd, bridge and sluice (Sluice without splicing), or spliced."""
+    with world.Lab('bench') as lab:
+        def start(ports):
+            return appliance(lab, None, memif.TARGET, audit, 'on' if kind == 'spliced' else 'off', '64k', ports)[0]
+        try:
+            yield memif.Between(lab, kind, BUILD, start)
+        except world.LabError:
+            print(world.tail(lab.dir / 'sluice.log', 20), file=sys.stderr)
+            raise
+
+
+def generated(arguments, kind, *load, audit='prompt'):
+    """The runs of one load; the first is a warm-up."""
+    with over_memif(kind, audit) as between:
+        return [between.load(*load) for _ in range(arguments.runs + 1)][1:]
+
+
 def repeat(arguments, measure):
     return [measure() for _ in range(arguments.runs)]
 
@@ -224,8 +252,8 @@ def row_s1(arguments, results):
     results.add('S1', 'bridged TCP bulk over veth', rates['bridge'], 'Gbit/s', ('testpmd io', m['testpmd']), {'direct': m['direct']}, config=DRIVER)
     cycles = [json.loads(world.run('taskset', '-c', BETWEEN, BUILD.parent / 'bench' / 'conductor_bench', 'bridge').stdout)['cycles_per_packet'] for _ in range(arguments.runs)]
     results.add('S1', 'bridged 64-byte UDP, parse and classify, no port', cycles, 'cycles', ('goal', 100), config='in memory')
-
-
+    rates = {kind: [r['frames_per_s'] / 1e6 for r in generated(arguments, kind, 'frames', arguments.seconds, 64)] for kind in ('testpmd', 'bridge')}
+    results.add('S1', 'bridged 64-byte UDP over memif', rates['bridge'], 'M/s', ('testpmd io', statistics.median(rates['testpmd'])), config=memif.CONFIG)
     lookups = repeat(arguments, lambda: lines_of('bench/table_bench'))
     cycles = {flows: [r['cycles_per_lookup'] for run in lookups for r in run if r['flows'] == flows] for flows in (1, 1000, 1000000)}
     for flows, found in cycles.items():
@@ -239,11 +267,17 @@ def lines_of(program):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def bulk_over_memif(arguments, results, row, kind, what):
+    rates = {k: [r['gbit_per_s'] for r in generated(arguments, k, 'bulk', arguments.seconds, 4)] for k in ('testpmd', kind)}
+    results.add(row, f'{what}, 4 flows', rates[kind], 'Gbit/s', ('testpmd io', statistics.median(rates['testpmd'])), config=memif.CONFIG)
+
+
 def row_s2(arguments, results):
     rates = {kind: median_of(arguments, kind, False, bulk(arguments.seconds)) for kind in ('testpmd', 'bridge', 'spliced', 'sluice')}
     m = {k: statistics.median(v) for k, v in rates.items()}
     results.add('S2', 'spliced TCP bulk over veth', rates['spliced'], 'Gbit/s', ('S1 bridge', m['bridge']), {'testpmd io': m['testpmd'], 'terminated': m['sluice']},
                 config=DRIVER)
+    bulk_over_memif(arguments, results, 'S2', 'spliced', 'spliced bulk over memif')
     conductor = lambda *load: json.loads(world.run('taskset', '-c', BETWEEN, BUILD.parent / 'bench' / 'conductor_bench', *load).stdout)
     bridged = statistics.median(r['cycles_per_packet'] for r in repeat(arguments, lambda: conductor('bridge')))
     for flows in (1, 1000, 1000000):
@@ -257,6 +291,7 @@ def row_s3(arguments, results):
     rates = {kind: median_of(arguments, kind, False, bulk(arguments.seconds)) for kind in ('bridge', 'sluice', 'haproxy', 'direct')}
     m = {k: statistics.median(v) for k, v in rates.items()}
     results.add('S3', 'terminated bulk, opaque, over veth', rates['sluice'], 'Gbit/s', ('S1 bridge', m['bridge']), {'haproxy': m['haproxy'], 'direct': m['direct']}, config=DRIVER)
+    bulk_over_memif(arguments, results, 'S3', 'sluice', 'terminated bulk, opaque, over memif')
     cycles = [json.loads(world.run('taskset', '-c', BETWEEN, BUILD.parent / 'bench' / 'conductor_bench', 'opaque').stdout)['cycles_per_byte'] for _ in range(arguments.runs)]
     results.add('S3', 'terminated bulk, opaque, MSS 1460, no port', cycles, 'cycles/B', ('goal', 0.35), config='in memory, both halves, ACKs included')
 
@@ -307,6 +342,37 @@ def row_s5(arguments, results):
                 {'testpmd io': m['testpmd'], 'direct': m['direct']}, config=DRIVER + ', 32 under way')
 
 
+    rates = {kind: [r['per_second'] for r in generated(arguments, kind, 'connections', arguments.seconds, IN_FLIGHT)] for kind in ('testpmd', 'sluice')}
+    results.add('S5', f'the same over memif, audit prompt, {IN_FLIGHT} under way', rates['sluice'], '1/s', ('testpmd io', statistics.median(rates['testpmd'])), config=memif.CONFIG)
+
+
+def row_s6(arguments, results):
+    """Connections that begin at a rate, whatever becomes of them, at 0.5 to 3 times what was carried before with as many as there is room for."""
+    for audit in ('prompt', 'strict'):
+        overload(arguments, results, audit)
+
+
+def overload(arguments, results, audit):
+    with over_memif('sluice', audit) as between:
+        between.load('connections', 1, IN_FLIGHT)
+        capacity = between.load('connections', 2 * arguments.seconds, IN_FLIGHT)['per_second']
+        between.rest()
+        runs, shed = [], between.drops()
+        for _ in range(arguments.runs):
+            phases = between.load('arrivals', *[f'{times * capacity:.0f}:{arguments.seconds}' for times in LOADS], f'{capacity / 2:.0f}:2')['phases']
+            runs.append((phases, between.rest()))
+        drops = between.drops()
+    goodput = lambda at: [phases[at]['per_second'] for phases, _ in runs]
+    peak = statistics.median(max(p['per_second'] for p in phases[:len(LOADS)]) for phases, _ in runs)
+    results.add('S6', f'goodput at 3 times the load, audit {audit}', goodput(len(LOADS) - 1), '1/s', ('its peak', peak),
+                {**{f'at {times}': statistics.median(goodput(at)) for at, times in enumerate(LOADS)}, 'capacity': capacity,
+                 'shed SYNs': sum(drops[k] - shed[k] for k in ('syn_shed', 'memory_shed', 'record_shed')) / arguments.runs,
+                 'reset': statistics.median(phases[len(LOADS) - 1]['reset'] for phases, _ in runs)}, config=memif.CONFIG)
+    results.add('S6', f'recovery after 3 times the load, audit {audit}', [memif.recovery_ms(phases[-1]) for phases, _ in runs], 'ms', ('goal', 1000), better='less',
+                config='until half of the capacity is carried again, to a tenth of a second')
+    results.add('S6', f'left afterwards, audit {audit}', [left for _, left in runs], 'flows', None, better='less', config='and chunks and sessions')
+
+
 def row_s11(arguments, results):
     found = {}
     for kind in ('testpmd', 'sluice', 'haproxy', 'direct'):
@@ -317,6 +383,13 @@ def row_s11(arguments, results):
         m = {k: statistics.median(r[key] for r in v) for k, v in found.items()}
         results.add('S11', f'64-byte request-reply over veth, opaque, {name}', [r[key] for r in found['sluice']], 'us', ('testpmd io', m['testpmd']),
                     {'haproxy': m['haproxy'], 'direct': m['direct'], 'added over testpmd': m['sluice'] - m['testpmd']}, 'less', DRIVER)
+
+
+    found = {kind: generated(arguments, kind, 'echo', arguments.seconds) for kind in ('testpmd', 'sluice')}
+    for key, name in (('p50_us', 'p50'), ('p99_us', 'p99'), ('p999_us', 'p99.9')):
+        m = {k: statistics.median(r[key] for r in v) for k, v in found.items()}
+        results.add('S11', f'64-byte request-reply over memif, opaque, {name}', [r[key] for r in found['sluice']], 'us', ('testpmd io', m['testpmd']),
+                    {'added over testpmd': m['sluice'] - m['testpmd']}, 'less', memif.CONFIG)
 
 
 def journal_runs(arguments):
@@ -371,7 +444,7 @@ def sizes(arguments, results):
                     {'without the index': slowest['without_ms'], 'index us a record': r['index_us_a_record'], 'index bytes a record': r['index_bytes_a_record']}, 'less', f"median of 5: {slowest['what']}")
 
 
-ROWS = {'S1': row_s1, 'S2': row_s2, 'S3': row_s3, 'S4': row_s4, 'S5': row_s5, 'S11': row_s11, 'S12': row_s12, 'S13': row_s13}
+ROWS = {'S1': row_s1, 'S2': row_s2, 'S3': row_s3, 'S4': row_s4, 'S5': row_s5, 'S6': row_s6, 'S11': row_s11, 'S12': row_s12, 'S13': row_s13}
 
 
 def main():

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "dataplane/flow/steer.h"
 #include "dataplane/port/environment.h"
@@ -21,6 +22,7 @@
 #define RX_DESCRIPTORS 1024
 #define TX_DESCRIPTORS 1024
 #define TX_QUEUE 512
+#define FAR_END_MS 5000u
 /* net_af_xdp keeps 2,048 frames in each fill ring and up to 2,048 in each completion ring until the next send; with fewer than
  * all of them and our own queues, receiving could wait for frames that only sending gives back, for ever. */
 #define POOL_FRAMES 16384u /* for each worker; one less in all is what fits best */
@@ -113,6 +115,22 @@ static int configure(uint16_t id, const struct port_plan *plan)
 	return rte_eth_dev_configure(id, (uint16_t)plan->queues, (uint16_t)plan->queues, &conf);
 }
 
+/* A memif port maps its memory when the far end answers, on a thread of DPDK's and with calls that are forbidden once this process is
+ * confined: who connects waits for that. The far end has to be there first, and to stay. */
+static bool wait_for_far_end(uint16_t id, const char *device)
+{
+	struct rte_eth_link link = { 0 };
+
+	if (strncmp(device, "net_memif", 9) != 0 || strstr(device, "role=server"))
+		return true;
+	for (unsigned i = 0; i < FAR_END_MS; i++) {
+		if (rte_eth_link_get_nowait(id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
 static bool start_device(struct devices *d, unsigned port, const char *device, size_t mtu_bytes, char *err, size_t err_len)
 {
 	struct port_plan *plan = &d->plan[port];
@@ -126,6 +144,10 @@ static bool start_device(struct devices *d, unsigned port, const char *device, s
 	}
 	if (rc != 0) {
 		snprintf(err, err_len, "port %s: it cannot %s: %s: the driver's own message stands above", device, step, rte_strerror(-rc));
+		return false;
+	}
+	if (!wait_for_far_end(id, device)) {
+		snprintf(err, err_len, "port %s: the far end does not answer: start it first", device);
 		return false;
 	}
 	fill_table(id, d->workers, plan);

@@ -286,7 +286,7 @@ class Appliance:
     """sluice run: control, its helpers and the data plane."""
 
     def __init__(self, lab, wire, build, policy, login_password, roots, driver='net_af_packet', lcores='0,1', idle='adaptive',
-                 memory='256Mi', flows='1k', egress_ca=None, upstreams=('shop-db',), splice='on'):
+                 memory='256Mi', flows='1k', egress_ca=None, upstreams=('shop-db',), splice='on', ports=None):
         self.lab, self.build, self.dir = lab, lab.dir / 'stage', lab.dir / 'sluice'
         # The helpers' users may not be able to enter the directories above the checkout (mktemp -d, a home).
         if not self.build.exists():
@@ -308,7 +308,7 @@ class Appliance:
         shutil.copy(roots, self.dir / 'shop-db-roots.pem')
         self.policy = self.dir / 'policy.cfg'
         self.policy.write_text(policy)
-        ports = ', '.join(f'"{driver}{i},iface={port}"' for i, port in enumerate(wire.ports))
+        ports = ', '.join(f'"{port}"' for port in ports or [f'{driver}{i},iface={port}' for i, port in enumerate(wire.ports)])
         trusted = ', '.join(f'{{ service = "{name}"; roots = "{self.dir / "shop-db-roots.pem"}"; }}' for name in upstreams)
         self.conf = self.dir / 'sluice.conf'
         self.conf.write_text(f'''node = "lab";
