@@ -31,7 +31,7 @@ def hidden(value):
 @check
 def long_values_decode_in_drivers(r):
     direct = dict(host="127.0.0.1", port=r.cluster.port, user="app", password=r.cluster.password, dbname="shop")
-    cases = [JSON % 24000, ARRAY % 150000, f"select ({JSON % 12000})::json", f"select array_agg(j) from generate_series(1, 12000) g, ({JSON % 1}) as x(j)",
+    cases = [JSON % 14000, ARRAY % 90000, f"select ({JSON % 12000})::json", f"select array_agg(j) from generate_series(1, 12000) g, ({JSON % 1}) as x(j)",
              f"select to_jsonb(repeat('lorem {MAIL} \" é ', 45000))", f"select array[repeat('lorem {MAIL} \" é ', 45000), null, '{MAIL}']"]
     with psycopg.connect(**direct) as k:
         want = [hidden(k.execute(x).fetchone()[0]) for x in cases]
