@@ -92,7 +92,7 @@ class Witness(BaseHTTPRequestHandler):
         status, answer = {'500': (500, b''), '422': (422, b''), 'garbage': (200, os.urandom(200)), 'other': (200, '\u2014 other AAAAAAAA\n'.encode()),
                           '409': (409, b'many'), '409 larger': (409, b'1000000000\n')}.get(self.mode, (0, b''))
         if not status:
-            out = subprocess.run([self.program, '--dir', self.folder, '--name', 'witness.example/w1'], input=body, stdout=subprocess.PIPE,
+            out = subprocess.run([self.program, '--dir', self.folder, '--name', f'witness.example/{self.folder.name}'], input=body, stdout=subprocess.PIPE,
                                  env={**os.environ, 'REQUEST_METHOD': 'POST'}).stdout
             head, answer = out.split(b'\r\n\r\n', 1)
             status = int(head.split()[1])
@@ -104,6 +104,11 @@ class Witness(BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+
+class Second(Witness):
+    """Another one, with a key of its own; the policy wants both."""
+    mode, folder, seen = 'good', None, []
 
 
 def listen(handler, certificate=None):
@@ -118,7 +123,7 @@ def listen(handler, certificate=None):
 
 class World(node_test.World):
     def write_policy(self, version, **kwargs):
-        super().write_policy(version, journal='journal : { checkpoint = "1s"; timestamp = "1s"; witnesses = 1; };', **kwargs)
+        super().write_policy(version, journal='journal : { checkpoint = "1s"; timestamp = "1s"; witnesses = 2; };', **kwargs)
 
     def stamp(self):
         return self.json('show', 'journal')['journal']['anchors']['timestamp']
@@ -158,13 +163,13 @@ def stamps(w):
 def cosigns(w):
     """A witness: unknown log, then trusted, wrong answers, and at last another history."""
     w.check(w.until(lambda: 'HTTP status 404' in row(w)['problem']), 'a witness that does not know the log', row(w))
-    done = subprocess.run([Witness.program, '--dir', Witness.folder, '--name', 'witness.example/w1', '--trust', w.dir / 'state' / 'journal' / 'vkey'])
-    w.check(done.returncode == 0, 'is told to trust it')
+    w.check(tells('--trust', w.dir / 'state' / 'journal' / 'vkey', Witness), 'is told to trust it')
     good = w.until(lambda: row(w)['size'] and row(w), 40)
     w.check(good and not good['problem'] and ('/sluice/add-checkpoint', 'old 0', 200) in Witness.seen, 'and cosigns', (row(w), Witness.seen[-3:]))
     w.cli('journal', 'search', '--type', 'auth.')
     w.check(w.until(lambda: row(w)['size'] > good['size'], 40) and any(line == f'old {good["size"]}' and status == 200 for _, line, status in Witness.seen),
             'then what extends it', Witness.seen[-3:])
+    reaches_quorum(w)
     judges(w)
     rotates(w)
     size = row(w)['size']
@@ -182,6 +187,40 @@ def cosigns(w):
     after = w.json('show', 'journal')['journal']
     w.check(after['checkpoint_size'] == before['checkpoint_size'] and after['size'] > after['checkpoint_size'], 'nothing is signed any more', after)
     w.check(w.json('show', 'health')['state'] == 'degraded', 'and traffic goes on', w.json('show', 'health')['reasons'])
+
+
+def tells(mode, vkey, *witnesses):
+    return all(subprocess.run([Witness.program, '--dir', it.folder, '--name', f'witness.example/w{1 + (it is Second)}', mode, vkey]).returncode == 0 for it in witnesses)
+
+
+def anchors(w):
+    return w.json('show', 'journal')['journal']['anchors']
+
+
+def quorum_alarms(w):
+    return [r['data'] for r in w.json('journal', 'search', '--type', 'journal.alarm')['records'] if r['data']['alarm'] == 'quorum']
+
+
+def reaches_quorum(w):
+    """Two are wanted: with one of them silent it is an alarm; then both cosign one and the same checkpoint, and audits say so."""
+    journal, mine = w.dir / 'state' / 'journal', w.dir / 'mine.policy'
+    said = w.json('journal', 'verify')
+    w.check(said['good'] and said['quorum']['asks'] and said['quorum']['size'] == 0, 'one of two is no quorum', said['quorum'])
+    done = w.cli('journal', 'verify', journal, '--witness-policy', journal / 'trust' / 'witness-policy')
+    w.check(done.returncode == 1 and 'no checkpoint has the quorum of' in done.stdout, 'whoever brings the policy is told that it is wrong', done.stdout + done.stderr)
+    alarm = w.until(lambda: quorum_alarms(w), 40)
+    w.check(alarm and alarm[-1]['state'] == 'lost' and 'of 2 wanted' in alarm[-1]['detail'] and anchors(w)['quorum_alarm'], 'after a while it is an alarm', (alarm, anchors(w)))
+    w.check(tells('--trust', journal / 'vkey', Second), 'the second is told to trust the log')
+    w.check(w.until(lambda: anchors(w)['witnessed'], 40), 'then a checkpoint gets both', (anchors(w), Witness.seen[-3:], Second.seen[-3:]))
+    w.check(w.until(lambda: quorum_alarms(w)[-1]['state'] == 'back', 20) and not anchors(w)['quorum_alarm'], 'and the alarm is over', quorum_alarms(w))
+    said = w.json('journal', 'verify')['quorum']
+    w.check(said['witnesses'] == 2 and said['size'] > 0, 'the audit says which', said)
+    mine.write_text((journal / 'trust' / 'witness-policy').read_text())
+    done = w.cli('journal', 'verify', journal, '--witness-policy', mine)
+    w.check(done.returncode == 0 and 'by 2 witnesses, ' in done.stdout, 'and who brings the policy has it', done.stdout + done.stderr)
+    mine.write_text(mine.read_text().replace('group witnesses 2', 'group witnesses 3'))
+    done = w.cli('journal', 'verify', journal, '--witness-policy', mine)
+    w.check(done.returncode == 2 and 'cannot reach' in done.stderr, 'a policy that nobody can meet is refused', done.stderr)
 
 
 def kills(w, name):
@@ -271,15 +310,15 @@ def rotates(w):
     w.check(w.until(lambda: keys(w)['phase'] == 'overlap' and w.find('sluice-signer'), 20), 'the signer is killed: both sign', keys(w))
     witnessed_on(w, 'the witness goes on: it knows one of the two')
     audits(w, old, new)
-    done = subprocess.run([Witness.program, '--dir', Witness.folder, '--name', 'witness.example/w1', '--trust', new])
-    w.check(done.returncode == 0, 'and is told the other in time')
+    w.check(tells('--trust', new, Witness, Second), 'and is told the other in time')
+    logs = [line.split()[1] for line in (journal / 'trust' / 'witness-policy').read_text().splitlines() if line.startswith('log ')]
+    w.check(logs == [old.read_text().strip(), new.read_text().strip()], 'the witness policy has both keys of the log', logs)
     end = w.until(lambda: 'end' in [step for step, _ in changes(w)], 60)
     kills(w, 'sluice-control')
     w.check(end and w.until(lambda: keys(w)['phase'] == 'stable' and keys(w)['key'] + '\n' == new.read_text(), 40), 'the old ones sign no more', keys(w))
     w.check(is_said(w, 'prepare', 'begin', 'end', 'destroyed'), 'which is on record', [step for step, _ in changes(w)])
     w.check(not list((w.dir / 'state' / 'signer').glob('next-*')) and (journal / 'vkey').read_text() == new.read_text(), 'and are gone', list((w.dir / 'state' / 'signer').iterdir()))
-    done = subprocess.run([Witness.program, '--dir', Witness.folder, '--name', 'witness.example/w1', '--distrust', old])
-    w.check(done.returncode == 0, 'the witness forgets the old one')
+    w.check(tells('--distrust', old, Witness, Second), 'the witness forgets the old one')
     witnessed_on(w, 'and cosigns what the new one signed')
     audits(w, old, new)
     w.cli('export', 'bundle', '--out', w.dir / 'rotated')
@@ -305,8 +344,8 @@ def knows_other_sizes(w):
     w.check(w.until(lambda: '409 without a size' in row(w)['problem'], 40) and not forked(w), 'a 409 that names no size is no proof of anything', row(w))
     Witness.mode = '409 larger'
     w.check(w.until(lambda: forked(w), 40), 'a witness that knows a larger size has seen another history', row(w))
-    alarm = w.json('journal', 'search', '--type', 'journal.alarm')['records'][-1]['data']
-    w.check(alarm['alarm'] == 'fork' and 'longer journal' in alarm['detail'], 'which is on record', alarm)
+    alarm = [r['data'] for r in w.json('journal', 'search', '--type', 'journal.alarm')['records'] if r['data']['alarm'] == 'fork'][-1]
+    w.check( 'longer journal' in alarm['detail'], 'which is on record', alarm)
     before = w.json('show', 'journal')['journal']['checkpoint_size']
     w.cli('journal', 'search', '--type', 'auth.')
     time.sleep(2)
@@ -351,15 +390,18 @@ def main():
         home = Path(folder) / 'home'
         home.mkdir()
         port = listen(Tsa)
-        Witness.program, Witness.folder = paths.pop(), away / 'witness'
-        Witness.folder.mkdir(mode=0o700)
-        openssl('genpkey', '-algorithm', 'ed25519', '-out', Witness.folder / 'ed25519.pem')
-        (Witness.folder / 'ed25519.pem').chmod(0o400)
-        key = subprocess.run([Witness.program, '--dir', Witness.folder, '--name', 'witness.example/w1', '--key'], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        Witness.program, keys = paths.pop(), []
+        for it, name in ((Witness, 'w1'), (Second, 'w2')):
+            it.folder = away / name
+            it.folder.mkdir(mode=0o700)
+            openssl('genpkey', '-algorithm', 'ed25519', '-out', it.folder / 'ed25519.pem')
+            (it.folder / 'ed25519.pem').chmod(0o400)
+            keys.append(subprocess.run([Witness.program, '--dir', it.folder, '--name', f'witness.example/{name}', '--key'], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
         openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', 2, '-subj', '/CN=localhost', '-addext',
                 'subjectAltName=DNS:localhost', '-keyout', away / 'web.key', '-out', away / 'web.pem')
-        witness = listen(Witness, (away / 'web.pem', away / 'web.key'))
-        w = World(home, *paths[:4], paths[4:], conf=f'key_overlap = "12s"; witness = ( {{ url = "https://localhost:{witness}/sluice"; key = "{key}"; ca = "web.pem"; }} );\n'
+        ports = [listen(it, (away / 'web.pem', away / 'web.key')) for it in (Witness, Second)]
+        witnesses = ', '.join(f'{{ url = "https://localhost:{port}/sluice"; key = "{key}"; ca = "web.pem"; }}' for port, key in zip(ports, keys))
+        w = World(home, *paths[:4], paths[4:], conf=f'key_overlap = "12s"; quorum_alarm = "2s"; witness = ( {witnesses} );\n'
                   f'timestamp : {{ url = "http://localhost:{port}/tsr?x=1"; roots = "{away}/roots.pem"; }};\n')
         try:
             (home / 'ca' / 'web.pem').write_bytes((away / 'web.pem').read_bytes())

@@ -163,6 +163,7 @@ static void signer_connect(struct node *n, int fd)
 		return;
 	}
 	keys_write(n);
+	node_anchors_policy(n);
 }
 
 static void helper_arrived(struct node *n, enum helper h, int fd)

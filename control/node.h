@@ -249,6 +249,8 @@ void node_holds_apply(struct node *n);
 bool node_anchors_read(struct node *n, char err[OS_ERROR_BYTES]);
 void node_anchors_begin(struct node *n);
 void node_anchors_tick(struct node *n);
+/* The policy, or the log's keys, are others now. */
+void node_anchors_policy(struct node *n);
 /* True when the answer was to a question of an anchor. */
 bool node_anchor_answer(struct node *n, const struct egress_answer *answer);
 void node_anchors_close(struct node *n);

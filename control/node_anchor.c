@@ -23,6 +23,12 @@ void node_anchors_begin(struct node *n)
 	witnesses_begin(n);
 }
 
+void node_anchors_policy(struct node *n)
+{
+	if (n->anchors && n->journal && n->tree)
+		witnesses_policy(n);
+}
+
 void node_anchors_close(struct node *n)
 {
 	if (!n->anchors)

@@ -3,6 +3,9 @@
  * Each has its struct anchor_watch, which says when to ask and when its silence is an alarm. Questions go through sluice-egress; an
  * answer counts only once it was verified here and is durable in the spine. Losing an anchor stops nothing: it is recorded
  * (`journal.alarm` {alarm, state, ...}), shown, and asked again.
+ *
+ * Witnesses are asked in rounds, all for one checkpoint (anchor/watch.h). How many of them the policy wants, and who they are, lies beside the
+ * journal as the text of a witness policy (anchor/witness_policy.h), with the log's keys.
  */
 #ifndef CONTROL_NODE_ANCHOR_H
 #define CONTROL_NODE_ANCHOR_H
@@ -10,6 +13,7 @@
 #include "control/anchor/cosignature.h"
 #include "control/anchor/timestamp.h"
 #include "control/anchor/watch.h"
+#include "control/anchor/witness_policy.h"
 #include "control/node.h"
 
 #define ANCHOR_WHY_BYTES 200
@@ -37,6 +41,11 @@ struct anchor_witness {
 struct anchors {
 	uint64_t questions;
 	struct anchor_witness witness[SETTINGS_WITNESSES]; /* settings->witnesses of them */
+	struct anchor_round round;
+	uint8_t round_note[CHECKPOINT_BYTES_MAX];
+	size_t round_note_len;
+	struct quorum_watch quorum;
+	unsigned quorum_wanted;  /* of `quorum` */
 	bool fork;               /* a witness saw another history: nothing is signed any more in this run */
 	/* The time-stamp authority; NULL: none is configured. */
 	struct timestamp_authority *authority;
@@ -61,7 +70,9 @@ void witnesses_begin(struct node *n);
 void witnesses_tick(struct node *n, const struct journal_state *state);
 /* True when the answer was to a question to a witness. */
 bool witnesses_answer(struct node *n, const struct egress_answer *answer);
-/* The newest checkpoint that as many witnesses cosigned as the policy wants; 0: none. */
+/* The rule as it is now, beside the journal: after the policy, or the log's keys, have changed. */
+void witnesses_policy(struct node *n);
+/* The newest checkpoint that as many witnesses cosigned as the policy wants (or one, when it wants none); 0: none in this run. */
 uint64_t witnesses_size(const struct node *n);
 
 /* node_stamp.c */

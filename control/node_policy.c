@@ -256,6 +256,7 @@ bool node_policy_load(struct node *n, bool *changed, char *err, size_t err_size)
 	if (!first)
 		memcpy(c.parent, policy_hash(n->current), 32);
 	take(n, tree, identity, image);
+	node_anchors_policy(n);
 	if (policy_generation(image) != n->generation) {
 		n->generation = policy_generation(image);
 		journal_cursor_set(n->journal, INBOX_CURSOR_GENERATION, n->generation);

@@ -119,6 +119,7 @@ static void lay_beside(struct node *n, const struct key_change *c)
 	if (archive && archive_read(archive, c->index, &record) == NULL)
 		anchor_trust_write(n, name, record);
 	take(n->rotation, c);
+	node_anchors_policy(n);
 }
 
 /* Once a process: the files, then what records there are behind the newest of them, as a kill leaves one. False: not done yet. */

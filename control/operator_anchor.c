@@ -41,8 +41,9 @@ json_t *operation_anchors(const struct node *n)
 	struct journal_state state;
 
 	journal_state(n->journal, &state);
-	return json_pack("{s:o, s:o, s:I, s:i, s:b}", "timestamp", stamp_json(n, state.size), "witnesses", witnesses_json(n, state.size), "witnessed",
-			 (json_int_t)witnesses_size(n), "wanted", n->tree ? (int)n->tree->journal.witnesses : 0, "fork", n->anchors->fork);
+	return json_pack("{s:o, s:o, s:I, s:i, s:b, s:b}", "timestamp", stamp_json(n, state.size), "witnesses", witnesses_json(n, state.size), "witnessed",
+			 (json_int_t)witnesses_size(n), "wanted", n->tree ? (int)n->tree->journal.witnesses : 0, "quorum_alarm", n->anchors->quorum.alarm, "fork",
+			 n->anchors->fork);
 }
 
 static void reason(json_t *reasons, const struct anchor *a, const char *who)
@@ -61,6 +62,8 @@ void operation_anchor_reasons(const struct node *n, json_t *reasons)
 	reason(reasons, &n->anchors->stamp, "time-stamp authority");
 	for (unsigned i = 0; i < n->settings->witnesses; i++)
 		reason(reasons, &n->anchors->witness[i].anchor, n->anchors->witness[i].alarm);
+	if (n->anchors->quorum.alarm)
+		json_array_append_new(reasons, json_string("witnesses: too few cosign one checkpoint for the policy's quorum"));
 	if (n->anchors->fork)
 		json_array_append_new(reasons, json_string("fork: a witness saw another history of this journal: nothing is signed any more"));
 	if (n->settings->witnesses && n->tree && n->tree->journal.witnesses > n->settings->witnesses)

@@ -392,6 +392,13 @@ static bool goes_on(void *ctx, uint64_t done, uint64_t total)
 	return !r->gone && !atomic_load(&r->all->ending);
 }
 
+static json_t *quorum_json(const struct judge *j)
+{
+	return json_pack("{s:b, s:b, s:s, s:I, s:I, s:I}", "policy", j->policy != NULL, "asks", j->policy && witness_policy_asks(j->policy), "wrong",
+			 j->policy_wrong ? j->policy_wrong : "", "size", (json_int_t)j->quorum.size, "witnesses",
+			 (json_int_t)__builtin_popcountll(j->quorum.witnesses), "time_s", (json_int_t)j->quorum.time_s);
+}
+
 static void read_verify(struct reading *r)
 {
 	struct checkpoint_keys keys;
@@ -399,6 +406,7 @@ static void read_verify(struct reading *r)
 	const struct verify_options options = { .dir = r->all->dir, .keys = &keys, .judge = judge_anchor, .judge_ctx = &judge, .ctx = r, .found = give_finding,
 						.progress = goes_on };
 	struct verify_summary s = { 0 };
+	json_t *quorum;
 	bool good;
 
 	if (!keys_of(r, &keys))
@@ -407,16 +415,18 @@ static void read_verify(struct reading *r)
 	judge_read_beside(&judge, r->all->dir);
 	good = verify_journal(&options, &s);
 	r->records = s.size - s.first;
+	quorum = quorum_json(&judge);
 	judge_free(&judge);
 	if (atomic_load(&r->all->ending))
 		fail(r, "journal verify", "sluice-control is ending", "try again later");
 	else
-		frame(r, json_pack("{s:{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "verified", "good", good, "first",
+		frame(r, json_pack("{s:{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}}", "verified", "good", good, "first",
 				   (json_int_t)s.first, "size", (json_int_t)s.size, "segments", (json_int_t)s.segments, "checkpoints", (json_int_t)s.checkpoints,
 				   "chunks", (json_int_t)s.chunks, "sessions", (json_int_t)s.sessions, "findings", (json_int_t)s.findings, "covered",
 				   (json_int_t)s.covered, "signatures_checked", s.signatures_checked, "tokens", (json_int_t)s.tokens, "stamped",
 				   (json_int_t)s.stamped, "stamped_s", (json_int_t)s.stamped_s, "cosignatures", (json_int_t)s.cosignatures, "cosigned",
-				   (json_int_t)s.cosigned, "cosigned_s", (json_int_t)s.cosigned_s, "unverified", (json_int_t)s.unverified));
+				   (json_int_t)s.cosigned, "cosigned_s", (json_int_t)s.cosigned_s, "unverified", (json_int_t)s.unverified, "quorum", quorum));
+	json_decref(quorum);
 }
 
 /* --- captures ------------------------------------------------------------------------------------------------------------ */

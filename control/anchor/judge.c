@@ -4,8 +4,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "control/journal/note_text.h"
+
+#define FILE_BYTES TIMESTAMP_CA_BYTES
+
+_Static_assert(FILE_BYTES >= WITNESS_POLICY_BYTES, "a policy fits");
 
 /* --- whom to believe ------------------------------------------------------------------------------------------------------ */
 
@@ -19,19 +24,23 @@ const char *judge_add_authority(struct judge *j, struct bytes pem)
 	return why;
 }
 
+static const char *key_add(struct judge *j, const struct witness_key *k)
+{
+	for (unsigned i = 0; i < j->witnesses; i++)
+		if (!strcmp(j->witness[i].name, k->name) && !memcmp(j->witness[i].key, k->key, sizeof(k->key)))
+			return NULL;
+	if (j->witnesses == JUDGE_WITNESSES_MAX)
+		return "too many witnesses' keys";
+	j->witness[j->witnesses++] = *k;
+	return NULL;
+}
+
 static const char *witness_add(struct judge *j, struct bytes line)
 {
 	struct witness_key k;
 	const char *wrong = witness_key_read(line, &k);
 
-	for (unsigned i = 0; !wrong && i < j->witnesses; i++)
-		if (!strcmp(j->witness[i].name, k.name) && !memcmp(j->witness[i].key, k.key, sizeof(k.key)))
-			return NULL;
-	if (!wrong && j->witnesses == JUDGE_WITNESSES_MAX)
-		wrong = "too many witnesses' keys";
-	if (!wrong)
-		j->witness[j->witnesses++] = k;
-	return wrong;
+	return wrong ? wrong : key_add(j, &k);
 }
 
 const char *judge_add_witnesses(struct judge *j, struct bytes text)
@@ -49,18 +58,45 @@ const char *judge_add_witnesses(struct judge *j, struct bytes text)
 	return wrong;
 }
 
+const char *judge_add_policy(struct judge *j, struct bytes text, unsigned *line)
+{
+	struct witness_policy *p = calloc(1, sizeof(*p));
+	const char *wrong = p ? witness_policy_read(text, p, line) : "out of memory";
+
+	for (unsigned i = 0; !wrong && i < p->witnesses; i++)
+		wrong = key_add(j, &p->witness[i]);
+	free(wrong ? p : j->policy);
+	if (!wrong)
+		j->policy = p;
+	return wrong;
+}
+
+/* A file's text, to be freed; NULL with what is wrong. */
+static uint8_t *file_read(const char *path, size_t *len, const char **wrong)
+{
+	uint8_t *text = malloc(FILE_BYTES + 1);
+	FILE *f = text ? fopen(path, "re") : NULL;
+
+	*wrong = "cannot be read";
+	*len = f ? fread(text, 1, FILE_BYTES + 1, f) : 0;
+	if (f)
+		*wrong = *len > FILE_BYTES ? "is too long" : NULL;
+	if (f)
+		fclose(f);
+	if (!*wrong)
+		return text;
+	free(text);
+	return NULL;
+}
+
 static const char *file_add(struct judge *j, const char *path, const char *(*add)(struct judge *j, struct bytes text))
 {
-	uint8_t *text = malloc(TIMESTAMP_CA_BYTES + 1);
-	FILE *f = text ? fopen(path, "re") : NULL;
-	const char *wrong = "cannot be read";
+	const char *wrong;
+	size_t len;
+	uint8_t *text = file_read(path, &len, &wrong);
 
-	if (f) {
-		size_t len = fread(text, 1, TIMESTAMP_CA_BYTES + 1, f);
-
-		wrong = len > TIMESTAMP_CA_BYTES ? "is too long" : add(j, bytes_of(text, len));
-		fclose(f);
-	}
+	if (text)
+		wrong = add(j, bytes_of(text, len));
 	free(text);
 	return wrong;
 }
@@ -73,6 +109,19 @@ const char *judge_read_authority(struct judge *j, const char *path)
 const char *judge_read_witnesses(struct judge *j, const char *path)
 {
 	return file_add(j, path, judge_add_witnesses);
+}
+
+const char *judge_read_policy(struct judge *j, const char *path, unsigned *line)
+{
+	const char *wrong;
+	size_t len;
+	uint8_t *text = file_read(path, &len, &wrong);
+
+	*line = 0;
+	if (text)
+		wrong = judge_add_policy(j, bytes_of(text, len), line);
+	free(text);
+	return wrong;
 }
 
 static bool is_named(const char *name, const char *begin, const char *end)
@@ -102,11 +151,15 @@ void judge_read_beside(struct judge *j, const char *dir)
 	}
 	if (trust)
 		closedir(trust);
+	snprintf(path, sizeof(path), "%.3000s/trust/" WITNESS_POLICY_FILE, dir);
+	if (access(path, F_OK) == 0)
+		j->policy_wrong = judge_read_policy(j, path, &files);
 }
 
 void judge_free(struct judge *j)
 {
 	timestamp_authority_destroy(j->authority);
+	free(j->policy);
 	*j = (struct judge){ 0 };
 }
 
@@ -137,7 +190,24 @@ static bool is_renamed(const struct judge *j, const struct witness_key *said, co
 	return false;
 }
 
-static void cosignature_judge(const struct judge *j, const struct verify_anchor *a, struct verify_judged *out)
+/* A good cosignature by this key: whether its checkpoint has its quorum now. */
+static void quorum_look(struct judge *j, const struct verify_anchor *a, const struct witness_key *by, int64_t time_s)
+{
+	int place = j->policy ? witness_policy_find(j->policy, by->key) : -1;
+
+	if (place < 0)
+		return;
+	if (j->look.size != a->size)
+		j->look = (struct judge_quorum){ .size = a->size };
+	j->look.witnesses |= 1ull << place;
+	j->look.time_s = time_s > j->look.time_s ? time_s : j->look.time_s;
+	if (a->size < j->quorum.size || !witness_policy_asks(j->policy) || !witness_policy_met(j->policy, j->look.witnesses))
+		return;
+	if (a->size == j->quorum.size || witness_policy_signed(j->policy, a->note))
+		j->quorum = j->look;
+}
+
+static void cosignature_judge(struct judge *j, const struct verify_anchor *a, struct verify_judged *out)
 {
 	struct witness_key said;
 	bool known = false;
@@ -159,6 +229,7 @@ static void cosignature_judge(const struct judge *j, const struct verify_anchor 
 			continue;
 		out->verdict = VERIFY_GOOD;
 		out->time_s = (int64_t)time_s;
+		quorum_look(j, a, &j->witness[i], (int64_t)time_s);
 		return;
 	}
 	if (known)

@@ -241,6 +241,107 @@ static void anchors_of_another_checkpoint_are_wrong(void **state)
 	assert_int_equal(s.unverified, 1);
 }
 
+/* Adds a policy of w1 and w2, of whom so many are wanted, and of these logs. */
+static const char *policy(struct judge *j, unsigned wanted, const struct checkpoint_keys *log)
+{
+	const struct witness_policy_witness both[] = { { &w1.public, "" }, { &w2.public, "https://w2.example/" } };
+	char text[4096];
+	struct writer w = writer_of(text, sizeof text);
+	unsigned line;
+
+	if (log)
+		(void)witness_policy_write_log(log, &w);
+	assert_true(witness_policy_write_quorum(both, 2, wanted, &w));
+	return judge_add_policy(j, writer_done(&w), &line);
+}
+
+static uint64_t quorum_of(unsigned wanted, const struct checkpoint_keys *log)
+{
+	struct judge j = { 0 };
+	struct verify_summary s;
+	struct report r;
+	uint64_t size;
+
+	assert_null(policy(&j, wanted, log));
+	(void)audit(&j, &r, &s);
+	size = j.quorum.size;
+	judge_free(&j);
+	return size;
+}
+
+static void the_newest_checkpoint_with_its_quorum_is_told(void **state)
+{
+	struct fixture_signer another;
+	struct judge j = { 0 };
+	struct verify_summary s;
+	struct report r;
+
+	fixture_signer_init(&another);
+	assert_int_equal(quorum_of(1, NULL), 0);
+	cosign(&w1, 1000);
+	cosign(&w2, 1001); /* 10 has both */
+	grow(10);
+	cosign(&w1, 2000);
+	cosign(&w1, 2001); /* 20 has one, twice */
+	grow(10);
+	cosign(&w2, 3000); /* 30 has the other */
+	cosign(&stranger, 3001);
+	grow(10);
+	cosign(&stranger, 4000); /* 40 has none that counts */
+	grow(10);
+	assert_int_equal(quorum_of(1, NULL), 30);
+	assert_int_equal(quorum_of(2, NULL), 10);
+	assert_int_equal(quorum_of(0, NULL), 0); /* none is asked for */
+	assert_int_equal(quorum_of(2, &signer.keys), 10);
+	assert_int_equal(quorum_of(1, &another.keys), 0); /* of another log */
+	assert_non_null(policy(&j, 3, NULL));
+	assert_null(policy(&j, 2, NULL));
+	assert_true(audit(&j, &r, &s));
+	assert_int_equal(j.quorum.time_s, 1001);
+	assert_int_equal(j.quorum.witnesses, 3);
+	judge_free(&j);
+	fixture_signer_free(&another);
+}
+
+/* What two witnesses cosigned, of other checkpoints and another log. */
+static void cosignatures_of_others_make_no_quorum(void **state)
+{
+	char room[COSIGNATURE_LINE_BYTES], second[COSIGNATURE_LINE_BYTES];
+	struct witness_key renamed = w1.public;
+	struct checkpoint foreign = { .origin = "another.example/log", .size = 10, .root = merkle_empty() };
+	uint8_t body[CHECKPOINT_BODY_MAX];
+	struct writer b = writer_of(body, sizeof body), line = writer_of(second, sizeof second);
+	struct bytes old = anchor_kit_cosign(&w2, journal_checkpoint_stored(journal), 5, room);
+
+	cosign(&w1, 1000);
+	assert_int_equal(quorum_of(2, NULL), 0);
+	assert_true(checkpoint_body(&foreign, &b));
+	assert_true(cosignature_sign(w2.key, &w2.public, writer_done(&b), 7, &line));
+	keep(ARCHIVE_COSIGNATURE, 10, writer_done(&line)); /* of another log */
+	assert_int_equal(quorum_of(2, NULL), 0);
+	assert_int_equal(quorum_of(1, NULL), 10);
+	grow(10);
+	cosign(&w1, 2000);
+	keep(ARCHIVE_COSIGNATURE, 20, old); /* of an older checkpoint */
+	assert_int_equal(quorum_of(2, NULL), 0);
+	/* One key with a second name. */
+	snprintf(renamed.name, sizeof renamed.name, "w2.example");
+	witness_key_id(&renamed);
+	line = writer_of(second, sizeof second);
+	b = writer_of(body, sizeof body);
+	{
+		struct bytes signed_body;
+		struct checkpoint c;
+
+		assert_null(checkpoint_parse(journal_checkpoint_stored(journal), true, &c, &signed_body));
+		assert_true(cosignature_sign(w1.key, &renamed, signed_body, 2002, &line));
+	}
+	keep(ARCHIVE_COSIGNATURE, 20, writer_done(&line));
+	assert_int_equal(quorum_of(2, NULL), 0);
+	cosign(&w2, 2003);
+	assert_int_equal(quorum_of(2, NULL), 20);
+}
+
 #define ID_END 20 /* "— w1.example " and the character of base64 that has the key id's last bits, and the time's first */
 
 /* Every character of a line, and whole other texts. With another id and another time it is somebody's who is not known. */
@@ -362,6 +463,20 @@ static void keys_are_read_from_a_directory(void **state)
 	judge_read_beside(&j, dir);
 	assert_non_null(j.authority);
 	assert_int_equal(j.witnesses, 0);
+	assert_null(j.policy);
+	assert_null(j.policy_wrong);
+	judge_free(&j);
+	snprintf(path, sizeof path, "printf 'quorum nobody\\n' > %s/trust/witness-policy", dir);
+	assert_int_equal(system(path), 0);
+	judge_read_beside(&j, dir);
+	assert_null(j.policy);
+	assert_non_null(strstr(j.policy_wrong, "not defined"));
+	judge_free(&j);
+	snprintf(path, sizeof path, "printf 'quorum none\\n' > %s/trust/witness-policy", dir);
+	assert_int_equal(system(path), 0);
+	judge_read_beside(&j, dir);
+	assert_non_null(j.policy);
+	assert_null(j.policy_wrong);
 	judge_free(&j);
 }
 
@@ -371,6 +486,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(known_anchors_are_good), TEST(anchors_of_others_are_unverified), TEST(wrong_anchors_are_found), TEST(anchors_of_another_checkpoint_are_wrong),
+		TEST(the_newest_checkpoint_with_its_quorum_is_told), TEST(cosignatures_of_others_make_no_quorum),
 		TEST(changed_cosignatures_are_wrong), TEST(a_journal_that_was_cut_back_is_named), TEST(keys_are_read_from_a_directory),
 	};
 

@@ -62,9 +62,73 @@ static void a_quarter_of_an_hour_of_failures_is_an_alarm(void **state)
 	assert_false(anchor_alarm_changed(&w, 99999 * S)); /* nothing to anchor is no failure */
 }
 
+static void rounds(void **state)
+{
+	static const struct {
+		const char *what;
+		struct anchor_round r;
+		uint64_t size, sealed, now_us;
+		bool over, due;
+	} rows[] = {
+		{ "no checkpoint", { 0 }, 0, 0, 5 * S, true, false },
+		{ "the first one", { 0 }, 1, 0, 5 * S, false, true },
+		{ "before the interval", { 5, 10 * S }, 9, 0, 609 * S, true, false },
+		{ "after it", { 5, 10 * S }, 9, 0, 610 * S, true, true },
+		{ "after it, and somebody is asked still", { 5, 10 * S }, 9, 0, 610 * S, false, false },
+		{ "nothing new", { 9, 10 * S }, 9, 0, 6100 * S, true, false },
+		{ "a seal", { 5, 10 * S }, 256, 256, 20 * S, true, true },
+		{ "a seal, not yet under a checkpoint", { 5, 10 * S }, 9, 256, 20 * S, true, false },
+		{ "a seal, and somebody is asked still", { 5, 10 * S }, 256, 256, 20 * S, false, false },
+	};
+	static const struct anchor_round now = { 20, 100 * S };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (anchor_round_due(&rows[i].r, rows[i].size, rows[i].sealed, rows[i].over, INTERVAL, rows[i].now_us) != rows[i].due)
+			fail_msg("%s", rows[i].what);
+	/* Once a round; again after a failure; who was slow is asked for the round that is then, and not for one that it was asked for. */
+	assert_true(anchor_due_in_round(&(struct anchor_watch){ 0 }, &now, 5 * S, 100 * S));
+	assert_true(anchor_due_in_round(&(struct anchor_watch){ .tried = true, .asked_us = 100 * S, .asked_size = 10, .anchored_size = 10 }, &now, 5 * S, 101 * S));
+	assert_false(anchor_due_in_round(&(struct anchor_watch){ .tried = true, .asked_us = 100 * S, .asked_size = 20, .anchored_size = 20 }, &now, 5 * S, 900 * S));
+	assert_false(anchor_due_in_round(&(struct anchor_watch){ .tried = true, .under_way = true, .asked_us = 90 * S, .asked_size = 10 }, &now, 5 * S, 900 * S));
+	assert_false(anchor_due_in_round(&(struct anchor_watch){ .tried = true, .asked_us = 100 * S, .asked_size = 20, .failing_us = 1 }, &now, 5 * S, 104 * S));
+	assert_true(anchor_due_in_round(&(struct anchor_watch){ .tried = true, .asked_us = 100 * S, .asked_size = 20, .failing_us = 1 }, &now, 5 * S, 105 * S));
+}
+
+/* Rows in the order of time: a checkpoint that gets its quorum (0: none does), the newest one, and what is told. */
+static void a_while_below_the_quorum_is_an_alarm(void **state)
+{
+	static const struct {
+		uint64_t reached, newest, now_us;
+		bool wanted, changed, alarm;
+	} rows[] = {
+		{ 0, 10, 100 * S, false, false, false },
+		{ 0, 10, 900 * S, false, false, false }, /* none is asked for */
+		{ 0, 10, 1000 * S, true, false, false },
+		{ 0, 10, 1059 * S, true, false, false },
+		{ 0, 20, 1060 * S, true, true, true },
+		{ 0, 30, 2000 * S, true, false, true },
+		{ 20, 30, 2001 * S, true, true, false }, /* an older one than the newest: from now on */
+		{ 0, 40, 2060 * S, true, false, false },
+		{ 40, 40, 2061 * S, true, false, false },
+		{ 0, 40, 9000 * S, true, false, false }, /* nothing newer */
+		{ 0, 41, 9001 * S, true, false, false },
+		{ 30, 41, 9061 * S, true, true, true },  /* an old one is no news */
+		{ 0, 41, 9062 * S, false, true, false },
+	};
+	struct quorum_watch q = { 0 };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		quorum_reached(&q, rows[i].reached);
+		if (quorum_alarm_changed(&q, rows[i].wanted, rows[i].newest, 60 * S, rows[i].now_us) != rows[i].changed || q.alarm != rows[i].alarm)
+			fail_msg("row %zu", i);
+	}
+	assert_int_equal(q.size, 40);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(due), cmocka_unit_test(a_quarter_of_an_hour_of_failures_is_an_alarm) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(due), cmocka_unit_test(a_quarter_of_an_hour_of_failures_is_an_alarm), cmocka_unit_test(rounds),
+					    cmocka_unit_test(a_while_below_the_quorum_is_an_alarm) };
 
 	return cmocka_run_group_tests_name("anchor_watch", tests, NULL, NULL);
 }

@@ -64,11 +64,12 @@ const struct cli_verb cli_verbs[] = {
 	  "Runs sluice-sqlparse for the text.", cli_policy_explain },
 	{ "policy", "reload", "", "", "read the policy file again", "Flows stay. A file with an error changes nothing: exit status 2.", cli_policy_reload },
 	{ "policy", "show", "", "", "the policy in force", "", cli_show_policy },
-	{ "journal", "verify", "[DIR]", "key= tsa= witness= state= token-file=", "check a journal: records, tree, signatures, counters, time stamps, cosignatures",
+	{ "journal", "verify", "[DIR]", "key= tsa= witness= witness-policy= state= token-file=", "check a journal: records, tree, signatures, counters, time stamps, cosignatures",
 	  "DIR is a journal's directory or a copy of one; left out, the node's own. Reads only. --key names a file with the log's vkey or PEM from elsewhere; without it "
 	  "the vkey beside the journal is used. --tsa names the certificates of the time-stamp authorities' CAs (PEM), --witness the keys of witnesses, one a line; without "
 	  "them those beside the journal (trust/) are used, and for the node's own those of sluice.conf. A time stamp is judged at its own time. Anchors by somebody who is "
-	  "not known are counted as unverified, which is no error. --state names the signer's state file (for the node's own <state_dir>/signer/state, where it may be read): a "
+	  "not known are counted as unverified, which is no error. --witness-policy names a text with log, witness, group and quorum lines (C2SP tlog-policy): no checkpoint with its "
+	  "quorum is an error then; without it the journal's own (trust/witness-policy) is used, and the newest checkpoint with its quorum is told. --state names the signer's state file (for the node's own <state_dir>/signer/state, where it may be read): a "
 	  "journal that was cut back to an older checkpoint is then named. Each line says what is wrong, where, and what to do; with --json each finding has a kind: record, order, "
 	  "tile, spine, checkpoint, anchor, unverified. Exit status 0 when all is good, 1 when something is wrong, 2 for a file or option that cannot be used. "
 	  "With --token-file of an auditor sluice-control checks the node's own under its own keys and says what it found; journaled as read.verify.", cli_journal_verify },

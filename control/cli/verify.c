@@ -82,7 +82,52 @@ static void anchors_line(const char *what, uint64_t count, uint64_t size, int64_
 		printf("%s: none that is good\n", what);
 }
 
-static void summary_print(const struct verify_summary *s, bool own, bool good)
+/* What the witness policy says of the cosignatures that were seen. */
+struct quorum {
+	bool known, asks; /* there is a policy; it asks for cosignatures */
+	char wrong[160];  /* why the one beside the journal is none */
+	uint64_t size, witnesses;
+	int64_t time_s;
+};
+
+static struct quorum quorum_of(const struct judge *j)
+{
+	struct quorum q = { .known = j->policy != NULL, .asks = j->policy && witness_policy_asks(j->policy), .size = j->quorum.size,
+			    .witnesses = (uint64_t)__builtin_popcountll(j->quorum.witnesses), .time_s = j->quorum.time_s };
+
+	snprintf(q.wrong, sizeof(q.wrong), "%s", j->policy_wrong && !j->policy ? j->policy_wrong : "");
+	return q;
+}
+
+static void quorum_print(const struct quorum *q, uint64_t newest)
+{
+	char at[32];
+
+	time_text(q->time_s, at);
+	if (q->wrong[0])
+		printf("quorum: the policy beside the journal is none: %s\n", q->wrong);
+	else if (q->known && !q->asks)
+		puts("quorum: the policy asks for no witness");
+	else if (q->known && !q->size)
+		puts("quorum: no checkpoint has it");
+	else if (q->known && q->size == newest)
+		printf("quorum: the newest checkpoint has it: %llu records, by %llu witnesses, %s\n", (unsigned long long)q->size, (unsigned long long)q->witnesses, at);
+	else if (q->known)
+		printf("quorum: the checkpoint of %llu records has it, by %llu witnesses, %s; the newest, of %llu records, has not\n", (unsigned long long)q->size,
+		       (unsigned long long)q->witnesses, at, (unsigned long long)newest);
+}
+
+static json_t *quorum_json(const struct quorum *q, uint64_t newest)
+{
+	char at[32] = "";
+
+	if (q->size)
+		time_text(q->time_s, at);
+	return json_pack("{s:b, s:b, s:s, s:I, s:I, s:s, s:b}", "policy", q->known, "asks", q->asks, "wrong", q->wrong, "size", (json_int_t)q->size, "witnesses",
+			 (json_int_t)q->witnesses, "time", at, "newest", q->size && q->size == newest);
+}
+
+static void summary_print(const struct verify_summary *s, const struct quorum *q, bool own, bool good)
 {
 	if (own && s->signatures_checked)
 		puts("note: checked under the vkey beside the journal; give --key with one that you got elsewhere");
@@ -93,6 +138,7 @@ static void summary_print(const struct verify_summary *s, bool own, bool good)
 	       (unsigned long long)s->chunks, (unsigned long long)s->sessions, (unsigned long long)(s->size > s->covered ? s->size - s->covered : 0));
 	anchors_line("time stamps", s->tokens, s->stamped, s->stamped_s);
 	anchors_line("cosignatures", s->cosignatures, s->cosigned, s->cosigned_s);
+	quorum_print(q, s->covered);
 	if (s->unverified)
 		printf("unverified: %llu time stamps and cosignatures of authorities and witnesses that are not known here\n", (unsigned long long)s->unverified);
 	if (s->signer_known)
@@ -112,15 +158,15 @@ static json_t *anchors_json(uint64_t count, uint64_t size, int64_t time_s)
 	return json_pack("{s:I, s:I, s:s}", "good", (json_int_t)count, "size", (json_int_t)size, "time", at);
 }
 
-static void verified_print(const struct findings *f, const struct verify_summary *s, bool own, bool good)
+static void verified_print(const struct findings *f, const struct verify_summary *s, const struct quorum *q, bool own, bool good)
 {
 	if (f->json)
-		print_json(json_pack("{s:b, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:I, s:O, s:O}", "good", good, "first", (json_int_t)s->first, "size", (json_int_t)s->size,
+		print_json(json_pack("{s:b, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o, s:I, s:O, s:O}", "good", good, "first", (json_int_t)s->first, "size", (json_int_t)s->size,
 				     "covered", (json_int_t)s->covered, "signatures_checked", s->signatures_checked, "signer_compared", s->signer_known, "timestamps",
 				     anchors_json(s->tokens, s->stamped, s->stamped_s), "cosignatures", anchors_json(s->cosignatures, s->cosigned, s->cosigned_s),
-				     "unverified_count", (json_int_t)s->unverified, "findings", f->list, "unverified", f->unverified));
+				     "quorum", quorum_json(q, s->covered), "unverified_count", (json_int_t)s->unverified, "findings", f->list, "unverified", f->unverified));
 	else
-		summary_print(s, own, good);
+		summary_print(s, q, own, good);
 }
 
 /* --- by sluice-control ---------------------------------------------------------------------------------------------------- */
@@ -161,8 +207,18 @@ static struct verify_summary summary_of(json_t *v)
 		.chunks = number_of(v, "chunks"), .sessions = number_of(v, "sessions"), .findings = number_of(v, "findings"), .covered = number_of(v, "covered"),
 		.signatures_checked = json_is_true(json_object_get(v, "signatures_checked")), .tokens = number_of(v, "tokens"),
 		.cosignatures = number_of(v, "cosignatures"), .unverified = number_of(v, "unverified"), .stamped = number_of(v, "stamped"),
-		.cosigned = number_of(v, "cosigned"), .stamped_s = (int64_t)number_of(v, "stamped_s"), .cosigned_s = (int64_t)number_of(v, "cosigned_s"),
+		.signer_known = json_is_true(json_object_get(v, "signer_compared")), .cosigned = number_of(v, "cosigned"), .stamped_s = (int64_t)number_of(v, "stamped_s"), .cosigned_s = (int64_t)number_of(v, "cosigned_s"),
 	};
+}
+
+static struct quorum quorum_said(json_t *v)
+{
+	json_t *said = json_object_get(v, "quorum");
+	struct quorum q = { .known = json_is_true(json_object_get(said, "policy")), .asks = json_is_true(json_object_get(said, "asks")),
+			    .size = number_of(said, "size"), .witnesses = number_of(said, "witnesses"), .time_s = (int64_t)number_of(said, "time_s") };
+
+	snprintf(q.wrong, sizeof(q.wrong), "%s", text_of(said, "wrong"));
+	return q;
 }
 
 static int verify_by_control(struct cli *c, struct findings *findings)
@@ -175,9 +231,10 @@ static int verify_by_control(struct cli *c, struct findings *findings)
 	json_decref(args);
 	if (status == FRAME_DONE && findings->verified) {
 		const struct verify_summary s = summary_of(findings->verified);
+		const struct quorum q = quorum_said(findings->verified);
 		bool good = json_is_true(json_object_get(findings->verified, "good"));
 
-		verified_print(findings, &s, true, good);
+		verified_print(findings, &s, &q, true, good);
 		if (!c->json)
 			puts("note: sluice-control checked its own journal; whoever does not believe it exports a bundle and follows its VERIFY.md");
 		status = good ? FRAME_DONE : FRAME_REFUSED;
@@ -204,8 +261,9 @@ static void judge_configured(struct judge *j, const struct settings *s)
 /* Those that are given; for what is not given, what lies beside the journal and, for the node's own, what is configured. False after an error line. */
 static bool judge_read(struct cli *c, const char *dir, struct judge *j)
 {
-	const char *tsa = cli_option(c, "tsa"), *witness = cli_option(c, "witness"), *wrong;
+	const char *tsa = cli_option(c, "tsa"), *witness = cli_option(c, "witness"), *policy = cli_option(c, "witness-policy"), *wrong;
 	struct judge beside = { 0 };
+	unsigned line;
 
 	judge_read_beside(&beside, dir);
 	if (!c->positionals && c->settings)
@@ -224,6 +282,13 @@ static bool judge_read(struct cli *c, const char *dir, struct judge *j)
 	if (!witness && !wrong) {
 		memcpy(j->witness, beside.witness, sizeof(j->witness));
 		j->witnesses = beside.witnesses;
+	}
+	if (!wrong && policy && (wrong = judge_read_policy(j, policy, &line))) {
+		cli_fail(c, FRAME_USAGE, "%s: line %u: %s: give a witness policy (C2SP tlog-policy)", policy, line, wrong);
+	} else if (!policy && !wrong) {
+		j->policy = beside.policy;
+		j->policy_wrong = beside.policy_wrong;
+		beside.policy = NULL;
 	}
 	judge_free(&beside);
 	return !wrong;
@@ -265,6 +330,20 @@ static bool state_path(struct cli *c, char out[400])
 	return true;
 }
 
+/* Who brings a policy wants its quorum; of the journal's own it is only said. */
+static void quorum_demand(struct findings *findings, const char *policy, const struct quorum *q, struct verify_summary *s)
+{
+	char what[320];
+	const struct verify_finding f = { .kind = VERIFY_ANCHOR, .what = what, .index = VERIFY_NOWHERE, .last = VERIFY_NOWHERE, .segment = VERIFY_NOWHERE,
+					  .byte = VERIFY_NOWHERE };
+
+	if (!policy || !q->asks || q->size)
+		return;
+	snprintf(what, sizeof(what), "no checkpoint has the quorum of %.250s", policy);
+	on_finding(findings, &f);
+	s->findings++;
+}
+
 int cli_journal_verify(struct cli *c)
 {
 	struct findings findings = { .json = c->json, .list = json_array(), .unverified = json_array() };
@@ -272,6 +351,7 @@ int cli_journal_verify(struct cli *c)
 	struct judge judge = { 0 };
 	struct verify_summary s = { 0 };
 	struct checkpoint_keys keys;
+	struct quorum q;
 	char own_dir[320], state[400];
 	int status = FRAME_USAGE;
 	bool own, good, has_keys;
@@ -285,7 +365,10 @@ int cli_journal_verify(struct cli *c)
 			options.judge_ctx = &judge;
 			options.signed_ctx = state;
 			good = verify_journal(&options, &s);
-			verified_print(&findings, &s, own, good);
+			q = quorum_of(&judge);
+			quorum_demand(&findings, cli_option(c, "witness-policy"), &q, &s);
+			good &= s.findings == 0;
+			verified_print(&findings, &s, &q, own, good);
 			status = good ? FRAME_DONE : FRAME_REFUSED;
 		}
 	}

@@ -25,7 +25,7 @@ const char bundle_incl_sh[] =
 
 const char bundle_begin_md[] =
 	"\n"
-	"Everything below needs a POSIX shell, GNU coreutils, find, sed and grep, xxd, zstd and openssl 3.0; none of it is software of the journal's maker.\n"
+	"Everything below needs a POSIX shell, GNU coreutils, find, sed, grep and awk, xxd, zstd and openssl 3.0; none of it is software of the journal's maker.\n"
 	"Run the blocks one after the other in this directory (`sh verify.sh` is the same blocks in one file). The first command that\n"
 	"fails ends the check: the bundle is then not what was signed. `CHECK` (first argument of verify.sh) is how many records\n"
 	"have their place in the tree checked one by one, spread over the bundle; `all` checks each.\n"

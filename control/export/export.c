@@ -374,7 +374,7 @@ static void commands_of(const char *text, struct writer *out)
 {
 	static const char begin[] = "```sh\n", end[] = "```\n";
 
-	writer_str(out, "#!/bin/sh\n# The commands of VERIFY.md, in order: sh verify.sh [RECORDS|all]\n");
+	writer_str(out, "#!/bin/sh\n# The commands of VERIFY.md, in order: sh verify.sh [RECORDS|all [POLICY]]\n");
 	for (const char *at = strstr(text, begin); at; at = strstr(at, begin)) {
 		const char *stop;
 

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "control/anchor/timestamp.h"
+#include "control/anchor/judge.h"
 #include "control/journal/base64.h"
+#include "control/journal/note_text.h"
 
-#define SIZES_MAX 6
+#define SIZES_MAX 8
+#define QUORUM_LOOKS 256u /* checkpoints, until it is believed that none has its quorum */
 #define TRUST_FILES_MAX 64
 #define TRUST_BYTES_MAX 65536
 #define ANCHORS_EACH 16u
@@ -40,6 +42,46 @@ static void choose(struct archive *a, const struct export_anchors *what, struct 
 		if (archive_anchored(a, kinds[i], what->first, &size))
 			add(s, size);
 	}
+}
+
+static bool has_quorum(struct archive *a, struct judge *j, uint64_t size)
+{
+	struct verify_anchor anchor = { .size = size };
+	struct verify_judged judged;
+	struct checkpoint c;
+	struct bytes note;
+	uint64_t found;
+
+	if (!archive_checkpoint(a, size, size, &found, &note) || checkpoint_parse(note, true, &c, &anchor.body) != NULL)
+		return false;
+	anchor.note = note;
+	j->look = j->quorum = (struct judge_quorum){ 0 };
+	for (unsigned i = 0; i < ANCHORS_EACH && j->quorum.size != size && archive_anchor(a, ARCHIVE_COSIGNATURE, size, i, &anchor.value); i++)
+		judge_anchor(j, &anchor, &judged);
+	return j->quorum.size == size;
+}
+
+static void choose_quorum(struct archive *a, const struct export_anchors *what, struct sizes *s)
+{
+	uint64_t size, at;
+	struct judge j = { 0 };
+
+	judge_read_beside(&j, archive_dir(a));
+	if (j.policy && witness_policy_asks(j.policy)) {
+		at = what->newest->size;
+		for (unsigned i = 0; i < QUORUM_LOOKS && archive_anchored(a, ARCHIVE_COSIGNATURE, at, &size) && size; i++, at = size - 1)
+			if (has_quorum(a, &j, size)) {
+				add(s, size);
+				break;
+			}
+		at = what->last;
+		for (unsigned i = 0; i < QUORUM_LOOKS && archive_anchored_after(a, ARCHIVE_COSIGNATURE, at, &size) && size <= what->newest->size; i++, at = size)
+			if (has_quorum(a, &j, size)) {
+				add(s, size);
+				break;
+			}
+	}
+	judge_free(&j);
 }
 
 static const char *note_write(struct bundle *b, struct archive *a, const struct export_anchors *what, const char *name, uint64_t size)
@@ -99,7 +141,41 @@ static const char *cosignatures_write(struct bundle *b, struct archive *a, const
 
 static bool is_trust(const char *name)
 {
-	return strncmp(name, "tsa-", 4) == 0 || strncmp(name, "witness-", 8) == 0;
+	return strncmp(name, "tsa-", 4) == 0 || (strncmp(name, "witness-", 8) == 0 && strcmp(name, WITNESS_POLICY_FILE) != 0);
+}
+
+/* The rule as it lies beside the journal, with the keys that the bundle's log had. A text that is no policy is left behind: it asks for what nobody
+ * can do. */
+static const char *policy_write(struct bundle *b, struct archive *a, const struct key_list *keys)
+{
+	char path[PATH_MAX], *text = malloc(2 * WITNESS_POLICY_BYTES);
+	struct writer w = writer_of(text, text ? WITNESS_POLICY_BYTES : 0);
+	struct witness_policy *p = malloc(sizeof *p);
+	struct reader r = { 0 };
+	unsigned line;
+	bool good = true;
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/trust/" WITNESS_POLICY_FILE, archive_dir(a));
+	f = text && p ? fopen(path, "re") : NULL;
+	if (f) {
+		r = reader_of(text + WITNESS_POLICY_BYTES, fread(text + WITNESS_POLICY_BYTES, 1, WITNESS_POLICY_BYTES, f));
+		fclose(f);
+		if (witness_policy_read(bytes_of(r.at, r.left), p, &line) != NULL)
+			r.left = 0;
+		for (unsigned i = 0; r.left && i < keys->count; i++)
+			(void)witness_policy_write_log(&keys->generation[i].keys, &w);
+		while (r.left) {
+			struct bytes one = note_line(&r);
+
+			if (one.len < 4 || memcmp(one.base, "log ", 4) != 0)
+				writer_bytes(&w, one.base, one.len + 1);
+		}
+		good = w.ok && (w.len == 0 || bundle_file(b, "trust/" WITNESS_POLICY_FILE, writer_done(&w)));
+	}
+	free(text);
+	free(p);
+	return good ? NULL : "trust cannot be written";
 }
 
 static const char *trust_file(struct bundle *b, const char *dir, const char *name)
@@ -145,6 +221,7 @@ const char *export_anchors_write(struct bundle *b, struct archive *a, const stru
 	const char *wrong = NULL;
 
 	choose(a, what, &sizes);
+	choose_quorum(a, what, &sizes);
 	for (unsigned i = 0; !wrong && i < sizes.count; i++) {
 		char name[40];
 
@@ -155,5 +232,7 @@ const char *export_anchors_write(struct bundle *b, struct archive *a, const stru
 		if (!wrong)
 			wrong = cosignatures_write(b, a, name, sizes.size[i]);
 	}
-	return wrong || !sizes.count ? wrong : trust_write(b, a);
+	if (!wrong && sizes.count)
+		wrong = trust_write(b, a);
+	return wrong || !sizes.count ? wrong : policy_write(b, a, what->keys);
 }

@@ -5,7 +5,9 @@
  *	checkpoints/<size>.cosignatures  witnesses' signature lines over its body
  *	checkpoints/<size>.consistency   base64, a hash a line: its tree is the beginning of that of `checkpoint`
  *	trust/tsa-*.crt, trust/witness-*.vkey   whom to believe, as this node was configured
- * Of each kind three: the newest; the oldest that covers the last record (which existed by then); the newest before the first record.
+ *	trust/witness-policy             the log's keys, its witnesses, and how many of them have to cosign (anchor/witness_policy.h)
+ * Of each kind three: the newest; the oldest that covers the last record (which existed by then); the newest before the first record. And the newest
+ * checkpoint that has its quorum, and the oldest of these that covers the last record.
  */
 #ifndef CONTROL_EXPORT_EXPORT_ANCHOR_H
 #define CONTROL_EXPORT_EXPORT_ANCHOR_H

@@ -1,4 +1,4 @@
-/* export_anchor_test.c: bundles of an anchored journal, checked by openssl and sha256sum alone, as they are and changed. */
+/* export_anchor_test.c: bundles of a journal that an authority stamped and two witnesses cosigned, checked by openssl and sha256sum alone, as they are and changed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/anchor/timestamp.h"
+#include "control/anchor/anchor_test_kit.h"
+#include "control/anchor/witness_policy.h"
 #include "control/export/export.h"
 #include "control/journal/journal_fixture.h"
 #include "control/journal/tiles.h"
@@ -17,6 +18,7 @@
 static char dir[128], journal_dir[180];
 static struct fixture_signer signer;
 static struct archive *archive;
+static struct anchor_kit_witness w1, w2;
 
 /* A command in the test's directory; its status. */
 __attribute__((format(printf, 1, 2))) static int shell(const char *format, ...)
@@ -59,6 +61,34 @@ static void stamp(struct journal *j, uint64_t size)
 	assert_true(journal_anchor(j, ARCHIVE_TOKEN, size, bytes_of(token, len)));
 }
 
+static void cosign(struct journal *j, uint64_t size, const struct anchor_kit_witness *w)
+{
+	char room[COSIGNATURE_LINE_BYTES];
+
+	assert_true(journal_anchor(j, ARCHIVE_COSIGNATURE, size, anchor_kit_cosign(w, journal_checkpoint_stored(j), 1760000000 + size, room)));
+}
+
+/* Both keys, and a policy that wants both, beside the journal. */
+static void witnesses(void)
+{
+	const struct witness_policy_witness both[] = { { &w1.public, "" }, { &w2.public, "https://w2.example/" } };
+	char text[4096];
+	struct writer w = writer_of(text, sizeof text);
+
+	assert_true(witness_policy_write_log(&signer.keys, &w));
+	assert_true(witness_policy_write_quorum(both, 2, 2, &w));
+	assert_int_equal(tiles_write_file(journal_dir, "trust/" WITNESS_POLICY_FILE, writer_done(&w)), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		char name[40];
+
+		w = writer_of(text, sizeof text);
+		snprintf(name, sizeof name, "trust/witness-%u.vkey", i);
+		assert_true(witness_key_write(both[i].key, &w));
+		writer_u8(&w, '\n');
+		assert_int_equal(tiles_write_file(journal_dir, name, writer_done(&w)), 0);
+	}
+}
+
 static void grow(struct journal *j, unsigned records)
 {
 	struct journal_signer s = fixture_signer_journal(&signer);
@@ -68,7 +98,8 @@ static void grow(struct journal *j, unsigned records)
 }
 
 /* Tree sizes:  100  256  300  450  512  700
- * stamped       x    x         x    x          */
+ * stamped       x    x         x    x
+*/
 static int build(void **state)
 {
 	static const unsigned sizes[] = { 100, 256, 300, 450, 512, 700 };
@@ -80,6 +111,8 @@ static int build(void **state)
 	fixture_dir(dir);
 	snprintf(journal_dir, sizeof journal_dir, "%s/journal", dir);
 	fixture_signer_init(&signer);
+	w1 = anchor_kit_witness("w1.example");
+	w2 = anchor_kit_witness("w2.example");
 	j = journal_open(&config, FIXTURE_TIME, err);
 	if (!j)
 		return -1;
@@ -100,6 +133,8 @@ static int clean_up(void **state)
 	archive_close(archive);
 	fixture_remove(dir);
 	fixture_signer_free(&signer);
+	EVP_PKEY_free(w1.key);
+	EVP_PKEY_free(w2.key);
 	return 0;
 }
 
@@ -118,8 +153,9 @@ static void export_range(uint64_t from, uint64_t to)
 	assert_true(good);
 }
 
-/* The blocks of VERIFY.md that anchors need: files, checkpoint, signatures, functions, anchors. */
-#define ANCHOR_STEPS "awk '/^```sh$/{n++; on=1; next} /^```$/{on=0} on && (n<=3 || n==9 || n==10)' VERIFY.md > ../steps && sh ../steps 1"
+/* The blocks of VERIFY.md that anchors need: files, checkpoint, signatures, functions, anchors, quorum. */
+#define ANCHOR_STEPS "awk '/^```sh$/{n++; on=1; next} /^```$/{on=0} on && (n<=3 || n>=9 && n<=11)' VERIFY.md > ../steps && sh ../steps 1"
+#define FIT "rm MANIFEST.sha256; find . -type f | sed 's,^./,,' | xargs -d '\\n' sha256sum > ../m && mv ../m MANIFEST.sha256"
 
 static void bundles_carry_the_anchors_around_their_records(void **state)
 {
@@ -167,14 +203,138 @@ static void changed_anchors_fail(void **state)
 
 	export_range(110, 112);
 	for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-		static const char fit[] = "rm MANIFEST.sha256; find . -type f | sed 's,^./,,' | xargs -d '\\n' sha256sum > ../m && mv ../m MANIFEST.sha256";
-
 		assert_int_equal(shell("rm -rf copy && cp -r out copy && cd copy && { %s; }", changes[i]), 0);
-		assert_int_equal(shell("cd copy && %s", fit), 0);
+		assert_int_equal(shell("cd copy && %s", FIT), 0);
 		if (shell("cd copy && %s", ANCHOR_STEPS) == 0)
 			fail_msg("not seen: %s", changes[i]);
 	}
 	assert_int_equal(shell("cd out && %s", ANCHOR_STEPS), 0);
+}
+
+/* Whoever has the log's key signs another root for as many records, and has it stamped: the proof leads from the one that there was to the newest, and
+ * not from this one. 256 is a power of two, where the proof begins with the older root itself. */
+static void a_forged_older_root_is_not_of_this_tree(void **state)
+{
+	static const unsigned sizes[] = { 100, 256 };
+
+	export_range(110, 112);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct checkpoint forged = { .origin = FIXTURE_ORIGIN, .size = sizes[i], .root = merkle_leaf(bytes_str("forged")) };
+		static uint8_t note[CHECKPOINT_BYTES_MAX];
+		struct writer w = writer_of(note, sizeof note);
+		struct fixture_signer forger = signer;
+		struct journal_signer s = fixture_signer_journal(&forger);
+		struct merkle_proof none = { 0 };
+		char name[80];
+		const char *why;
+
+		forger.size = 0;
+		forger.root = merkle_empty();
+		assert_true(checkpoint_body(&forged, &w));
+		assert_true(s.ask(s.ctx, 0, &none, writer_done(&w)));
+		writer_u8(&w, '\n');
+		assert_int_equal(s.poll(s.ctx, &w, &why), JOURNAL_SIGNER_DONE);
+		assert_int_equal(shell("rm -rf copy && cp -r out copy && rm copy/checkpoints/%u", sizes[i]), 0);
+		snprintf(name, sizeof name, "copy/checkpoints/%u", sizes[i]);
+		assert_int_equal(tiles_write_file(dir, name, writer_done(&w)), 0);
+		assert_int_equal(shell("openssl ts -query -data %s -sha256 -cert -out q2 && openssl ts -reply -config cnf -queryfile q2 -out %s.tsr && cd copy && %s", name, name, FIT), 0);
+		assert_int_equal(shell("cd out && sh consis.sh checkpoints/%u checkpoint checkpoints/%u.consistency", sizes[i], sizes[i]), 0);
+		if (shell("cd copy && sh consis.sh checkpoints/%u checkpoint checkpoints/%u.consistency", sizes[i], sizes[i]) == 0)
+			fail_msg("a forged root of %u records is not seen", sizes[i]);
+	}
+	assert_int_not_equal(shell("cd copy && { %s; } > ../said", ANCHOR_STEPS), 0);
+	assert_int_equal(shell("grep -qx 'checkpoints/256 is not of this tree' said"), 0);
+}
+
+/* @L: the log's vkey; @1, @2: the witnesses'; @3: w1's key under another key name. */
+static void policy_file(const char *pattern)
+{
+	char text[4096];
+	struct writer w = writer_of(text, sizeof text);
+	struct witness_key renamed = w1.public;
+
+	snprintf(renamed.name, sizeof renamed.name, "w3.example");
+	witness_key_id(&renamed);
+	for (const char *at = pattern; *at; at++) {
+		if (*at != '@')
+			writer_u8(&w, (uint8_t)*at);
+		else if (*++at == 'L')
+			assert_true(checkpoint_vkey_write(&signer.keys, &w));
+		else
+			assert_true(witness_key_write(*at == '1' ? &w1.public : *at == '2' ? &w2.public : &renamed, &w));
+	}
+	assert_int_equal(tiles_write_file(dir, "policy", writer_done(&w)), 0);
+}
+
+#define BOTH "log @L\nwitness a @1\nwitness b @2 https://b.example/\n"
+
+/* Tree sizes:  800  900  1000
+ * w1             x    x
+ * w2             x         x        behind the others, so that they take less. */
+static void cosigned_too(void)
+{
+	const struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
+	char err[JOURNAL_ERROR_BYTES];
+	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
+
+	assert_non_null(j);
+	witnesses();
+	for (unsigned size = 800; size <= 1000; size += 100) {
+		grow(j, 100);
+		if (size <= 900)
+			cosign(j, size, &w1);
+		if (size != 900)
+			cosign(j, size, &w2);
+	}
+	journal_close(j);
+	assert_true(archive_refresh(archive, err));
+}
+
+static void a_policy_is_judged_by_the_bundles_own_steps(void **state)
+{
+	static const struct {
+		const char *policy, *change;
+		const char *says; /* NULL: the check ends with an error */
+	} rows[] = {
+		{ BOTH "group g all a b\nquorum g\n", "", "the checkpoint of 800 records has it: OK" },
+		{ "# mine\n\n" BOTH "\tgroup g any a b\ngroup h 1 g\n quorum\th \n", "", "the checkpoint of 1000 records has it: OK" },
+		{ BOTH "quorum a\n", "", "the checkpoint of 800 records has it: OK" },
+		{ BOTH "quorum none\n", "", "the policy asks for no witness" },
+		{ "witness a @1\nwitness b @2\ngroup g 2 a b\nquorum g\n", "", "the checkpoint of 800 records has it: OK" },
+		/* Who brings a policy wants its quorum. */
+		{ BOTH "group g 2 a b\nquorum g\n", "sed -i /w2.example/d checkpoints/800.cosignatures", NULL },
+		{ BOTH "group g 2 a b\nquorum g\n", "cat checkpoints/1000.cosignatures >> checkpoints/800.cosignatures", NULL }, /* of another checkpoint */
+		{ "log other.example+dddddddd+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\nwitness a @1\nquorum a\n", "", NULL }, /* of another log */
+		{ "witness a @1\nwitness b @1\ngroup g 2 a b\nquorum g\n", "", NULL },
+		{ "witness a @1\nwitness b @3\ngroup g 2 a b\nquorum g\n", "", NULL },
+		{ BOTH "group g 1 a\ngroup h 2 a g\nquorum h\n", "", NULL }, /* one that counts twice */
+		{ BOTH "group g 3 a b\nquorum g\n", "", NULL },
+		{ BOTH "group g 0 a b\nquorum g\n", "", NULL },
+		{ BOTH "group g 2 a b c\nquorum g\n", "", NULL },
+		{ BOTH "quorum g\n", "", NULL },
+		{ BOTH "quorum a\nquorum none\n", "", NULL },
+		{ BOTH, "", NULL },
+		{ BOTH "nonsense\nquorum a\n", "", NULL },
+	};
+
+	cosigned_too();
+	export_range(720, 722);
+	assert_int_equal(shell("[ \"$(ls out/checkpoints | grep -x '[0-9]*' | sort -n | tr '\\n' ' ')\" = '512 800 1000 ' ]"), 0);
+	assert_int_equal(shell("rm -rf copy && cp -r out copy && cd copy && { %s; } > ../said && cp checkpoints/800.cosignatures .. && echo 'cp $WORK/seen9 ..' | cat ../steps - > ../steps2 && "
+			       "sh ../steps2 1 && awk '/^```sh$/{n++; on=1; next} /^```$/{on=0} on && n==11' VERIFY.md > ../quorum", ANCHOR_STEPS), 0);
+	assert_int_equal(shell("grep -qx '9. quorum: the checkpoint of 800 records has it: OK' said && grep -q 'witness w1.example saw the first 800 records' said"), 0);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		policy_file(rows[i].policy);
+		/* What the steps before saw is the same while the bundle is. */
+		if (rows[i].change[0])
+			assert_int_equal(shell("cp 800.cosignatures copy/checkpoints && cd copy && { %s; } && %s", rows[i].change, FIT), 0);
+		if ((shell("cd copy && %s 1 ../policy > ../said", rows[i].change[0] ? "sh ../steps" : "WORK=.. sh -eu ../quorum") == 0) != !!rows[i].says)
+			fail_msg("%s%s", rows[i].policy, rows[i].change);
+		if (rows[i].says && shell("grep -qxF '9. quorum: %s' said", rows[i].says) != 0)
+			fail_msg("%s%s", rows[i].policy, rows[i].change);
+	}
+	/* One that cosigned twice is one; and of the bundle's own policy it is only said. */
+	assert_int_equal(shell("grep w1.example seen9 > t && cat t t > seen9 && cd copy && WORK=.. sh -eu ../quorum > ../said && grep -qx '9. quorum: none of these checkpoints has it' ../said"), 0);
 }
 
 static void a_token_that_is_for_other_bytes_gives_no_bundle(void **state)
@@ -203,6 +363,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bundles_carry_the_anchors_around_their_records), cmocka_unit_test(changed_anchors_fail),
+		cmocka_unit_test(a_forged_older_root_is_not_of_this_tree), cmocka_unit_test(a_policy_is_judged_by_the_bundles_own_steps),
 		cmocka_unit_test(a_token_that_is_for_other_bytes_gives_no_bundle),
 	};
 

@@ -127,7 +127,7 @@ static bool export_under(const struct checkpoint_keys *keys)
 }
 
 /* The blocks that keys need: files, checkpoint, signatures, functions, keys. */
-#define KEY_STEPS_SH "awk '/^```sh$/{n++; on=1; next} /^```$/{on=0} on && (n<=3 || n==9 || n==11)' VERIFY.md > ../steps && sh ../steps 1"
+#define KEY_STEPS_SH "awk '/^```sh$/{n++; on=1; next} /^```$/{on=0} on && (n<=3 || n==9 || n==12)' VERIFY.md > ../steps && sh ../steps 1"
 
 static void bundle_shows_how_each_key_handed_over(void **state)
 {

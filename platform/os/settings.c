@@ -44,6 +44,7 @@ static void general_read(struct reading *r)
 	snprintf(s->classes_default, sizeof(s->classes_default), "%.200s/../../share/sluice/classes.hsdb", s->libexec ? s->libexec : "");
 	s->classes = path_read(r, "classes", s->classes_default);
 	s->key_overlap_s = config_duration_ms(r->c, r->root, "key_overlap", CONFIG_OPTIONAL, 1000, 366ull * 86400000, 7ull * 86400000) / 1000;
+	s->quorum_alarm_s = config_duration_ms(r->c, r->root, "quorum_alarm", CONFIG_OPTIONAL, 1000, 366ull * 86400000, 900000) / 1000;
 	s->workers = (unsigned)config_int(r->c, r->root, "workers", CONFIG_OPTIONAL, 1, LIMIT_WORKERS, 1);
 }
 

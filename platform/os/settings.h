@@ -24,6 +24,7 @@
  *	witness = ( { url = "https://w.example/sluice";       # of the witness's add-checkpoint, without that word (C2SP tlog-witness)
  *	              key = "w.example+<id>+<base64>";       # as sluice-witness --key prints it
  *	              ca = "web.pem"; } );                   # as for timestamp
+ *	quorum_alarm = "15m";                        # an alarm when no checkpoint has got as many cosignatures as the policy wants for so long
  *	streams = ( { name = "siem"; host = "siem.example"; port = 6514; form = "ocsf";   # or "cef"; schema = "1.8.0" (default) or "1.9.0-dev"
  *	              ca = "/etc/sluice/siem-ca.pem";               # the receiver's certificate leads to it and names the host
  *	              certificate = "/etc/sluice/export.pem"; key = "/etc/sluice/export.key"; } );  # ours; readable by users.export
@@ -88,6 +89,7 @@ struct settings {
 		const char *url, *key, *ca;
 	} witness[SETTINGS_WITNESSES];
 	unsigned witnesses;
+	uint64_t quorum_alarm_s;
 	struct {
 		const char *port[SETTINGS_PORTS]; /* NULL when the group `dataplane` is left out */
 		const char *eal[SETTINGS_EAL_MAX];

@@ -32,6 +32,7 @@ static void what_is_left_out_has_a_default(void **state)
 	assert_non_null(s);
 	assert_string_equal(s->run_dir, "/run/sluice");
 	assert_string_equal(s->origin, "sluice.local/journal/a");
+	assert_int_equal(s->quorum_alarm_s, 900);
 	assert_int_equal(s->workers, 1);
 	assert_null(s->users.control);
 	assert_null(s->dataplane.port[0]);
@@ -49,7 +50,7 @@ static void everything_is_read(void **state)
 				       "  lcores = \"1\"; flows = \"64k\"; memory = \"1Gi\"; unnamed_port = \"pass\"; tunnels = \"drop\";\n"
 				       "  double_tags = \"drop\"; splice = \"off\"; };\n"
 				       "timestamp : { url = \"http://tsa.example/\"; roots = \"/tsa.pem\"; };\n"
-				       "witness = ( { url = \"https://w.example/\"; key = \"w+0+0\"; ca = \"w.pem\"; } );\n");
+				       "witness = ( { url = \"https://w.example/\"; key = \"w+0+0\"; ca = \"w.pem\"; } ); quorum_alarm = \"2m\";\n");
 
 	assert_non_null(s);
 	assert_string_equal(s->node, "edge-7");
@@ -77,6 +78,7 @@ static void everything_is_read(void **state)
 	assert_string_equal(s->timestamp.ca, "");
 	assert_int_equal(s->witnesses, 1);
 	assert_string_equal(s->witness[0].key, "w+0+0");
+	assert_int_equal(s->quorum_alarm_s, 120);
 	settings_close(s);
 }
 
