@@ -299,7 +299,7 @@ def known(worker, keys):
     answers = []
     for key in keys:
         answers.append(worker.ask(f'classify {key} DELETE FROM orders WHERE id = {key}', 'classified', 15000)[1])
-        if f'key={key} known=1' in answers[-1]:
+        if 'known=1' in answers[-1]:
             break
     return answers
 
