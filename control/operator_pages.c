@@ -103,6 +103,7 @@ void operation_worker_page(const struct node *n, unsigned worker, json_t *row)
 		put(row, "frames", w->counters.frames);
 		put(row, "bridged", w->counters.bridged);
 		put(row, "spliced", w->counters.spliced);
+		put(row, "taken_back", w->counters.taken_back);
 		put(row, "taken", w->counters.taken);
 		put(row, "handed_on", w->counters.handed_on);
 		put(row, "handed_over", w->counters.handed_over);

@@ -100,7 +100,9 @@ void cli_man(FILE *out)
 	      "on disk. \"answers\": as strict, and no byte of an answer reaches the client before what describes it is on disk: the payload where record is "
 	      "\"full\", the record of the answer's end, or else, and beyond payload_limit, a record resp.part for each 64 KiB that says how many rows and bytes "
 	      "there were so far. From a session's first command on this holds for all that the client gets; before it auth.ok is on disk. Under protocol \"opaque\" "
-	      "all waits for session.open. What never gets on disk is not delivered: the session ends with the protocol's error.\n", out);
+	      "all waits for session.open. What never gets on disk is not delivered: the session ends with the protocol's error.\n"
+	      ".PP\nA field of a service with protocol \"opaque\" says how it is relayed.\n.TP\n.B splice\n\"on\" (default): once session.open is on disk, its frames pass with at most "
+	      "their numbers moved, if sluice.conf allows it. \"off\": its TCP is terminated. A reload changes open flows too, without a byte lost.\n", out);
 	fputs(".PP\nTwo fields say how evidence may be destroyed.\n.TP\n.B admin.destroy_approval\nThe approval, of two persons or more, without which sluice journal "
 	      "erase, sluice journal prune and sluice journal rotate\\-key do nothing.\n.TP\n.B journal.prune\n\"automatic\" (default): records older than retention_records go by themselves; "
 	      "\"approved\": only after sluice journal prune was approved. What a legal hold covers never goes, nor what a stream of sluice.conf has not confirmed, "

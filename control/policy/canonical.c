@@ -91,10 +91,11 @@ static json_t *services(const struct policy_tree *t)
 	for (unsigned i = 0; i < t->services_count; i++) {
 		const struct policy_tree_service *s = &t->services[i];
 
-		json_array_append_new(out, json_pack("{so so so si so so so so so so so so so so so so so}", "name", text(s->as.name), "protocol",
+		json_array_append_new(out, json_pack("{so so so si so so so so so so so so so so so so so so}", "name", text(s->as.name), "protocol",
 						     text(s->as.protocol_word), "listen", strings(s->listen), "vlan", (int)s->vlan, "tls", text(tls[s->as.tls]),
 						     "upstream_name", text(s->as.upstream_name), "login", text(s->as.login), "fail", text(fails[s->as.fail]),
-						     "audit", text(policy_audit_words[s->as.audit]), "record", text(records[s->as.record]), "payload_limit", number(s->as.payload_bytes_max),
+						     "audit", text(policy_audit_words[s->as.audit]), "record", text(records[s->as.record]),
+						     "splice", text(s->as.splice == POLICY_SPLICE_ON ? "on" : "off"), "payload_limit", number(s->as.payload_bytes_max),
 						     "search_path", text(s->as.search_path), "reason", text(s->as.reason), "run_id",
 						     text(s->as.run_id_required ? "required" : "optional"), "on_journal_full",
 						     text(fulls[s->as.on_journal_full]), "on_stale_revocation", text(stales[s->as.on_stale_revocation]),

@@ -35,6 +35,7 @@ static void parse_service(struct policy_parse *p, const struct config_item *g, s
 	static const char *const records[] = { "full", "digest", "meta", NULL };
 	static const char *const runs[] = { "optional", "required", NULL }, *const fulls[] = { "block", "digest", NULL };
 	static const char *const stales[] = { "block", "allow", NULL }, *const clocks[] = { "allow", "refuse", NULL };
+	static const char *const splices[] = { "on", "off", NULL };
 	const struct policy_defaults *d = &p->tree->defaults;
 	unsigned protocol = config_word(p->c, g, "protocol", CONFIG_REQUIRED, protocols, 0);
 	bool pass = protocol == 0, unread = protocol == 0 || protocol == 2;
@@ -53,6 +54,7 @@ static void parse_service(struct policy_parse *p, const struct config_item *g, s
 	n->as.fail = config_word(p->c, g, "fail", CONFIG_OPTIONAL, fails, POLICY_FAIL_CLOSED);
 	n->as.audit = config_word(p->c, g, "audit", CONFIG_OPTIONAL, policy_audit_words, d->audit);
 	n->as.record = config_word(p->c, g, "record", CONFIG_OPTIONAL, records, d->record);
+	n->as.splice = config_word(p->c, g, "splice", CONFIG_OPTIONAL, splices, POLICY_SPLICE_ON);
 	n->as.on_journal_full = config_word(p->c, g, "on_journal_full", CONFIG_OPTIONAL, fulls, d->on_journal_full);
 	n->as.on_stale_revocation = config_word(p->c, g, "on_stale_revocation", CONFIG_OPTIONAL, stales, d->on_stale_revocation);
 	n->as.on_clock_free = config_word(p->c, g, "on_clock_free", CONFIG_OPTIONAL, clocks, d->on_clock_free);
@@ -64,6 +66,8 @@ static void parse_service(struct policy_parse *p, const struct config_item *g, s
 		config_item_error(p->c, g, "fail-open-inspected", "fails open and is inspected: only protocol \"pass\" may fail open; write fail = \"closed\"");
 	if (protocol == 2 && n->as.tls != POLICY_TLS_OFF)
 		config_item_error(p->c, g, "opaque-tls", "protocol \"opaque\" is not read: what it carries is between its ends: write tls = \"off\"");
+	if (protocol != 2 && n->as.splice == POLICY_SPLICE_OFF)
+		config_item_error(p->c, g, "splice-not-opaque", "splice is about protocol \"opaque\" only: what is read is never spliced, what passes always: remove it");
 	if (!unread && n->as.tls != POLICY_TLS_REQUIRED)
 		config_warning(p->report, n->line, "tls-not-required", "service \"%s\": tls is not required: tokens and data may pass in clear", n->as.name);
 }

@@ -364,6 +364,26 @@ static void test_audit_levels(void **state)
 	policy_close(t);
 }
 
+/* --- Whether flows go over to forwarding --- */
+
+static void test_splice(void **state)
+{
+	struct policy_tree *t = parse(
+		"policy : { format = 1; name = \"t\"; version = 1; };\n"
+		"services = ( { name = \"a\"; protocol = \"opaque\"; listen = [ \"192.0.2.1:1\" ]; tls = \"off\"; reason = \"r\"; },\n"
+		"             { name = \"b\"; protocol = \"opaque\"; listen = [ \"192.0.2.1:2\" ]; tls = \"off\"; reason = \"r\"; splice = \"off\"; },\n"
+		"             { name = \"c\"; protocol = \"opaque\"; listen = [ \"192.0.2.1:3\" ]; tls = \"off\"; reason = \"r\"; splice = \"on\"; } );\n");
+	size_t len;
+	uint8_t *memory = compile(t, &len);
+	const struct policy_image *p = policy_image_open(memory, len, NULL, 0);
+
+	assert_non_null(p);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(policy_service(p, i).splice, i == 1 ? POLICY_SPLICE_OFF : POLICY_SPLICE_ON);
+	free(memory);
+	policy_close(t);
+}
+
 /* --- Groups --- */
 
 static void test_groups(void **state)
@@ -575,7 +595,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_complete_example), cmocka_unit_test(test_spiffe_issuer), cmocka_unit_test(test_hash), cmocka_unit_test(test_verdicts_of_example),
-		cmocka_unit_test(test_data_of_example), cmocka_unit_test(test_order_of_the_file), cmocka_unit_test(test_audit_levels),
+		cmocka_unit_test(test_data_of_example), cmocka_unit_test(test_order_of_the_file), cmocka_unit_test(test_audit_levels), cmocka_unit_test(test_splice),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_explain_equals_verdict), cmocka_unit_test(test_explain_tells_the_oracle),
 		cmocka_unit_test(test_explain_names_what_failed), cmocka_unit_test(test_no_class_database),

@@ -189,6 +189,8 @@ void pump_answer(struct relay *r, struct flow *f, const struct inspect_answer *a
 /* splice.c */
 /* Hands the flow over to forwarding if it may be and can be; else it may wait until splice_hold_until_us. */
 void splice_try(struct relay *r, struct flow *f);
+/* A spliced flow becomes one with two ends of ours again. */
+void splice_take_back(struct relay *r, struct flow *f);
 /* A segment of a spliced flow. */
 enum relay_route splice_segment(struct relay *r, enum side side, const struct packet *p, enum packet_checksum checksum, struct flow *f,
 				struct tcp_segment *s);

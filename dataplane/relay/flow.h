@@ -120,6 +120,7 @@ struct flow {
 	bool client_is_low;         /* of `key` */
 	bool begun;                 /* its begin is on record: its end will be too */
 	bool opaque;                /* relayed unread, from now on or from the start */
+	bool unspliced;             /* the policy wants it terminated */
 	bool held_both_ways;        /* of `held_until` */
 	bool read_ended[2], ended_told[2], write_ended[2];
 	bool ready, output_full;
@@ -139,7 +140,7 @@ struct flow {
 	uint64_t wait_since_us, barrier_since_us;
 	uint64_t held_until;        /* without a session: nothing leaves for the server before that position is durable; 0: it may */
 	const char *kill_say;       /* NULL: not said (session_say) */
-	uint64_t octets[2];         /* before it was spliced: flow_octets */
+	uint64_t octets[2];         /* while it was not spliced, and then before: flow_octets */
 	struct flow *next_ready;    /* ready list */
 	struct flow *listed_before, *listed_after; /* in the list that `listed` says */
 	struct wheel_entry timer;

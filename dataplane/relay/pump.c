@@ -223,7 +223,7 @@ static bool opaque_move(const struct relay *r, struct flow *f, enum side from)
 		return false;
 	size_t moved = tcp_move(tcp_half_of(&f->pair, (enum tcp_side)from), tcp_half_of(&f->pair, (enum tcp_side)to), RELAY_IN_BYTES * 4);
 
-	note_octets(f, from, moved);
+	note_octets(f, from, tcp_splice_fresh(&f->splice, &f->pair, (enum tcp_side)from, moved));
 	if (tcp_read_closed(tcp_half_of(&f->pair, (enum tcp_side)from)))
 		f->read_ended[from] = true;
 	return moved > 0;

@@ -257,6 +257,8 @@ static enum relay_route known(struct relay *r, unsigned port, const struct packe
 	}
 	if (segment.flags & (TCP_SYN | TCP_FIN | TCP_RST))
 		flight_note(&r->flight, f, PAGE_FLIGHT_segment_in, side, flight_segment(&segment, segment.payload_bytes), segment.seq, r->now_us);
+	if (f->splice.on && f->news != r->news)
+		news_hear(r, f);
 	if (f->splice.on)
 		return splice_segment(r, side, p, checksum, f, &segment);
 	events = tcp_pair_input(&f->pair, (enum tcp_side)side, &segment, r->now_us);

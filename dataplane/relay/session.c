@@ -60,7 +60,8 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	packet_template_reply(&f->wire[SIDE_CLIENT], p);
 	f->service_number = service;
 	f->service = known;
-	if (r->config.splice == RELAY_SPLICE_ON && policy_service(image, service).protocol == POLICY_PROTOCOL_OPAQUE)
+	if (r->config.splice == RELAY_SPLICE_ON && policy_service(image, service).protocol == POLICY_PROTOCOL_OPAQUE &&
+	    policy_service(image, service).splice == POLICY_SPLICE_ON)
 		tcp_pair_window_rule(&f->pair, TCP_WINDOW_FOLLOW);
 	r->counters.flows_opened++;
 	flight_open(&r->flight, f, r->now_us);
@@ -167,8 +168,15 @@ void session_refresh_snapshot(struct relay *r, struct flow *f)
 	if (service >= 0) {
 		struct policy_service in_force = policy_service(now->image, (unsigned)service);
 
-		if (f->begun && !f->session && in_force.protocol != POLICY_PROTOCOL_OPAQUE && in_force.protocol != POLICY_PROTOCOL_PASS)
+		if (f->begun && !f->session && in_force.protocol != POLICY_PROTOCOL_OPAQUE && in_force.protocol != POLICY_PROTOCOL_PASS) {
+			r->counters.drop[ERROR_unread_cut]++;
 			session_demand_end(r, f, END_KILLED, bytes_str("the policy has this service read now: connect again"));
+		}
+		if (f->unspliced && in_force.splice == POLICY_SPLICE_ON)
+			relay_ready(r, f);
+		f->unspliced = in_force.splice == POLICY_SPLICE_OFF;
+		if (f->splice.on && f->unspliced)
+			splice_take_back(r, f);
 		f->service_number = (unsigned)service;
 		f->facts_generation = now->generation;
 		f->audit = (uint8_t)in_force.audit;

@@ -3,7 +3,8 @@
  * it as any other. How the hand-over works: dataplane/tcp/splice.h.
  *
  * A flow is handed over by pump, once everything lies in TCP; while it is not quiet enough, both peers are promised nothing new for a
- * short while, now and then, so that it comes to rest. It never goes back: what would have to read it, or speak in it, ends it. */
+ * short while, now and then, so that it comes to rest. A policy that wants its service terminated takes it back, at once for what moves, and
+ * it may be handed over again under another one. What would have to read it from its start, or speak in it, ends it. */
 #include "dataplane/packet/shift.h"
 #include "dataplane/relay/conductor.h"
 
@@ -54,7 +55,7 @@ static bool needs_no_reading(const struct relay *r, const struct flow *f)
 {
 	const struct flow_session *s = f->session;
 
-	if (r->config.splice == RELAY_SPLICE_OFF || f->phase != FLOW_RUNNING || !f->opaque || f->wait != WAIT_NONE || barrier_any(f) || f->kill_asked)
+	if (r->config.splice == RELAY_SPLICE_OFF || f->unspliced || f->phase != FLOW_RUNNING || !f->opaque || f->wait != WAIT_NONE || barrier_any(f) || f->kill_asked)
 		return false;
 	for (int side = 0; side < 2; side++) {
 		if (s && (tls_engine_active(&s->tls[side]) || s->tls_wanted[side] || stream_bytes(&s->in[side]) > 0 || stream_bytes(&s->out[side]) > 0))
@@ -96,6 +97,19 @@ void splice_try(struct relay *r, struct flow *f)
 			answer(r, f, (enum side)side);
 }
 
+void splice_take_back(struct relay *r, struct flow *f)
+{
+	tcp_splice_take_back(&f->splice, &f->pair, r->now_us);
+	for (int side = 0; side < 2; side++) {
+		f->octets[side == SIDE_CLIENT ? SIDE_SERVER : SIDE_CLIENT] += f->splice.side[side].octets;
+		f->splice.side[side].octets = 0;
+	}
+	f->splice_since_us = f->splice_hold_until_us = 0;
+	tcp_pair_window_rule(&f->pair, TCP_WINDOW_OWN);
+	r->counters.taken_back++;
+	relay_ready(r, f);
+}
+
 /* Whether a frame came from the side on which its sender is: nobody passes on what pretends to come from beyond. */
 static bool comes_from(const struct flow *f, enum side side, const struct packet *p)
 {
@@ -124,8 +138,6 @@ enum relay_route splice_segment(struct relay *r, enum side side, const struct pa
 
 	if (!comes_from(f, side, p))
 		return relay_drop(r, ERROR_midstream_guarded);
-	if (f->news != r->news)
-		news_hear(r, f);
 	if (f->kill_asked) {
 		relay_ready(r, f);
 		return RELAY_TAKEN;

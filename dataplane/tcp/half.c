@@ -41,7 +41,9 @@ void tcp_half_abort(struct tcp_half *half)
 
 	if (half->state == TCP_CLOSED)
 		return;
-	half->reset_seq = half->send.next;
+	if (!half->returning || seq_after(half->send.next, half->reset_seq))
+		half->reset_seq = half->send.next;
+	half->returning = false;
 	half->reset_now = known;
 	half->aborted = known;
 	tcp_half_close(half, TCP_ON_RESET);

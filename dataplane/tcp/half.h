@@ -53,6 +53,16 @@ unsigned tcp_half_timer(struct tcp_half *half, uint64_t now_us);
 /* acknowledge.c: the ACK field, SACK blocks and window of an acceptable segment. */
 unsigned tcp_half_acknowledged(struct tcp_half *half, const struct tcp_segment *segment, uint64_t now_us);
 
+/* input.c: the peer's FIN, once all before it has come. */
+unsigned tcp_half_take_fin(struct tcp_half *half, uint64_t now_us);
+
+/* takeback.c, for a half that is `returning`: takes an acceptable acknowledgement of what was sent on before and lies beyond what it has sent
+ * itself; then it is as if the half had sent it. Its caller goes on with the segment. */
+unsigned tcp_half_skip(struct tcp_half *half, uint32_t ack, uint64_t now_us);
+
+/* The highest number that the peer is known to have used up: beyond RCV.NXT only while the other half is returning. */
+uint32_t tcp_half_seen(const struct tcp_half *half);
+
 /* path.c: the same segment timed out again; and: long enough ago that a larger size may be tried. */
 void tcp_half_suspect_path(struct tcp_half *half, uint64_t now_us);
 void tcp_half_try_path(struct tcp_half *half, uint64_t now_us);

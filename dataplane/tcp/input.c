@@ -122,12 +122,22 @@ static void fill_holes(struct tcp_receive *r, struct tcp_pool *pool, struct byte
 	}
 }
 
+/* More than the limit is unread: only where the window was another's (takeback.c). */
+static bool is_full(const struct tcp_half *half)
+{
+	return half->receive.queue.bytes >= tcp_pair_of(half)->config->receive_bytes_max + (1u << half->receive.shift);
+}
+
 static unsigned take_data(struct tcp_half *half, uint32_t seq, struct bytes data)
 {
 	struct tcp_receive *r = &half->receive;
 	struct tcp_pool *pool = tcp_pair_of(half)->pool;
 	uint32_t taken;
 
+	if (is_full(half)) {
+		half->ack_now = true;
+		return 0;
+	}
 	if (seq == r->next) {
 		r->unacked_segments += r->unacked_segments < TCP_UNACKED_MAX;
 		if (r->held.head) {
@@ -159,7 +169,7 @@ static void schedule_ack(struct tcp_half *half, const struct tcp_segment *s, uin
 		tcp_timer_start(half, TCP_TIMER_ACK, now_us + tcp_pair_of(half)->config->ack_delay_us);
 }
 
-static unsigned take_fin(struct tcp_half *half, uint64_t now_us)
+unsigned tcp_half_take_fin(struct tcp_half *half, uint64_t now_us)
 {
 	struct tcp_receive *r = &half->receive;
 
@@ -208,13 +218,13 @@ static unsigned take_text(struct tcp_half *half, const struct tcp_segment *s, ui
 		r->fin_seq = s->seq + s->payload_bytes;
 	}
 	half->ack_now |= (s->flags & TCP_FIN) != 0;
-	return events | take_fin(half, now_us);
+	return events | tcp_half_take_fin(half, now_us);
 }
 
-/* RFC 5961 3: only a RST at exactly RCV.NXT is one. */
+/* RFC 5961 3: only a RST at exactly RCV.NXT is one, or behind all that the peer is known to have sent. */
 static unsigned take_reset(struct tcp_half *half, const struct tcp_segment *s, uint64_t now_us)
 {
-	if (s->seq != half->receive.next)
+	if (s->seq != half->receive.next && s->seq != tcp_half_seen(half))
 		return drop(half, tcp_half_challenge(half, now_us));
 	/* 3.10.7.4: with both FINs exchanged it is only the end, and no reason to disturb the other side, which may still be
 	 * passing on what came before. */
@@ -228,7 +238,7 @@ static bool ack_acceptable(const struct tcp_half *half, uint32_t ack)
 {
 	const struct tcp_send *s = &half->send;
 
-	return seq_upto(s->una - s->window_max, ack) && seq_upto(ack, s->next);
+	return seq_upto(s->una - s->window_max, ack) && seq_upto(ack, half->returning ? seq_max(s->next, half->reset_seq) : s->next);
 }
 
 static unsigned input_synchronized(struct tcp_half *half, const struct tcp_segment *s, uint64_t now_us)
@@ -265,6 +275,8 @@ static unsigned input_synchronized(struct tcp_half *half, const struct tcp_segme
 	note_timestamp(half, s, now_us);
 	half->heard_at_us = now_us;
 	half->keepalives = 0;
+	if (__builtin_expect(half->returning, 0))
+		events |= tcp_half_skip(half, s->ack, now_us);
 	events |= tcp_half_acknowledged(half, s, now_us);
 	if (half->state == TCP_CLOSED)
 		return events;

@@ -40,6 +40,7 @@ static bool half_ready(const struct tcp_half *half, const struct tcp_half *other
 
 	return half->state == TCP_ESTABLISHED && !half->reset_now && !half->reset_queued && r->queue.bytes == 0 && !r->held.head &&
 	       !r->fin_known && !s->fin_queued && s->next == tcp_send_end(s) && s->mss_agreed == 0 &&
+	       !(half->returning && seq_after(half->reset_seq, s->next)) &&
 	       seq_upto(r->edge - r->next, given + rounding);
 }
 
@@ -71,6 +72,7 @@ unsigned tcp_splice_begin(struct tcp_splice *sp, struct tcp_pair *pair, uint64_t
 		if (owed || seq_after(edge_for(sp, side), half->receive.edge))
 			answer |= 1u << side;
 		half->spliced = true;
+		half->returning = false;
 		half->ack_now = half->window_probe_now = half->keepalive_now = false;
 		half->receive.sack_count = 0;
 		half->receive.duplicate_known = false;
@@ -224,6 +226,8 @@ static void note(struct tcp_splice_side *peer, const struct tcp_segment *s, uint
 		peer->ts_last = seq_max(peer->ts_last, s->options.ts_value);
 	if (s->payload_bytes == 0 && !(s->flags & TCP_FIN))
 		return; /* its number may be the one behind a FIN that was lost */
+	if (peer->fin_seen && seq_upto(peer->fin_end, end) && s->payload_bytes > 0)
+		peer->fin_seen = false; /* there is a byte where it stood */
 	if (seq_after(end, peer->counted)) {
 		peer->octets += end - peer->counted;
 		peer->counted = end;

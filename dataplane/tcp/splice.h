@@ -83,6 +83,14 @@ void tcp_splice_ack(const struct tcp_splice *splice, const struct tcp_pair *pair
 /* Brings the halves' numbers up to date: before tcp_pair_output, tcp_pair_timer, or a look at them. */
 void tcp_splice_sync(const struct tcp_splice *splice, struct tcp_pair *pair, uint64_t now_us);
 
+/* Ends it with two end points, at any moment: the pair is one of its own again, which reads and acknowledges for itself (takeback.c says how).
+ * For a while it may get once more what had passed, or hear that it arrived: until tcp_splice_ready says yes again, or the pair ends, all bytes
+ * have to be moved on unchanged, by tcp_move or otherwise. Both sides have something to say at once. */
+void tcp_splice_take_back(struct tcp_splice *splice, struct tcp_pair *pair, uint64_t now_us);
+
+/* How many of `moved` bytes, the last that were taken from half `from`, are not among the `octets` that had passed before. */
+size_t tcp_splice_fresh(const struct tcp_splice *splice, const struct tcp_pair *pair, enum tcp_side from, size_t moved);
+
 /* Ends it with a RST towards both peers. The pair is one of its own again. */
 void tcp_splice_abort(struct tcp_splice *splice, struct tcp_pair *pair, uint64_t now_us);
 

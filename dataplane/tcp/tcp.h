@@ -19,7 +19,7 @@
  *                    not done; it is short (config). A new SYN on the same 4-tuple is TCP_EVENT_REOPEN: the caller
  *                    releases the pair and opens a new one with the same segment.
  *
- * Instead of reading: splice.h lets the two peers talk to each other.
+ * Instead of reading: splice.h lets the two peers talk to each other, and takes a pair back from there.
  *
  * Back-pressure: a half advertises its receive limit minus what is unread, so a reader that does not consume closes the
  * window; tcp_receive_limit lowers it further. An advertised edge is never taken back.
@@ -144,6 +144,8 @@ struct tcp_half {
 	bool retransmit_now : 1, probe_now : 1, window_probe_now : 1, keepalive_now : 1;
 	bool interactive : 1;     /* we sent since the last data came: request-reply */
 	bool spliced : 1;         /* the numbers are splice.h's; only what drains, and keepalive, is this half's */
+	bool returning : 1;       /* was spliced; numbers up to reset_seq were sent on then, and may be acknowledged (takeback.c) */
+	bool returning_fin : 1;   /* the last of them is a FIN's */
 	uint16_t large_bytes;     /* the payload that `emit` takes in one segment, and cuts (tcp_segment.cut_bytes); 0: it does not. The
 				   * caller's, for the next tcp_pair_output */
 	uint16_t challenges;      /* spent in this second */

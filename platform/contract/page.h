@@ -25,6 +25,7 @@
 
 struct page_counters {
 	uint64_t frames, bridged, spliced, taken, flows_opened, commands, blocked, held, released, masked_cells, durable;
+	uint64_t taken_back; /* flows that were spliced and are not any more */
 	uint64_t handed_on, handed_over; /* frames: read here and given to the worker whose they are; got from others */
 	uint64_t drop[ERROR_count];
 };

@@ -102,7 +102,7 @@ struct policy_service policy_service(const struct policy_image *p, unsigned i)
 		.name = image_bytes(p, s->name), .upstream_name = image_bytes(p, s->upstream_name), .login = image_bytes(p, s->login),
 		.search_path = image_bytes(p, s->search_path), .protocol_word = image_bytes(p, s->protocol_word),
 		.reason = image_bytes(p, s->reason), .protocol = s->protocol, .tls = s->tls, .fail = s->fail, .audit = s->audit,
-		.record = s->record, .on_journal_full = s->on_journal_full, .on_stale_revocation = s->on_stale_revocation,
+		.record = s->record, .splice = s->splice, .on_journal_full = s->on_journal_full, .on_stale_revocation = s->on_stale_revocation,
 		.on_clock_free = s->on_clock_free, .payload_bytes_max = s->payload_bytes_max, .run_id_required = s->run_id_required != 0,
 		.listeners = s->listeners.count,
 	};

@@ -55,6 +55,7 @@ enum policy_audit { POLICY_AUDIT_STRICT, POLICY_AUDIT_PROMPT, POLICY_AUDIT_ANSWE
 extern const char *const policy_audit_words[POLICY_AUDIT_count + 1]; /* NULL-terminated */
 enum policy_record { POLICY_RECORD_FULL, POLICY_RECORD_DIGEST, POLICY_RECORD_META, POLICY_RECORD_count };
 enum policy_action { POLICY_ALLOW, POLICY_HOLD, POLICY_BLOCK, POLICY_ACTION_count }; /* in rising strictness */
+enum policy_splice { POLICY_SPLICE_ON, POLICY_SPLICE_OFF, POLICY_SPLICE_count }; /* whether its flows may go over to forwarding; of protocol opaque */
 enum policy_control_lost { POLICY_LOST_BLOCK, POLICY_LOST_WAIT, POLICY_LOST_count };
 enum policy_journal_full { POLICY_FULL_BLOCK, POLICY_FULL_DIGEST, POLICY_FULL_count };
 enum policy_stale { POLICY_STALE_BLOCK, POLICY_STALE_ALLOW, POLICY_STALE_count };
@@ -84,6 +85,7 @@ struct policy_service {
 	enum policy_record record;
 	enum policy_journal_full on_journal_full;
 	enum policy_stale on_stale_revocation;
+	enum policy_splice splice;
 	enum policy_clock on_clock_free; /* new logins while the node's clock runs freely */
 	uint64_t payload_bytes_max;                           /* of one answer, kept as payload; what is beyond is said to be cut */
 	bool run_id_required;

@@ -53,7 +53,7 @@ struct image_listener {
 struct image_service {
 	struct image_string name, protocol_word, upstream_name, login, search_path, reason;
 	struct image_range listeners;
-	uint8_t protocol, tls, fail, audit, record, run_id_required, on_journal_full, on_stale_revocation, on_clock_free, zero[7];
+	uint8_t protocol, tls, fail, audit, record, run_id_required, on_journal_full, on_stale_revocation, on_clock_free, splice, zero[6];
 	uint64_t payload_bytes_max;
 };
 

@@ -58,7 +58,8 @@ static void check_services(struct check *c)
 		       string_fits(c, s->login) && string_fits(c, s->search_path) && string_fits(c, s->reason));
 		if (!range_fits(s->listeners, c->p->listeners) || s->protocol >= POLICY_PROTOCOL_count || s->tls >= POLICY_TLS_count ||
 		    s->fail >= POLICY_FAIL_count || s->audit >= POLICY_AUDIT_count || s->record >= POLICY_RECORD_count ||
-		    s->on_journal_full >= POLICY_FULL_count || s->on_stale_revocation >= POLICY_STALE_count || s->on_clock_free >= POLICY_CLOCK_count)
+		    s->on_journal_full >= POLICY_FULL_count || s->on_stale_revocation >= POLICY_STALE_count || s->on_clock_free >= POLICY_CLOCK_count ||
+		    s->splice >= POLICY_SPLICE_count)
 			fail(c, "a service");
 		if (s->fail == POLICY_FAIL_OPEN && s->protocol != POLICY_PROTOCOL_PASS)
 			fail(c, "an inspected service that fails open");

@@ -125,7 +125,7 @@ static void put_services(struct build *b)
 			.name = put(b, s->name), .protocol_word = put(b, s->protocol_word), .upstream_name = put(b, s->upstream_name),
 			.login = put(b, s->login), .search_path = put(b, s->search_path), .reason = put(b, s->reason),
 			.listeners = { .first = b->listeners, .count = s->listeners_count }, .protocol = s->protocol, .tls = s->tls,
-			.fail = s->fail, .audit = s->audit, .record = s->record,
+			.fail = s->fail, .audit = s->audit, .record = s->record, .splice = s->splice,
 			.run_id_required = s->run_id_required, .on_journal_full = s->on_journal_full,
 			.on_stale_revocation = s->on_stale_revocation, .on_clock_free = s->on_clock_free,
 			.payload_bytes_max = s->payload_bytes_max ? s->payload_bytes_max : POLICY_PAYLOAD_BYTES,

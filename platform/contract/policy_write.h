@@ -40,6 +40,7 @@ struct spec_service {
 	enum policy_fail fail;
 	enum policy_audit audit;
 	enum policy_record record;
+	enum policy_splice splice;
 	enum policy_journal_full on_journal_full;
 	enum policy_stale on_stale_revocation;
 	enum policy_clock on_clock_free;

@@ -318,7 +318,7 @@ uint8_t stage_frame_head[54] = {
 void stage_write_image(struct stage *s)
 {
 	static const struct spec_listener listener = { .family = 4, .address = { 10, 0, 0, 10 }, .port = 5432, .any_vlan = true };
-	const struct spec_service opaque = { .audit = s->audit, .name = "lines", .protocol_word = "opaque", .protocol = POLICY_PROTOCOL_OPAQUE, .tls = POLICY_TLS_OFF,
+	const struct spec_service opaque = { .audit = s->audit, .name = "lines", .protocol_word = "opaque", .protocol = POLICY_PROTOCOL_OPAQUE, .splice = s->unspliced ? POLICY_SPLICE_OFF : POLICY_SPLICE_ON, .tls = POLICY_TLS_OFF,
 						    .reason = "test", .listeners = &listener, .listeners_count = 1 };
 	const struct spec_service services[] = {
 		{ .audit = s->audit, .record = s->record, .payload_bytes_max = s->payload_bytes_max, .name = "lines", .protocol_word = "line", .protocol = POLICY_PROTOCOL_OTHER, .tls = POLICY_TLS_OFF, .search_path = "public",

@@ -60,6 +60,7 @@ struct stage {
 	bool wait_for_control, hold_unknown; /* of the policy that stage_write_image writes */
 	enum policy_audit audit;             /* likewise, of its service */
 	enum policy_record record;
+	bool unspliced;
 	uint64_t payload_bytes_max;          /* 0: the default */
 	unsigned parts;                      /* records resp.part, and the last one */
 	struct event_part part;

@@ -7,7 +7,8 @@
  * Frames are real: built and parsed with checksums, so that corruption meets the parser too.
  * In every third seed the port cuts large segments.
  * Every second seed is handed over to pure forwarding (splice.h) at a random moment, with whatever is in flight then; each frame is then
- * moved in place or built again, by chance. Some of these are cut at a random moment, or reset by a peer: the numbers must be right.
+ * moved in place or built again, by chance. Many of these are taken back (takeback.c) at a random moment and handed over again, up to six times.
+ * Some are cut at a random moment, or reset by a peer: the numbers must be right.
  * Passes when both streams arrived byte by byte, both ends saw the end of the stream, nothing hangs, and every chunk came
  * back. A failure prints the command that repeats it.
  *
@@ -40,7 +41,9 @@ struct world {
 	bool opened, released;
 	struct tcp_splice splice;
 	uint64_t splice_at_us;             /* from then on, as soon as it can be; 0: never */
-	bool spliced, holds;
+	uint64_t back_at_us;               /* a spliced flow is taken back from then on; 0: never */
+	unsigned backs_left;
+	bool holds;
 	uint64_t octets[2];                /* from that peer, moved by the relay */
 	uint64_t end_at_us;                /* a spliced flow is cut, or reset by a peer, from then on; 0: it ends by itself */
 	bool cut, ended;
@@ -63,7 +66,8 @@ struct world {
 
 static void *pool_memory;
 static uint64_t cut_segments; /* by a port that does so, in every third seed */
-static uint64_t spliced_seeds, drained_seeds, ended_seeds; /* handed over; with something in flight that was still ours; cut or reset then */
+static uint64_t splices, drained, ended_seeds; /* handed over; with something in flight that was still ours; cut or reset then */
+static uint64_t backs, returned, cut_returning; /* taken back; with something in flight that was not ours; cut then */
 
 static const uint8_t syn_frame[] = {
 	0x02, 0, 0, 0, 0, 0xbb, 0x02, 0, 0, 0, 0, 0xaa, 0x08, 0x00,
@@ -196,7 +200,7 @@ static void relay(struct world *w, unsigned side)
 	} else {
 		(void)tcp_move(from, to, rng_below(&w->rng, 2) ? SIZE_MAX : 1 + rng_below(&w->rng, 5000));
 	}
-	w->octets[side] += unread - tcp_readable_bytes(from);
+	w->octets[side] += tcp_splice_fresh(&w->splice, &w->pair, side, unread - tcp_readable_bytes(from));
 	if (tcp_read_closed(from))
 		tcp_send_close(to);
 	if (tcp_was_reset(from) || tcp_timed_out(from))
@@ -213,20 +217,51 @@ static void splice_answer(struct world *w, unsigned side)
 	(void)emit(w, &s);
 }
 
+/* Nothing, a moment, or some round trips. */
+static uint64_t some_time(struct world *w)
+{
+	static const uint64_t most_us[] = { 1, 500, 40000, 800000 };
+
+	return rng_below(&w->rng, most_us[rng_below(&w->rng, 4)]);
+}
+
+static bool returning(const struct world *w)
+{
+	return w->pair.half[0].returning || w->pair.half[1].returning;
+}
+
+static void take_back(struct world *w)
+{
+	if (!w->splice.on || w->back_at_us == 0 || w->now_us < w->back_at_us)
+		return;
+	tcp_splice_take_back(&w->splice, &w->pair, w->now_us);
+	for (unsigned side = 0; side < 2; side++) {
+		w->octets[side] += w->splice.side[side].octets;
+		w->splice.side[side].octets = 0;
+	}
+	w->back_at_us = 0;
+	w->splice_at_us = --w->backs_left > 0 || rng_below(&w->rng, 2) ? w->now_us + some_time(w) : 0;
+	tcp_pair_window_rule(&w->pair, w->splice_at_us ? TCP_WINDOW_FOLLOW : TCP_WINDOW_OWN);
+	backs++;
+	returned += returning(w);
+}
+
 static void splice_try(struct world *w)
 {
 	unsigned answer;
 
-	if (w->spliced || w->splice_at_us == 0 || w->now_us < w->splice_at_us)
+	if (w->splice.on || w->splice_at_us == 0 || w->now_us < w->splice_at_us)
 		return;
 	if (w->holds)
 		tcp_pair_window_rule(&w->pair, w->now_us - w->splice_at_us < HOLD_US ? TCP_WINDOW_HOLD : TCP_WINDOW_FOLLOW);
 	if (!tcp_splice_ready(&w->pair))
 		return;
 	answer = tcp_splice_begin(&w->splice, &w->pair, w->now_us);
-	w->spliced = true;
-	spliced_seeds++;
-	drained_seeds += w->splice.side[0].draining || w->splice.side[1].draining;
+	splices++;
+	drained += w->splice.side[0].draining || w->splice.side[1].draining;
+	w->splice_at_us = 0;
+	if (w->backs_left > 0)
+		w->back_at_us = w->now_us + some_time(w);
 	for (unsigned side = 0; side < 2; side++)
 		if (answer & 1u << side)
 			splice_answer(w, side);
@@ -285,11 +320,17 @@ static void reset_by_peer(struct world *w, unsigned side)
 
 static void end_early(struct world *w)
 {
-	if (!w->end_at_us || w->ended || !w->splice.on || w->now_us < w->end_at_us)
+	bool between = !w->splice.on && w->opened && returning(w) && w->cut && w->port_full_ppm == 0;
+
+	if (!w->end_at_us || w->ended || (!w->splice.on && !between) || w->now_us < w->end_at_us)
 		return;
 	w->ended = true;
 	ended_seeds++;
-	if (w->cut)
+	cut_returning += between;
+	if (between)
+		for (unsigned side = 0; side < 2; side++)
+			tcp_pair_abort(&w->pair, side);
+	else if (w->cut)
 		tcp_splice_abort(&w->splice, &w->pair, w->now_us);
 	else
 		reset_by_peer(w, (unsigned)rng_below(&w->rng, 2));
@@ -301,6 +342,7 @@ static void pair_turn(struct world *w)
 
 	if (!w->opened)
 		return;
+	take_back(w);
 	end_early(w);
 	if (w->splice.on)
 		tcp_splice_sync(&w->splice, &w->pair, w->now_us);
@@ -325,11 +367,11 @@ static void pair_frame(struct world *w, unsigned side, uint8_t *frame, size_t le
 {
 	struct tcp_segment s;
 
+	take_back(w);
 	if (w->splice.on) {
 		splice_frame(w, side, frame, len);
 		return;
 	}
-
 	if (!read_frame(frame, len, &s))
 		return;
 	if (!w->opened) {
@@ -373,7 +415,7 @@ static uint64_t next_time(const struct world *w)
 
 static struct wire_profile random_link(struct rng *rng, uint64_t seed)
 {
-	uint32_t loss_max = seed % 4 == 0 ? 0 : seed % 4 == 3 ? 200000 : 40000;
+	uint32_t loss_max = seed % 4 == 0 ? 0 : seed % 4 == 3 || seed % 32 == 6 ? 200000 : 40000;
 
 	return (struct wire_profile){
 		.loss_ppm = (uint32_t)rng_below(rng, loss_max + 1),
@@ -409,6 +451,7 @@ static void start(struct world *w, uint64_t seed)
 		w->splice_at_us = w->now_us + (rng_below(&w->rng, 3) ? rng_below(&w->rng, rng_below(&w->rng, 2) ? 2000000 : 100000) : 0);
 		w->holds = rng_below(&w->rng, 2);
 		w->cut = rng_below(&w->rng, 2);
+		w->backs_left = rng_below(&w->rng, 3) ? 1 + (unsigned)rng_below(&w->rng, 6) : 0;
 		w->end_at_us = seed % 8 == 2 ? w->splice_at_us + rng_below(&w->rng, 200000) : 0;
 		w->mtu[0] = w->mtu[1] = 0; /* the peers of this model never learn of a smaller path */
 	}
@@ -495,7 +538,7 @@ static const char *run(struct world *w, uint64_t seed)
 		w->now_us = next > w->now_us ? next : w->now_us;
 		deliver(w);
 	}
-	if (!trouble && tcp_pool_used(&w->pool) != 0)
+	if (!trouble && !w->ended && tcp_pool_used(&w->pool) != 0)
 		trouble = "chunks are still held by a finished pair";
 	if (!trouble && w->ended && w->resets != (w->cut ? 3 : 0))
 		trouble = "not both peers were reset";
@@ -542,11 +585,12 @@ int main(int argc, char **argv)
 			       trouble ? trouble : "passed", (double)(w.now_us - 1000000000) / 1e6, (unsigned long long)seed);
 		failed += trouble != NULL;
 	}
-	if (seeds > 100 && cut_segments == 0)
+	if (seeds > 100 && (cut_segments == 0 || drained == 0 || returned == 0))
 		failed++;
 	printf("# %llu segments were cut by the port\n", (unsigned long long)cut_segments);
-	printf("# %llu were spliced, %llu of them with data in flight, %llu cut or reset\n", (unsigned long long)spliced_seeds,
-	       (unsigned long long)drained_seeds, (unsigned long long)ended_seeds);
+	printf("# handed over %llu times, %llu of them with data in flight; taken back %llu times, %llu of them with data in flight; %llu cut or reset, %llu between\n",
+	       (unsigned long long)splices, (unsigned long long)drained, (unsigned long long)backs, (unsigned long long)returned,
+	       (unsigned long long)ended_seeds, (unsigned long long)cut_returning);
 	printf("%s 1 - %llu seeds from %llu, %.0f s simulated, %llu failed\n", failed ? "not ok" : "ok",
 	       (unsigned long long)seeds, (unsigned long long)first, (double)simulated_us / 1e6, (unsigned long long)failed);
 	free(pool_memory);

@@ -196,8 +196,188 @@ static void a_policy_that_wants_reading_ends_it(void **state)
 		assert_true(stage->end[0].reset && stage->end[1].reset);
 	assert_int_equal(stage->closes, 1);
 	assert_int_equal(stage->close_cause, CLOSE_KILLED);
+	assert_int_equal(relay_counters(stage->relay)->drop[ERROR_unread_cut], 1);
 	relay_destroy(stage->relay);
 	stage->relay = NULL;
+}
+
+/* --- Taken back by a policy, and handed over again by another one --- */
+
+static void reload(bool unspliced)
+{
+	static struct relay_snapshot next[2];
+	static unsigned turn;
+
+	stage->unspliced = unspliced;
+	swap_policy(true, &next[turn++ % 2]);
+}
+
+static void reloaded(bool unspliced)
+{
+	stage_settle(stage);
+	assert_int_equal(state_says("spliced"), !unspliced && !stage_terminated);
+	assert_non_null(relay_retired_snapshot(stage->relay));
+}
+
+/* A half of its own may have promised more than the other end gives: that has to be used up before it can be handed over. */
+#define CHATTER 8000u
+
+static void chatter(void)
+{
+	char text[1001];
+
+	memset(text, 'c', sizeof text);
+	text[1000] = 0;
+	for (unsigned i = 0; i < CHATTER / 1000; i++) {
+		says(0, text);
+		says(1, text);
+	}
+}
+
+/* Both FINs, and the record says how much there was. */
+static void ends_with(uint64_t octets_up, uint64_t octets_down)
+{
+	stage_transmit(stage, 0, TCP_ACK | TCP_FIN, NULL);
+	stage_settle(stage);
+	stage_transmit(stage, 1, TCP_ACK | TCP_FIN, NULL);
+	stage_settle(stage);
+	assert_true(stage->end[0].finished && stage->end[1].finished);
+	assert_false(stage->end[0].reset || stage->end[1].reset);
+	assert_int_equal(stage->closes, 1);
+	assert_int_equal(stage->close_cause, CLOSE_CLIENT);
+	assert_int_equal(stage->octets_up, octets_up);
+	assert_int_equal(stage->octets_down, octets_down);
+	assert_int_equal(stage->end[1].got_bytes, octets_up);
+	assert_int_equal(stage->end[0].got_bytes, octets_down);
+	stage_pass(stage, 5000000);
+	assert_int_equal(relay_flows_open(stage->relay), 0);
+	relay_destroy(stage->relay);
+	stage->relay = NULL;
+}
+
+static void a_policy_takes_it_back_and_hands_it_over(void **state)
+{
+	talk();
+	for (int i = 0; i < 3; i++) {
+		uint64_t frames;
+
+		reload(true);
+		reloaded(true); /* nobody said anything */
+		frames = spliced_frames();
+		says(0, "terminated");
+		says(1, "as well");
+		assert_int_equal(spliced_frames(), frames);
+		reload(false);
+		chatter();
+		reloaded(false);
+		says(0, "spliced");
+		says(1, "again");
+		assert_int_equal(spliced_frames() > frames, !stage_terminated);
+	}
+	assert_int_equal(relay_counters(stage->relay)->taken_back, stage_terminated ? 0 : 3);
+	ends_with(5 + 3 * (17 + CHATTER), 7 + 3 * (12 + CHATTER));
+}
+
+/* In force for the next frame, whoever it is from. */
+static void taken_back_with_the_next_frame(void **state)
+{
+	uint64_t frames;
+
+	talk();
+	reload(true);
+	frames = spliced_frames();
+	stage_transmit(stage, 0, TCP_ACK | TCP_PSH, "now");
+	assert_int_equal(spliced_frames(), frames);
+	reloaded(true);
+	assert_true(stage_got(stage, 1, "now"));
+	ends_with(5 + 3, 7);
+}
+
+/* On its way to the target when the policy changes: it arrives, and is not sent again. */
+static void taken_back_with_data_in_flight(void **state)
+{
+	talk();
+	stage_transmit(stage, 0, TCP_ACK | TCP_PSH, "on its way");
+	assert_int_equal(stage->end[1].got_bytes, 5);
+	reload(true);
+	reloaded(true);
+	assert_true(stage_got(stage, 1, "on its way"));
+	says(0, "and on");
+	ends_with(5 + 16, 7);
+}
+
+/* It is lost behind us, and its sender sends it again. */
+static void taken_back_with_data_that_is_lost(void **state)
+{
+	talk();
+	stage_transmit(stage, 0, TCP_ACK | TCP_PSH, "lost");
+	stage->head = stage->tail;
+	stage_transmit(stage, 0, TCP_ACK | TCP_PSH, "held");
+	stage->head = stage->tail;
+	reload(true);
+	reloaded(true);
+	stage_transmit(stage, 0, TCP_ACK | TCP_PSH, "new");
+	stage_settle(stage);
+	assert_int_equal(stage->end[1].got_bytes, 5);
+	stage->end[0].next -= 11;
+	stage_transmit(stage, 0, TCP_ACK | TCP_PSH, "lost");
+	stage_transmit(stage, 0, TCP_ACK | TCP_PSH, "held");
+	stage->end[0].next += 3;
+	stage_settle(stage);
+	assert_true(stage_got(stage, 1, "lostheldnew"));
+	ends_with(5 + 11, 7);
+}
+
+/* Half closed, it goes on the same. */
+static void taken_back_behind_a_fin(void **state)
+{
+	talk();
+	stage_transmit(stage, 0, TCP_ACK | TCP_FIN, NULL);
+	stage_settle(stage);
+	assert_true(stage->end[1].finished);
+	reload(true);
+	reloaded(true);
+	says(1, "the rest");
+	stage_transmit(stage, 1, TCP_ACK | TCP_FIN, NULL);
+	stage_settle(stage);
+	assert_true(stage->end[0].finished);
+	assert_int_equal(stage->closes, 1);
+	assert_int_equal(stage->close_cause, CLOSE_CLIENT);
+	assert_int_equal(stage->octets_down, 7 + 8);
+	relay_destroy(stage->relay);
+	stage->relay = NULL;
+}
+
+static void a_kill_ends_what_was_taken_back(void **state)
+{
+	talk();
+	stage_transmit(stage, 0, TCP_ACK | TCP_PSH, "nobody hears this");
+	stage->head = stage->tail;
+	reload(true);
+	(void)relay_turn(stage->relay, ++stage->now_us);
+	assert_false(state_says("spliced"));
+	STAGE_ORDER(stage, kill, .flow = 0, .say = bytes_str("all of them"));
+	stage_settle(stage);
+	assert_int_equal(stage->closes, 1);
+	assert_int_equal(stage->close_cause, CLOSE_KILLED);
+	relay_destroy(stage->relay);
+	stage->relay = NULL;
+}
+
+static void a_service_that_is_never_spliced(void **state)
+{
+	reload(true);
+	stage_settle(stage);
+	assert_non_null(relay_retired_snapshot(stage->relay));
+	stage_connect(stage);
+	says(0, "hello");
+	says(1, "welcome");
+	assert_int_equal(spliced_frames(), 0);
+	reload(false); /* and now it is */
+	chatter();
+	reloaded(false);
+	says(0, "on");
+	ends_with(7 + CHATTER, 7 + CHATTER);
 }
 
 /* The same promise for what is not spliced: what its client says waits in TCP; what its server says does so with audit "answers" only. */
@@ -424,6 +604,9 @@ int main(void)
 		SPLICED(a_wrong_checksum_goes_no_further), TERMINATED(with_prompt_nothing_waits_for_the_begin),
 		TERMINATED(with_strict_the_client_waits_for_the_begin), TERMINATED(with_answers_both_wait_for_the_begin),
 		TERMINATED(a_begin_that_is_never_durable_ends_it), TERMINATED(a_target_that_resets_is_no_kill),
+		SPLICED(a_policy_takes_it_back_and_hands_it_over), TERMINATED(a_policy_takes_it_back_and_hands_it_over),
+		SPLICED(taken_back_with_the_next_frame), SPLICED(taken_back_with_data_in_flight), SPLICED(taken_back_with_data_that_is_lost),
+		SPLICED(taken_back_behind_a_fin), SPLICED(a_kill_ends_what_was_taken_back), SPLICED(a_service_that_is_never_spliced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,399 @@
+/* A spliced pair that becomes two end points again (dataplane/tcp/takeback.c), number by number. ISNs: client 1000, server 9000; both
+ * clocks of time stamps run at their own pace. The client has sent 1001..2000, which the server has acknowledged, and then, through the
+ * spliced pair, 2001..2500, of which nobody has heard anything when the pair is taken back:
+ *
+ *   client's numbers   2001 = A ------------- 2501 = F
+ *                        | was sent on         | comes to us only
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/tcp/splice.h"
+
+#define POOL_BYTES (1u << 20)
+#define A 2001u
+#define F 2501u
+
+static struct tcp_config config;
+static struct tcp_pool pool;
+static struct tcp_pair pair;
+static struct tcp_splice splice;
+static struct tcp_half *const client = &pair.half[TCP_CLIENT], *const server = &pair.half[TCP_SERVER];
+static struct tcp_segment sent[2][64];
+static unsigned count[2];
+static uint64_t now_us;
+static void *memory;
+
+static bool emit(void *context, const struct tcp_segment *s)
+{
+	unsigned side = (unsigned)(uintptr_t)context;
+
+	assert_true(count[side] < 64);
+	sent[side][count[side]++] = *s;
+	return true;
+}
+
+static void output(void)
+{
+	for (unsigned side = 0; side < 2; side++)
+		(void)tcp_pair_output(&pair, side, emit, (void *)(uintptr_t)side, 64, now_us);
+}
+
+static struct tcp_segment segment(uint8_t flags, uint32_t seq, uint32_t ack, size_t len)
+{
+	static const uint8_t payload[4096];
+	struct tcp_segment s = { .seq = seq, .ack = ack, .flags = flags, .window = 30000, .payload_bytes = (uint32_t)len, .span_count = len > 0 };
+
+	s.spans[0] = bytes_of(payload, len);
+	s.options.has_timestamps = true;
+	s.options.ts_value = (uint32_t)(now_us / 1000) + (seq < 9000 ? 100 : 500000);
+	s.options.ts_echo = 1;
+	return s;
+}
+
+/* A segment of the client's, or of the server's; then everything that follows, with all bytes moved. */
+static void input(unsigned side, struct tcp_segment s)
+{
+	(void)tcp_pair_input(&pair, side, &s, now_us);
+	now_us += 1000;
+	for (unsigned from = 0; from < 2; from++) {
+		(void)tcp_move(&pair.half[from], &pair.half[!from], 50000);
+		if (tcp_read_closed(&pair.half[from]))
+			tcp_send_close(&pair.half[!from]);
+		if (tcp_was_reset(&pair.half[from]))
+			tcp_pair_abort_behind(&pair, !from, now_us);
+	}
+	output();
+}
+
+static unsigned pass(unsigned side, struct tcp_segment s)
+{
+	now_us += 1000;
+	return tcp_splice_input(&splice, &pair, side, &s, now_us);
+}
+
+static struct tcp_segment *last(unsigned side)
+{
+	assert_true(count[side] > 0);
+	return &sent[side][count[side] - 1];
+}
+
+static int open_spliced(void **state)
+{
+	struct tcp_segment syn, answer;
+
+	memory = malloc(POOL_BYTES);
+	now_us = 1000000;
+	count[0] = count[1] = 0;
+	config = tcp_config_default();
+	(void)tcp_pool_init(&pool, memory, POOL_BYTES);
+	syn = segment(TCP_SYN, 1000, 0, 0);
+	answer = segment(TCP_SYN | TCP_ACK, 9000, 1001, 0);
+	syn.options.has_mss = answer.options.has_mss = true;
+	syn.options.mss = answer.options.mss = 1460;
+	syn.options.sack_permitted = answer.options.sack_permitted = true;
+	pair = (struct tcp_pair){ 0 };
+	assert_true(tcp_pair_open(&pair, &config, &pool, &syn, now_us));
+	tcp_pair_window_rule(&pair, TCP_WINDOW_FOLLOW);
+	output();
+	input(TCP_SERVER, answer);
+	input(TCP_CLIENT, segment(TCP_ACK, 1001, 9001, 0));
+	input(TCP_CLIENT, segment(TCP_ACK | TCP_PSH, 1001, 9001, 1000));
+	input(TCP_SERVER, segment(TCP_ACK, 9001, A, 0));
+	assert_true(tcp_splice_ready(&pair));
+	(void)tcp_splice_begin(&splice, &pair, now_us);
+	assert_int_equal(pass(TCP_CLIENT, segment(TCP_ACK, A, 9001, 500)), TCP_SPLICE_FORWARD);
+	return 0;
+}
+
+static void take_back(void)
+{
+	tcp_splice_take_back(&splice, &pair, now_us);
+	assert_false(splice.on);
+	count[0] = count[1] = 0;
+	output();
+	assert_int_equal(last(TCP_CLIENT)->ack, A);
+	assert_int_equal(last(TCP_SERVER)->ack, 9001);
+	assert_int_equal(last(TCP_SERVER)->payload_bytes, 0);
+}
+
+static int close_pair(void **state)
+{
+	tcp_pair_release(&pair);
+	assert_int_equal(tcp_pool_used(&pool), 0);
+	free(memory);
+	return 0;
+}
+
+/* From here on it is a pair like any other. */
+static void goes_on(uint32_t seq, uint32_t ack)
+{
+	input(TCP_CLIENT, segment(TCP_ACK | TCP_PSH, seq, ack, 10));
+	assert_int_equal(last(TCP_SERVER)->seq, seq);
+	assert_int_equal(last(TCP_SERVER)->payload_bytes, 10);
+	input(TCP_SERVER, segment(TCP_ACK | TCP_PSH, ack, seq + 10, 20));
+	assert_int_equal(last(TCP_CLIENT)->seq, ack);
+	assert_int_equal(last(TCP_CLIENT)->ack, seq + 10);
+	input(TCP_CLIENT, segment(TCP_ACK, seq + 10, ack + 20, 0));
+	assert_int_equal(tcp_pool_used(&pool), 0);
+	assert_false(client->returning || server->returning);
+	assert_true(tcp_splice_ready(&pair));
+}
+
+static void what_was_sent_on_is_acknowledged(void **state)
+{
+	take_back();
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F, 0));
+	assert_int_equal(last(TCP_CLIENT)->ack, F);
+	assert_int_equal(tcp_readable_bytes(client), 0);
+	goes_on(F, 9001);
+}
+
+static void what_was_sent_on_is_repeated(void **state)
+{
+	take_back();
+	input(TCP_CLIENT, segment(TCP_ACK, A, 9001, 500));
+	assert_int_equal(last(TCP_SERVER)->seq, A);
+	assert_int_equal(last(TCP_SERVER)->payload_bytes, 500);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F, 0));
+	goes_on(F, 9001);
+}
+
+/* The server has it, and says so only when the half has begun to send it again. */
+static void it_is_acknowledged_while_it_is_repeated(void **state)
+{
+	take_back();
+	input(TCP_CLIENT, segment(TCP_ACK, A, 9001, 200));
+	assert_int_equal(server->send.next, A + 200);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F, 0));
+	assert_int_equal(last(TCP_CLIENT)->ack, F);
+	goes_on(F, 9001);
+}
+
+/* What comes beyond F is kept behind the hole, which is filled from both ends. */
+static void the_hole_is_filled_by_both(void **state)
+{
+	take_back();
+	input(TCP_CLIENT, segment(TCP_ACK, F, 9001, 100));
+	assert_int_equal(last(TCP_CLIENT)->ack, A);
+	assert_int_equal(last(TCP_CLIENT)->options.sack_count, 1);
+	assert_int_equal(last(TCP_CLIENT)->options.sack[0].start, F);
+	assert_int_equal(client->receive.held.bytes, 100);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, A + 300, 0));
+	assert_int_equal(last(TCP_CLIENT)->ack, A + 300);
+	input(TCP_CLIENT, segment(TCP_ACK, A + 300, 9001, 200));
+	assert_int_equal(last(TCP_SERVER)->seq, A + 300);
+	assert_int_equal(last(TCP_SERVER)->payload_bytes, 300);
+	assert_int_equal(last(TCP_CLIENT)->ack, F + 100);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F + 100, 0));
+	goes_on(F + 100, 9001);
+}
+
+/* What lies here unread, in order and behind a hole, is thrown away as far as the server has it. */
+static void what_lies_here_is_skipped(void **state)
+{
+	struct tcp_segment s;
+
+	take_back();
+	s = segment(TCP_ACK, A, 9001, 100);
+	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
+	s = segment(TCP_ACK, A + 200, 9001, 400);
+	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
+	assert_int_equal(tcp_readable_bytes(client), 100);
+	s = segment(TCP_ACK, 9001, F, 0);
+	(void)tcp_pair_input(&pair, TCP_SERVER, &s, now_us);
+	assert_int_equal(tcp_readable_bytes(client), 100); /* F..F+100 */
+	assert_int_equal(client->receive.next, F + 100);
+	assert_int_equal(tcp_splice_fresh(&splice, &pair, TCP_CLIENT, tcp_move(client, server, 5000)), 100);
+	output();
+	assert_int_equal(last(TCP_SERVER)->seq, F);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F + 100, 0));
+	goes_on(F + 100, 9001);
+}
+
+static void each_octet_counts_once(void **state)
+{
+	struct tcp_segment s;
+
+	assert_int_equal(splice.side[TCP_CLIENT].octets, 500);
+	take_back();
+	s = segment(TCP_ACK, A, 9001, 450);
+	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
+	assert_int_equal(tcp_splice_fresh(&splice, &pair, TCP_CLIENT, tcp_move(client, server, 400)), 0);
+	s = segment(TCP_ACK, A + 450, 9001, 90);
+	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
+	assert_int_equal(tcp_splice_fresh(&splice, &pair, TCP_CLIENT, tcp_move(client, server, 4000)), 40);
+	s = segment(TCP_ACK, A + 540, 9001, 5);
+	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
+	assert_int_equal(tcp_splice_fresh(&splice, &pair, TCP_CLIENT, tcp_move(client, server, 4000)), 5);
+}
+
+static void nobody_has_what_was_never_sent(void **state)
+{
+	take_back();
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F + 1, 0));
+	assert_int_equal(client->receive.next, A);
+	assert_int_equal(server->send.una, A);
+	input(TCP_CLIENT, segment(TCP_ACK, A, 9002, 0));
+	assert_int_equal(client->send.una, 9001);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F, 0));
+	goes_on(F, 9001);
+}
+
+static void send_fin_on(void)
+{
+	assert_int_equal(pass(TCP_CLIENT, segment(TCP_ACK | TCP_FIN, F, 9001, 0)), TCP_SPLICE_FORWARD);
+}
+
+static void half_closed(void)
+{
+	assert_int_equal(client->state, TCP_CLOSE_WAIT);
+	assert_int_equal(server->state, TCP_FIN_WAIT_2);
+	assert_true(tcp_read_closed(client));
+	input(TCP_SERVER, segment(TCP_ACK | TCP_PSH | TCP_FIN, 9001, F + 1, 30));
+	assert_int_equal(last(TCP_CLIENT)->payload_bytes, 30);
+	assert_int_equal(last(TCP_CLIENT)->flags & TCP_FIN, TCP_FIN);
+	assert_int_equal(last(TCP_CLIENT)->ack, F + 1);
+	input(TCP_CLIENT, segment(TCP_ACK, F + 1, 9032, 0));
+	assert_int_equal(client->state, TCP_CLOSED);
+	assert_int_equal(server->state, TCP_TIME_WAIT);
+}
+
+static void a_fin_that_was_sent_on_is_acknowledged(void **state)
+{
+	send_fin_on();
+	take_back();
+	assert_int_equal(client->state, TCP_ESTABLISHED);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F + 1, 0));
+	assert_int_equal(last(TCP_CLIENT)->ack, F + 1);
+	half_closed();
+}
+
+static void a_fin_that_was_sent_on_is_repeated(void **state)
+{
+	send_fin_on();
+	take_back();
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F, 0)); /* not the FIN */
+	assert_int_equal(client->state, TCP_ESTABLISHED);
+	input(TCP_CLIENT, segment(TCP_ACK | TCP_FIN, F, 9001, 0));
+	assert_int_equal(last(TCP_SERVER)->flags & TCP_FIN, TCP_FIN);
+	assert_int_equal(last(TCP_SERVER)->seq, F);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F + 1, 0));
+	half_closed();
+}
+
+static void a_fin_was_acknowledged_before(void **state)
+{
+	send_fin_on();
+	(void)pass(TCP_SERVER, segment(TCP_ACK, 9001, F + 1, 0));
+	tcp_splice_take_back(&splice, &pair, now_us);
+	output();
+	assert_int_equal(last(TCP_CLIENT)->ack, F + 1);
+	half_closed();
+}
+
+/* Both FINs are under way: the one is acknowledged by its receiver, the other one comes again. */
+static void two_fins(void **state)
+{
+	send_fin_on();
+	(void)pass(TCP_SERVER, segment(TCP_ACK | TCP_FIN, 9001, A, 0));
+	take_back();
+	input(TCP_SERVER, segment(TCP_ACK | TCP_FIN, 9001, F + 1, 0));
+	input(TCP_CLIENT, segment(TCP_ACK, F + 1, 9002, 0));
+	assert_true(client->state == TCP_CLOSED || client->state == TCP_TIME_WAIT);
+	assert_true(server->state == TCP_CLOSED || server->state == TCP_TIME_WAIT);
+}
+
+static void a_reset_is_right_at_two_numbers(uint32_t seq)
+{
+	take_back();
+	input(TCP_CLIENT, segment(TCP_RST | TCP_ACK, seq, 9001, 0));
+	assert_true(tcp_was_reset(client));
+	assert_int_equal(last(TCP_SERVER)->flags & TCP_RST, TCP_RST);
+	assert_int_equal(last(TCP_SERVER)->seq, F);
+	assert_true(tcp_pair_done(&pair));
+}
+
+static void a_reset_where_it_was_acknowledged(void **state) { a_reset_is_right_at_two_numbers(A); }
+static void a_reset_behind_all_that_was_sent_on(void **state) { a_reset_is_right_at_two_numbers(F); }
+
+static void a_reset_elsewhere_is_challenged(void **state)
+{
+	take_back();
+	input(TCP_CLIENT, segment(TCP_RST | TCP_ACK, A + 100, 9001, 0));
+	assert_false(tcp_was_reset(client));
+	assert_int_equal(last(TCP_CLIENT)->ack, A);
+}
+
+static void an_abort_goes_behind_what_was_sent_on(void **state)
+{
+	take_back();
+	tcp_pair_abort(&pair, TCP_CLIENT);
+	tcp_pair_abort(&pair, TCP_SERVER);
+	output();
+	assert_int_equal(last(TCP_SERVER)->seq, F);
+	assert_int_equal(last(TCP_CLIENT)->seq, 9001);
+}
+
+static void time_goes_on_for_both(void **state)
+{
+	uint32_t value[2] = { splice.side[TCP_SERVER].ts_last + splice.side[TCP_SERVER].ts_shift, splice.side[TCP_CLIENT].ts_last + splice.side[TCP_CLIENT].ts_shift };
+
+	now_us += 3000000; /* nobody said anything */
+	take_back();
+	for (unsigned side = 0; side < 2; side++) {
+		assert_true((int32_t)(last(side)->options.ts_value - value[side]) >= 0);
+		assert_int_equal(last(side)->options.ts_echo, splice.side[side].ts_last);
+	}
+	now_us += 1000000;
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F, 0));
+	assert_true((int32_t)(last(TCP_CLIENT)->options.ts_value - value[TCP_CLIENT]) >= 1000);
+}
+
+/* The server's window is closed: what the client repeats waits here, and the half asks. */
+static void a_closed_window_is_probed(void **state)
+{
+	struct tcp_segment s = segment(TCP_ACK, 9001, A + 100, 0);
+	unsigned events[2];
+
+	s.window = 0;
+	splice.side[TCP_SERVER].edge = A + 100;
+	(void)pass(TCP_SERVER, s);
+	tcp_splice_take_back(&splice, &pair, now_us);
+	output();
+	assert_true(last(TCP_CLIENT)->window >= 400);
+	count[0] = count[1] = 0;
+	input(TCP_CLIENT, segment(TCP_ACK, A + 100, 9001, 400));
+	for (unsigned i = 0; i < count[TCP_SERVER]; i++)
+		assert_int_equal(sent[TCP_SERVER][i].payload_bytes, 0);
+	now_us += 2000000;
+	tcp_pair_timer(&pair, now_us, events);
+	count[TCP_SERVER] = 0;
+	output();
+	assert_int_equal(last(TCP_SERVER)->seq, A + 99);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, A + 100, 0));
+	assert_int_equal(last(TCP_SERVER)->payload_bytes, 400);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F, 0));
+	goes_on(F, 9001);
+}
+
+#define SPLICED(f) cmocka_unit_test_setup_teardown(f, open_spliced, close_pair)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SPLICED(what_was_sent_on_is_acknowledged), SPLICED(what_was_sent_on_is_repeated), SPLICED(it_is_acknowledged_while_it_is_repeated),
+		SPLICED(the_hole_is_filled_by_both), SPLICED(what_lies_here_is_skipped), SPLICED(each_octet_counts_once),
+		SPLICED(nobody_has_what_was_never_sent), SPLICED(a_fin_that_was_sent_on_is_acknowledged), SPLICED(a_fin_that_was_sent_on_is_repeated),
+		SPLICED(a_fin_was_acknowledged_before), SPLICED(two_fins), SPLICED(a_reset_where_it_was_acknowledged),
+		SPLICED(a_reset_behind_all_that_was_sent_on), SPLICED(a_reset_elsewhere_is_challenged), SPLICED(an_abort_goes_behind_what_was_sent_on),
+		SPLICED(time_goes_on_for_both), SPLICED(a_closed_window_is_probed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
