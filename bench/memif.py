@@ -81,10 +81,10 @@ class Between:
 
 
 def recovery_ms(phase):
-    """From the beginning of a phase until its rate is kept: from then on no half second is more than a twentieth below."""
+    """From the beginning of a phase until its rate is kept, within a twentieth, for a whole second."""
     wanted = phase['rate'] / 10 * 0.95
     tenths = phase['tenths']
-    for at in range(len(tenths)):
-        if all(statistics.mean(tenths[i:i + 5]) >= wanted for i in range(at, max(at + 1, len(tenths) - 4))):
+    for at in range(len(tenths) - 9):
+        if statistics.mean(tenths[at:at + 10]) >= wanted:
             return at * 100
     return len(tenths) * 100

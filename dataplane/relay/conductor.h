@@ -41,6 +41,11 @@
 #define RELAY_WINDOW_BYTES (64u << 10) /* of an answer, described by one event: journal.md 2, point 4 */
 #define RELAY_SWEEP_FLOWS 512       /* summaries for people, per publication */
 #define RELAY_SYNS_PER_TURN 16      /* while more flows than the mark are half open */
+#define RELAY_RECORDS_BYTES 256     /* of the begin and the end of a flow in the ring */
+#define RELAY_BEHIND_MANY 1024      /* so many flows wait for their records, */
+#define RELAY_BEHIND_SOON_US 250000u /* and one of them for so long: control does not keep up, and who comes now would wait longer; */
+#define RELAY_BEHIND_FEW 64         /* or so many, */
+#define RELAY_BEHIND_LATE_US 1000000u /* for so long: by then a client has sent its SYN again */
 #define RELAY_OPENING_SHARE 8       /* the mark: this part of all flows */
 #define RELAY_LINGER_US 10000000u    /* a session that is ending may take this long to be rid of its bytes */
 #define RELAY_DURABLE_QUEUE (1u << 16)
@@ -66,7 +71,7 @@ union relay_say {
 
 /* Who waits for which position of the event ring, in the order of positions. */
 struct durable_wait {
-	uint64_t position;
+	uint64_t position, since_us;
 	uint32_t number;
 };
 
@@ -180,6 +185,9 @@ void room_enter(struct relay *r, struct flow *f, enum flow_listed list);
 void room_leave(struct relay *r, struct flow *f);
 /* Whether one more flow has a place, if need be that of an old one, which is then free. Constant work. */
 [[gnu::warn_unused_result]] bool room_make(struct relay *r);
+
+/* Whether what one more flow will have to record finds its place, and soon. Constant work. */
+bool room_for_records(struct relay *r);
 
 /* pump.c */
 void pump(struct relay *r, struct flow *f);

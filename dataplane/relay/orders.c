@@ -27,7 +27,7 @@ static struct flow *session_of(struct relay *r, uint64_t id)
 void orders_await_durable(struct relay *r, const struct flow *f, uint64_t position)
 {
 	if (r->durable_tail - r->durable_head < RELAY_DURABLE_QUEUE) {
-		r->durable[r->durable_tail++ % RELAY_DURABLE_QUEUE] = (struct durable_wait){ position, f->number };
+		r->durable[r->durable_tail++ % RELAY_DURABLE_QUEUE] = (struct durable_wait){ position, r->now_us, f->number };
 		return;
 	}
 	if (r->durable_unlisted == 0)

@@ -236,6 +236,8 @@ static enum relay_route stranger(struct relay *r, unsigned port, const struct pa
 		return relay_drop(r, ERROR_syn_shed);
 	if (tcp_pool_low(&r->pool))
 		return relay_drop(r, ERROR_memory_shed);
+	if (!room_for_records(r))
+		return relay_drop(r, ERROR_record_shed);
 	f = session_create(r, port, p, &segment, (unsigned)service);
 	if (!f)
 		return relay_drop(r, r->free_count ? ERROR_memory_shed : ERROR_flow_table_full);

@@ -21,6 +21,8 @@
  */
 #include "dataplane/relay/conductor.h"
 
+#include "platform/base/limits.h"
+
 void room_enter(struct relay *r, struct flow *f, enum flow_listed list)
 {
 	struct flow_list *l = &r->list[list];
@@ -72,4 +74,26 @@ bool room_make(struct relay *r)
 	session_end(r, opening, CLOSE_TIMEOUT);
 	relay_flow_free(r, opening);
 	return true;
+}
+
+/* Control takes what is recorded out of the ring at its own pace. When it falls behind, a new flow would be opened, wait for its record
+ * or find no room for it, and be given up by a client that waited for too long: work that is of no use to anybody, taken from those that
+ * could be finished. Its SYN is not answered instead, and comes again.
+ *
+ *   no room in the ring   for the begin and the end of all that are under way, and of this one (at most half of the ring is kept for that)
+ *   others wait           for their records, many of them for a while, or some for long: more than two batches of control's commits, so that
+ *                         a slow disk is kept busy; when control is lost, who comes is told so (orders.c)
+ */
+bool room_for_records(struct relay *r)
+{
+	uint64_t under_way = relay_flows_open(r) - r->list[LISTED_WAITING].count + 1, kept = under_way * RELAY_RECORDS_BYTES;
+	uint64_t waiting = r->durable_tail - r->durable_head;
+	const struct durable_wait *oldest = &r->durable[r->durable_head % RELAY_DURABLE_QUEUE];
+
+	kept = kept < LIMIT_RING_UP_BYTES / 2 ? kept : LIMIT_RING_UP_BYTES / 2;
+	if (ring_space(&r->report.ring) < REPORT_RESERVE_BYTES + kept)
+		return false;
+	if (r->refusing != REFUSING_NOTHING || waiting < RELAY_BEHIND_FEW || oldest->position <= r->durable_position)
+		return true;
+	return r->now_us - oldest->since_us < (waiting < RELAY_BEHIND_MANY ? RELAY_BEHIND_LATE_US : RELAY_BEHIND_SOON_US);
 }

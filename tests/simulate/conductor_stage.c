@@ -10,6 +10,7 @@
 struct stage *stage;
 uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
 uint32_t stage_flows_max = 64;
+uint64_t stage_ring_used;
 bool stage_opaque, stage_terminated;
 struct stage_peers stage_peers;
 
@@ -379,6 +380,7 @@ int stage_open(void **state)
 	stage->up = aligned_alloc(4096, ring_bytes(LIMIT_RING_UP_BYTES));
 	stage->down = aligned_alloc(4096, ring_bytes(LIMIT_RING_DOWN_BYTES));
 	ring_init(stage->up, LIMIT_RING_UP_BYTES, config.boot);
+	atomic_store(&((struct ring_header *)stage->up)->head, stage_ring_used);
 	ring_init(stage->down, LIMIT_RING_DOWN_BYTES, config.boot);
 	stage->relay = relay_create(&config, &wire, stage->up, stage->down, err, sizeof err);
 	if (!stage->relay)

@@ -2,6 +2,8 @@
  * that differ by their port. */
 #include "tests/simulate/conductor_stage.h"
 
+#include "dataplane/relay/conductor.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -230,10 +232,95 @@ static void a_flood_sheds_itself(void **state)
 	assert_int_equal(stage->opens, PLACES + 1);
 }
 
+/* Control falls behind: many flows wait for their records, the oldest for long. Who comes then is not opened, and may be once control has
+ * caught up. */
+static void overtake(unsigned count, uint64_t wait_us)
+{
+	stage->answer_durable = false;
+	stage->fuzzed = true;
+	for (unsigned i = 0; i < count; i++)
+		open_one(i);
+	stage->now_us = 1000000 + wait_us - 1000;
+	assert_int_equal(give(count, 0, TCP_SYN, CLIENT - 1, 0, NULL), RELAY_TAKEN); /* not yet for long */
+	stage->now_us += 2000;
+	assert_int_equal(give(count + 1, 0, TCP_SYN, CLIENT - 1, 0, NULL), RELAY_DROPPED);
+	assert_int_equal(dropped(ERROR_record_shed), 1);
+	assert_int_equal(said(1).flags, 0);
+	stage->answer_durable = true;
+	stage_settle(stage);
+	assert_int_equal(give(count + 1, 0, TCP_SYN, CLIENT - 1, 0, NULL), RELAY_TAKEN);
+	assert_int_equal(dropped(ERROR_record_shed), 1);
+	connection_0_works();
+}
+
+static void who_would_only_wait_is_not_opened(void **state)
+{
+	overtake(RELAY_BEHIND_MANY, RELAY_BEHIND_SOON_US);
+}
+
+static void nor_who_would_wait_for_long(void **state)
+{
+	overtake(RELAY_BEHIND_FEW, RELAY_BEHIND_LATE_US);
+}
+
+/* Few that wait are no reason, however long: a disk may stall. */
+static void a_few_that_wait_keep_nobody_out(void **state)
+{
+	stage->answer_durable = false;
+	for (unsigned i = 0; i < 8; i++)
+		open_one(i);
+	stage->now_us += 2 * RELAY_BEHIND_LATE_US;
+	assert_int_equal(give(8, 0, TCP_SYN, CLIENT - 1, 0, NULL), RELAY_TAKEN);
+	assert_int_equal(dropped(ERROR_record_shed), 0);
+}
+
+/* The ring fills up: SYNs are shed while there is still room for the begin and the end of every flow under way, so that each of them is
+ * opened, used and ended on record. */
+static void a_full_ring_sheds_before_anything_is_begun(void **state)
+{
+	uint64_t before;
+	unsigned opened = 0;
+
+	stage->audit = POLICY_AUDIT_PROMPT; /* the records are not waited for */
+	stage_write_image(stage);
+	stage->fuzzed = true;
+	while (opened < 20000 && give(opened, 0, TCP_SYN, CLIENT - 1, 0, NULL) == RELAY_TAKEN) {
+		give(opened, 1, TCP_SYN | TCP_ACK, SERVER - 1, CLIENT, NULL);
+		give(opened, 0, TCP_ACK, CLIENT, SERVER, NULL);
+		assert_int_equal(said(1).flags, TCP_ACK); /* and no RST */
+		end_one(opened++);
+	}
+	before = dropped(ERROR_memory_shed);
+	assert_true(opened > 100 && opened < 20000);
+	assert_int_equal(dropped(ERROR_record_shed), 1);
+	assert_int_equal(before, 0);
+	assert_int_equal(dropped(ERROR_ring_message_bad), 0);
+}
+
 static int terminated(void **state)
 {
 	stage_terminated = true;
 	return stage_open(state);
+}
+
+static int many(void **state)
+{
+	stage_flows_max = 4 * RELAY_BEHIND_MANY;
+	return terminated(state);
+}
+
+/* Room for some hundred short connections is left in the ring, and what is kept for those that are under way. */
+static int crammed(void **state)
+{
+	stage_ring_used = LIMIT_RING_UP_BYTES - REPORT_RESERVE_BYTES - (64u << 10);
+	return terminated(state);
+}
+
+static int close_as_before(void **state)
+{
+	stage_flows_max = PLACES;
+	stage_ring_used = 0;
+	return stage_close(state);
 }
 
 static int spliced(void **state)
@@ -249,6 +336,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(ended_connections_give_way_to_new_ones), BOTH(open_connections_do_not_give_way), BOTH(the_oldest_gives_way_and_the_next_does_not),
 		BOTH(late_segments_of_it_go_nowhere), BOTH(the_4_tuple_may_be_used_again), BOTH(a_flood_sheds_itself),
+		cmocka_unit_test_setup_teardown(who_would_only_wait_is_not_opened, many, close_as_before),
+		cmocka_unit_test_setup_teardown(nor_who_would_wait_for_long, many, close_as_before),
+		cmocka_unit_test_setup_teardown(a_few_that_wait_keep_nobody_out, many, close_as_before),
+		cmocka_unit_test_setup_teardown(a_full_ring_sheds_before_anything_is_begun, crammed, close_as_before),
 	};
 
 	stage_opaque = true;
