@@ -1,8 +1,8 @@
 /* node_deeds.c: what only two persons together may have done (journal.md 4, 5 and 9): destroying a session's payload key, pruning by hand,
- * rotating the checkpoint keys.
+ * rotating the checkpoint keys; and giving out the keys of payload (node_disclose.c).
  *
- * An administrator of the policy asks, with a token that names a person; admin.destroy_approval of the policy says who decides, two at
- * least, and the requester is none of them (control/approval). Then, each in a turn of its own, so that each rests on what is on disk:
+ * An administrator of the policy asks (for keys an investigator), with a token that names a person; admin.destroy_approval of the policy
+ * (admin.disclose_approval) says who decides, two at least, and the requester is none of them (control/approval). Then, each in a turn of its own, so that each rests on what is on disk:
  * approval.consume; the record of the deed, with the approval's number and the statement's hash; the deed; approval.executed with
  * how it went. What the statement says is looked at again before the second: holds, sessions, segments may have changed.
  * Killed in between: the approval is `unknown` after the start; a noted erasure is completed (node_erase.c). */
@@ -41,18 +41,19 @@ static void asks_for(const struct policy_tree *t, const struct policy_tree_appro
 static void ask(struct operation *o, struct principal *p, struct bytes who, const char *name, struct bytes args)
 {
 	struct node *n = o->node;
-	const struct policy_tree_admin *admin = &n->tree->admin;
+	bool discloses = !strcmp(name, "journal.disclose");
+	unsigned by = discloses ? n->tree->admin.disclose_approval : n->tree->admin.destroy_approval;
 	struct approval_operation op = { .name = name, .args = args, .requester = p, .who = who, .reason = operation_text(o, "reason"),
-					 .policy_sha256 = policy_hash(n->current) };
+					 .policy_sha256 = policy_hash(n->current), .on_demand = discloses };
 	char say[APPROVAL_SAY_BYTES];
 	struct approval *a;
 
-	if (admin->destroy_approval < n->tree->approvals_count)
-		asks_for(n->tree, &n->tree->approvals[admin->destroy_approval], &op);
+	if (by < n->tree->approvals_count)
+		asks_for(n->tree, &n->tree->approvals[by], &op);
 	approvals_tick(n->approvals, node_approval_clock(n));
 	a = approvals_request_operation(n->approvals, &op, node_approval_clock(n), say);
 	if (!a)
-		operation_fail(o, FRAME_REFUSED, "%s: %s: see sluice approval list, and admin.destroy_approval of the policy", name, say);
+		operation_fail(o, FRAME_REFUSED, "%s: %s: see sluice approval list, and admin.%s_approval of the policy", name, say, discloses ? "disclose" : "destroy");
 	else
 		o->result = json_pack("{s:s, s:s, s:s, s:s}", "approval", a->id_text, "state", approval_state_name(a->state), "operation", name, "text", say);
 }
@@ -62,20 +63,24 @@ static void ask_refused(struct operation *o, const char *verb, struct bytes who,
 	const char *const pairs[] = { "reason", why, "verb", verb, NULL };
 
 	node_record(o->node, "admin.refused", who, pairs);
-	operation_fail(o, FRAME_NOT_PERMITTED, "%s: not permitted: %s: give --token-file of an administrator; two other persons approve it", verb, why);
+	operation_fail(o, FRAME_NOT_PERMITTED, "%s: not permitted: %s: give --token-file of an %s; two other persons approve it", verb, why,
+		       strcmp(verb, "journal disclose") ? "administrator" : "investigator");
 }
 
 /* False after an answer. */
 static bool may_ask(struct operation *o, struct principal *p, const struct identity_failure *why, const char *verb, struct bytes *who, struct writer *w)
 {
+	bool discloses = !strcmp(verb, "journal disclose"), administrator;
+
 	if (!p) {
 		operation_token_refused(o, why);
 		return false;
 	}
 	*who = who_write(p, w);
-	if (policy_has_role(o->node->tree, p, POLICY_ROLE_ADMINISTRATOR))
+	administrator = policy_has_role(o->node->tree, p, POLICY_ROLE_ADMINISTRATOR);
+	if (discloses ? policy_has_role(o->node->tree, p, POLICY_ROLE_INVESTIGATOR) && !administrator : administrator)
 		return true;
-	ask_refused(o, verb, *who, "your token is no administrator's");
+	ask_refused(o, verb, *who, !discloses ? "your token is no administrator's" : administrator ? "your token is an administrator's" : "your token is no investigator's");
 	return false;
 }
 
@@ -85,7 +90,7 @@ static void identify(struct operation *o, const char *verb, void (*then)(struct 
 	if (!o->node->current || !o->node->tree)
 		operation_fail(o, FRAME_REFUSED, "%s: no policy is in force, so nothing says who decides: load one", verb);
 	else if (!reason_good(operation_text(o, "reason")))
-		operation_fail(o, FRAME_USAGE, "%s: no reason: give --reason, 4 to %u bytes of text", verb, REASON_BYTES_MAX);
+		operation_fail(o, FRAME_USAGE, "%s: no reason, or no purpose: give one, 4 to %u bytes of text", verb, REASON_BYTES_MAX);
 	else if (!json_object_get(o->args, "token"))
 		ask_refused(o, verb, o->who, "without a token");
 	else
@@ -155,6 +160,28 @@ static void rotate_identified(struct operation *o, struct principal *p, const st
 void operation_journal_rotate_key(struct operation *o)
 {
 	identify(o, "journal rotate-key", rotate_identified);
+}
+
+static void disclose_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
+{
+	uint8_t room[SESSION_WHO_BYTES], args[2 * ARGS_BYTES];
+	struct writer w = writer_of(room, sizeof(room)), at = writer_of(args, sizeof(args));
+	struct jcs j = jcs_of(&at);
+	struct bytes who;
+	bool possible;
+
+	if (!may_ask(o, p, why, "journal disclose", &who, &w))
+		return;
+	jcs_open(&j);
+	possible = node_disclose_describe(o, &j);
+	jcs_close(&j);
+	if (possible)
+		ask(o, p, who, "journal.disclose", jcs_done(&j));
+}
+
+void operation_journal_disclose(struct operation *o)
+{
+	identify(o, "journal disclose", disclose_identified);
 }
 
 /* --- doing --------------------------------------------------------------------------------------------------------------- */

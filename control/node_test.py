@@ -4,6 +4,7 @@
 usage: node_test.py SLUICE SLUICE_CONTROL WORKER_TOOL OLD_JOURNAL_TOOL CLASSES HELPER...
 The OpenID provider is this script (loopback HTTPS). Everything lives in one temporary directory. TAP on stdout.
 """
+import base64
 import hashlib
 import json
 import os
@@ -26,7 +27,7 @@ defaults : {{ unmatched = "block"; unknown = "block"; run_id = "required"; audit
 issuers = ( {{ name = "corp"; issuer = "{issuer}"; audience = "sluice"; ca = "provider.pem"; algs = [ "ES256" ]; typ = [ "at+jwt" ]; skew = 1;
   map : {{ person = "employee"; agent = "act.sub"; run = "run"; groups = "groups"; }}; }} );
 groups = ( {{ name = "agents"; issuer = "corp"; group = [ "agents" ]; }}, {{ name = "dba"; issuer = "corp"; group = [ "dba" ]; }},
-  {{ name = "auditors"; issuer = "corp"; group = [ "audit" ]; }}{groups} );
+  {{ name = "auditors"; issuer = "corp"; group = [ "audit" ]; }}{groups}, {{ name = "investigators"; issuer = "corp"; group = [ "probe" ]; }} );
 services = ( {{ name = "db"; {service} protocol = "postgres"; listen = [ "10.1.0.200:5432" ]; tls = "required"; upstream_name = "db.example"; login = "app"; fail = "closed"; }} );
 approvals = ( {{ name = "one-dba"; need = [ "dba:1" ]; expires = "{expires}"; use_by = "5m"; mode = "hold"; on_clock_free = "{clock}"; }},
   {{ name = "two-dba"; need = [ "dba:2" ]; expires = "60s"; use_by = "5m"; mode = "hold"; on_clock_free = "release"; }} );
@@ -34,7 +35,7 @@ rules = ( {{ id = "read"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "sel
   {{ id = "delete"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "delete" ]; objects = [ "**" ]; action = "hold"; approval = "one-dba"; }},
   {{ id = "tripwire"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "select" ]; pattern = "z[e]bra-[0-9]{{3}}"; action = "block"; say = "not that animal"; }} );
 {journal}
-admin : {{ destroy_approval = "two-dba"; roles : {{ administrator = [ "dba" ]; auditor = [ "auditors" ]; operator = [ "dba" ]; }}; }};
+admin : {{ destroy_approval = "two-dba"; disclose_approval = "two-dba"; roles : {{ administrator = [ "dba" ]; auditor = [ "auditors" ]; investigator = [ "investigators" ]; operator = [ "dba" ]; }}; }};
 '''
 
 
@@ -681,6 +682,111 @@ def audits(w):
     w.check(done.returncode == 1 and re.fullmatch(r'sluice: record 999999: there is no such record: [^\n]+\n', done.stderr), 'a record that is none', done.stderr)
 
 
+def asks(w, verb, **args):
+    """One request as the command would make it: the result or the frames of a stream, and the error."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(30)
+        s.connect(str(w.dir / 'run' / 'control.sock'))
+        request = json.dumps({'verb': verb, 'args': args}).encode()
+        s.sendall(len(request).to_bytes(4, 'big') + request)
+        with s.makefile('rb') as stream:
+            take = lambda: json.loads(stream.read(int.from_bytes(stream.read(4), 'big')))
+            answer, frames = take(), []
+            while answer['ok'] and answer['result'].get('stream') and not (frames and 'end' in frames[-1]):
+                frames.append(take())
+    files = {}
+    for f in frames:
+        if 'f' in f:
+            files[f['f']] = files.get(f['f'], b'') + base64.b64decode(f['b'])
+    return (answer.get('result') if not frames else files), answer.get('error') or (frames and frames[-1].get('error')) or ''
+
+
+def discloses(w, worker):
+    """journal.md 4, export.md 8: payload keys to who asked for them, once, after two others agreed; of these sessions, and no other."""
+    worker.say('open 31')
+    worker.ask('login 31 ' + w.token('alice', ['agents'], agent='agent-7'), 'identity')
+    worker.ask('allow 31 SELECT 31', 'durable')
+    session = lambda flow: next(s['id'] for s in w.json('session', 'list')['sessions'] if s['client'].startswith(f'10.1.0.{flow}:'))
+    mine, other = session(31), session(30)
+    opened = {r['sess']: r['data']['key_h'] for r in w.json('journal', 'search', '--type', 'session.open', '--limit', '1000')['records']}
+    erased = w.json('journal', 'search', '--type', 'key.destroy')['records'][0]['data']['session']
+    probe = lambda person='ivan', *more: w.token(person, ['probe', *more])
+
+    def ask(sessions=mine, token=None, purpose='case 7 O 12/26', **more):
+        return asks(w, 'journal disclose', **({'sessions': sessions} if sessions else {}), reason=purpose, token=token or probe(), **more)
+
+    def vote(number, person, word=True):
+        return asks(w, 'approval vote', id=number, approve=word, reason='seen', token=w.token(person, ['dba']))[1]
+
+    def fetch(number, token=None, **more):
+        return asks(w, 'read', what='bundle', keys=number, token=token or probe(), **more)
+
+    def says(error, got, what):
+        w.check(error in got[1] and got[1] and not got[0], what, got)
+
+    says('is open', ask(), 'what is not over yet is disclosed to nobody')
+    worker.say('close 31')
+    worker.wait('durable')
+    for what, token, error in (('an auditor', w.token('otto', ['audit']), "no investigator's"), ('an administrator', w.token('carol', ['dba']), "an administrator's"),
+                               ('who is both', probe('ivan', 'dba'), "an administrator's"), ("an investigator's agent", w.token('ivan', ['probe'], agent='agent-9'), 'agents')):
+        says(error, ask(token=token), f'{what} asks for no payload key')
+    says('without a token', asks(w, 'journal disclose', sessions=mine, reason='just so'), 'nor root without a token')
+    for sessions, more, error in ((erased, {}, 'was erased'), ('00' * 16, {}, 'no such session'), (f'{mine},{mine}', {}, 'twice'), ('../key', {}, 'not a session'),
+                                  (None, {'from': 0, 'to': 1 << 40}, 'what will come'), (None, {}, 'of what'), (mine, {'purpose': 'x'}, 'purpose')):
+        says(error, ask(sessions, **more), f'not everything can be asked for: {error}')
+    done = w.cli('--json', 'journal', 'disclose', '--sessions', mine, '--purpose', 'case 7 O 12/26', '--token-file', w.token_file('ivan', ['probe']))
+    number = json.loads(done.stdout)['approval']
+    says('it is pending', fetch(number), 'nothing is given out before anybody agreed')
+    self = asks(w, 'approval vote', id=number, approve=True, reason='mine', token=w.token('ivan', ['dba']))[1]
+    w.check('the requester' in self and not vote(number, 'uma') and 'voted already' in vote(number, 'uma') and 'it is pending' in fetch(number)[1], 'nor by who asks, or one alone', self)
+    w.check(not vote(number, 'vera') and w.json('approval', 'show', number)['state'] == 'approved', 'two others agree, and it waits for who asked')
+    for what, got in (('another investigator', fetch(number, probe('judy'))), ('an approver', fetch(number, w.token('uma', ['dba']))), ('an auditor', fetch(number, w.token('otto', ['audit']))),
+                      ('who asked, as an administrator', fetch(number, probe('ivan', 'dba'))), ('the session of somebody else', fetch(number, session=other)),
+                      ('half a session', fetch(number, session=mine[:16])), ('root', asks(w, 'read', what='bundle', keys=number)), ('another reading', asks(w, 'read', what='replay', session=mine, keys=number, token=probe()))):
+        says('', got, f'it is for nobody else: {what}')
+    smuggled = {'approval': number, 'sessions': mine, 'records': [0]}
+    files, error = asks(w, 'read', what='bundle', session=mine, disclose=smuggled, token=w.token('otto', ['audit']))
+    w.check(not error and 'VERIFY.md' in files and not [f for f in files if f.startswith(('keys/', 'approvals/'))], 'an auditor gets no key by saying that it is allowed', error)
+    (w.dir / 'out').mkdir(exist_ok=True)
+    out = w.dir / 'out' / 'keys'
+    done = w.cli('export', 'bundle', '--keys', number, '--out', out, '--token-file', w.token_file('ivan', ['probe']))
+    names = sorted(str(p.relative_to(out)) for p in out.glob('**/*') if p.is_file())
+    w.check(done.returncode == 0 and '1 keys' in done.stdout and [n for n in names if n.startswith('keys/')] == [f'keys/{mine}.hex'], 'who asked gets the key of this session, and no other', done.stdout + done.stderr)
+    key = (out / 'keys' / f'{mine}.hex').read_text().strip()
+    w.check(hashlib.sha256(b'sluice-key-commit' + bytes.fromhex(key)).hexdigest() == opened[mine], 'it is the one that session.open committed to')
+    records = [json.loads(p.read_text()) for p in out.glob('proofs/entry-*.json')]
+    w.check(records and {r['sess'] for r in records} == {mine}, 'with the records of this session alone', {r.get('sess') for r in records})
+    checked = subprocess.run(['sh', 'verify.sh', '1'], cwd=out, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+    w.check(checked.returncode == 0 and '7. content: 1 keys' in checked.stdout and f'11. approval {number}: asked for by "ivan", agreed to by "uma" "vera"' in checked.stdout and
+            '11. disclosure: 1 keys, as approved: OK' in checked.stdout, 'which opens the payload, and shows who allowed it, by public tools', checked.stdout[-600:])
+    over = w.until(lambda: (lambda a: a if a['state'] == 'executed' else None)(w.json('approval', 'show', number)))
+    w.check(over and over['result'] == 'given out: 1 keys, 0 erased' and 'it is executed' in fetch(number)[1], 'and once only', over)
+    shown = w.json('journal', 'search', '--type', 'key.disclose')['records']
+    exports = {r['idx']: r for r in w.json('journal', 'search', '--type', 'export', '--limit', '1000')['records']}
+    told = [r for r in shown if r.get('appr', {}).get('id') == number]
+    w.check(len(told) == 1 and told[0]['who']['person'] == 'ivan' and told[0]['data']['sessions'] == [mine] and told[0]['data']['purpose'] == 'case 7 O 12/26' and
+            told[0]['appr']['h'] == over['statement_sha256'] and exports[told[0]['data']['reading']]['who']['person'] == 'ivan', 'who, of what, what for and by which approval is on record', told)
+    given = [r['data'] for r in w.json('journal', 'search', '--type', 'read.given', '--limit', '10000')['records'] if r['data']['of'] == str(told[0]['data']['reading'])]
+    w.check(len(given) == 1 and given[0]['keys'] == '1' and given[0]['whole'] == 'yes', 'and how many keys it was', given)
+    left = subprocess.run(['grep', '-rlaF', key, *(w.dir / place for place in ('state', 'log', 'run', 'bundle'))], stdout=subprocess.PIPE, text=True).stdout
+    w.check(left == '', 'the key is nowhere else: not in the journal, not in a log', left)
+    # Revoked, and erased, between the approval and its use.
+    second, third = ask(other)[0]['approval'], ask(None, **{'from': 0, 'to': told[0]['idx']}, token=probe('judy'))[0]['approval']
+    for person in ('uma', 'vera'):
+        vote(second, person)
+        vote(third, person)
+    w.cli('approval', 'revoke', second, '--reason', 'wrong case')
+    says('it is revoked', fetch(second), 'what was revoked is not given out')
+    files, error = fetch(third, probe('judy'), type='cmd')
+    told = files[f'approvals/{third}/keys'].decode().splitlines() if files else []
+    w.check(f'{erased} erased' in told and f'{mine} given' in told and {f[5:37] for f in files if f.startswith('keys/')} == {t[:32] for t in told if t.endswith(' given')} and
+            not any(f.startswith('tile/entries') for f in files), 'a range of records: the keys of its sessions; an erased one is told', (error, told))
+    done = w.cli('export', 'bundle', '--with-keys', '--session', mine, '--out', w.dir / 'out' / 'root')
+    shown = w.json('journal', 'search', '--type', 'key.disclose')['records'][-1]
+    w.check((done.returncode == 0) == (w.dir / 'out' / 'root' / 'keys' / f'{mine}.hex').exists() and mine in shown['data']['detail'] and shown['who']['sub'] == f'uid:{os.geteuid()}',
+            "root's own way is on record too", (done.stderr, shown))
+
+
 def finds_sessions(w, session):
     """The sessions that the journal tells of, in pages; and what is in them."""
     listed = w.json('session', 'list', '--person', 'alice', '--type', 'session.close', '--limit', '1000')['sessions']
@@ -977,7 +1083,7 @@ def world(paths, run, count=0, **how):
 
 def works(w):
     worker = starts(w)
-    for step in (logs_in, runs, classifies, approves, denies, revokes, reloads, survives, ends_sessions, keeps_secrets, fails, breaks):
+    for step in (logs_in, runs, classifies, approves, denies, revokes, reloads, survives, ends_sessions, keeps_secrets, discloses, fails, breaks):
         step(w, worker)
     proves(w)
     streams(w)

@@ -59,7 +59,8 @@ static json_t *approval_json(struct node *n, const struct approval *a)
 	json_t *statement = json_loadb((const char *)a->statement, a->statement_len, JSON_REJECT_DUPLICATES, NULL);
 	json_t *command = json_object_get(statement, "cmd"), *who = json_object_get(statement, "who"), *result;
 	const char *suspended = a->state == APPROVAL_APPROVED ? approvals_suspended(n->approvals, a) : NULL;
-	uint64_t now = n->now.mono_us;
+	bool waits = a->on_demand && a->state == APPROVAL_APPROVED;
+	uint64_t now = n->now.mono_us, until = waits ? a->use_by_mono_us : a->expires_mono_us;
 	char session[33], hash[65];
 
 	hex(a->statement_sha256, 32, hash);
@@ -68,13 +69,13 @@ static json_t *approval_json(struct node *n, const struct approval *a)
 			   approval_state_name(a->state), "kind", approval_kind_name(a->kind), "service", a->service, "person", json_object_get(who, "person"), "agent",
 			   json_object_get(who, "agent"), "command", json_object_get(command, "norm"), "session", session, "n", (int)a->n, "approvers",
 			   needs_json(a), "quorum", (int)a->quorum, "votes", votes_json(a), "created", time_json(a->created_us), "seconds_left",
-			   (json_int_t)(a->state == APPROVAL_PENDING && a->expires_mono_us > now ? (a->expires_mono_us - now) / 1000000 : 0), "statement_sha256",
+			   (json_int_t)((a->state == APPROVAL_PENDING || waits) && until > now ? (until - now) / 1000000 : 0), "statement_sha256",
 			   hash, "result", a->result);
 	json_object_set(result, "reason", json_object_get(statement, "reason"));
 	json_object_set(result, "ticket", json_object_get(statement, "ticket"));
 	json_object_set(result, "class", json_object_get(json_object_get(statement, "policy"), "class"));
-	if (suspended)
-		json_object_set_new(result, "waits_for", json_string(suspended));
+	if (suspended || waits)
+		json_object_set_new(result, "waits_for", json_string(suspended ? suspended : "who asked, to use it"));
 	json_decref(statement);
 	return result;
 }

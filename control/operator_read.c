@@ -1,7 +1,8 @@
 /* operator_read.c: who may read the journal, and the record that is older than the reading (journal.md P8; export.md, roles).
  *
  * Root and the user that control runs as are the machine's administrators: they could read the files. Anybody else shows a token whose
- * principal is in a group of admin.roles.auditor, and in none of admin.roles.administrator: one person is not both. Each reading, and
+ * principal is in a group of admin.roles.auditor, and in none of admin.roles.administrator: one person is not both. A bundle with payload
+ * keys is who asked for them, in a group of admin.roles.investigator, and by an approval (node_disclose.c). Each reading, and
  * each refusal, is a record with that principal; it is on disk before the first byte is given out. Its end is another, `read.given`. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,13 +35,16 @@ void operation_readings_ended(struct node *n)
 	struct reading_given *g;
 
 	while ((g = readings_ended(n->readings))) {
-		char of[24], records[24], sessions[24];
-		const char *const pairs[] = { "manifest", g->manifest, "of", of, "records", records, "sessions", sessions, "whole", g->whole ? "yes" : "no", NULL };
+		char of[24], records[24], sessions[24], keys[24], went[64];
+		const char *const pairs[] = { "keys", keys, "manifest", g->manifest, "of", of, "records", records, "sessions", sessions, "whole", g->whole ? "yes" : "no", NULL };
 
 		snprintf(of, sizeof(of), "%llu", (unsigned long long)g->reading);
 		snprintf(records, sizeof(records), "%llu", (unsigned long long)g->records);
 		snprintf(sessions, sizeof(sessions), "%llu", (unsigned long long)g->sessions);
+		snprintf(keys, sizeof(keys), "%llu", (unsigned long long)g->keys);
 		(void)node_record(n, "read.given", bytes_of(g->reader, g->reader_len), pairs);
+		snprintf(went, sizeof(went), "%s: %llu keys, %llu erased", g->whole ? "given out" : "given out in part", (unsigned long long)g->keys, (unsigned long long)g->erased);
+		node_disclose_ended(n, g->approval, went);
 		free(g);
 	}
 }
@@ -53,13 +57,37 @@ static void read_refused(struct operation *o, struct bytes who, const char *why)
 	operation_fail(o, FRAME_NOT_PERMITTED, "%s: %s: ask for a role in admin.roles of the policy", operation_text(o, "what"), why);
 }
 
-static void go(struct operation *o, struct bytes who)
+/* The arguments, without what is not for the thread that reads, or is ours to say. */
+static void stream_of(struct operation *o)
 {
 	o->stream = json_deep_copy(o->args);
 	json_object_del(o->stream, "token");
+	json_object_del(o->stream, "disclose");
+}
+
+static void go(struct operation *o, struct bytes who)
+{
+	if (!o->stream)
+		stream_of(o);
 	record_reading(o, who);
 	if (o->reading == UINT64_MAX)
 		operation_fail(o, FRAME_REFUSED, "%s: the journal does not take the record of it: see sluice show journal", operation_text(o, "what"));
+	if (o->disclosing[0])
+		node_disclose_record(o, who);
+	if (o->disclosing[0] && o->status != FRAME_DONE)
+		node_disclose_ended(o->node, o->disclosing, "not given out");
+}
+
+/* A bundle with keys, by an approval. */
+static void go_disclosing(struct operation *o, const struct principal *p, struct bytes who)
+{
+	if (policy_has_role(o->node->tree, p, POLICY_ROLE_ADMINISTRATOR) || !policy_has_role(o->node->tree, p, POLICY_ROLE_INVESTIGATOR)) {
+		read_refused(o, who, "not permitted: your token is no investigator's, or an administrator's");
+		return;
+	}
+	stream_of(o);
+	if (node_disclose_use(o, p, who))
+		go(o, who);
 }
 
 static void read_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
@@ -69,6 +97,8 @@ static void read_identified(struct operation *o, struct principal *p, const stru
 
 	if (!p)
 		operation_token_refused(o, why);
+	else if (json_object_get(o->args, "keys"))
+		go_disclosing(o, p, who_write(p, &w));
 	else if (!policy_has_role(o->node->tree, p, POLICY_ROLE_AUDITOR))
 		read_refused(o, who_write(p, &w), "not permitted: your token is no auditor's");
 	else if (policy_has_role(o->node->tree, p, POLICY_ROLE_ADMINISTRATOR))
@@ -86,6 +116,8 @@ void operation_read(struct operation *o)
 		known |= !strcmp(kinds[i], what);
 	if (!known)
 		operation_fail(o, FRAME_USAGE, "read: not a kind of reading: use the sluice command");
+	else if (json_object_get(o->args, "keys") && (strcmp(what, "bundle") != 0 || !json_object_get(o->args, "token")))
+		operation_fail(o, FRAME_USAGE, "%s: --keys is for a bundle, and for who asked: give --token-file of the investigator", what);
 	else if (o->administrator && !json_object_get(o->args, "token"))
 		go(o, o->who);
 	else if (!o->node->tree)

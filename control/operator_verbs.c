@@ -108,6 +108,7 @@ void operation_journal_read(struct operation *o)
 {
 	const char *what = operation_text(o, "what"), *detail = operation_text(o, "detail");
 	const char *const pairs[] = { "detail", detail ? detail : "", "what", what ? what : "", NULL };
+	const char *const by_root[] = { "by", "administrator of the machine", "detail", detail ? detail : "", NULL };
 	char type[64], dir[320], vkey[256] = "";
 	struct writer w = writer_of(vkey, sizeof(vkey) - 1);
 
@@ -116,7 +117,11 @@ void operation_journal_read(struct operation *o)
 		return;
 	}
 	snprintf(type, sizeof(type), strcmp(what, "export") ? "read.%s" : "%s", what);
-	node_record(o->node, type, o->who, pairs);
+	if (node_record(o->node, type, o->who, pairs) == UINT64_MAX ||
+	    (json_is_true(json_object_get(o->args, "keys")) && node_record(o->node, "key.disclose", o->who, by_root) == UINT64_MAX)) {
+		operation_fail(o, FRAME_REFUSED, "read: the journal does not take the record of it: see sluice show journal");
+		return;
+	}
 	snprintf(dir, sizeof(dir), "%s/journal", o->node->settings->state_dir);
 	if (o->node->signer.keys.has_ed25519 && checkpoint_vkey_write(&o->node->signer.keys, &w))
 		vkey[w.len] = 0;
@@ -155,6 +160,7 @@ static const struct {
 	{ "journal erase", false, operation_journal_erase },
 	{ "journal prune", false, operation_journal_prune },
 	{ "journal rotate-key", false, operation_journal_rotate_key },
+	{ "journal disclose", false, operation_journal_disclose },
 	{ "journal hold add", false, operation_hold_add },
 	{ "journal hold list", false, operation_hold_list },
 	{ "journal hold release", false, operation_hold_release },

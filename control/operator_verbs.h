@@ -26,6 +26,7 @@ struct operation {
 	uint64_t reading;
 	uint8_t reader_room[SESSION_WHO_BYTES];
 	size_t reader_len;
+	char disclosing[APPROVAL_ID_TEXT]; /* it gives out payload keys, by this approval, which was used for it; else "" */
 };
 
 /* Runs a verb; afterwards either `waiting` or answered. */
@@ -72,6 +73,15 @@ void operation_key_fingerprints(struct operation *o);
 void operation_journal_erase(struct operation *o);
 void operation_journal_prune(struct operation *o);
 void operation_journal_rotate_key(struct operation *o);
+void operation_journal_disclose(struct operation *o);
+/* node_disclose.c: members of the statement; false after an answer. */
+bool node_disclose_describe(struct operation *o, struct jcs *j);
+/* `p` comes for what it asked for: o->stream is narrowed to it, the approval is used up. False after an answer. */
+bool node_disclose_use(struct operation *o, const struct principal *p, struct bytes who);
+/* key.disclose, after the record of the reading; what the thread needs goes into o->stream. */
+void node_disclose_record(struct operation *o, struct bytes who);
+/* The reading ended; `approval` may be "". */
+void node_disclose_ended(struct node *n, const char *approval, const char *went);
 /* Whether an erasure (node_erase.c), a pruning (node_retention.c) can be asked for; false after an answer. */
 bool node_erase_possible(struct operation *o, const char *session);
 bool node_prune_possible(struct operation *o, struct journal_prune *what);

@@ -246,12 +246,13 @@ static void hand_over(struct operators *os, struct connection *c)
 {
 	const struct operation *o = &c->operation;
 
-	if (readings_take(os->node->readings, c->fd, o->stream, o->reading, bytes_of(o->reader_room, o->reader_len))) {
+	if (readings_take(os->node->readings, c->fd, o->stream, o->reading, bytes_of(o->reader_room, o->reader_len), o->disclosing)) {
 		secret_wipe(c->in, c->in_len);
 		json_decref(c->operation.args);
 		*c = (struct connection){ 0 };
 		return;
 	}
+	node_disclose_ended(os->node, o->disclosing, "not given out: too many readings");
 	operation_fail(&c->operation, FRAME_REFUSED, "read: %u readings are under way: try again later", READINGS_MAX);
 	answer_operation(c);
 }

@@ -29,6 +29,8 @@
 #define SEARCH_BUDGET 4096u
 #define PATIENCE_MS 10000
 #define TAIL_DEFAULT 100
+#define COVER_TRIES 300u
+#define COVER_WAIT_MS 100
 #define PIECE_BYTES (3u << 17) /* of a file, before base64 */
 
 struct readings {
@@ -57,7 +59,7 @@ struct reading {
 	json_t *args;
 	struct archive *archive;
 	bool gone; /* the reader, or this process */
-	uint64_t records, sessions;
+	uint64_t records, sessions, keys, erased;
 	char manifest[65];
 	uint64_t next; /* where the next page begins; 0: there is none */
 	char error[ARCHIVE_ERROR_BYTES + 160];
@@ -94,6 +96,7 @@ static void frame(struct reading *r, json_t *document)
 		writer_be32(&w, (uint32_t)len);
 		json_dumpb(document, (char *)room + 4, len, JSON_COMPACT);
 		send_all(r, room, len + 4);
+		secret_wipe(room, len + 4); /* it may be a key */
 	} else {
 		r->gone = true;
 	}
@@ -311,6 +314,8 @@ static bool give_piece(void *ctx, const char *name, struct bytes data)
 
 		base64_write(&w, bytes_of(data.base, len));
 		frame(r, w.ok ? json_pack("{s:s, s:s%}", "f", name, "b", room, w.len) : NULL);
+		if (room)
+			secret_wipe(room, w.len);
 		free(room);
 		data = bytes_of(data.base + len, data.len - len);
 	} while (data.len && !r->gone);
@@ -351,26 +356,88 @@ static void read_report(struct reading *r)
 	assess_destroy(&assess);
 }
 
-/* Without the keys of sealed payload: those need an approval of their own (export.md 8). */
-static void read_bundle(struct reading *r)
+static void give_bundle(struct reading *r, struct export_request *request)
 {
 	const struct bundle_sink sink = { give_piece, r };
 	struct checkpoint_keys keys;
-	struct export_request request = { .filter = filter_of(r), .keys = &keys, .key = r->all->key, .sink = &sink };
 	struct export_result result;
 	struct writer w = writer_of(r->manifest, sizeof(r->manifest) - 1);
 	char err[EXPORT_ERROR_BYTES];
+	bool good;
 
 	if (!keys_of(r, &keys))
 		return;
-	if (!export_bundle(r->archive, &request, &result, err)) {
+	request->keys = &keys;
+	request->key = r->all->key;
+	request->sink = &sink;
+	good = export_bundle(r->archive, request, &result, err);
+	r->keys = result.keys; /* some may have gone out before it failed */
+	r->erased = result.erased;
+	if (!good) {
 		fail(r, "export", err, "run sluice journal verify");
 		return;
 	}
 	r->records = result.records;
 	hex_write(&w, bytes_of(result.manifest_sha256, sizeof(result.manifest_sha256)));
-	frame(r, json_pack("{s:{s:I, s:I, s:I, s:I, s:I}}", "bundle", "records", (json_int_t)result.records, "chunks", (json_int_t)result.chunks, "first",
-				   (json_int_t)result.first, "last", (json_int_t)result.last, "checkpoint_size", (json_int_t)result.checkpoint_size));
+	frame(r, json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "bundle", "records", (json_int_t)result.records, "chunks", (json_int_t)result.chunks, "first",
+				   (json_int_t)result.first, "last", (json_int_t)result.last, "checkpoint_size", (json_int_t)result.checkpoint_size, "keys",
+				   (json_int_t)result.keys, "erased", (json_int_t)result.erased));
+}
+
+/* Whether a checkpoint covers the record, which may be younger than a second. */
+static bool covered(struct reading *r, uint64_t index)
+{
+	char err[ARCHIVE_ERROR_BYTES];
+	struct bytes note;
+	uint64_t size;
+
+	for (unsigned tries = 0; tries < COVER_TRIES && !r->gone && !atomic_load(&r->all->ending); tries++) {
+		if (archive_checkpoint_after(r->archive, index, &size, &note))
+			return true;
+		(void)poll(NULL, 0, COVER_WAIT_MS);
+		(void)archive_refresh(r->archive, err);
+		if (tries % 32 == 31)
+			frame(r, json_pack("{s:I}", "at", (json_int_t)index));
+	}
+	return false;
+}
+
+/* With the keys that an approval is about: node_disclose.c. */
+static void read_disclosed(struct reading *r, json_t *disclose)
+{
+	uint64_t record[APPROVAL_HISTORY_MAX + 1];
+	struct export_disclosure what = { .approval = json_string_value(json_object_get(disclose, "approval")),
+					  .sessions = json_string_value(json_object_get(disclose, "sessions")), .record = record };
+	struct export_request request = { .filter = filter_of(r), .disclosure = &what };
+	char no_keys[PAYLOAD_KEYS_ERROR_BYTES];
+	json_t *index;
+	size_t i;
+
+	json_array_foreach(json_object_get(disclose, "records"), i, index)
+		if (what.records < APPROVAL_HISTORY_MAX + 1)
+			record[what.records++] = (uint64_t)json_integer_value(index);
+	request.filter.sessions = what.sessions && what.sessions[0] ? what.sessions : NULL;
+	request.filter.in_session = true;
+	request.disclose = payload_keys_open(r->all->keys_dir, false, no_keys);
+	if (!request.disclose)
+		fail(r, "payload keys", no_keys, "see the log of sluice-control");
+	else if (!what.records || !covered(r, record[what.records - 1]))
+		fail(r, "export", "no checkpoint covers the approval yet", "see sluice show journal, and ask anew");
+	else
+		give_bundle(r, &request);
+	payload_keys_close(request.disclose);
+}
+
+/* Without the keys of sealed payload, unless by an approval of their own (export.md 8). */
+static void read_bundle(struct reading *r)
+{
+	struct export_request request = { .filter = filter_of(r) };
+	json_t *disclose = json_object_get(r->args, "disclose");
+
+	if (disclose)
+		read_disclosed(r, disclose);
+	else
+		give_bundle(r, &request);
 }
 
 static json_int_t place(uint64_t n)
@@ -497,6 +564,8 @@ static void tell_end(struct readings *rs, const struct reading *r, struct readin
 		return;
 	given->records = r->records;
 	given->sessions = r->sessions;
+	given->keys = r->keys;
+	given->erased = r->erased;
 	given->whole = !r->gone && !r->error[0];
 	memcpy(given->manifest, r->manifest, sizeof(given->manifest));
 	if (write(rs->ended[1], &given, sizeof(given)) != (ssize_t)sizeof(given))
@@ -619,7 +688,12 @@ void readings_destroy(struct readings *rs)
 	free(rs);
 }
 
-bool readings_take(struct readings *rs, int fd, json_t *args, uint64_t reading, struct bytes reader)
+bool readings_busy(struct readings *rs)
+{
+	return atomic_load(&rs->under_way) >= READINGS_MAX;
+}
+
+bool readings_take(struct readings *rs, int fd, json_t *args, uint64_t reading, struct bytes reader, const char *approval)
 {
 	struct job job = { .fd = fd, .args = args, .given = reading ? calloc(1, sizeof(*job.given) + reader.len) : NULL };
 
@@ -627,6 +701,7 @@ bool readings_take(struct readings *rs, int fd, json_t *args, uint64_t reading, 
 		job.given->reading = reading;
 		job.given->reader_len = reader.len;
 		memcpy(job.given->reader, reader.base, reader.len);
+		snprintf(job.given->approval, sizeof(job.given->approval), "%s", approval);
 	}
 	if ((!reading || job.given) && atomic_fetch_add(&rs->under_way, 1) < READINGS_MAX && write(rs->jobs[1], &job, sizeof(job)) == (ssize_t)sizeof(job))
 		return true;

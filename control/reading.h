@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/approval/approval.h"
 #include "control/keys/export_key.h"
 #include "platform/os/error.h"
 
@@ -37,6 +38,8 @@ struct reading_given {
 	uint64_t records, sessions; /* given out; of a report or an audit, looked at */
 	bool whole;                 /* nothing failed, and the reader took all of it */
 	char manifest[65];          /* SHA-256 of a bundle's MANIFEST.sha256; else "" */
+	uint64_t keys, erased;      /* of payload, given out in a bundle; that there are no more */
+	char approval[APPROVAL_ID_TEXT]; /* by which; else "" */
 	size_t reader_len;
 	uint8_t reader[];           /* canonical, who read */
 };
@@ -44,8 +47,10 @@ struct reading_given {
 /* The next one that ended; NULL: none. The caller frees it. */
 struct reading_given *readings_ended(struct readings *rs);
 
-/* `reading`, `reader`: its record, and whose it is; no record (0): its end is not told. Takes over `fd` and `args`: {"what", "from", "to", "limit", "index", "asciicast", "format", "schema", and the strings of struct archive_filter}. False, and
- * nothing is taken, when READINGS_MAX are under way. */
-bool readings_take(struct readings *rs, int fd, json_t *args, uint64_t reading, struct bytes reader);
+/* `reading`, `reader`: its record, and whose it is; no record (0): its end is not told. Takes over `fd` and `args`: {"what", "from", "to", "limit", "index", "asciicast", "format", "schema", and the strings of struct archive_filter;
+ * "disclose", of node_disclose.c, has a bundle hold payload keys}. `approval`: by which, else "". False, and nothing is taken, when READINGS_MAX
+ * are under way. */
+bool readings_take(struct readings *rs, int fd, json_t *args, uint64_t reading, struct bytes reader, const char *approval);
+bool readings_busy(struct readings *rs);
 
 #endif

@@ -3,7 +3,8 @@
  * The statement is that of a held command: what is to be done stands where the command's text stands, as canonical JSON
  * {"args":{...},"operation":"journal.erase"}, so that it is shown whole, hashed and signed like one. Nobody waits in a session, and no
  * worker is asked: at the release the requester and the voters are looked at again, the statement is hashed again, the nonce is spent, and
- * then the host has to do it (host->perform) and to say how it went (approvals_performed).
+ * then the host has to do it (host->perform) and to say how it went (approvals_performed). What gives something out (`on_demand`) waits, approved,
+ * until who asked comes for it (approvals_use).
  * The statement stands in approval.request itself: it has to outlive every payload key. So does who asked, and in each vote who voted
  * (speaker.h): what waits outlives the process, with its deadlines (replay.c). */
 #include <openssl/sha.h>
@@ -138,6 +139,7 @@ static bool fill(struct approval *a, const struct approval_operation *op, struct
 	a->use_by_s = op->use_by_s;
 	a->use_by_us = a->expires_us + op->use_by_s * 1000000ull;
 	a->free_clock_ok = op->free_clock_ok;
+	a->on_demand = op->on_demand;
 	a->requester = principal_get(op->requester);
 	a->who = malloc(op->who.len + 1);
 	a->who_len = op->who.len;
@@ -237,8 +239,40 @@ void store_release_operation(struct approvals *as, struct approval *a)
 	SHA256(a->statement, a->statement_len, hash);
 	if (memcmp(hash, a->statement_sha256, 32))
 		store_end(as, a, APPROVAL_IS_SUPERSEDED, "the statement is not what was signed");
-	else if (store_step(as, a, APPROVAL_IS_RELEASED, "", store_who(a), (struct bytes){ 0 }))
+	else if (!a->on_demand && store_step(as, a, APPROVAL_IS_RELEASED, "", store_who(a), (struct bytes){ 0 }))
 		as->host.perform(as->host.ctx, a);
+}
+
+/* NULL, or why this is not for `p` to use. */
+static const char *not_usable(const struct approval *a, const struct principal *p)
+{
+	if (!a->on_demand)
+		return "it is done by itself, and gives nothing out";
+	if (p->agent[0] || p->act_count)
+		return "agents do not use it";
+	return a->requester && principal_same_person(a->requester, p) ? NULL : "only who asked for it uses it";
+}
+
+enum approval_vote_result approvals_use(struct approvals *as, struct approval *a, const struct principal *p, struct bytes who, struct approval_clock now,
+					char text[APPROVAL_SAY_BYTES])
+{
+	const char *why = not_usable(a, p);
+
+	store_clock(as, now);
+	if (why)
+		return store_refuse(as, a, APPROVAL_IS_RELEASED, NULL, who, why, text);
+	/* What it can no longer rest on ends it here. */
+	if (a->state == APPROVAL_APPROVED)
+		store_release(as, a);
+	why = a->state == APPROVAL_APPROVED ? approvals_suspended(as, a) : NULL;
+	if (why)
+		return store_refuse(as, a, APPROVAL_IS_RELEASED, NULL, who, why, text);
+	snprintf(text, APPROVAL_SAY_BYTES, a->state == APPROVAL_APPROVED ? "the journal does not take it" : "it is %s", approval_state_name(a->state));
+	if (a->state != APPROVAL_APPROVED) {
+		(void)store_step(as, a, APPROVAL_IS_RELEASED, "", who, (struct bytes){ 0 }); /* the table refuses it */
+		return APPROVAL_NOT_OPEN;
+	}
+	return store_step(as, a, APPROVAL_IS_RELEASED, "", who, (struct bytes){ 0 }) ? APPROVAL_DECIDED : APPROVAL_NOT_RECORDED;
 }
 
 void approvals_performed(struct approvals *as, struct approval *a, const char *status, struct approval_clock now)

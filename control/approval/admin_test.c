@@ -14,7 +14,7 @@ static char why[APPROVAL_SAY_BYTES];
 static struct approval *asked_with(struct principal *p, const char *args, unsigned dba, unsigned security)
 {
 	struct approval_operation op = { .name = "journal.erase", .args = bytes_str(args), .requester = p, .who = who_json(), .reason = "request of the data subject",
-					 .policy_sha256 = policy_hash_a, .expires_s = 900, .use_by_s = 60, .free_clock_ok = w.free_clock_ok };
+					 .policy_sha256 = policy_hash_a, .expires_s = 900, .use_by_s = 60, .free_clock_ok = w.free_clock_ok, .on_demand = w.on_demand };
 	struct approval *a;
 
 	if (dba) {
@@ -405,6 +405,140 @@ static void without_its_asker_it_ends(void **state)
 	assert_true(recorded_last("approval.cancel"));
 }
 
+/* --- what is given out --------------------------------------------------------------------------------------------------- */
+
+/* Approved by two, and waiting for carol. */
+static struct approval *to_be_used(void)
+{
+	struct approval *a;
+
+	w.on_demand = true;
+	a = asked();
+	vote(a, "bob", "dba", true);
+	vote(a, "dora", "dba", true);
+	assert_int_equal(a->state, APPROVAL_APPROVED);
+	assert_int_equal(w.performed, 0);
+	return a;
+}
+
+static enum approval_vote_result used_by(struct approval *a, const char *person, const char *agent)
+{
+	struct principal *p = somebody(person, agent, "dba");
+	enum approval_vote_result r = approvals_use(w.as, a, p, bytes_str("{\"person\":\"user\"}"), w.now, why);
+
+	principal_put(p);
+	return r;
+}
+
+static void what_is_given_out_waits_for_who_asked_and_is_used_once(void **state)
+{
+	struct approval *a = to_be_used();
+
+	approvals_tick(w.as, w.now);
+	assert_int_equal(a->state, APPROVAL_APPROVED);
+	assert_int_equal(used_by(a, "bob", ""), APPROVAL_NOT_ELIGIBLE); /* an approver */
+	assert_int_equal(used_by(a, "eve", ""), APPROVAL_NOT_ELIGIBLE);
+	assert_int_equal(used_by(a, "carol", "agent-7"), APPROVAL_NOT_ELIGIBLE);
+	assert_true(recorded_last("approval.refused"));
+	assert_int_equal(a->state, APPROVAL_APPROVED);
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_DECIDED); /* with another token of hers */
+	assert_int_equal(a->state, APPROVAL_EXECUTING);
+	assert_true(recorded_last("approval.consume"));
+	assert_non_null(strstr(w.record[w.records - 1], "\"who\":{\"person\":\"user\"}"));
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_OPEN);
+	approvals_performed(w.as, a, "done", w.now);
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_OPEN);
+	assert_true(recorded_last("approval.refused"));
+	a = reborn(a->id_text, w.records);
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_OPEN);
+	assert_int_equal(w.performed, 0);
+}
+
+static void nothing_is_given_out_before_two_agreed(void **state)
+{
+	struct approval *a;
+
+	w.on_demand = true;
+	a = asked();
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_OPEN);
+	assert_int_equal(vote(a, "carol", "dba", true), APPROVAL_NOT_ELIGIBLE);
+	vote(a, "bob", "dba", true);
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_OPEN);
+	vote(a, "dora", "dba", false);
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_OPEN);
+	assert_int_equal(a->state, APPROVAL_DENIED);
+	w.on_demand = false; /* what is done by itself is not for anybody to use */
+	a = asked();
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_ELIGIBLE);
+	assert_int_equal(a->state, APPROVAL_PENDING);
+}
+
+static void nothing_is_given_out_after_its_time_or_once_revoked(void **state)
+{
+	struct approval *a = to_be_used();
+	char text[APPROVAL_SAY_BYTES];
+
+	w.now.mono_us += 61 * 1000000ull;
+	w.now.wall_us += 61 * 1000000ull;
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_OPEN); /* nobody ran the clock meanwhile */
+	assert_int_equal(a->state, APPROVAL_EXPIRED);
+	a = to_be_used();
+	assert_int_equal(approvals_revoke(w.as, a, NULL, who_json(), "wait", w.now, text), APPROVAL_DECIDED);
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_OPEN);
+	a = to_be_used();
+	w.now.mono_us += 59 * 1000000ull;
+	w.now.wall_us += 59 * 1000000ull;
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_DECIDED);
+}
+
+static void nothing_is_given_out_that_rests_on_nobody_or_on_other_words(void **state)
+{
+	struct approval *a = to_be_used();
+	uint8_t *at;
+
+	w.left_group = "bob";
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_OPEN);
+	assert_int_equal(a->state, APPROVAL_SUPERSEDED);
+	w.left_group = NULL;
+	a = to_be_used();
+	at = memmem(a->statement, a->statement_len, "\\\"07\\\"", 6);
+	assert_non_null(at);
+	at[2] = '1';
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_OPEN);
+	assert_int_equal(a->state, APPROVAL_SUPERSEDED);
+	a = to_be_used();
+	w.now.wall_us -= 3600 * 1000000ull;
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_ELIGIBLE);
+	assert_non_null(strstr(why, "clock"));
+	w.now.wall_us += 3600 * 1000000ull;
+	w.journal_broken = true;
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_RECORDED);
+	w.journal_broken = false;
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_DECIDED);
+}
+
+/* Killed between any two records: it waits for carol as before, and what she may have got she does not get again. */
+static void what_is_given_out_outlives_a_restart(void **state)
+{
+	static const enum approval_state comes_as[] = { APPROVAL_PENDING, APPROVAL_PENDING, APPROVAL_APPROVED, APPROVAL_APPROVED, APPROVAL_UNKNOWN };
+
+	for (unsigned records = 1; records <= 5; records++) {
+		struct approval *a = to_be_used();
+		bool approved;
+
+		assert_int_equal(used_by(a, "carol", ""), APPROVAL_DECIDED);
+		assert_int_equal(w.records, 5);
+		a = reborn(a->id_text, records);
+		assert_int_equal(a->state, comes_as[records - 1]);
+		approvals_tick(w.as, w.now);
+		assert_int_equal(w.performed, 0);
+		approved = a->state == APPROVAL_APPROVED;
+		assert_int_equal(used_by(a, "carol", ""), approved ? APPROVAL_DECIDED : APPROVAL_NOT_OPEN);
+		end(state);
+		begin(state);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -430,6 +564,11 @@ int main(void)
 		TEST(a_vote_that_lost_its_weight_stays_without),
 		TEST(a_free_clock_is_as_before),
 		TEST(without_its_asker_it_ends),
+		TEST(what_is_given_out_waits_for_who_asked_and_is_used_once),
+		TEST(nothing_is_given_out_before_two_agreed),
+		TEST(nothing_is_given_out_after_its_time_or_once_revoked),
+		TEST(nothing_is_given_out_that_rests_on_nobody_or_on_other_words),
+		TEST(what_is_given_out_outlives_a_restart),
 	};
 
 	return cmocka_run_group_tests_name("approval_admin", tests, NULL, NULL);

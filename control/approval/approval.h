@@ -84,6 +84,7 @@ struct approval {
 	uint32_t use_by_s;
 	uint64_t asked_mono_us;                         /* the worker, to judge again; 0: not asked */
 	bool free_clock_ok;                             /* the policy releases also while the node's clock runs freely */
+	bool on_demand;                                 /* kind admin: released when who asked comes for it, not by itself */
 	bool look_again;                                /* the policy changed since it was judged */
 	unsigned votes;
 	struct approval_vote *vote;                     /* APPROVAL_VOTES_MAX of them, from the first vote on */
@@ -176,6 +177,7 @@ struct approval_operation {
 	const char *reason;
 	const uint8_t *policy_sha256;  /* 32 bytes */
 	bool free_clock_ok;
+	bool on_demand;                /* approvals_use releases it */
 	unsigned needs;
 	struct approval_need need[APPROVAL_NEEDS_MAX]; /* of two persons at least */
 	unsigned deny_quorum;
@@ -185,6 +187,11 @@ struct approval_operation {
 /* Makes the object of kind admin and writes approval.request. NULL: refused, and `say` tells why. */
 struct approval *approvals_request_operation(struct approvals *as, const struct approval_operation *op, struct approval_clock now,
 					     char say[APPROVAL_SAY_BYTES]);
+/* What was asked for with `on_demand`: who asked comes for it, once, before its use-by. Everything that it rests on is looked at again, and
+ * approval.consume is written with `who`. APPROVAL_DECIDED: it is to be done after the turn's commit, and approvals_performed follows.
+ * Otherwise nothing may be done: `text` says why, and the attempt is a record. */
+enum approval_vote_result approvals_use(struct approvals *as, struct approval *a, const struct principal *p, struct bytes who, struct approval_clock now,
+					char text[APPROVAL_SAY_BYTES]);
 /* How it went; nothing else than its state APPROVAL_EXECUTING may have led to it. */
 void approvals_performed(struct approvals *as, struct approval *a, const char *status, struct approval_clock now);
 /* Name and arguments, out of the statement that was signed, into `room`. False: it is of another kind. */

@@ -32,6 +32,7 @@ struct world {
 	bool journal_broken, everybody_invalid, no_news;
 	unsigned released, asked, cuts, performed;
 	bool free_clock_ok; /* of the policy's approval */
+	bool on_demand;     /* what is asked for is given out */
 	char sql[64][1024];     /* the held commands' texts, by their number */
 	struct said said;
 	const char *left_group; /* this person is in no group any more */

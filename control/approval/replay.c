@@ -139,7 +139,7 @@ static bool read_request(struct approval *a, struct jcs_value record, struct jcs
 static bool replay_request(struct approvals *as, uint64_t index, struct jcs_value record, struct bytes statement)
 {
 	struct approval *a = store_add(as);
-	bool clock_free_ok;
+	bool clock_free_ok, on_demand;
 
 	if (!a)
 		return false;
@@ -148,6 +148,7 @@ static bool replay_request(struct approvals *as, uint64_t index, struct jcs_valu
 		statement = jcs_get(jcs_get(record, "data"), "statement").raw;
 		a->requester = speaker_read(jcs_get(jcs_get(record, "data"), "asker"));
 		a->free_clock_ok = jcs_read_bool(jcs_get(jcs_get(record, "data"), "clock_free_ok"), &clock_free_ok) && clock_free_ok;
+		a->on_demand = jcs_read_bool(jcs_get(jcs_get(record, "data"), "on_demand"), &on_demand) && on_demand;
 	}
 	if (!read_id(jcs_get(record, "appr"), a) || !read_request(a, record, jcs_get(record, "data"), statement)) {
 		store_drop(as, a);

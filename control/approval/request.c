@@ -225,6 +225,8 @@ bool store_request_record(struct approvals *as, struct approval *a, const char *
 	jcs_put_hex(&j, "flow", bytes_of((uint8_t[8]){ a->flow >> 56, a->flow >> 48, a->flow >> 40, a->flow >> 32, a->flow >> 24,
 						       a->flow >> 16, a->flow >> 8, a->flow }, 8));
 	jcs_put_str(&j, "kind", approval_kind_name(a->kind));
+	if (a->on_demand)
+		jcs_put_bool(&j, "on_demand", true);
 	jcs_put_int(&j, "quorum", a->quorum);
 	jcs_put_int(&j, "ref", a->n);
 	jcs_put_str(&j, "service", a->service);

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/cli/cli.h"
+#include "control/cli/read.h"
 #include "platform/base/limits.h"
 #include "platform/base/secret.h"
 
@@ -220,6 +220,22 @@ int cli_journal_prune(struct cli *c)
 	if (!reason)
 		return cli_fail(c, FRAME_USAGE, "journal prune: no reason: give --reason");
 	return viewed(c, "journal prune", json_pack("{s:s}", "reason", reason), cli_members_text);
+}
+
+int cli_journal_disclose(struct cli *c)
+{
+	const char *purpose = cli_option(c, "purpose"), *sessions = cli_option(c, "sessions");
+	uint64_t from = 0, to = 0;
+	json_t *args;
+
+	if (!purpose)
+		return cli_fail(c, FRAME_USAGE, "journal disclose: no purpose: give --purpose");
+	if (!read_number_option(c, "from", &from) || !read_number_option(c, "to", &to))
+		return FRAME_USAGE;
+	args = json_pack("{s:s, s:I, s:I}", "reason", purpose, "from", (json_int_t)from, "to", (json_int_t)to);
+	if (sessions)
+		json_object_set_new(args, "sessions", json_string(sessions));
+	return viewed(c, "journal disclose", args, cli_members_text);
 }
 
 int cli_journal_rotate_key(struct cli *c)

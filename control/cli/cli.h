@@ -131,6 +131,7 @@ int cli_journal_erase(struct cli *c);
 int cli_journal_hold(struct cli *c);
 int cli_journal_prune(struct cli *c);
 int cli_journal_rotate_key(struct cli *c);
+int cli_journal_disclose(struct cli *c);
 int cli_journal_proof(struct cli *c);
 int cli_journal_show(struct cli *c);
 int cli_journal_search(struct cli *c);

@@ -10,6 +10,7 @@
 #include "control/journal/base64.h"
 #include "control/keys/export_key.h"
 #include "control/journal/tiles.h"
+#include "platform/base/secret.h"
 #include "platform/os/settings.h"
 
 /* The payload keys of this node; NULL for a copy, or where they may not be read. */
@@ -77,23 +78,41 @@ static bool arrives(void *ctx, json_t *frame)
 
 	if (name)
 		a->bad |= !name_ok(name) || !base64_read(bytes_of(json_string_value(piece), len), &w) || !piece_write(a, name, writer_done(&w));
+	if (room)
+		secret_wipe(room, w.len); /* it may be a key */
 	if (bundle)
 		a->bundle = json_incref(bundle);
 	free(room);
 	return !a->bad;
 }
 
+static json_int_t number_of(const struct arriving *a, const char *name)
+{
+	return json_integer_value(json_object_get(a->bundle, name));
+}
+
+static void told(const struct arriving *a, bool keys)
+{
+	printf("%lld records, %lld chunks", (long long)number_of(a, "records"), (long long)number_of(a, "chunks"));
+	if (keys)
+		printf(", %lld keys (%lld more were erased)", (long long)number_of(a, "keys"), (long long)number_of(a, "erased"));
+	printf(" in %s; to check it: see VERIFY.md in it\n", a->out);
+}
+
 static int bundle_by_control(struct cli *c, const struct archive_filter *filter, uint64_t limit)
 {
 	struct arriving a = { .out = cli_option(c, "out") };
+	const char *keys = cli_option(c, "keys");
 	json_t *args;
 	int status = FRAME_USAGE;
 
 	if (cli_option(c, "with-keys"))
-		return cli_fail(c, FRAME_NOT_PERMITTED, "export bundle: --with-keys: not with a token: payload keys are disclosed by root alone");
-	if (mkdir(a.out, 0755) != 0)
+		return cli_fail(c, FRAME_NOT_PERMITTED, "export bundle: --with-keys: not with a token: ask with sluice journal disclose, and give --keys");
+	if (mkdir(a.out, keys ? 0700 : 0755) != 0)
 		return cli_fail(c, FRAME_REFUSED, "%s: %s: give another --out", a.out, strerror(errno));
 	args = read_arguments("bundle", filter, limit);
+	if (keys)
+		json_object_set_new(args, "keys", json_string(keys));
 	if (cli_token(c, args))
 		status = cli_stream(c, json_incref(args), arrives, &a);
 	json_decref(args);
@@ -104,8 +123,7 @@ static int bundle_by_control(struct cli *c, const struct archive_filter *filter,
 	else if (c->json)
 		print_json(json_incref(a.bundle));
 	else
-		printf("%lld records, %lld chunks in %s; to check it: see VERIFY.md in it\n", (long long)json_integer_value(json_object_get(a.bundle, "records")),
-		       (long long)json_integer_value(json_object_get(a.bundle, "chunks")), a.out);
+		told(&a, keys != NULL);
 	json_decref(a.bundle);
 	return status;
 }
@@ -117,8 +135,8 @@ static int bundle_told(struct cli *c, const struct export_request *request, cons
 	for (unsigned i = 0; i < 32; i++)
 		snprintf(manifest + 2 * i, 3, "%02x", result->manifest_sha256[i]);
 	if (c->json)
-		print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "out", request->out, "records", (json_int_t)result->records, "chunks",
-				     (json_int_t)result->chunks, "keys", (json_int_t)result->keys, "first", (json_int_t)result->first, "last", (json_int_t)result->last,
+		print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "out", request->out, "records", (json_int_t)result->records, "chunks",
+				     (json_int_t)result->chunks, "keys", (json_int_t)result->keys, "erased", (json_int_t)result->erased, "first", (json_int_t)result->first, "last", (json_int_t)result->last,
 				     "checkpoint_size", (json_int_t)result->checkpoint_size, "manifest_sha256", manifest, "signed", request->key != NULL));
 	else
 		printf("%llu records, %llu chunks in %s; MANIFEST.sha256 is %s%s; to check it: see VERIFY.md in it\n", (unsigned long long)result->records,
@@ -166,6 +184,8 @@ int cli_export_bundle(struct cli *c)
 		return cli_fail(c, FRAME_USAGE, "export bundle: no directory: give --out");
 	if (!read_filter(c, &request.filter, &limit))
 		return FRAME_USAGE;
+	if (cli_option(c, "keys") && (cli_option(c, "dir") || !cli_option(c, "token-file")))
+		return cli_fail(c, FRAME_USAGE, "export bundle: --keys: is for who asked, and for this node's journal: give --token-file, and no --dir");
 	if (cli_option(c, "token-file") && !cli_option(c, "dir"))
 		return bundle_by_control(c, &request.filter, limit);
 	a = read_open(c, "export", read_filter_text(c, detail, sizeof(detail)), dir, &status);

@@ -107,6 +107,13 @@ void cli_man(FILE *out)
 	      "erase, sluice journal prune and sluice journal rotate\\-key do nothing.\n.TP\n.B journal.prune\n\"automatic\" (default): records older than retention_records go by themselves; "
 	      "\"approved\": only after sluice journal prune was approved. What a legal hold covers never goes, nor what a stream of sluice.conf has not confirmed, "
 	      "unless its entry there says prune_waits = \"off\": journal.prune then names the stream.\n", out);
+	fputs(".PP\nadmin.roles says who may do what, by groups; a group may stand in several roles, but a token that has both of a pair below is refused.\n"
+	      ".TP\n.B administrator\nasks for what two others approve (erase, prune, rotate\\-key); places and releases legal holds; revokes approvals. Reads no record and exports nothing.\n"
+	      ".TP\n.B auditor\nreads records, sessions, proofs and approvals; exports bundles, events and reports; verifies; lists holds. Gets no payload key. Not together with administrator.\n"
+	      ".TP\n.B investigator\nasks for payload keys (journal disclose), and makes the one bundle that was approved, with the records of these sessions and of no other. Not together with "
+	      "administrator.\n.TP\n.B operator\nno rights of its own in this version: what show and session list tell needs no role, and no content is in it.\n.PP\nWho approves is said by "
+	      "approvals, never by a role; who asked never counts. Nobody changes or deletes a record. Root of the machine reads what it can open, and gets keys with \\-\\-with\\-keys: "
+	      "journaled all the same.\n.TP\n.B admin.disclose_approval\nThe approval, of two persons or more, without which an investigator gets no payload key.\n", out);
 	fputs(".SH FILES\n" CLI_CONFIG ", /run/sluice/control.sock, /var/lib/sluice/journal\n", out);
 }
 

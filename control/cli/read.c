@@ -22,7 +22,7 @@ struct archive *read_open(struct cli *c, const char *what, const char *detail, c
 	if (!cli_journal_dir(c, dir))
 		return NULL;
 	if (!cli_option(c, "dir")) {
-		json_t *told = cli_ask(c, "journal read", json_pack("{s:s, s:s}", "what", what, "detail", detail), status);
+		json_t *told = cli_ask(c, "journal read", json_pack("{s:s, s:s, s:b}", "what", what, "detail", detail, "keys", cli_option(c, "with-keys") != NULL), status);
 
 		if (!told)
 			return NULL;
@@ -325,10 +325,19 @@ int cli_journal_show(struct cli *c)
 	return read_one(c, "record");
 }
 
+bool read_number_option(struct cli *c, const char *name, uint64_t *out)
+{
+	const char *text = cli_option(c, name);
+
+	*out = 0;
+	if (!text || number_read(text, out))
+		return true;
+	cli_fail(c, FRAME_USAGE, "%s %s: --%s: not a number: give one", c->verb->object, c->verb->name, name);
+	return false;
+}
+
 bool read_filter(struct cli *c, struct archive_filter *f, uint64_t *limit)
 {
-	const char *from = cli_option(c, "from"), *to = cli_option(c, "to"), *most = cli_option(c, "limit");
-
 	f->session = cli_option(c, "session");
 	f->type = cli_option(c, "type");
 	f->person = cli_option(c, "person");
@@ -340,12 +349,7 @@ bool read_filter(struct cli *c, struct archive_filter *f, uint64_t *limit)
 	f->since = cli_option(c, "since");
 	f->until = cli_option(c, "until");
 	f->text = cli_option(c, "text");
-	*limit = 0;
-	if ((from && !number_read(from, &f->from)) || (to && !number_read(to, &f->to)) || (most && !number_read(most, limit))) {
-		cli_fail(c, FRAME_USAGE, "%s %s: not a number: --from, --to and --limit take one", c->verb->object, c->verb->name);
-		return false;
-	}
-	return true;
+	return read_number_option(c, "from", &f->from) && read_number_option(c, "to", &f->to) && read_number_option(c, "limit", limit);
 }
 
 const char *read_filter_text(const struct cli *c, char *out, size_t size)

@@ -33,6 +33,9 @@ bool read_session_id(struct cli *c, char out[33], int *status);
 /* The log's public keys: those of --key, or what lies beside the journal; `*own` tells which. */
 bool read_keys(struct cli *c, const char *dir, struct checkpoint_keys *keys, bool *own);
 
+/* The number of an option, 0 when it was not given; false after an error line. */
+bool read_number_option(struct cli *c, const char *name, uint64_t *out);
+
 /* The filter of the options; false after an error line. `detail` says what is searched for, for the record of the reading. */
 bool read_filter(struct cli *c, struct archive_filter *f, uint64_t *limit);
 const char *read_filter_text(const struct cli *c, char *out, size_t size);

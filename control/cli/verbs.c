@@ -87,6 +87,11 @@ const struct cli_verb cli_verbs[] = {
 	  "The signer makes them (or takes next-ed25519.pem and next-p256.pem of its directory). From the record key.rotate on, which names both, old and new keys sign "
 	  "together for key_overlap of sluice.conf (7 days): the time to give the new vkey (show journal) to auditors and witnesses. Then the old ones are destroyed. Proofs, "
 	  "exports and audits go on over it, with either key. Needs --reason and --token-file of an administrator, root too. " TWO_PERSONS, cli_journal_rotate_key },
+	{ "journal", "disclose", "", "sessions= from= to= purpose= token-file=", "ask two persons for the keys of sessions' payload",
+	  "--sessions names up to 16, in full and with commas between, that have ended; or --from and --to mean the sessions that have records in that range of numbers (--to "
+	  "is left out). Needs --purpose and --token-file of an investigator (admin.roles.investigator of the policy, and no administrator), root too. Those whom "
+	  "admin.disclose_approval names decide, two at least and not who asks, with sluice approval approve. Then, once, until the approval's use_by, who asked makes the bundle: sluice "
+	  "export bundle --keys APPROVAL. Journaled as key.disclose, with the approval, before the first byte is given out.", cli_journal_disclose },
 	{ "journal", "hold", "ACTION", "matter= reason= session= person= agent= since= until= from= to= hold= token-file=",
 	  "legal holds: add, list, release",
 	  "add: what meets all of --session, --person, --agent, --since, --until, --from, --to (times are RFC 3339 UTC, from and to indexes; ends are left out) is "
@@ -99,8 +104,10 @@ const struct cli_verb cli_verbs[] = {
 	{ "journal", "search", "", FILTER "session= from= to= limit= dir= index token-file=", "records that match all that is given",
 	  FILTER_TEXT PAGES COPY "Journaled as read.search. " AUDITOR, cli_journal_search },
 	{ "journal", "tail", "", "limit= dir= token-file=", "the newest records", "Journaled as read.tail. " AUDITOR, cli_journal_tail },
-	{ "export", "bundle", "", FILTER "out= with-keys session= from= to= dir= token-file=", "a directory that proves itself with openssl and sha256sum",
-	  "--out must not exist. " FILTER_TEXT "--with-keys discloses the keys of the sessions' payload, to root. Journaled as export before the first byte. " AUDITOR, cli_export_bundle },
+	{ "export", "bundle", "", FILTER "out= keys= with-keys session= from= to= dir= token-file=", "a directory that proves itself with openssl and sha256sum",
+	  "--out must not exist. " FILTER_TEXT "--keys names an approval (sluice journal disclose): the bundle then holds the records and the keys of the "
+	  "sessions that it is about, for who asked and once; no auditor's role is needed for these. --with-keys discloses the keys of all sessions in it, to root. Journaled as export, and "
+	  "key.disclose, before the first byte. " AUDITOR, cli_export_bundle },
 	{ "export", "events", "", FILTER "format= schema= session= from= to= dir= token-file=",
 	  "records for other systems, one a line, on standard output",
 	  "--format is jsonl (default), ocsf, cef, syslog (RFC 5424 with OCSF inside) or syslog-cef. --schema of OCSF: 1.8.0 (default) or 1.9.0-dev. Copies, not evidence: each "

@@ -13,7 +13,7 @@
 #include "control/journal/merkle.h"
 #include "control/journal/tiles.h"
 
-bool bundle_create(struct bundle *b, const char *dir)
+bool bundle_create(struct bundle *b, const char *dir, bool secret)
 {
 	*b = (struct bundle){ 0 };
 	if ((size_t)snprintf(b->dir, sizeof b->dir, "%s", dir) >= sizeof b->dir - 128) {
@@ -21,7 +21,7 @@ bool bundle_create(struct bundle *b, const char *dir)
 		return false;
 	}
 	b->manifest = open_memstream(&b->manifest_text, &b->manifest_len);
-	if (!b->manifest || mkdir(dir, 0755) != 0)
+	if (!b->manifest || mkdir(dir, secret ? 0700 : 0755) != 0)
 		return false;
 	b->made = true;
 	return true;

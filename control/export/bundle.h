@@ -26,8 +26,8 @@ struct bundle {
 	void *stream_hash;
 };
 
-/* Makes the directory. False with errno. */
-bool bundle_create(struct bundle *b, const char *dir);
+/* Makes the directory; `secret`: for nobody else to read. False with errno. */
+bool bundle_create(struct bundle *b, const char *dir, bool secret);
 bool bundle_file(struct bundle *b, const char *name, struct bytes data);
 /* The same into a sink, which outlives the bundle. */
 bool bundle_create_to(struct bundle *b, const struct bundle_sink *sink);

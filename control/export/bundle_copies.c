@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "control/export/export_disclosure.h"
 #include "control/export/frames.h"
 #include "control/export/replay.h"
 #include "control/export/report.h"
@@ -83,6 +84,7 @@ static bool put_cast(void *ctx, struct bytes text)
 bool bundle_copies_finish(struct bundle_copies *c, const struct export_request *request, const struct archive_filter *filter, char err[EXPORT_ERROR_BYTES])
 {
 	struct assess assess;
+	struct payload_keys *opens = filter->session && export_disclosure_allows(request, bytes_str(filter->session)) ? request->disclose : NULL;
 	bool ok;
 
 	snprintf(err, EXPORT_ERROR_BYTES, "the bundle's copies for people cannot be made: see the disk's space");
@@ -94,5 +96,5 @@ bool bundle_copies_finish(struct bundle_copies *c, const struct export_request *
 	if (!ok || !filter->session)
 		return ok;
 	return bundle_stream_open(c->bundle, "replay.cast") &&
-	       replay_write(c->archive, request->disclose, filter, REPLAY_ASCIICAST, put_cast, c->bundle, err) && bundle_stream_close(c->bundle);
+	       replay_write(c->archive, opens, filter, REPLAY_ASCIICAST, put_cast, c->bundle, err) && bundle_stream_close(c->bundle);
 }

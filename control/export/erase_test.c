@@ -12,6 +12,7 @@
 
 #include "control/export/export.h"
 #include "control/export/replay.h"
+#include "control/journal/base64.h"
 #include "control/journal/journal_fixture.h"
 #include "control/journal/verify.h"
 
@@ -69,6 +70,33 @@ static void write_session(struct journal *j, unsigned number)
 	assert_int_equal(journal_append(j, jcs_done(&c), &index), JOURNAL_OK);
 }
 
+/* --- the records of an approval of the first session's key ---------------------------------------------------------------- */
+
+#define APPROVAL "0123456789abcdefghjkmnpqrs"
+
+static uint64_t approval_record[5];
+static char statement[512];
+
+static void approval_write(struct journal *j)
+{
+	char h[65] = "", session[33], text[5][1600];
+	struct writer w = writer_of(h, sizeof h - 1);
+
+	session_text(0, session);
+	snprintf(statement, sizeof statement,
+		 "{\"cmd\":{\"norm\":\"{\\\"args\\\":{\\\"sessions\\\":[\\\"%s\\\"]},\\\"operation\\\":\\\"journal.disclose\\\"}\"},\"quorum\":2,\"reason\":\"why\",\"who\":{\"person\":\"ivan\"}}", session);
+	hex_write(&w, bytes_of(merkle_sha256(bytes_str(statement)).b, 32));
+	snprintf(text[0], sizeof text[0], "{\"appr\":{\"h\":\"%s\",\"id\":\"" APPROVAL "\"},\"data\":{\"statement\":%s,\"statement_len\":%zu},\"t\":\"approval.request\"}", h, statement, strlen(statement));
+	for (unsigned i = 0; i < 2; i++)
+		snprintf(text[1 + i], sizeof text[0],
+			 "{\"appr\":{\"h\":\"%s\",\"id\":\"" APPROVAL "\"},\"data\":{\"extra\":{\"doc\":{\"reason\":\"seen\",\"statement\":\"%s\",\"v\":1,\"vote\":\"approve\",\"voter\":\"%s\"}}},\"t\":\"approval.vote\"}",
+			 h, h, i ? "dora" : "bob");
+	for (unsigned i = 0; i < 2; i++)
+		snprintf(text[3 + i], sizeof text[0], "{\"appr\":{\"h\":\"%s\",\"id\":\"" APPROVAL "\"},\"data\":{},\"t\":\"%s\"}", h, i ? "key.disclose" : "approval.consume");
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(journal_append(j, bytes_str(text[i]), &approval_record[i]), JOURNAL_OK);
+}
+
 static int setup(void **state)
 {
 	struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
@@ -87,6 +115,7 @@ static int setup(void **state)
 		return -1;
 	write_session(j, 0);
 	write_session(j, 1);
+	approval_write(j);
 	assert_true(payload_keys_sync(keys));
 	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
 	assert_true(journal_publish_flush(j, &s, FIXTURE_TIME, 1000));
@@ -110,11 +139,11 @@ static void destroy(unsigned number)
 	assert_true(payload_keys_intend(keys, id) && payload_keys_destroy(keys, id));
 }
 
-/* A bundle of everything at dir/name. */
-static struct export_result bundle(const char *name, struct payload_keys *disclose)
+/* A bundle of what the filter lets through, at dir/name. */
+static struct export_result bundle_of(const char *name, struct payload_keys *disclose, const struct export_disclosure *disclosure, struct archive_filter filter)
 {
 	char out[200], err[EXPORT_ERROR_BYTES];
-	struct export_request request = { .out = out, .keys = &signer.keys, .disclose = disclose };
+	struct export_request request = { .filter = filter, .out = out, .keys = &signer.keys, .disclose = disclose, .disclosure = disclosure };
 	struct export_result result;
 	struct archive *a = archive_open(journal_dir, err);
 
@@ -126,6 +155,11 @@ static struct export_result bundle(const char *name, struct payload_keys *disclo
 	return result;
 }
 
+static struct export_result bundle(const char *name, struct payload_keys *disclose)
+{
+	return bundle_of(name, disclose, NULL, (struct archive_filter){ 0 });
+}
+
 /* Runs `commands` in the bundle, $S the sessions' names; their exit status is 0. */
 static bool shell(const char *name, const char *commands)
 {
@@ -134,7 +168,11 @@ static bool shell(const char *name, const char *commands)
 	session_text(0, first);
 	session_text(1, second);
 	snprintf(line, sizeof line, "cd %s/%s && A=%s B=%s && { %s; } > ../out 2>&1", dir, name, first, second, commands);
-	return system(line) == 0;
+	if (system(line) == 0)
+		return true;
+	snprintf(line, sizeof line, "cat %s/out", dir);
+	(void)!system(line);
+	return false;
 }
 
 static bool replay_shows(unsigned number, struct payload_keys *with, const char *text)
@@ -209,6 +247,76 @@ static void after_the_key_is_destroyed_proofs_stand_and_content_is_gone(void **s
 	assert_true(shell("after", "! grep -rq alpha-4111 ../journal ../keys ."));
 }
 
+/* Makes ../steps of the commands of VERIFY.md's steps 2 and 11: the others have nothing to do with approvals. */
+static const char steps[] = "{ echo 'set -eu; WORK=$(mktemp -d); trap \"rm -rf $WORK\" EXIT'; sed -n '/^## 2/,/^## 3/p; /^## 11/,$p' VERIFY.md | sed -n '/^```sh/,/^```$/p' | "
+			    "grep -v '^```'; } > ../steps && sh ../steps";
+
+/* --- by approval --------------------------------------------------------------------------------------------------------- */
+
+static struct export_disclosure of_first(char session[33])
+{
+	session_text(0, session);
+	return (struct export_disclosure){ .approval = APPROVAL, .sessions = session, .record = approval_record, .records = 5 };
+}
+
+static void an_approval_discloses_its_sessions_and_no_other(void **state)
+{
+	char session[33], other[33], both[70];
+	const struct export_disclosure d = of_first(session);
+	struct export_result r = bundle_of("both", keys, &d, (struct archive_filter){ 0 });
+
+	session_text(1, other);
+	snprintf(both, sizeof both, "%s,%s", other, session);
+	assert_int_equal(r.keys, 1);
+	assert_int_equal(r.chunks, 2);
+	assert_true(shell("both", "sh verify.sh 1 > ../said && grep -q '11. disclosure: 1 keys, as approved' ../said && grep -q 'asked for by \"ivan\", agreed to by \"bob\" \"dora\"' ../said"));
+	assert_true(shell("both", "[ -e keys/$A.hex ] && [ ! -e keys/$B.hex ] && [ \"$(cat approvals/*/keys)\" = \"$A given\" ] && [ \"$(stat -c %a .)\" = 700 ]"));
+	/* The other one's payload is not told as a copy either. */
+	r = bundle_of("other", keys, &d, (struct archive_filter){ .session = other });
+	assert_int_equal(r.keys, 0);
+	assert_true(shell("other", "grep -q 'cannot be read' replay.cast && ! grep -q beta-4222 replay.cast && [ \"$(cat approvals/*/keys)\" = \"$A none\" ]"));
+	assert_int_equal(bundle_of("first", keys, &d, (struct archive_filter){ .sessions = session, .in_session = true }).records, 2);
+	assert_int_equal(bundle_of("list", NULL, NULL, (struct archive_filter){ .sessions = both }).records, 4);
+	assert_true(shell("list", "[ ! -d tile/entries ] && [ ! -d approvals ] && [ ! -d keys ]"));
+}
+
+static void an_erased_key_is_said_to_be_erased(void **state)
+{
+	char session[33];
+	const struct export_disclosure d = of_first(session);
+	struct export_result r;
+
+	destroy(0);
+	r = bundle_of("gone", keys, &d, (struct archive_filter){ 0 });
+	assert_int_equal(r.keys, 0);
+	assert_int_equal(r.erased, 1);
+	assert_true(shell("gone", "[ ! -d keys ] && [ \"$(cat approvals/*/keys)\" = \"$A erased\" ]") && shell("gone", steps));
+}
+
+/* Were there a manifest that fits. */
+static void an_approval_that_was_tampered_with_is_seen(void **state)
+{
+	static const char *const rows[] = {
+		"sed -i s/approve/deny/ approvals/*/*.vote.jcs",
+		"rm approvals/*/6.*",
+		"sed -i s/why/for/ approvals/*/statement.jcs",
+		"rm approvals/*/8.*",                                              /* key.disclose */
+		"cp ../all/keys/$B.hex keys/",                                      /* a key that nobody told of */
+		"cp ../all/keys/$B.hex keys/ && echo $B given >> approvals/*/keys", /* or that was not asked for */
+	};
+	char session[33], line[512];
+	const struct export_disclosure d = of_first(session);
+
+	bundle("all", keys);
+	bundle_of("whole", keys, &d, (struct archive_filter){ 0 });
+	assert_true(shell("whole", steps));
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		snprintf(line, sizeof line, "rm -rf ../t && cp -r . ../t && cd ../t && %s; ! sh ../steps > ../said && grep -q '^2. checkpoint' ../said && ! grep -q '^11. disclosure' ../said", rows[i]);
+		if (!shell("whole", line))
+			fail_msg("not seen: %s", rows[i]);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -217,6 +325,9 @@ int main(void)
 		TEST(disclosed_payload_is_read_with_public_tools),
 		TEST(without_keys_the_bundle_verifies_and_tells_nothing),
 		TEST(after_the_key_is_destroyed_proofs_stand_and_content_is_gone),
+		TEST(an_approval_discloses_its_sessions_and_no_other),
+		TEST(an_erased_key_is_said_to_be_erased),
+		TEST(an_approval_that_was_tampered_with_is_seen),
 	};
 
 	return cmocka_run_group_tests_name("erase", tests, NULL, NULL);

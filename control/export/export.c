@@ -14,6 +14,7 @@
 #include "control/export/bundle_policies.h"
 #include "control/export/bundle_text.h"
 #include "control/export/export_anchor.h"
+#include "control/export/export_disclosure.h"
 #include "control/export/export_keys.h"
 #include "control/export/frames.h"
 #include "control/export/tile_set.h"
@@ -39,6 +40,7 @@ struct job {
 	struct frames *lines;
 	struct bundle_copies *copies;
 	struct bundle_policies *policies;
+	struct disclosure_told told;
 	struct key_list keys;
 	char *err;
 };
@@ -172,14 +174,17 @@ static bool key_write(struct job *job, struct jcs_value record)
 	struct writer w = writer_of(hex, sizeof hex);
 	uint8_t id[SEAL_SESSION_BYTES];
 	struct writer id_w = writer_of(id, sizeof id);
-	struct seal key;
-	bool good;
+	struct seal key = { 0 };
+	bool good, first, found;
 
-	if (!job->request->disclose || jcs_get(record, "pl").kind != JCS_ARRAY || !hex_read(session, &id_w) || id_w.len != sizeof id)
+	if (jcs_get(record, "pl").kind != JCS_ARRAY || !export_disclosure_allows(job->request, session) || !hex_read(session, &id_w) || id_w.len != sizeof id)
 		return true;
 	snprintf(name, sizeof name, "keys/%.*s.hex", (int)session.len, (const char *)session.base);
-	if (bundle_has(&job->bundle, name) || !payload_keys_find(job->request->disclose, id, &key))
-		return true;
+	found = payload_keys_find(job->request->disclose, id, &key);
+	if (!export_disclosure_tell(&job->told, session, found ? "given" : "erased", &first) || !first || !found) {
+		secret_wipe(&key, sizeof key);
+		return job->told.out || fail(job, "out of memory");
+	}
 	hex_write(&w, bytes_of(key.key, sizeof key.key));
 	writer_u8(&w, '\n');
 	good = bundle_file(&job->bundle, name, writer_done(&w));
@@ -307,7 +312,7 @@ static bool is_whole(const struct job *job, uint64_t number, unsigned width)
 {
 	const struct archive_filter *f = &job->filter;
 	bool filtered = f->session || f->type || f->person || f->agent || f->run || f->target || f->service ||
-			f->verdict || f->since || f->until || f->in_session || f->text;
+			f->verdict || f->since || f->until || f->in_session || f->sessions || f->text;
 
 	return !filtered && number * TILES_WIDTH >= f->from && number * TILES_WIDTH + width <= f->to;
 }
@@ -369,6 +374,13 @@ static bool anchors_write(struct job *job)
 	return !wrong || fail(job, "%s", wrong);
 }
 
+static bool disclosure_write(struct job *job)
+{
+	const char *wrong = export_disclosure_write(job->request, &job->bundle, job->archive, &job->told, bytes_of(job->note, job->note_len), &job->result->erased);
+
+	return !wrong || fail(job, "%s", wrong);
+}
+
 /* The code blocks of VERIFY.md, one after the other. */
 static void commands_of(const char *text, struct writer *out)
 {
@@ -401,7 +413,7 @@ static bool texts_write(struct job *job)
 		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
 		 (unsigned long long)r->checkpoint_size);
 	writer_str(&w, head);
-	snprintf(md, sizeof md, "%s%s%s%s%s%s%s", bundle_begin_md, job->request->key ? bundle_signed_md : bundle_unsigned_md, bundle_verify_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_end_md);
+	snprintf(md, sizeof md, "%s%s%s%s%s%s%s%s", bundle_begin_md, job->request->key ? bundle_signed_md : bundle_unsigned_md, bundle_verify_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_disclosure_md, bundle_end_md);
 	writer_str(&w, md);
 	if (!bundle_file(&job->bundle, "VERIFY.md", writer_done(&w)))
 		return write_failed(job, "VERIFY.md");
@@ -432,14 +444,15 @@ bool export_bundle(struct archive *a, const struct export_request *request, stru
 	job->filter = request->filter;
 	job->err = err;
 	ok = choose_checkpoint(job);
-	if (ok && !(request->sink ? bundle_create_to(&job->bundle, request->sink) : bundle_create(&job->bundle, request->out)))
+	if (ok && !(request->sink ? bundle_create_to(&job->bundle, request->sink) : bundle_create(&job->bundle, request->out, request->disclose != NULL)))
 		ok = fail(job, "%.150s cannot be made: %s", request->out ? request->out : "the bundle", strerror(errno));
 	ok = ok && records_write(job) && bundle_copies_finish(job->copies, request, &job->filter, err) && tiles_write_all(job) && policies_write(job) &&
-	     anchors_write(job) && keys_write(job) && texts_write(job);
+	     anchors_write(job) && keys_write(job) && disclosure_write(job) && texts_write(job);
 	if (ok && !bundle_finish(&job->bundle, request->key, result->manifest_sha256))
 		ok = write_failed(job, "MANIFEST.sha256");
 	bundle_close(&job->bundle, ok);
 	records_close(job);
+	export_disclosure_free(&job->told);
 	tile_set_free(&job->tiles);
 	free(job);
 	return ok;

@@ -9,6 +9,7 @@
  *	                              range covers a whole tile and nothing is filtered out
  *	chunks/<sha256>               payload chunks as stored (sealed, or plain zstd frames), named by their own hash
  *	keys/<session>.hex            keys of the sessions' payload, only when they are to be disclosed
+ *	approvals/<id>/               who allowed that (export_disclosure.h)
  *	trust/log-ed25519.pem, trust/log-p256.pem, vkey: of the key that signed `checkpoint`
  *	trust/keys/                   all keys of the log, and how each handed over to the next (export_keys.h)
  *	policy/<hash>.cfg             the policies that the records name in `pol`, with proofs (bundle_policies.h)
@@ -30,6 +31,14 @@
 
 #define EXPORT_ERROR_BYTES 256
 
+/* By which approval payload keys are disclosed. Views are borrowed. */
+struct export_disclosure {
+	const char *approval;   /* its number */
+	const char *sessions;   /* of these, with commas; NULL or "": of those that the filter lets through */
+	const uint64_t *record; /* indexes of its records and of key.disclose, in order */
+	unsigned records;
+};
+
 struct export_request {
 	struct archive_filter filter;       /* which records; `to` 0 is the newest checkpoint */
 	const char *out;                    /* directory to be made; must not exist */
@@ -37,11 +46,13 @@ struct export_request {
 	const struct checkpoint_keys *keys; /* the log's public keys, of any of its generations */
 	const struct export_key *key;       /* signs the manifest; NULL: the bundle is not signed as a whole, and says so */
 	struct payload_keys *disclose;      /* NULL: the content of sealed payload stays unreadable */
+	const struct export_disclosure *disclosure; /* NULL: keys of all sessions that the filter lets through, by nobody's approval */
 	unsigned proofs_max;                /* most records of a bundle; 0: 100,000 */
 };
 
 struct export_result {
 	uint64_t records, chunks, keys;
+	uint64_t erased;                /* sessions whose key was to be disclosed, and is gone */
 	uint64_t first, last;           /* indexes of the first and last record */
 	uint64_t checkpoint_size;
 	uint8_t manifest_sha256[32];

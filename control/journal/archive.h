@@ -73,6 +73,7 @@ const char *archive_proof(struct archive *a, uint64_t index, struct bytes note, 
 struct archive_filter {
 	uint64_t from, to;    /* indexes [from, to); to 0: the end */
 	const char *session;  /* `sess`, 32 hexadecimal digits */
+	const char *sessions; /* any of these, 32 digits each, with commas between */
 	const char *type;     /* `t`; a trailing '.' or '*' matches the prefix */
 	const char *person;   /* `who.person` or `who.sub` */
 	const char *agent;    /* `who.agent` */

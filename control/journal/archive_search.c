@@ -64,11 +64,26 @@ static bool is_other(void *ctx, struct bytes target)
 	return !bytes_equal(target, bytes_str(ctx));
 }
 
+static bool one_of(struct jcs_value value, const char *list)
+{
+	struct bytes have = jcs_read_plain(value);
+
+	for (const char *at = list; have.len && strlen(at) >= have.len; at += have.len + 1) {
+		if (!memcmp(at, have.base, have.len) && (!at[have.len] || at[have.len] == ','))
+			return true;
+		if (!at[have.len])
+			break;
+	}
+	return false;
+}
+
 static bool matches(struct bytes record, const struct archive_filter *f)
 {
 	struct jcs_value top = jcs_value_of(record), who = jcs_get(top, "who");
 
 	if (f->session && !plain_is(jcs_get(top, "sess"), f->session))
+		return false;
+	if (f->sessions && !one_of(jcs_get(top, "sess"), f->sessions))
 		return false;
 	if (f->in_session && jcs_get(top, "sess").kind != JCS_STRING)
 		return false;

@@ -201,6 +201,10 @@ static json_t *admin(const struct policy_tree *t)
 	/* Left out where it says nothing: the hash of a policy from before stays. */
 	if (a->destroy_approval != POLICY_NONE)
 		(void)json_object_set_new(out, "destroy_approval", approval_name(t, a->destroy_approval));
+	if (a->disclose_approval != POLICY_NONE)
+		(void)json_object_set_new(out, "disclose_approval", approval_name(t, a->disclose_approval));
+	if (a->investigators.count)
+		(void)json_object_set_new(json_object_get(out, "roles"), "investigator", strings(a->investigators));
 	return out;
 }
 

@@ -170,7 +170,7 @@ static void check_groups(struct policy_parse *p)
 		for (unsigned n = 0; n < t->approvals[i].needs_count; n++)
 			group_bits_add(&used, t->approvals[i].needs[n].group);
 	for (unsigned w = 0; w < LIMIT_GROUPS / 64; w++)
-		used.w[w] |= t->admin.administrator.w[w] | t->admin.auditor.w[w] | t->admin.operator.w[w];
+		used.w[w] |= t->admin.administrator.w[w] | t->admin.auditor.w[w] | t->admin.investigator.w[w] | t->admin.operator.w[w];
 	for (unsigned i = 0; i < t->groups_count; i++)
 		if (!group_bits_has(&used, i))
 			config_warning(p->report, t->groups[i].line, "unused", "group \"%s\": nothing names it", t->groups[i].name);
@@ -194,6 +194,11 @@ static void check_admin(struct policy_parse *p)
 			     t->approvals[t->admin.destroy_approval].name);
 	else if (t->journal.prune_approved && t->admin.destroy_approval >= t->approvals_count)
 		config_error(p->report, t->admin.line, "never-pruned", "journal: prune is \"approved\", and admin.destroy_approval names none: nothing could ever be pruned");
+	if (t->admin.disclose_approval < t->approvals_count && t->approvals[t->admin.disclose_approval].persons < 2)
+		config_error(p->report, t->admin.line, "one-person", "admin: disclose_approval \"%s\" needs one person: payload is disclosed by two: name an approval of two",
+			     t->approvals[t->admin.disclose_approval].name);
+	else if (t->admin.investigators.count && t->admin.disclose_approval >= t->approvals_count)
+		config_warning(p->report, t->admin.line, "never-disclosed", "admin: names investigators and no disclose_approval: they can ask for no payload key");
 }
 
 static void check_patterns(struct policy_parse *p)

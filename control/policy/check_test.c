@@ -161,6 +161,9 @@ static const struct row errors[] = {
 	{ 15, "admin : { commit_approval = \"one\"; roles : { administrator = [ \"dba\" ]; root = [ \"dba\" ]; }; };", "unknown-name" },
 	{ 15, "admin : { roles : { administrator = [ \"dba\" ]; }; }; journal : { retention_records = \"1d\"; retention_payload = \"2d\"; };", "out-of-range" },
 	{ 15, "admin : { destroy_approval = \"one\"; roles : { administrator = [ \"dba\" ]; }; };", "one-person" },
+	{ 15, "admin : { disclose_approval = \"one\"; roles : { administrator = [ \"dba\" ]; }; };", "one-person" },
+	{ 15, "admin : { disclose_approval = \"none\"; roles : { administrator = [ \"dba\" ]; }; };", "unknown-approval" },
+	{ 15, "admin : { roles : { administrator = [ \"dba\" ]; investigator = [ \"nobody\" ]; }; };", "unknown-group" },
 	{ 15, "admin : { destroy_approval = \"none\"; roles : { administrator = [ \"dba\" ]; }; };", "unknown-approval" },
 	{ 15, "admin : { roles : { administrator = [ \"dba\" ]; }; }; journal : { prune = \"approved\"; };", "never-pruned" },
 	{ 15, "admin : { roles : { administrator = [ \"dba\" ]; }; }; journal : { prune = \"never\"; };", "unknown-word" },
@@ -197,6 +200,7 @@ static const struct row warnings[] = {
 	{ 13, RULE("verbs = [ \"select\", \"truncate\" ]; action = \"allow\"; max_rows = \"5\";"), "limit-blocks" },
 	{ 15, "", "no-admin" },
 	{ 15, "admin : { roles : { administrator = [ \"dba\" ]; }; };", "no-commit-approval" },
+	{ 15, "admin : { commit_approval = \"one\"; roles : { administrator = [ \"dba\" ]; investigator = [ \"dba\" ]; }; };", "never-disclosed" },
 };
 
 static bool find_detector(const void *context, const char *name, struct class_bits *out)

@@ -81,6 +81,7 @@ bool policy_has_role(const struct policy_tree *t, const struct principal *p, enu
 	switch (role) {
 	case POLICY_ROLE_ADMINISTRATOR: return group_bits_meet(&groups, &t->admin.administrator);
 	case POLICY_ROLE_AUDITOR: return group_bits_meet(&groups, &t->admin.auditor);
+	case POLICY_ROLE_INVESTIGATOR: return group_bits_meet(&groups, &t->admin.investigator);
 	case POLICY_ROLE_OPERATOR: return group_bits_meet(&groups, &t->admin.operator);
 	}
 	return false;

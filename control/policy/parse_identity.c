@@ -226,7 +226,7 @@ void policy_parse_admin(struct policy_parse *p, const struct config_item *root)
 	struct policy_tree_admin *a = &p->tree->admin;
 	const char *approval;
 
-	a->commit_approval = a->destroy_approval = POLICY_NONE;
+	a->commit_approval = a->destroy_approval = a->disclose_approval = POLICY_NONE;
 	a->confirm_within_s = 600;
 	if (!g)
 		return;
@@ -238,9 +238,13 @@ void policy_parse_admin(struct policy_parse *p, const struct config_item *root)
 	approval = config_string(p->c, g, "destroy_approval", CONFIG_OPTIONAL, NULL);
 	if (approval)
 		a->destroy_approval = policy_find_approval(p, g, approval);
+	approval = config_string(p->c, g, "disclose_approval", CONFIG_OPTIONAL, NULL);
+	if (approval)
+		a->disclose_approval = policy_find_approval(p, g, approval);
 	a->confirm_within_s = config_duration_ms(p->c, g, "confirm_within", CONFIG_OPTIONAL, 10000, 86400000, 600000) / 1000;
 	roles = config_group(p->c, g, "roles", CONFIG_OPTIONAL);
 	a->administrator = parse_role(p, roles, "administrator", &a->administrators);
 	a->auditor = parse_role(p, roles, "auditor", &a->auditors);
+	a->investigator = parse_role(p, roles, "investigator", &a->investigators);
 	a->operator = parse_role(p, roles, "operator", &a->operators);
 }

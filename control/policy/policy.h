@@ -42,8 +42,9 @@ bool policy_compile(const struct policy_tree *tree, struct bytes class_database,
 /* The groups of a principal, purposes included, as the image numbers them. */
 struct group_bits policy_groups_of(const struct policy_tree *tree, const struct principal *p);
 
-/* Whether `principal` stands in any group of an administrator, auditor or operator role (admin.roles). */
-enum policy_role { POLICY_ROLE_ADMINISTRATOR, POLICY_ROLE_AUDITOR, POLICY_ROLE_OPERATOR };
+/* Whether `principal` stands in any group of this role (admin.roles). That nobody is administrator and auditor, or administrator and
+ * investigator, at once is the caller's to look at: it depends on the token. */
+enum policy_role { POLICY_ROLE_ADMINISTRATOR, POLICY_ROLE_AUDITOR, POLICY_ROLE_INVESTIGATOR, POLICY_ROLE_OPERATOR };
 bool policy_has_role(const struct policy_tree *tree, const struct principal *p, enum policy_role role);
 
 /* The issuers to verify tokens of, for identity_create. Returns their number, at most LIMIT_ISSUERS. */

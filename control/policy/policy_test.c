@@ -396,7 +396,7 @@ static void test_groups(void **state)
 		"           { name = \"g2\"; issuer = \"i\"; person = [ \"p1\", \"p2\" ]; group = [ \"dba\" ]; } );\n"
 		"services = ( { name = \"db\"; protocol = \"postgres\"; listen = [ \"192.0.2.1:5432\" ]; upstream_name = \"d\"; login = \"l\"; } );\n"
 		"rules = ( { id = \"r\"; who = [ \"g0\", \"g1\", \"g2\" ]; service = [ \"*\" ]; verbs = [ \"select\" ]; purpose = [ \"audit\" ]; action = \"allow\"; } );\n"
-		"admin : { roles : { administrator = [ \"g0\" ]; auditor = [ \"g1\" ]; }; };\n");
+		"admin : { roles : { administrator = [ \"g0\" ]; auditor = [ \"g1\" ]; investigator = [ \"g1\", \"g2\" ]; }; };\n");
 	struct principal p = { .issuer = "i", .groups = { "ops" }, .groups_count = 1 };
 	struct identity_issuer issuers[LIMIT_ISSUERS];
 
@@ -404,6 +404,7 @@ static void test_groups(void **state)
 	assert_int_equal(policy_groups_of(t, &p).w[0], 1);
 	assert_true(policy_has_role(t, &p, POLICY_ROLE_ADMINISTRATOR));
 	assert_false(policy_has_role(t, &p, POLICY_ROLE_AUDITOR));
+	assert_false(policy_has_role(t, &p, POLICY_ROLE_INVESTIGATOR));
 	assert_false(policy_has_role(t, &p, POLICY_ROLE_OPERATOR));
 	p.issuer = "j"; /* another issuer may say what it likes */
 	assert_int_equal(policy_groups_of(t, &p).w[0], 0);
@@ -418,6 +419,8 @@ static void test_groups(void **state)
 	p.groups[0] = "dba";
 	p.groups_count = 1;
 	assert_int_equal(policy_groups_of(t, &p).w[0], 1 + 4 + 8);
+	assert_true(policy_has_role(t, &p, POLICY_ROLE_INVESTIGATOR));
+	assert_false(policy_has_role(t, &p, POLICY_ROLE_AUDITOR));
 	p.purpose = "audits";
 	assert_int_equal(policy_groups_of(t, &p).w[0], 1 + 4);
 	assert_int_equal(policy_groups_of(t, &(struct principal){ 0 }).w[0], 0);

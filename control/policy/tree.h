@@ -77,9 +77,10 @@ struct policy_tree_admin {
 	bool present;
 	unsigned commit_approval;
 	unsigned destroy_approval; /* of erasing payload, and of pruning by hand; POLICY_NONE: nobody can have it done */
+	unsigned disclose_approval; /* of the keys of payload; POLICY_NONE: nobody gets them but root */
 	uint64_t confirm_within_s;
-	struct group_bits administrator, auditor, operator;
-	struct policy_strings administrators, auditors, operators;
+	struct group_bits administrator, auditor, investigator, operator;
+	struct policy_strings administrators, auditors, investigators, operators;
 	unsigned line;
 };
 
