@@ -6,6 +6,7 @@ Everything lives in one temporary directory. TAP on stdout.
 """
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -378,6 +379,38 @@ def survives_its_authority(w, away):
     w.check(plain.returncode != 0, 'which is over by now', plain.stdout)
 
 
+def stops(w):
+    w.process.terminate()
+    w.process.wait(60)
+
+
+def is_cut_back(w, away):
+    """The journal's directory is put back to a copy of itself, all of it, and the machine starts anew: only the signer knows that there was more."""
+    journal = w.dir / 'state' / 'journal'
+    stops(w)
+    shutil.copytree(journal, away / 'older')
+    w.start()
+    w.check(w.until(lambda: w.json('show', 'health')['policy'], 60), 'control starts anew')
+    before = w.json('show', 'journal')['journal']['checkpoint_size']
+    w.cli('journal', 'search', '--type', 'auth.')
+    w.check(w.until(lambda: w.json('show', 'journal')['journal']['checkpoint_size'] > before, 40), 'and signs', w.json('show', 'journal')['journal'])
+    done = w.cli('journal', 'verify', '--token-file', w.token_file('olga', ['audit']))
+    w.check(done.returncode == 0 and 'compared with its state' in done.stdout and 'quorum: ' in done.stdout, "its own audit knows the signer's state, and the quorum", done.stdout + done.stderr)
+    stops(w)
+    shutil.rmtree(journal)
+    shutil.rmtree(w.dir / 'run')
+    (w.dir / 'run').mkdir()
+    (away / 'older').rename(journal)
+    w.start()
+    w.check(w.until(lambda: w.json('show', 'journal')['journal']['stop'] == 'signer', 60), 'put back, it releases nothing', (w.dir / 'log').read_text()[-800:])
+    done = w.cli('journal', 'verify', '--token-file', w.token_file('olga', ['audit']))
+    w.check(done.returncode == 1 and 'the signer has signed' in done.stdout, 'its own audit says that records, or a checkpoint, are gone', done.stdout + done.stderr)
+    given = w.until(lambda: [r['data'] for r in w.json('journal', 'search', '--type', 'read.given')['records'] if r['data'].get('findings', '0') != '0'], 20)
+    w.check(given and 'the signer has signed' in given[-1]['wrong'] and given[-1]['findings'] == '1', 'which is in its record', given)
+    alarm = [r['data'] for r in w.json('journal', 'search', '--type', 'journal.alarm')['records'] if r['data']['alarm'] == 'audit']
+    w.check(alarm and alarm[-1]['detail'] == given[-1]['wrong'] and alarm[-1]['of'] == given[-1]['of'], 'and an alarm', alarm)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix='sluice-anchor-', dir='/dev/shm') as folder:
         os.chmod(folder, 0o755)
@@ -409,6 +442,7 @@ def main():
             stamps(w)
             survives_its_authority(w, away)
             cosigns(w)
+            is_cut_back(w, away)
         finally:
             if w.process.poll() is None:
                 w.process.terminate()

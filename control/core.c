@@ -304,7 +304,7 @@ static bool start_journal(struct node *n, char err[OS_ERROR_BYTES])
 	n->first_start = state.size == 0 && flush_measure(dir, &n->flush, err);
 	if (state.size == 0 && !n->first_start)
 		log_warn("%s", err);
-	n->journal_signer = signer_client_journal(&n->signer);
+	n->journal_signer = node_signer_journal(n);
 	snprintf(dir, sizeof(dir), "%s/payload-keys", n->settings->state_dir);
 	n->payload_keys = payload_keys_open(dir, true, err);
 	if (!n->payload_keys)
@@ -323,6 +323,7 @@ static bool start_inbox(struct node *n, char err[OS_ERROR_BYTES])
 
 	if (!boot_id_read(config.machine_boot))
 		random_secret(config.machine_boot, 16);
+	memcpy(n->machine_boot, config.machine_boot, sizeof(n->machine_boot));
 	n->inbox = inbox_create(&config, err);
 	n->approvals = approvals_create(&host, n->settings->node, n->settings->origin);
 	if (!n->inbox || !n->approvals)

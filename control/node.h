@@ -105,6 +105,7 @@ struct node {
 	int64_t clock_checked_s;
 	uint64_t clock_good_us;        /* monotonic; 0: never in this run */
 	uint8_t boot[16];              /* of this process, for order control */
+	uint8_t machine_boot[16];
 	bool ending, reload, failed;
 	uint64_t started_us, started_mono_us;
 	struct watch watch;
@@ -244,6 +245,9 @@ void node_holds_tick(struct node *n);
 bool node_holds_current(struct node *n);
 /* Has the journal keep what they cover. */
 void node_holds_apply(struct node *n);
+
+/* node_signer.c: the signer's client, which also tells readers what was signed last. Valid as long as the node. */
+struct journal_signer node_signer_journal(struct node *n);
 
 /* node_anchor.c: what others vouch for checkpoints with. With privileges: reads what sluice.conf names; with the journal and egress: begins. */
 bool node_anchors_read(struct node *n, char err[OS_ERROR_BYTES]);

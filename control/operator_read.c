@@ -10,6 +10,7 @@
 
 #include "control/inbox/who.h"
 #include "control/operator_verbs.h"
+#include "platform/os/log.h"
 
 static const char *const kinds[] = { "search", "session", "sessions", "grep", "tail", "record", "proof", "replay", "events", "report", "bundle", "verify", NULL };
 
@@ -29,20 +30,34 @@ static void record_reading(struct operation *o, struct bytes who)
 		memcpy(o->reader_room, who.base, o->reader_len);
 }
 
+/* An audit that found something is an alarm too: whoever asked for it may be the one who keeps it to himself. */
+static void audit_alarm(struct node *n, const struct reading_given *g, const char *of)
+{
+	const char *const pairs[] = { "alarm", "audit", "detail", g->wrong, "of", of, NULL };
+
+	(void)node_record(n, "journal.alarm", (struct bytes){ 0 }, pairs);
+	log_error("journal: an audit found %llu faults: %s: run sluice journal verify, and keep the directory as it is", (unsigned long long)g->findings, g->wrong);
+}
+
 /* How much it was is known at its end only: a second record, which names the first. Without one, control died meanwhile. */
 void operation_readings_ended(struct node *n)
 {
 	struct reading_given *g;
 
 	while ((g = readings_ended(n->readings))) {
-		char of[24], records[24], sessions[24], keys[24], went[64];
+		char of[24], records[24], sessions[24], keys[24], findings[24], went[64];
+		const char *const audit[] = { "findings", findings, "manifest", g->manifest, "of", of, "records", records, "sessions", sessions, "whole", g->whole ? "yes" : "no",
+					      "wrong", g->wrong, NULL };
 		const char *const pairs[] = { "keys", keys, "manifest", g->manifest, "of", of, "records", records, "sessions", sessions, "whole", g->whole ? "yes" : "no", NULL };
 
 		snprintf(of, sizeof(of), "%llu", (unsigned long long)g->reading);
 		snprintf(records, sizeof(records), "%llu", (unsigned long long)g->records);
 		snprintf(sessions, sizeof(sessions), "%llu", (unsigned long long)g->sessions);
 		snprintf(keys, sizeof(keys), "%llu", (unsigned long long)g->keys);
-		(void)node_record(n, "read.given", bytes_of(g->reader, g->reader_len), pairs);
+		snprintf(findings, sizeof(findings), "%llu", (unsigned long long)g->findings);
+		(void)node_record(n, "read.given", bytes_of(g->reader, g->reader_len), g->audit ? audit : pairs);
+		if (g->audit && g->findings)
+			audit_alarm(n, g, of);
 		snprintf(went, sizeof(went), "%s: %llu keys, %llu erased", g->whole ? "given out" : "given out in part", (unsigned long long)g->keys, (unsigned long long)g->erased);
 		node_disclose_ended(n, g->approval, went);
 		free(g);

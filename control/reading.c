@@ -38,6 +38,10 @@ struct readings {
 	const struct export_key *key; /* signs the manifests of bundles */
 	int jobs[2];  /* a pipe of struct job: the queue and its bell in one */
 	int ended[2]; /* a pipe of struct reading_given *, read without waiting */
+	pthread_mutex_t signed_lock; /* of the following */
+	bool signed_known;
+	uint64_t signed_size;
+	struct merkle_hash signed_root;
 	atomic_uint under_way;
 	atomic_bool ending;
 	pthread_t thread[READING_THREADS];
@@ -61,6 +65,9 @@ struct reading {
 	bool gone; /* the reader, or this process */
 	uint64_t records, sessions, keys, erased;
 	char manifest[65];
+	bool audit, wrong_is_missing;
+	uint64_t findings;
+	char wrong[READING_WRONG_BYTES];
 	uint64_t next; /* where the next page begins; 0: there is none */
 	char error[ARCHIVE_ERROR_BYTES + 160];
 };
@@ -445,8 +452,19 @@ static json_int_t place(uint64_t n)
 	return n > INT64_MAX ? -1 : (json_int_t)n;
 }
 
+static void finding_keep(struct reading *r, const struct verify_finding *f)
+{
+	bool missing = f->kind == VERIFY_ORDER || f->kind == VERIFY_CHECKPOINT;
+
+	if (f->kind == VERIFY_UNVERIFIED || (r->wrong[0] && (r->wrong_is_missing || !missing)))
+		return;
+	snprintf(r->wrong, sizeof(r->wrong), "%s", f->what);
+	r->wrong_is_missing = missing;
+}
+
 static void give_finding(void *ctx, const struct verify_finding *f)
 {
+	finding_keep(ctx, f);
 	frame(ctx, json_pack("{s:{s:s, s:s, s:I, s:I, s:I, s:I}}", "finding", "kind", verify_kind_name(f->kind), "what", f->what, "index", place(f->index), "last",
 			     place(f->last), "segment", place(f->segment), "byte", place(f->byte)));
 }
@@ -457,6 +475,28 @@ static bool goes_on(void *ctx, uint64_t done, uint64_t total)
 
 	frame(r, json_pack("{s:I}", "at", (json_int_t)done));
 	return !r->gone && !atomic_load(&r->all->ending);
+}
+
+static bool signed_last(void *ctx, uint64_t *size, struct merkle_hash *root)
+{
+	struct readings *rs = ctx;
+	bool known;
+
+	pthread_mutex_lock(&rs->signed_lock);
+	known = rs->signed_known;
+	*size = rs->signed_size;
+	*root = rs->signed_root;
+	pthread_mutex_unlock(&rs->signed_lock);
+	return known;
+}
+
+void readings_signed(struct readings *rs, uint64_t size, const struct merkle_hash *root)
+{
+	pthread_mutex_lock(&rs->signed_lock);
+	rs->signed_known = true;
+	rs->signed_size = size;
+	rs->signed_root = *root;
+	pthread_mutex_unlock(&rs->signed_lock);
 }
 
 static json_t *quorum_json(const struct judge *j)
@@ -471,7 +511,7 @@ static void read_verify(struct reading *r)
 	struct checkpoint_keys keys;
 	struct judge judge = { 0 };
 	const struct verify_options options = { .dir = r->all->dir, .keys = &keys, .judge = judge_anchor, .judge_ctx = &judge, .ctx = r, .found = give_finding,
-						.progress = goes_on };
+						.progress = goes_on, .signed_last = signed_last, .signed_ctx = r->all };
 	struct verify_summary s = { 0 };
 	json_t *quorum;
 	bool good;
@@ -482,17 +522,19 @@ static void read_verify(struct reading *r)
 	judge_read_beside(&judge, r->all->dir);
 	good = verify_journal(&options, &s);
 	r->records = s.size - s.first;
+	r->audit = !atomic_load(&r->all->ending);
+	r->findings = s.findings;
 	quorum = quorum_json(&judge);
 	judge_free(&judge);
 	if (atomic_load(&r->all->ending))
 		fail(r, "journal verify", "sluice-control is ending", "try again later");
 	else
-		frame(r, json_pack("{s:{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}}", "verified", "good", good, "first",
+		frame(r, json_pack("{s:{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:O}}", "verified", "good", good, "first",
 				   (json_int_t)s.first, "size", (json_int_t)s.size, "segments", (json_int_t)s.segments, "checkpoints", (json_int_t)s.checkpoints,
 				   "chunks", (json_int_t)s.chunks, "sessions", (json_int_t)s.sessions, "findings", (json_int_t)s.findings, "covered",
 				   (json_int_t)s.covered, "signatures_checked", s.signatures_checked, "tokens", (json_int_t)s.tokens, "stamped",
 				   (json_int_t)s.stamped, "stamped_s", (json_int_t)s.stamped_s, "cosignatures", (json_int_t)s.cosignatures, "cosigned",
-				   (json_int_t)s.cosigned, "cosigned_s", (json_int_t)s.cosigned_s, "unverified", (json_int_t)s.unverified, "quorum", quorum));
+				   (json_int_t)s.cosigned, "cosigned_s", (json_int_t)s.cosigned_s, "unverified", (json_int_t)s.unverified, "signer_compared", s.signer_known, "quorum", quorum));
 	json_decref(quorum);
 }
 
@@ -568,6 +610,9 @@ static void tell_end(struct readings *rs, const struct reading *r, struct readin
 	given->erased = r->erased;
 	given->whole = !r->gone && !r->error[0];
 	memcpy(given->manifest, r->manifest, sizeof(given->manifest));
+	given->audit = r->audit;
+	given->findings = r->findings;
+	memcpy(given->wrong, r->wrong, sizeof(given->wrong));
 	if (write(rs->ended[1], &given, sizeof(given)) != (ssize_t)sizeof(given))
 		free(given);
 }
@@ -637,6 +682,7 @@ struct readings *readings_create(const char *journal_dir, const char *payload_ke
 	snprintf(err, OS_ERROR_BYTES, "readers: cannot start: free memory or descriptors");
 	if (!rs)
 		return NULL;
+	pthread_mutex_init(&rs->signed_lock, NULL);
 	snprintf(rs->dir, sizeof(rs->dir), "%s", journal_dir);
 	snprintf(rs->keys_dir, sizeof(rs->keys_dir), "%s", payload_keys_dir);
 	snprintf(rs->captures_dir, sizeof(rs->captures_dir), "%s", captures_dir);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "control/approval/approval.h"
+#include "control/journal/merkle.h"
 #include "control/keys/export_key.h"
 #include "platform/os/error.h"
 
@@ -33,6 +34,8 @@ struct readings *readings_create(const char *journal_dir, const char *payload_ke
 void readings_destroy(struct readings *rs);
 
 /* What a reading that ended gave out. */
+#define READING_WRONG_BYTES 300
+
 struct reading_given {
 	uint64_t reading;           /* the index of its record */
 	uint64_t records, sessions; /* given out; of a report or an audit, looked at */
@@ -40,9 +43,15 @@ struct reading_given {
 	char manifest[65];          /* SHA-256 of a bundle's MANIFEST.sha256; else "" */
 	uint64_t keys, erased;      /* of payload, given out in a bundle; that there are no more */
 	char approval[APPROVAL_ID_TEXT]; /* by which; else "" */
+	bool audit;
+	uint64_t findings;          /* of an audit */
+	char wrong[READING_WRONG_BYTES]; /* the first of them, of those that say that something is missing if there is one; "" */
 	size_t reader_len;
 	uint8_t reader[];           /* canonical, who read */
 };
+
+/* Tells readers what the signer signed last: audits compare the newest checkpoint with it. By the core's thread, at each change. */
+void readings_signed(struct readings *rs, uint64_t size, const struct merkle_hash *root);
 
 /* The next one that ended; NULL: none. The caller frees it. */
 struct reading_given *readings_ended(struct readings *rs);

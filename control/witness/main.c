@@ -1,7 +1,8 @@
-/* sluice-witness --dir DIR --name NAME [--key | --trust FILE | --distrust FILE]
+/* sluice-witness --dir DIR --name NAME [--scgi | --key | --trust FILE | --distrust FILE]
  *
- * A witness of other nodes' journals, on another machine, behind a web server that speaks TLS: without a mode it answers one POST of
- * add-checkpoint as CGI (RFC 3875: the request's body on standard input, the answer on standard output), as nginx's fcgiwrap starts it.
+ * A witness of other nodes' journals, on another machine, behind a web server that speaks TLS. --scgi answers one POST of add-checkpoint on
+ * standard input and output, which are the connection that systemd accepted (platform/host/systemd); without a mode the same as CGI (RFC 3875:
+ * the request's body on standard input, the answer on standard output), as nginx's fcgiwrap starts it.
  * --key prints the witness's key for the node's sluice.conf; --trust adds a log by its vkey file (the node keeps it beside its journal, as `vkey`),
  * or another key of a log, which rotates its keys; --distrust takes one back.
  * The key is made by its owner: openssl genpkey -algorithm ed25519 -out DIR/ed25519.pem, mode 0400.
@@ -14,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/witness/scgi.h"
 #include "control/witness/witness.h"
 #include "platform/os/log.h"
 #include "platform/os/priv.h"
@@ -21,14 +23,15 @@
 
 struct options {
 	const char *dir, *name, *trust, *distrust;
-	bool key;
+	bool key, scgi;
 };
 
 static bool options_read(struct options *o, int argc, char **argv)
 {
 	static const struct option names[] = {
 		{ "dir", required_argument, NULL, 'd' }, { "name", required_argument, NULL, 'n' }, { "trust", required_argument, NULL, 't' },
-		{ "distrust", required_argument, NULL, 'x' }, { "key", no_argument, NULL, 'k' }, { 0 },
+		{ "distrust", required_argument, NULL, 'x' }, { "key", no_argument, NULL, 'k' },
+		{ "scgi", no_argument, NULL, 's' }, { 0 },
 	};
 	int c;
 
@@ -44,10 +47,12 @@ static bool options_read(struct options *o, int argc, char **argv)
 			o->distrust = optarg;
 		else if (c == 'k')
 			o->key = true;
+		else if (c == 's')
+			o->scgi = true;
 		else
 			return false;
 	}
-	return o->dir && o->name && optind == argc && o->key + !!o->trust + !!o->distrust <= 1;
+	return o->dir && o->name && optind == argc && o->key + o->scgi + !!o->trust + !!o->distrust <= 1;
 }
 
 static int print_key(const struct witness *w)
@@ -107,18 +112,48 @@ static bool confine(const struct witness *w, char err[OS_ERROR_BYTES])
 	return sandbox_enter(none, write, calls, err);
 }
 
-/* Whatever was asked, one answer with its status. */
-static int serve(struct witness *w)
+static void handle(struct witness *w, struct bytes request, struct witness_answer *a)
+{
+	witness_handle(w, request, (uint64_t)time(NULL), a);
+}
+
+static void serve_cgi(struct witness *w, struct witness_answer *a)
 {
 	static uint8_t request[WITNESS_REQUEST_BYTES + 1];
 	const char *method = getenv("REQUEST_METHOD");
-	struct witness_answer a = { .status = 405 };
-	size_t len;
 
-	if (method && !strcmp(method, "POST")) {
-		len = fread(request, 1, sizeof(request), stdin);
-		witness_handle(w, bytes_of(request, len), (uint64_t)time(NULL), &a);
+	if (method && !strcmp(method, "POST"))
+		handle(w, bytes_of(request, fread(request, 1, sizeof(request), stdin)), a);
+}
+
+/* The other end closes when it has the answer: no more than the request is waited for. */
+static void serve_scgi(struct witness *w, struct witness_answer *a)
+{
+	static uint8_t room[SCGI_BYTES];
+	struct scgi_read r = { .status = PARSE_MORE, .needed = 1 };
+	struct scgi_request request = { 0 };
+	size_t len = 0;
+
+	while (r.status == PARSE_MORE && r.needed <= sizeof(room)) {
+		ssize_t got = read(STDIN_FILENO, room + len, sizeof(room) - len);
+
+		if (got <= 0)
+			break;
+		len += (size_t)got;
+		r = scgi_read(bytes_of(room, len), &request);
 	}
+	if (r.status != PARSE_OK)
+		a->status = 400;
+	else if (request.is_post)
+		handle(w, request.body, a);
+}
+
+/* Whatever was asked, one answer with its status. */
+static int serve(struct witness *w, bool scgi)
+{
+	struct witness_answer a = { .status = 405 };
+
+	(scgi ? serve_scgi : serve_cgi)(w, &a);
 	printf("Status: %u\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n", a.status, a.size ? "text/x.tlog.size" : "text/plain", a.len);
 	fwrite(a.text, 1, a.len, stdout);
 	return fflush(stdout) != 0;
@@ -134,7 +169,7 @@ int main(int argc, char **argv)
 
 	log_open("sluice-witness", LOG_LEVEL_INFO);
 	if (!options_read(&o, argc, argv)) {
-		fprintf(stderr, "usage: sluice-witness --dir DIR --name NAME [--key | --trust VKEY_FILE | --distrust VKEY_FILE]\n");
+		fprintf(stderr, "usage: sluice-witness --dir DIR --name NAME [--scgi | --key | --trust VKEY_FILE | --distrust VKEY_FILE]\n");
 		return 2;
 	}
 	if (!priv_harden(err)) {
@@ -151,7 +186,7 @@ int main(int argc, char **argv)
 			log_error("%s", err);
 			return 1;
 		}
-		code = serve(&w);
+		code = serve(&w, o.scgi);
 		witness_close(&w);
 		_exit(code);
 	}
