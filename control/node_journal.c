@@ -2,7 +2,8 @@
  *
  * What the workers have to do differently is in order `control`: whether anything may be released at all, and how much room there is.
  * What stopped the process itself (a disk that failed) cannot be recorded at the time; a note in the run directory, which is another
- * volume, lets the next process do it. */
+ * volume, lets the next process do it. Why it refused commands, and since when, is kept beside the records: a process that begins without that
+ * reason (there is room again; the clock is taken as it is) says that the journal goes on. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "platform/os/shm.h"
 
 #define NOTE "journal-stopped"
+#define KEPT_STOP RUNS_ENTRIES /* the number of the kept value; those below are the runs' */
 
 static enum journal_room room_of(enum journal_level level)
 {
@@ -44,6 +46,40 @@ static void record_stop(struct node *n, const char *type, const char *cause, con
 	node_record(n, type, (struct bytes){ 0 }, pairs);
 }
 
+struct kept_stop {
+	enum watch_stop stop; /* WATCH_RUNS: none was under way */
+	bool same_boot;
+	uint64_t mono_us, wall_us; /* when it began */
+};
+
+static void stop_keep(struct node *n)
+{
+	uint8_t room[JOURNAL_KEPT_BYTES];
+	struct writer w = writer_of(room, sizeof(room));
+
+	writer_u8(&w, (uint8_t)n->watch.stop);
+	writer_bytes(&w, n->machine_boot, sizeof(n->machine_boot));
+	writer_be64(&w, n->watch.stopped_us);
+	writer_be64(&w, n->now.wall_us);
+	(void)journal_keep(n->journal, KEPT_STOP, writer_done(&w));
+}
+
+static struct kept_stop stop_kept(const struct node *n)
+{
+	struct reader r = reader_of_bytes(journal_kept(n->journal, KEPT_STOP));
+	struct kept_stop k = { .stop = reader_u8(&r) };
+
+	k.same_boot = bytes_equal(reader_bytes(&r, sizeof(n->machine_boot)), bytes_of(n->machine_boot, sizeof(n->machine_boot)));
+	k.mono_us = reader_be64(&r);
+	k.wall_us = reader_be64(&r);
+	return r.ok && r.left == 0 && k.stop <= WATCH_CLOCK ? k : (struct kept_stop){ .stop = WATCH_RUNS };
+}
+
+static uint64_t since(uint64_t then_us, uint64_t now_us)
+{
+	return now_us > then_us ? now_us - then_us : 0;
+}
+
 static void level_news(struct node *n, const struct journal_state *state)
 {
 	static const char *const words[] = { "ok", "alarm", "digest", "no_sessions", "full", "stopped" };
@@ -65,6 +101,7 @@ static void stop_news(struct node *n, const struct watch_news *news, unsigned us
 {
 	enum watch_stop stop = n->watch.stop;
 
+	stop_keep(n);
 	if (news->before != WATCH_RUNS && stop != WATCH_RUNS)
 		return; /* stopped still, for another cause */
 	inbox_pause(n->inbox, stop != WATCH_RUNS);
@@ -117,13 +154,33 @@ void node_journal_failed(struct node *n, const char *why)
 		log_warn("%s", err);
 }
 
+/* What the process before this one was stopped by. */
+static void stop_over(struct node *n, const struct kept_stop *before)
+{
+	struct journal_state state;
+	uint64_t without_us = before->same_boot ? since(before->mono_us, n->now.mono_us) : since(before->wall_us, n->now.wall_us);
+
+	if (before->stop == WATCH_RUNS)
+		return;
+	if (n->watch.stop == WATCH_RUNS) {
+		journal_state(n->journal, &state);
+		log_warn("journal: a new process goes on after %llu s: %s", (unsigned long long)(without_us / 1000000), watch_text(before->stop));
+		record_stop(n, "journal.resume", watch_word(before->stop), "a new process", without_us, state.used_percent);
+	} else if (before->same_boot && before->mono_us < n->watch.stopped_us) {
+		n->watch.stopped_us = before->mono_us; /* it never went on */
+	}
+	stop_keep(n);
+}
+
 void node_journal_begun(struct node *n)
 {
+	const struct kept_stop before = stop_kept(n);
 	char path[400], why[320] = "";
 	unsigned long long at_us = 0;
 	FILE *f;
 
 	node_journal_look(n);
+	stop_over(n, &before);
 	snprintf(path, sizeof(path), "%.240s/" NOTE, n->settings->run_dir);
 	f = fopen(path, "re");
 	if (!f)
@@ -134,7 +191,7 @@ void node_journal_begun(struct node *n)
 		journal_state(n->journal, &state);
 		record_stop(n, "journal.stop", "failed", why, 0, state.used_percent);
 		if (n->watch.stop == WATCH_RUNS)
-			record_stop(n, "journal.resume", "failed", why, n->now.wall_us > at_us ? n->now.wall_us - at_us : 0, state.used_percent);
+			record_stop(n, "journal.resume", "failed", why, since(at_us, n->now.wall_us), state.used_percent);
 	}
 	fclose(f);
 	unlink(path);
