@@ -18,7 +18,7 @@
 
 static const struct policy_spec plain = { .name = "bench", .generation = 1,
 					  .defaults = { .unmatched = POLICY_BLOCK, .unknown = POLICY_BLOCK, .approval = POLICY_NONE } };
-static struct spec_service service = { .name = "plain", .protocol_word = "opaque", .protocol = POLICY_PROTOCOL_OPAQUE, .tls = POLICY_TLS_OFF,
+static struct spec_service service = { .name = "plain", .protocol_word = "opaque", .protocol = POLICY_PROTOCOL_OPAQUE, .audit = POLICY_AUDIT_PROMPT, .tls = POLICY_TLS_OFF,
 				       .reason = "bench" };
 static uint8_t message[LIMIT_MESSAGE_BYTES];
 

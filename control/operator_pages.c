@@ -90,6 +90,8 @@ void operation_worker_page(const struct node *n, unsigned worker, json_t *row)
 		put(row, "flows_open", w->flows_open);
 		put(row, "flows_opening", w->flows_opening);
 		put(row, "flows_max", w->flows_max);
+		put(row, "flows_active", w->active_max - w->active_free);
+		put(row, "flows_active_max", w->active_max);
 		put(row, "probe_longest", w->probe_longest);
 		put(row, "sessions_used", w->sessions_max - w->sessions_free);
 		put(row, "sessions_max", w->sessions_max);

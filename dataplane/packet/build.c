@@ -13,6 +13,8 @@
 #define TCP_HEADER_BYTES 20
 #define IP4_BYTES 20
 #define IP6_BYTES 40
+#define IP4_PREFIX_BYTES 12 /* in front of the addresses */
+#define IP6_PREFIX_BYTES 8
 #define IP4_DONT_FRAGMENT 0x40
 #define ECN_MASK 0x03
 
@@ -100,6 +102,36 @@ void packet_template_reply(struct packet_template *t, const struct packet *p)
 	memcpy(t->header + 6, mac, 6);
 }
 
+/* Of the frame, up to the addresses. */
+static size_t prefix_bytes(unsigned l3_offset, uint8_t ip_version)
+{
+	return l3_offset + (ip_version == 6 ? IP6_PREFIX_BYTES : IP4_PREFIX_BYTES);
+}
+
+void packet_template_keep(const struct packet_template *t, struct packet_template_kept *out)
+{
+	*out = (struct packet_template_kept){
+		.l3_offset = t->l3_offset, .ip_version = t->ip_version, .ip_id = t->ip_id,
+		.pseudo_sum = t->pseudo_sum, .ip_sum = t->ip_sum,
+	};
+	memcpy(out->prefix, t->header, sizeof out->prefix); /* and perhaps some of what is behind it */
+}
+
+void packet_template_restore(const struct packet_template_kept *kept, const struct packet_address *source, const struct packet_address *destination,
+			     uint16_t source_port, uint16_t destination_port, struct packet_template *out)
+{
+	size_t prefix = prefix_bytes(kept->l3_offset, kept->ip_version), address = kept->ip_version == 6 ? 16 : 4;
+
+	*out = (struct packet_template){
+		.header_bytes = (uint8_t)(prefix + 2 * address), .l3_offset = kept->l3_offset, .ip_version = kept->ip_version,
+		.source_port = source_port, .destination_port = destination_port, .ip_id = kept->ip_id,
+		.pseudo_sum = kept->pseudo_sum, .ip_sum = kept->ip_sum,
+	};
+	memcpy(out->header, kept->prefix, prefix);
+	memcpy(out->header + prefix, source->byte, address);
+	memcpy(out->header + prefix + address, destination->byte, address);
+}
+
 static void finish_ip(struct packet_template *t, uint8_t *ip, size_t l4_bytes)
 {
 	uint64_t sum = t->ip_sum + (uint64_t)htobe16((uint16_t)(IP4_BYTES + l4_bytes));
@@ -173,7 +205,10 @@ struct packet_built packet_build(struct packet_template *t, const struct tcp_seg
 
 	if (t->header_bytes + l4_bytes > cap || IP4_BYTES + l4_bytes > UINT16_MAX)
 		return (struct packet_built){ 0 };
-	memcpy(out, t->header, t->header_bytes);
+	if (cap >= sizeof t->header)
+		memcpy(out, t->header, sizeof t->header); /* more than it is, but of one size: what follows is written below, or is behind the frame */
+	else
+		memcpy(out, t->header, t->header_bytes);
 	finish_ip(t, ip, l4_bytes);
 	sum = (uint64_t)t->pseudo_sum + htobe16((uint16_t)l4_bytes);
 	if (checksum == PACKET_BUILD_PSEUDO) {

@@ -251,9 +251,41 @@ static void refusals(void **state)
 	}
 }
 
+/* Kept and restored, it builds the same frames; identifications go on. */
+static void a_template_is_kept(void **state)
+{
+	uint8_t fragmentable[sizeof ip4_frame];
+	const struct bytes frames[] = { bytes_of(ip4_frame, sizeof ip4_frame), bytes_of(ip6_frame, sizeof ip6_frame), bytes_of(fragmentable, sizeof fragmentable) };
+
+	memcpy(fragmentable, ip4_frame, sizeof fragmentable);
+	fragmentable[18 + 6] = 0;
+	for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+		struct tcp_segment s = { .seq = 5, .ack = 6, .window = 7, .flags = TCP_ACK, .span_count = 1, .payload_bytes = 3, .spans = { bytes_str("abc") } };
+		struct packet_template t, back;
+		struct packet_template_kept kept;
+		uint8_t a[256], b[256];
+		struct packet in;
+
+		template_of(frames[i].base, frames[i].len, &in, &t);
+		for (int round = 0; round < 3; round++) {
+			struct packet_built built = packet_build(&t, &s, a, sizeof a, PACKET_BUILD_FULL);
+
+			if (round == 0) {
+				template_of(frames[i].base, frames[i].len, &in, &back);
+			} else {
+				packet_template_restore(&kept, &in.source, &in.destination, in.source_port, in.destination_port, &back);
+			}
+			assert_int_equal(packet_build(&back, &s, b, sizeof b, PACKET_BUILD_FULL).bytes, built.bytes);
+			assert_memory_equal(a, b, built.bytes);
+			packet_template_keep(&back, &kept);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_template_is_kept),
 		cmocka_unit_test(built_frames_parse_back),
 		cmocka_unit_test(odd_spans_sum_right),
 		cmocka_unit_test(pseudo_sum_is_what_a_port_expects),

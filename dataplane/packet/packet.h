@@ -85,15 +85,17 @@ enum error packet_segment(const struct packet *p, enum packet_checksum checksum,
 
 /* The headers that are the same for all packets in one direction of a flow, ready to be copied: Ethernet, VLAN tags and
  * IP with addresses, and the ports. IPv4 options and extension headers are not carried over. */
+#define PACKET_TEMPLATE_BYTES 64 /* PACKET_HEADER_BYTES_MAX, and what makes it a copy of whole words */
+
 struct packet_template {
-	uint8_t header[PACKET_HEADER_BYTES_MAX];
+	uint8_t header[PACKET_TEMPLATE_BYTES];
 	uint8_t header_bytes;
 	uint8_t l3_offset;
 	uint8_t ip_version;
 	uint16_t source_port, destination_port; /* network order */
 	uint16_t ip_id;                         /* counts up; used when the original did not set DF */
-	uint32_t pseudo_sum;                    /* of the addresses and the protocol */
-	uint32_t ip_sum;                        /* of an IPv4 header with neither length nor identification */
+	uint16_t pseudo_sum;                    /* of the addresses and the protocol */
+	uint16_t ip_sum;                        /* of an IPv4 header with neither length nor identification */
 };
 
 /* The template that continues the direction in which `p` travels: our frames look like its sender's. */
@@ -101,6 +103,19 @@ void packet_template_from(struct packet_template *t, const struct packet *p);
 
 /* The template of the answer to `p`: MAC and IP addresses and ports swapped. For RSTs before a flow exists. */
 void packet_template_reply(struct packet_template *t, const struct packet *p);
+
+/* What a template has beside addresses and ports, for who has those anyway and has it lie for long. */
+struct packet_template_kept {
+	uint8_t prefix[PACKET_HEADER_BYTES_MAX - 28]; /* up to the addresses */
+	uint8_t l3_offset, ip_version;
+	uint16_t ip_id, pseudo_sum, ip_sum;
+};
+
+void packet_template_keep(const struct packet_template *t, struct packet_template_kept *out);
+
+/* The template that was kept; addresses and ports in network order. */
+void packet_template_restore(const struct packet_template_kept *kept, const struct packet_address *source, const struct packet_address *destination,
+			     uint16_t source_port, uint16_t destination_port, struct packet_template *out);
 
 enum packet_build_checksum {
 	PACKET_BUILD_FULL,   /* software: the checksum is complete */

@@ -169,10 +169,10 @@ static const char *withheld_text(const struct relay *r, bool commands)
 /* What waits lies in TCP, and nobody moves it any more. */
 static void drop_unread(struct relay *r, struct flow *f)
 {
-	bool answers = f->held_both_ways && tcp_readable_bytes(&f->pair.half[TCP_SERVER]) > 0;
+	bool answers = f->held_both_ways && tcp_readable_bytes(&f->active->pair.half[TCP_SERVER]) > 0;
 
 	f->held_until = 0;
-	session_demand_end(r, f, END_KILLED, bytes_str(withheld_text(r, tcp_readable_bytes(&f->pair.half[TCP_CLIENT]) > 0)));
+	session_demand_end(r, f, END_KILLED, bytes_str(withheld_text(r, tcp_readable_bytes(&f->active->pair.half[TCP_CLIENT]) > 0)));
 	if (answers)
 		session_abort(r, f, CLOSE_KILLED);
 }

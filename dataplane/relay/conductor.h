@@ -9,6 +9,7 @@
  * orders.c  what control answers
  * session.c begin and end of a flow's session
  * room.c    whose place a new flow takes
+ * active.c  flows at rest, and what the others have of a pool
  * news.c    what every flow has to hear of
  * splice.c  flows that need no more reading
  * peers.c   what workers tell one another
@@ -98,6 +99,8 @@ struct relay {
 	struct wheel wheel;
 	struct flow_table *table;
 	struct flow *flows;
+	struct flow_active *actives, *active_free;
+	uint32_t active_count, active_left, active_mark, active_reserve, active_next; /* all; free; see active.c; to be looked at next */
 	struct flow *recent; /* the flow of the last segment, or NULL: frames of a flow come in a row */
 	uint32_t *free_flows, free_count;
 	union relay_say *says, *free_say;
@@ -120,6 +123,7 @@ struct relay {
 	uint8_t wanted_hash[POLICY_HASH_BYTES];
 	struct flow *ready_first, *ready_last;
 	struct flow_list list[LISTED_COUNT]; /* by enum flow_listed */
+	uint32_t opening_max; /* more half-open flows than that there are not */
 	uint32_t opening_mark; /* with more half-open flows than that, and only then, new SYNs are rationed */
 	unsigned syns_this_turn;
 	struct flow *classify_bucket[RELAY_CLASSIFY_BUCKETS]; /* flows that wait for a classification, by its key */
@@ -171,6 +175,8 @@ void session_begin(struct relay *r, struct flow *f);
 void session_end(struct relay *r, struct flow *f, enum close_cause cause);
 void session_refresh_snapshot(struct relay *r, struct flow *f);
 void session_abort(struct relay *r, struct flow *f, enum close_cause cause);
+/* Carries out `abort_asked`; the flow has its record. */
+void session_reset(struct relay *r, struct flow *f);
 /* Keeps a text for a flow in `slot`, which is NULL or has one already. When so many flows were told something, the others are told
  * something general. session_hush gives it back. */
 void session_say(struct relay *r, const char **slot, struct bytes say);
@@ -188,6 +194,33 @@ void room_leave(struct relay *r, struct flow *f);
 
 /* Whether what one more flow will have to record finds its place, and soon. Constant work. */
 bool room_for_records(struct relay *r);
+
+/* active.c */
+/* How many records there are; and what relay_create does with their memory. */
+uint32_t active_count(const struct relay_config *c);
+void active_init(struct relay *r);
+/* For a new flow. False: the last ones are for those that are open. */
+[[gnu::warn_unused_result]] bool active_begin(struct relay *r, struct flow *f);
+/* Before anything is done with TCP's part or a frame is built: `active` is there. False: nothing is free; later. */
+bool active_find(struct relay *r, struct flow *f); /* active_wake for one at rest */
+[[gnu::warn_unused_result]] static inline bool active_wake(struct relay *r, struct flow *f)
+{
+	return f->active || active_find(r, f);
+}
+
+/* Gives the record back if the flow is at rest, and nothing is about to be done with it. */
+void active_lie_down(struct relay *r, struct flow *f);
+
+/* When the flow was looked at: it may give its record back. */
+static inline void active_settle(struct relay *r, struct flow *f)
+{
+	if (r->active_left < r->active_mark || (r->active_mark > 0 && (f->listed == LISTED_WAITING || f->splice.on)))
+		active_lie_down(r, f);
+}
+
+/* The flow ends; its pair holds nothing. */
+void active_drop(struct relay *r, struct flow *f);
+void active_sweep(struct relay *r);
 
 /* pump.c */
 void pump(struct relay *r, struct flow *f);

@@ -60,14 +60,27 @@ static uint32_t tls_state(const struct tls_engine *e)
 	return e->failed ? 3 : e->established ? 2 : tls_engine_active(e) ? 1 : 0;
 }
 
+/* How the halves ended, if they did. */
+static uint32_t ends_of(const struct flow *f)
+{
+	if (f->active) {
+		const struct tcp_half *client = &f->active->pair.half[SIDE_CLIENT], *server = &f->active->pair.half[SIDE_SERVER];
+
+		return (uint32_t)client->was_reset << PAGE_STATE_CLIENT_RESET | (uint32_t)server->was_reset << PAGE_STATE_SERVER_RESET |
+		       (uint32_t)client->timed_out << PAGE_STATE_CLIENT_DEAD | (uint32_t)server->timed_out << PAGE_STATE_SERVER_DEAD;
+	}
+	const struct tcp_rest_half *client = &f->rest.tcp.half[SIDE_CLIENT], *server = &f->rest.tcp.half[SIDE_SERVER];
+
+	return (uint32_t)client->was_reset << PAGE_STATE_CLIENT_RESET | (uint32_t)server->was_reset << PAGE_STATE_SERVER_RESET |
+	       (uint32_t)client->timed_out << PAGE_STATE_CLIENT_DEAD | (uint32_t)server->timed_out << PAGE_STATE_SERVER_DEAD;
+}
+
 static uint32_t state_of(const struct flow *f)
 {
-	const struct tcp_half *client = &f->pair.half[SIDE_CLIENT], *server = &f->pair.half[SIDE_SERVER];
 	const struct flow_session *s = f->session;
 	uint32_t flags = (uint32_t)f->opaque << PAGE_STATE_OPAQUE | (uint32_t)(s && s->logged_in) << PAGE_STATE_LOGGED_IN |
 			 (uint32_t)f->read_ended[SIDE_CLIENT] << PAGE_STATE_CLIENT_ENDED | (uint32_t)f->read_ended[SIDE_SERVER] << PAGE_STATE_SERVER_ENDED |
-			 (uint32_t)client->was_reset << PAGE_STATE_CLIENT_RESET | (uint32_t)server->was_reset << PAGE_STATE_SERVER_RESET |
-			 (uint32_t)client->timed_out << PAGE_STATE_CLIENT_DEAD | (uint32_t)server->timed_out << PAGE_STATE_SERVER_DEAD |
+			 ends_of(f) |
 			 (uint32_t)f->kill_asked << PAGE_STATE_KILLED | (uint32_t)f->splice.on << PAGE_STATE_SPLICED;
 
 	return (uint32_t)f->phase << PAGE_STATE_PHASE | (uint32_t)f->wait << PAGE_STATE_WAIT |
@@ -84,6 +97,14 @@ static void half_show(const struct tcp_half *h, struct page_half *out)
 	};
 }
 
+static void rest_show(const struct tcp_rest_half *h, struct page_half *out)
+{
+	*out = (struct page_half){
+		.state = h->state, .timestamps = h->timestamps, .sack = h->sack, .window_scale = h->window_scale, .mss = h->mss,
+		.srtt_us = h->smoothed_us, .congestion_bytes = h->congestion_bytes, .window_bytes = h->window,
+	};
+}
+
 static void show(const struct flow *f, struct page_flow *e, uint64_t now_us)
 {
 	e->state = state_of(f);
@@ -97,8 +118,12 @@ static void show(const struct flow *f, struct page_flow *e, uint64_t now_us)
 	}
 	e->barriers = f->session ? f->session->barriers[SIDE_SERVER] : f->held_until > 0;
 	e->windows = f->session ? f->session->barriers[SIDE_CLIENT] : f->held_until > 0 && f->held_both_ways;
-	for (int side = 0; side < 2; side++)
-		half_show(&f->pair.half[side], &e->half[side]);
+	for (int side = 0; side < 2; side++) {
+		if (f->active)
+			half_show(&f->active->pair.half[side], &e->half[side]);
+		else
+			rest_show(&f->rest.tcp.half[side], &e->half[side]);
+	}
 }
 
 void flight_open(struct flight *t, struct flow *f, uint64_t now_us)

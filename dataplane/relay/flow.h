@@ -1,6 +1,7 @@
 /* flow.h: all there is of one guarded flow on a worker: both TCP halves, both TLS legs, the protocol's session, the bytes
  * between the stages, and what the flow waits for. Lives in a table sized at start; never moves. Private to this folder.
  *
+ * While nothing is in flight, TCP's part is struct flow_rest; else it is in a record of a pool (active.c).
  * A flow whose inspector is wordless is never read: its bytes go from one half to the other, and it has no struct flow_session.
  */
 #ifndef DATAPLANE_RELAY_FLOW_H
@@ -11,6 +12,7 @@
 #include "dataplane/relay/buffer.h"
 #include "dataplane/relay/services.h"
 #include "dataplane/relay/wheel.h"
+#include "dataplane/tcp/rest.h"
 #include "dataplane/tcp/splice.h"
 #include "dataplane/tls/engine.h"
 
@@ -106,6 +108,20 @@ struct flow_session {
 	_Alignas(64) uint8_t memory[];
 };
 
+/* While something is in flight, or may soon be. */
+struct flow_active {
+	struct tcp_pair pair;
+	struct packet_template wire[2]; /* frames towards that side */
+	struct flow *flow;              /* NULL: in the pool */
+	struct flow_active *next;       /* there */
+};
+
+/* What of it outlives a time without. */
+struct flow_rest {
+	struct tcp_rest tcp;
+	struct packet_template_kept wire[2];
+};
+
 struct flow {
 	_Alignas(64) struct relay *relay;
 	uint32_t number;
@@ -116,6 +132,7 @@ struct flow {
 	struct flow_key key;
 	struct tcp_splice splice;   /* with the line above all that a frame of a spliced flow touches */
 	uint64_t news;              /* the last that it heard (news.c) */
+	struct flow_active *active; /* NULL: at rest */
 	bool kill_asked;
 	bool client_is_low;         /* of `key` */
 	bool begun;                 /* its begin is on record: its end will be too */
@@ -123,7 +140,8 @@ struct flow {
 	bool unspliced;             /* the policy wants it terminated */
 	bool held_both_ways;        /* of `held_until` */
 	bool read_ended[2], ended_told[2], write_ended[2];
-	bool ready, output_full;
+	bool ready;
+	bool abort_asked;           /* both peers are to be reset (session_reset) */
 	uint8_t audit;              /* enum policy_audit, of the service in force */
 	uint8_t kill_end;           /* enum inspect_end */
 	uint8_t family, client_mac[6];
@@ -144,9 +162,10 @@ struct flow {
 	struct flow *next_ready;    /* ready list */
 	struct flow *listed_before, *listed_after; /* in the list that `listed` says */
 	struct wheel_entry timer;
-	struct packet_template wire[2]; /* frames towards that side */
-	struct tcp_pair pair;
+	struct flow_rest rest;      /* without `active` */
 };
+
+_Static_assert(sizeof(struct flow) <= 704, "a million of them, and what they need beside, in 768 MB");
 
 /* Its peers: addresses, and ports in network order. */
 static inline const struct packet_address *flow_address(const struct flow *f, enum side side)

@@ -72,7 +72,7 @@ static void begin_tls(struct relay *r, struct flow *f, enum side side)
 /* TCP's bytes into the side's stream, decrypted if TLS runs there. */
 static bool ingest(struct relay *r, struct flow *f, enum side side)
 {
-	struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
+	struct tcp_half *half = tcp_half_of(&f->active->pair, (enum tcp_side)side);
 	struct stream *in = &f->session->in[side];
 	size_t wanted = f->session->needed[side] > stream_bytes(in) ? f->session->needed[side] - stream_bytes(in) : 0;
 	size_t budget = RELAY_IN_BYTES;
@@ -221,10 +221,10 @@ static bool opaque_move(const struct relay *r, struct flow *f, enum side from)
 
 	if (f->session ? is_between(f, from) : barrier_holds(r, f, to))
 		return false;
-	size_t moved = tcp_move(tcp_half_of(&f->pair, (enum tcp_side)from), tcp_half_of(&f->pair, (enum tcp_side)to), RELAY_IN_BYTES * 4);
+	size_t moved = tcp_move(tcp_half_of(&f->active->pair, (enum tcp_side)from), tcp_half_of(&f->active->pair, (enum tcp_side)to), RELAY_IN_BYTES * 4);
 
-	note_octets(f, from, tcp_splice_fresh(&f->splice, &f->pair, (enum tcp_side)from, moved));
-	if (tcp_read_closed(tcp_half_of(&f->pair, (enum tcp_side)from)))
+	note_octets(f, from, tcp_splice_fresh(&f->splice, &f->active->pair, (enum tcp_side)from, moved));
+	if (tcp_read_closed(tcp_half_of(&f->active->pair, (enum tcp_side)from)))
 		f->read_ended[from] = true;
 	return moved > 0;
 }
@@ -294,7 +294,7 @@ void pump_answer(struct relay *r, struct flow *f, const struct inspect_answer *a
 /* Ciphertext into TCP's send queue. */
 static bool drain_tls(struct flow *f, enum side side)
 {
-	struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
+	struct tcp_half *half = tcp_half_of(&f->active->pair, (enum tcp_side)side);
 	uint8_t wire[16384];
 	bool progress = false;
 
@@ -312,7 +312,7 @@ static bool drain_tls(struct flow *f, enum side side)
 
 static bool egress(struct relay *r, struct flow *f, enum side side)
 {
-	struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
+	struct tcp_half *half = tcp_half_of(&f->active->pair, (enum tcp_side)side);
 	struct stream *out = &f->session->out[side];
 	size_t len = barrier_released(r, f, side);
 	uint64_t start = out->written - stream_bytes(out);
@@ -380,7 +380,7 @@ static void endings(struct relay *r, struct flow *f)
 		bool ends = f->phase == FLOW_ENDING || (f->phase == FLOW_RUNNING && f->ended_told[from]);
 
 		if (ends && !f->write_ended[to] && said_all(f, to)) {
-			tcp_send_close(tcp_half_of(&f->pair, (enum tcp_side)to));
+			tcp_send_close(tcp_half_of(&f->active->pair, (enum tcp_side)to));
 			f->write_ended[to] = true;
 		}
 	}
@@ -407,7 +407,7 @@ static void tell_lost(struct relay *r, struct flow *f, bool timed_out)
 static void resets(struct relay *r, struct flow *f)
 {
 	for (int side = 0; side < 2; side++) {
-		const struct tcp_half *half = tcp_half_of(&f->pair, (enum tcp_side)side);
+		const struct tcp_half *half = tcp_half_of(&f->active->pair, (enum tcp_side)side);
 		enum side to = other((enum side)side);
 
 		if (!tcp_was_reset(half) && !tcp_timed_out(half))
@@ -423,7 +423,7 @@ static void resets(struct relay *r, struct flow *f)
 			if (f->phase != FLOW_CLOSED && f->session)
 				(void)egress(r, f, to);
 		}
-		tcp_pair_abort_behind(&f->pair, (enum tcp_side)to, r->now_us);
+		tcp_pair_abort_behind(&f->active->pair, (enum tcp_side)to, r->now_us);
 		if (f->phase == FLOW_OPENING) {
 			f->phase = FLOW_CLOSED;
 			room_leave(r, f);
@@ -528,7 +528,7 @@ static bool emit_helped(struct emit_context *e, unsigned port, const struct tcp_
 	if (!room)
 		return false;
 	note_sent(e, segment);
-	built = packet_build(&e->flow->wire[e->side], segment, room, cap, PACKET_BUILD_PSEUDO);
+	built = packet_build(&e->flow->active->wire[e->side], segment, room, cap, PACKET_BUILD_PSEUDO);
 	r->wire.send_helped(r->wire.context, port, &built, segment->cut_bytes);
 	return true;
 }
@@ -548,7 +548,7 @@ static bool emit(void *context, const struct tcp_segment *segment)
 	if (!room)
 		return false;
 	note_sent(e, segment);
-	built = packet_build(&e->flow->wire[e->side], segment, room, cap, PACKET_BUILD_FULL);
+	built = packet_build(&e->flow->active->wire[e->side], segment, room, cap, PACKET_BUILD_FULL);
 	r->wire.send(r->wire.context, port, built.bytes);
 	return true;
 }
@@ -558,7 +558,7 @@ static void take_help(struct emit_context *e)
 	struct relay *r = e->relay;
 
 	e->help = r->wire.help(r->wire.context, port_of(e));
-	e->flow->pair.half[e->side].large_bytes =
+	e->flow->active->pair.half[e->side].large_bytes =
 		e->help.frame_bytes_max > HEADERS_BYTES_MAX ? (uint16_t)(e->help.frame_bytes_max - HEADERS_BYTES_MAX) : 0;
 }
 
@@ -569,7 +569,7 @@ void pump_transmit(struct relay *r, struct flow *f)
 
 		if (r->wire.help)
 			take_help(&e);
-		switch (tcp_pair_output(&f->pair, (enum tcp_side)side, emit, &e, RELAY_SEGMENTS_PER_TURN, r->now_us)) {
+		switch (tcp_pair_output(&f->active->pair, (enum tcp_side)side, emit, &e, RELAY_SEGMENTS_PER_TURN, r->now_us)) {
 		case TCP_OUTPUT_IDLE:
 			break;
 		case TCP_OUTPUT_MORE:
@@ -586,7 +586,7 @@ void pump_transmit(struct relay *r, struct flow *f)
 /* The next moment at which this flow wants to be looked at without a packet. */
 static uint64_t deadline(const struct relay *r, const struct flow *f)
 {
-	uint64_t at = tcp_pair_deadline_us(&f->pair), mine = TCP_NEVER_US;
+	uint64_t at = tcp_pair_deadline_us(&f->active->pair), mine = TCP_NEVER_US;
 
 	if (f->phase == FLOW_ENDING)
 		mine = f->wait_since_us + RELAY_LINGER_US + 1;
@@ -609,7 +609,7 @@ static bool is_drained(struct flow *f)
 	for (int side = 0; side < 2; side++) {
 		if (s && (stream_bytes(&s->in[side]) > 0 || stream_bytes(&s->out[side]) > 0 || tls_engine_active(&s->tls[side]) || s->tls_wanted[side]))
 			return false;
-		if (tcp_readable(tcp_half_of(&f->pair, (enum tcp_side)side)).len > 0)
+		if (tcp_readable(tcp_half_of(&f->active->pair, (enum tcp_side)side)).len > 0)
 			return false;
 	}
 	return true;
@@ -618,7 +618,7 @@ static bool is_drained(struct flow *f)
 /* The stages, until none of them finds anything more to do. */
 static void stages(struct relay *r, struct flow *f)
 {
-	if (f->phase == FLOW_OPENING && tcp_established(&f->pair.half[0]) && tcp_established(&f->pair.half[1]))
+	if (f->phase == FLOW_OPENING && tcp_established(&f->active->pair.half[0]) && tcp_established(&f->active->pair.half[1]))
 		session_begin(r, f);
 	resets(r, f);
 	demands(r, f);
@@ -654,23 +654,32 @@ void pump(struct relay *r, struct flow *f)
 {
 	uint64_t at;
 
+	if (!active_wake(r, f)) {
+		relay_ready(r, f);
+		return;
+	}
 	news_hear(r, f);
+	if (f->abort_asked)
+		session_reset(r, f);
+	if (f->splice.on && f->unspliced)
+		splice_take_back(r, f);
 	if (f->splice.on)
 		splice_turn(r, f);
 	else
 		stages(r, f);
 	pump_transmit(r, f);
 	flight_look(&r->flight, f, r->now_us);
-	if (tcp_pair_done(&f->pair)) {
+	if (tcp_pair_done(&f->active->pair)) {
 		session_end(r, f, CLOSE_RESET);
 		relay_flow_free(r, f);
 		return;
 	}
-	if (f->phase == FLOW_CLOSED && f->listed == LISTED_NOT && tcp_pair_waits(&f->pair))
+	if (f->phase == FLOW_CLOSED && f->listed == LISTED_NOT && tcp_pair_waits(&f->active->pair))
 		room_enter(r, f, LISTED_WAITING);
 	at = deadline(r, f);
 	if (at == TCP_NEVER_US)
 		wheel_clear(&f->timer);
 	else
 		wheel_set(&r->wheel, &f->timer, at);
+	active_settle(r, f);
 }

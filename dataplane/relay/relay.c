@@ -10,6 +10,7 @@
 #include "platform/base/limits.h"
 
 #define TICK_US 60000000u
+#define AGAIN_US 10000u /* a timer whose flow finds no record */
 #define EXPECT_FLOWS 2048u /* fewer stay in a processor's own cache */
 #define EXPECT_BYTES offsetof(struct flow, vlan) /* what a frame of a spliced flow touches, and any frame first */
 
@@ -49,6 +50,8 @@ static bool take_memory(struct relay *r)
 	r->shared_memory = memory_of(c->shared_bytes);
 	r->shared_max = c->shared_bytes;
 	r->chunk_memory = memory_of(c->chunk_memory_bytes);
+	r->active_count = active_count(c);
+	r->actives = memory_of((size_t)r->active_count * sizeof *r->actives);
 	r->fragments = memory_of(packet_fragments_bytes());
 	r->says_max = c->flows_max / RELAY_SAYS_SHARE + 64;
 	r->says = memory_of((size_t)r->says_max * sizeof *r->says);
@@ -58,11 +61,12 @@ static bool take_memory(struct relay *r)
 	r->report.scratch = malloc(LIMIT_MESSAGE_BYTES);
 	r->table = r->flows ? flow_table_create(c->flows_max, c->hash_key, &r->flows->key, sizeof *r->flows) : NULL;
 	if (!r->flows || !r->says || !r->free_flows || !r->free_sessions || !r->session_memory || !r->shared_memory || !r->chunk_memory ||
-	    !r->fragments || !r->cache_memory || !r->durable || !r->order_bytes || !r->report.scratch || !r->table ||
+	    !r->actives || !r->fragments || !r->cache_memory || !r->durable || !r->order_bytes || !r->report.scratch || !r->table ||
 	    !buffer_pool_create(&r->buffers, c->buffers))
 		return false;
 	for (uint32_t i = 0; i < c->flows_max; i++)
 		r->free_flows[r->free_count++] = c->flows_max - 1 - i;
+	active_init(r);
 	for (uint32_t i = 0; i < r->says_max; i++) {
 		r->says[i].next = r->free_say;
 		r->free_say = &r->says[i];
@@ -91,7 +95,8 @@ struct relay *relay_create(const struct relay_config *config, const struct relay
 	}
 	r->config = *config;
 	r->wire = *wire;
-	r->opening_mark = config->flows_max / RELAY_OPENING_SHARE;
+	r->opening_max = (active_count(config) < config->flows_max ? active_count(config) : config->flows_max) / 2;
+	r->opening_mark = r->opening_max / (RELAY_OPENING_SHARE / 2);
 	r->flight = (struct flight){ .file = config->flights, .flows = config->flight_flows < config->flows_max ? config->flight_flows : config->flows_max };
 	if (!take_memory(r)) {
 		snprintf(err, err_len, "worker %u: not enough memory for %u flows: lower flows_max or chunk_memory", config->worker, config->flows_max);
@@ -143,6 +148,7 @@ void relay_destroy(struct relay *r)
 	unmap(r->says, (size_t)r->says_max * sizeof *r->says);
 	unmap(r->fragments, packet_fragments_bytes());
 	unmap(r->chunk_memory, r->config.chunk_memory_bytes);
+	unmap(r->actives, (size_t)r->active_count * sizeof *r->actives);
 	unmap(r->cache_memory, cache_bytes(CACHE_SLOTS));
 	free(r->free_flows);
 	free(r->free_sessions);
@@ -182,7 +188,9 @@ void relay_flow_free(struct relay *r, struct flow *f)
 {
 	room_leave(r, f);
 	session_hush(r, &f->kill_say);
-	tcp_pair_release(&f->pair);
+	if (f->active)
+		tcp_pair_release(&f->active->pair);
+	active_drop(r, f);
 	flow_table_remove(r->table, f->number);
 	wheel_clear(&f->timer);
 	flight_free(&r->flight, f);
@@ -261,16 +269,20 @@ static enum relay_route known(struct relay *r, unsigned port, const struct packe
 		flight_note(&r->flight, f, PAGE_FLIGHT_segment_in, side, flight_segment(&segment, segment.payload_bytes), segment.seq, r->now_us);
 	if (f->splice.on && f->news != r->news)
 		news_hear(r, f);
+	if (f->splice.on && f->unspliced)
+		return relay_drop(r, ERROR_active_short);
 	if (f->splice.on)
 		return splice_segment(r, side, p, checksum, f, &segment);
-	events = tcp_pair_input(&f->pair, (enum tcp_side)side, &segment, r->now_us);
+	if (!active_wake(r, f))
+		return relay_drop(r, ERROR_active_short);
+	events = tcp_pair_input(&f->active->pair, (enum tcp_side)side, &segment, r->now_us);
 	if (events & TCP_EVENT_REOPEN) {
 		session_end(r, f, CLOSE_RESET);
 		relay_flow_free(r, f);
 		return RELAY_BRIDGE;
 	}
 	if (side == SIDE_SERVER && f->phase == FLOW_OPENING)
-		packet_template_reply(&f->wire[SIDE_SERVER], p);
+		packet_template_reply(&f->active->wire[SIDE_SERVER], p);
 	relay_ready(r, f);
 	return RELAY_TAKEN;
 }
@@ -443,6 +455,25 @@ static void tick(struct relay *r)
 		r->tick_at_us = r->now_us + TICK_US / 60;
 }
 
+static void due(struct relay *r, struct flow *f)
+{
+	unsigned events[2];
+
+	if (!f->active && !f->splice.on && tcp_rest_over(&f->rest.tcp, r->now_us)) {
+		session_end(r, f, CLOSE_RESET);
+		relay_flow_free(r, f);
+		return;
+	}
+	if (!active_wake(r, f)) {
+		wheel_set(&r->wheel, &f->timer, r->now_us + AGAIN_US);
+		return;
+	}
+	if (f->splice.on)
+		tcp_splice_sync(&f->splice, &f->active->pair, r->now_us);
+	tcp_pair_timer(&f->active->pair, r->now_us, events);
+	relay_ready(r, f);
+}
+
 bool relay_turn(struct relay *r, uint64_t now_us)
 {
 	unsigned budget = RELAY_TIMERS_PER_TURN;
@@ -456,14 +487,10 @@ bool relay_turn(struct relay *r, uint64_t now_us)
 	did |= orders_take(r);
 	orders_look_for_control(r);
 	did |= news_visit(r);
+	if (r->active_left < r->active_mark)
+		active_sweep(r);
 	while ((entry = wheel_next(&r->wheel, now_us, &budget))) {
-		struct flow *f = (struct flow *)((uint8_t *)entry - offsetof(struct flow, timer));
-		unsigned events[2];
-
-		if (f->splice.on)
-			tcp_splice_sync(&f->splice, &f->pair, now_us);
-		tcp_pair_timer(&f->pair, now_us, events);
-		relay_ready(r, f);
+		due(r, (struct flow *)((uint8_t *)entry - offsetof(struct flow, timer)));
 		did = true;
 	}
 	for (int i = 0; i < RELAY_FLOWS_PER_TURN; i++) {
@@ -503,6 +530,8 @@ void relay_publish(struct relay *r, struct page_worker *page, uint64_t now_us)
 	page->flows_open = relay_flows_open(r);
 	page->flows_max = r->config.flows_max;
 	page->flows_opening = r->list[LISTED_OPENING].count;
+	page->active_free = r->active_left;
+	page->active_max = r->active_count;
 	page->probe_longest = flow_table_worst_probe(r->table);
 	page->sessions_free = r->sessions_free;
 	page->sessions_max = r->config.sessions_max;

@@ -63,6 +63,7 @@ enum relay_splice { RELAY_SPLICE_ON, RELAY_SPLICE_OFF };
 struct relay_config {
 	unsigned worker, workers;      /* this one's number; how many there are (0: this one) */
 	uint32_t flows_max, sessions_max;
+	uint32_t active_max;           /* flows that have something in flight at one time; 0: by the chunk memory (active.c) */
 	size_t chunk_memory_bytes;
 	uint32_t buffers[3];           /* enum buffer_size: so many of each */
 	size_t shared_bytes;           /* for what a protocol keeps per service: its catalogue */

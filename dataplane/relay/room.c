@@ -1,6 +1,7 @@
 /* Whose place a new flow takes when the table is full. What is open never gives way; of the others, oldest first:
  *
- *   half of all flows are half open    a half-open one: it is a flood, or a server that does not answer
+ *   half of all flows are half open,
+ *   or of the records of active.c      a half-open one: it is a flood, or a server that does not answer
  *   a place is free                    nobody
  *   some are in TIME-WAIT              one of them
  *   none are                           a half-open one
@@ -59,7 +60,7 @@ void room_leave(struct relay *r, struct flow *f)
 bool room_make(struct relay *r)
 {
 	struct flow *opening = r->list[LISTED_OPENING].first, *waiting = r->list[LISTED_WAITING].first;
-	bool crowded = opening && r->list[LISTED_OPENING].count >= r->config.flows_max / 2;
+	bool crowded = opening && r->list[LISTED_OPENING].count >= r->opening_max;
 
 	if (r->free_count > 0 && !crowded)
 		return true;

@@ -41,10 +41,10 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	f->relay = r;
 	f->number = number;
 	f->key = flow_key_of(p);
-	if (!tcp_pair_open(&f->pair, &r->tcp[p->ip_version == 6], &r->pool, syn, r->now_us))
+	if (!active_begin(r, f))
 		return NULL;
-	if (!flow_table_add(r->table, number)) {
-		tcp_pair_release(&f->pair);
+	if (!tcp_pair_open(&f->active->pair, &r->tcp[p->ip_version == 6], &r->pool, syn, r->now_us) || !flow_table_add(r->table, number)) {
+		active_drop(r, f); /* a pair that was just opened holds nothing */
 		return NULL;
 	}
 	r->free_count--;
@@ -56,13 +56,13 @@ struct flow *session_create(struct relay *r, unsigned port, const struct packet 
 	f->client_is_low = memcmp(&f->key.low, &p->source, sizeof f->key.low) == 0 && f->key.low_port == p->source_port;
 	f->family = p->ip_version;
 	memcpy(f->client_mac, p->frame.base + 6, 6);
-	packet_template_from(&f->wire[SIDE_SERVER], p);
-	packet_template_reply(&f->wire[SIDE_CLIENT], p);
+	packet_template_from(&f->active->wire[SIDE_SERVER], p);
+	packet_template_reply(&f->active->wire[SIDE_CLIENT], p);
 	f->service_number = service;
 	f->service = known;
 	if (r->config.splice == RELAY_SPLICE_ON && policy_service(image, service).protocol == POLICY_PROTOCOL_OPAQUE &&
 	    policy_service(image, service).splice == POLICY_SPLICE_ON)
-		tcp_pair_window_rule(&f->pair, TCP_WINDOW_FOLLOW);
+		tcp_pair_window_rule(&f->active->pair, TCP_WINDOW_FOLLOW);
 	r->counters.flows_opened++;
 	flight_open(&r->flight, f, r->now_us);
 	flight_note(&r->flight, f, PAGE_FLIGHT_segment_in, SIDE_CLIENT, flight_segment(syn, syn->payload_bytes), syn->seq, r->now_us);
@@ -280,9 +280,17 @@ void session_end(struct relay *r, struct flow *f, enum close_cause cause)
 void session_abort(struct relay *r, struct flow *f, enum close_cause cause)
 {
 	session_end(r, f, cause);
-	if (f->splice.on)
-		tcp_splice_abort(&f->splice, &f->pair, r->now_us);
-	tcp_pair_abort(&f->pair, TCP_CLIENT);
-	tcp_pair_abort(&f->pair, TCP_SERVER);
+	f->abort_asked = true;
+	if (active_wake(r, f))
+		session_reset(r, f);
 	relay_ready(r, f);
+}
+
+void session_reset(struct relay *r, struct flow *f)
+{
+	f->abort_asked = false;
+	if (f->splice.on)
+		tcp_splice_abort(&f->splice, &f->active->pair, r->now_us);
+	tcp_pair_abort(&f->active->pair, TCP_CLIENT);
+	tcp_pair_abort(&f->active->pair, TCP_SERVER);
 }

@@ -21,7 +21,9 @@ static void too_big(struct relay *r, unsigned port, const struct packet *p)
 	f = &r->flows[number];
 	if (f->splice.on && !f->splice.side[port == f->client_port ? SIDE_CLIENT : SIDE_SERVER].draining)
 		return; /* the end that sent it hears of it */
-	if (tcp_pair_path_mtu(&f->pair, port == f->client_port ? TCP_CLIENT : TCP_SERVER, big.seq,
+	if (!f->active)
+		return; /* nothing is in flight: it is about nothing of ours */
+	if (tcp_pair_path_mtu(&f->active->pair, port == f->client_port ? TCP_CLIENT : TCP_SERVER, big.seq,
 			      packet_mss(p->ip_version, big.mtu_bytes), r->now_us))
 		relay_ready(r, f);
 }

@@ -17,6 +17,15 @@ static unsigned port_of(const struct flow *f, enum side side)
 	return side == SIDE_CLIENT ? f->client_port : 1u - f->client_port;
 }
 
+/* For what needs more than the numbers. The flow is looked at in this turn, and gives its record back then. */
+static bool wake(struct relay *r, struct flow *f)
+{
+	if (f->active)
+		return true;
+	relay_ready(r, f);
+	return active_wake(r, f);
+}
+
 /* A segment towards `side` that is not a frame that came: ours, or one that was put together. In several frames where it does not fit
  * into one. What finds no room is lost, as any frame. */
 static void send_segment(struct relay *r, struct flow *f, enum side side, const struct tcp_segment *s)
@@ -25,6 +34,10 @@ static void send_segment(struct relay *r, struct flow *f, enum side side, const 
 	struct bytes left = s->span_count ? s->spans[0] : (struct bytes){ 0 };
 	struct tcp_segment part = *s;
 
+	if (!wake(r, f)) {
+		r->counters.drop[ERROR_active_short]++;
+		return;
+	}
 	do {
 		size_t cap = 0, len = left.len < most ? left.len : most;
 		uint8_t *room = r->wire.room(r->wire.context, port_of(f, side), &cap);
@@ -37,7 +50,7 @@ static void send_segment(struct relay *r, struct flow *f, enum side side, const 
 		part.span_count = len > 0;
 		part.payload_bytes = (uint32_t)len;
 		part.flags = len < left.len ? s->flags & (uint8_t)~(TCP_FIN | TCP_PSH) : s->flags;
-		r->wire.send(r->wire.context, port_of(f, side), packet_build(&f->wire[side], &part, room, cap, PACKET_BUILD_FULL).bytes);
+		r->wire.send(r->wire.context, port_of(f, side), packet_build(&f->active->wire[side], &part, room, cap, PACKET_BUILD_FULL).bytes);
 		part.seq += (uint32_t)len;
 		left = len < left.len ? bytes_of(left.base + len, left.len - len) : (struct bytes){ 0 };
 	} while (left.len > 0);
@@ -47,7 +60,9 @@ static void answer(struct relay *r, struct flow *f, enum side side)
 {
 	struct tcp_segment s;
 
-	tcp_splice_ack(&f->splice, &f->pair, (enum tcp_side)side, &s);
+	if (!wake(r, f))
+		return;
+	tcp_splice_ack(&f->splice, &f->active->pair, (enum tcp_side)side, &s);
 	send_segment(r, f, side, &s);
 }
 
@@ -77,7 +92,7 @@ static void wait_for_quiet(struct relay *r, struct flow *f)
 	f->splice_hold_until_us = 0;
 	if (waited_us < (uint64_t)CYCLE_US * CYCLES_MAX && waited_us % CYCLE_US >= CYCLE_US - HOLD_US)
 		f->splice_hold_until_us = r->now_us + CYCLE_US - waited_us % CYCLE_US;
-	tcp_pair_window_rule(&f->pair, f->splice_hold_until_us ? TCP_WINDOW_HOLD : TCP_WINDOW_FOLLOW);
+	tcp_pair_window_rule(&f->active->pair, f->splice_hold_until_us ? TCP_WINDOW_HOLD : TCP_WINDOW_FOLLOW);
 }
 
 void splice_try(struct relay *r, struct flow *f)
@@ -86,12 +101,12 @@ void splice_try(struct relay *r, struct flow *f)
 
 	if (!needs_no_reading(r, f))
 		return;
-	if (!tcp_splice_ready(&f->pair)) {
+	if (!tcp_splice_ready(&f->active->pair)) {
 		wait_for_quiet(r, f);
 		return;
 	}
 	f->splice_hold_until_us = 0;
-	answers = tcp_splice_begin(&f->splice, &f->pair, r->now_us);
+	answers = tcp_splice_begin(&f->splice, &f->active->pair, r->now_us);
 	for (int side = 0; side < 2; side++)
 		if (answers & 1u << side)
 			answer(r, f, (enum side)side);
@@ -99,13 +114,15 @@ void splice_try(struct relay *r, struct flow *f)
 
 void splice_take_back(struct relay *r, struct flow *f)
 {
-	tcp_splice_take_back(&f->splice, &f->pair, r->now_us);
+	if (!wake(r, f))
+		return; /* as soon as there is a record; till then nothing of it passes */
+	tcp_splice_take_back(&f->splice, &f->active->pair, r->now_us);
 	for (int side = 0; side < 2; side++) {
 		f->octets[side == SIDE_CLIENT ? SIDE_SERVER : SIDE_CLIENT] += f->splice.side[side].octets;
 		f->splice.side[side].octets = 0;
 	}
 	f->splice_since_us = f->splice_hold_until_us = 0;
-	tcp_pair_window_rule(&f->pair, TCP_WINDOW_OWN);
+	tcp_pair_window_rule(&f->active->pair, TCP_WINDOW_OWN);
 	r->counters.taken_back++;
 	relay_ready(r, f);
 }
@@ -121,7 +138,7 @@ static void take_end(struct relay *r, struct flow *f, enum side side, unsigned e
 	if (events & TCP_SPLICE_FINISHED)
 		session_end(r, f, CLOSE_CLIENT);
 	if (events & TCP_SPLICE_RESET) {
-		f->pair.half[side].was_reset = true;
+		f->active->pair.half[side].was_reset = true;
 		session_end(r, f, CLOSE_RESET);
 		relay_flow_free(r, f);
 		return;
@@ -142,7 +159,12 @@ enum relay_route splice_segment(struct relay *r, enum side side, const struct pa
 		relay_ready(r, f);
 		return RELAY_TAKEN;
 	}
-	events = tcp_splice_input(&f->splice, &f->pair, (enum tcp_side)side, s, r->now_us);
+	events = tcp_splice_input(&f->splice, f->active ? &f->active->pair : NULL, (enum tcp_side)side, s, r->now_us);
+	if (events & TCP_SPLICE_WANTED) {
+		if (!wake(r, f))
+			return relay_drop(r, ERROR_active_short);
+		events = tcp_splice_input(&f->splice, &f->active->pair, (enum tcp_side)side, s, r->now_us);
+	}
 	if (events & TCP_SPLICE_ANSWER)
 		answer(r, f, side);
 	if (events & TCP_SPLICE_FORWARD) {
@@ -170,11 +192,11 @@ void splice_turn(struct relay *r, struct flow *f)
 		session_abort(r, f, CLOSE_KILLED);
 		return;
 	}
-	if (tcp_timed_out(&f->pair.half[SIDE_CLIENT]) || tcp_timed_out(&f->pair.half[SIDE_SERVER])) {
+	if (tcp_timed_out(&f->active->pair.half[SIDE_CLIENT]) || tcp_timed_out(&f->active->pair.half[SIDE_SERVER])) {
 		bool said_all = f->splice.side[SIDE_CLIENT].fin_seen && f->splice.side[SIDE_SERVER].fin_seen;
 
 		session_abort(r, f, said_all ? CLOSE_CLIENT : CLOSE_TIMEOUT);
 		return;
 	}
-	tcp_splice_sync(&f->splice, &f->pair, r->now_us);
+	tcp_splice_sync(&f->splice, &f->active->pair, r->now_us);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dataplane/tcp/half.h"
+#include "dataplane/tcp/rest.h"
 #include "dataplane/tcp/send.h"
 #include "dataplane/tcp/seq.h"
 
@@ -116,6 +117,21 @@ static void make_segment(struct program *p, struct tcp_segment *s)
 	}
 }
 
+/* Its memory is another one then. */
+static void rest(struct program *p, uint64_t now_us)
+{
+	struct tcp_rest kept;
+
+	if (!tcp_rest_ready(&p->pair, now_us))
+		return;
+	tcp_rest_pack(&p->pair, &kept);
+	const struct tcp_config *config = p->pair.config;
+	struct tcp_pool *pool = p->pair.pool;
+
+	memset(&p->pair, 0xa5, sizeof p->pair);
+	tcp_rest_unpack(&kept, &p->pair, config, pool);
+}
+
 static void step(struct program *p, uint64_t *now_us)
 {
 	struct tcp_half *half, *other;
@@ -126,7 +142,7 @@ static void step(struct program *p, uint64_t *now_us)
 	p->side = op >> 7;
 	half = &p->pair.half[p->side];
 	other = &p->pair.half[!p->side];
-	switch (op % 9) {
+	switch (op % 10) {
 	case 0:
 	case 1:
 		make_segment(p, &s);
@@ -150,6 +166,9 @@ static void step(struct program *p, uint64_t *now_us)
 			tcp_receive_limit(half, reader_be16(&p->r));
 		else
 			tcp_send_close(half);
+		break;
+	case 8:
+		rest(p, *now_us);
 		break;
 	case 7:
 		if (reader_u8(&p->r) == 7)

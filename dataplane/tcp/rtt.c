@@ -19,6 +19,12 @@ static uint32_t timeout_of(const struct tcp_rtt *rtt, const struct tcp_config *c
 	return value > config->rto_max_us ? config->rto_max_us : (uint32_t)value;
 }
 
+void tcp_rtt_known(struct tcp_rtt *rtt, const struct tcp_config *config, uint32_t smoothed_us, uint32_t variance_us, uint32_t min_us)
+{
+	*rtt = (struct tcp_rtt){ .smoothed_us = smoothed_us, .variance_us = variance_us, .min_us = min_us };
+	rtt->timeout_us = smoothed_us == 0 ? config->rto_initial_us : timeout_of(rtt, config);
+}
+
 void tcp_rtt_sample(struct tcp_rtt *rtt, const struct tcp_config *config, uint64_t sample_us)
 {
 	uint32_t r = sample_us == 0 ? 1 : sample_us > config->rto_max_us ? config->rto_max_us : (uint32_t)sample_us;

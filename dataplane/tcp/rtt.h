@@ -16,6 +16,9 @@ struct tcp_config;
 
 void tcp_rtt_init(struct tcp_rtt *rtt, const struct tcp_config *config);
 
+/* Takes up what was measured before. */
+void tcp_rtt_known(struct tcp_rtt *rtt, const struct tcp_config *config, uint32_t smoothed_us, uint32_t variance_us, uint32_t min_us);
+
 /* One measurement. Karn: never of a segment that was sent twice. Ends the back-off. */
 void tcp_rtt_sample(struct tcp_rtt *rtt, const struct tcp_config *config, uint64_t sample_us);
 

@@ -191,6 +191,8 @@ static void finish(struct tcp_splice *sp, struct tcp_pair *pair, uint64_t now_us
 
 static unsigned refuse(struct tcp_pair *pair, enum tcp_side side, bool answer, uint64_t now_us)
 {
+	if (!pair)
+		return TCP_SPLICE_WANTED;
 	return TCP_SPLICE_DROPPED | (answer || tcp_half_challenge(&pair->half[side], now_us) ? TCP_SPLICE_ANSWER : 0u);
 }
 
@@ -250,6 +252,8 @@ unsigned tcp_splice_input(struct tcp_splice *sp, struct tcp_pair *pair, enum tcp
 	if (s->flags & TCP_RST) {
 		if (s->seq != from && s->seq != peer->high)
 			return refuse(pair, side, false, now_us);
+		if (!pair)
+			return TCP_SPLICE_WANTED;
 		sp->on = false;
 		tcp_pair_release(pair);
 		return TCP_SPLICE_FORWARD | TCP_SPLICE_RESET;
@@ -279,6 +283,8 @@ unsigned tcp_splice_input(struct tcp_splice *sp, struct tcp_pair *pair, enum tcp
 	if (sp->side[0].fin_seen || sp->side[1].fin_seen) {
 		forget_false_fins(sp);
 		if (fin_acknowledged(sp, 0) && fin_acknowledged(sp, 1)) {
+			if (!pair) /* what was noted is noted once more, and the same */
+				return TCP_SPLICE_WANTED;
 			finish(sp, pair, now_us);
 			events |= TCP_SPLICE_FINISHED;
 		}

@@ -28,6 +28,8 @@
 
 /* What is known of the peer of one half. */
 struct tcp_splice_side {
+	uint64_t octets;     /* what passed on since the hand-over, each once, */
+	uint64_t heard_at_us;
 	uint32_t high;       /* behind the last number that it sent, its FIN's too */
 	uint32_t acked;      /* the highest acknowledgement that it sent, */
 	uint32_t edge;       /* and the right edge of the window that it gave, of the other peer's numbers on this wire */
@@ -35,9 +37,7 @@ struct tcp_splice_side {
 	uint32_t seq_shift, ts_shift; /* added to its numbers on the other wire */
 	uint32_t ts_last;    /* its latest TSval */
 	uint32_t fin_end;    /* behind its FIN, when fin_seen */
-	uint32_t counted;    /* up to there in `octets`: what passed on since the hand-over, each once */
-	uint64_t octets;
-	uint64_t heard_at_us;
+	uint32_t counted;    /* up to there */
 	bool fin_seen;
 	bool draining;       /* our half still repeats to it what was taken before */
 	uint8_t shift;       /* of its windows */
@@ -64,9 +64,11 @@ enum tcp_splice_event {
 	TCP_SPLICE_FINISHED = 0x10, /* both FINs are acknowledged: both halves are in TIME-WAIT; splice->on is false */
 	TCP_SPLICE_DRAINED = 0x20,  /* one half has nothing to repeat any more: the pair's deadline changed */
 	TCP_SPLICE_DROPPED = 0x40,
+	TCP_SPLICE_WANTED = 0x80,   /* the pair is needed: again, with it */
 };
 
-/* One segment of the peer of `side`, checksum verified. A set of events. */
+/* One segment of the peer of `side`, checksum verified. A set of events. `pair` may be NULL while it is at rest (rest.h): most segments
+ * need nothing of it; TCP_SPLICE_WANTED alone says that this one does, and that nothing was done yet. */
 unsigned tcp_splice_input(struct tcp_splice *splice, struct tcp_pair *pair, enum tcp_side side, struct tcp_segment *segment, uint64_t now_us);
 
 /* By how much the numbers of the peer of `side` are moved. */

@@ -135,15 +135,20 @@ struct tcp_half {
 	uint8_t keepalives;
 	uint8_t rule;             /* enum tcp_window_rule */
 	bool ack_now;             /* an ACK must go out with the next output */
-	bool timestamps : 1, sack : 1, window_scale : 1; /* agreed */
+	union {
+		struct {
+			bool timestamps : 1, sack : 1, window_scale : 1; /* agreed */
+			bool aborted : 1;         /* by us: whatever the peer still sends is answered with a RST */
+			bool was_reset : 1;       /* a valid RST came */
+			bool timed_out : 1;       /* the peer stopped answering */
+			bool interactive : 1;     /* we sent since the last data came: request-reply */
+			bool spliced : 1;         /* the numbers are splice.h's; only what drains, and keepalive, is this half's */
+		};
+		uint8_t outlives;         /* these, which are kept at rest */
+	};
 	bool reset_now : 1;       /* a RST must go out, with `reset_seq` */
 	bool reset_queued : 1;    /* a RST follows what is queued */
-	bool aborted : 1;         /* by us: whatever the peer still sends is answered with a RST */
-	bool was_reset : 1;       /* a valid RST came */
-	bool timed_out : 1;       /* the peer stopped answering */
 	bool retransmit_now : 1, probe_now : 1, window_probe_now : 1, keepalive_now : 1;
-	bool interactive : 1;     /* we sent since the last data came: request-reply */
-	bool spliced : 1;         /* the numbers are splice.h's; only what drains, and keepalive, is this half's */
 	bool returning : 1;       /* was spliced; numbers up to reset_seq were sent on then, and may be acknowledged (takeback.c) */
 	bool returning_fin : 1;   /* the last of them is a FIN's */
 	uint16_t large_bytes;     /* the payload that `emit` takes in one segment, and cuts (tcp_segment.cut_bytes); 0: it does not. The

@@ -61,6 +61,7 @@ struct page_worker {
 	uint64_t policy_generation;    /* in force; 0: none */
 	char policy_file[64];          /* its image in the run directory */
 	uint64_t flows_open, flows_opening, flows_max;
+	uint64_t active_free, active_max; /* records of flows that have something in flight */
 	uint64_t probe_longest;        /* slots that the worst look-up of the flow table had to look at so far */
 	uint64_t sessions_free, sessions_max, chunks_free, chunks_max, buffers_free[3], buffers_max[3];
 	struct page_counters counters;

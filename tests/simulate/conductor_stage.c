@@ -9,7 +9,7 @@
 
 struct stage *stage;
 uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
-uint32_t stage_flows_max = 64;
+uint32_t stage_flows_max = 64, stage_active_max;
 uint64_t stage_ring_used;
 bool stage_opaque, stage_terminated;
 struct stage_peers stage_peers;
@@ -362,7 +362,7 @@ void stage_write_image(struct stage *s)
 int stage_open(void **state)
 {
 	struct relay_config config = {
-		.worker = stage_peers.worker, .workers = stage_peers.workers, .flows_max = stage_flows_max, .sessions_max = stage_flows_max / 4, .chunk_memory_bytes = 8u << 20, .buffers = { stage_flows_max / 8 > 64 ? stage_flows_max / 8 : 64, 8, 4 }, .shared_bytes = 4u << 20, .mtu_bytes = 1500,
+		.worker = stage_peers.worker, .workers = stage_peers.workers, .flows_max = stage_flows_max, .sessions_max = stage_flows_max / 4, .active_max = stage_active_max, .chunk_memory_bytes = 8u << 20, .buffers = { stage_flows_max / 8 > 64 ? stage_flows_max / 8 : 64, 8, 4 }, .shared_bytes = 4u << 20, .mtu_bytes = 1500,
 		.window_bytes = 65536, .hash_key = { 1, 2 }, .lost_after_us = 5000000, .stalled_after_us = 1000000,
 		.splice = stage_terminated ? RELAY_SPLICE_OFF : RELAY_SPLICE_ON,
 	};

@@ -86,6 +86,7 @@ extern struct stage_peers stage_peers;
 
 extern uint64_t stage_ring_used; /* bytes of the ring of events that are full from the start: nobody may read it then (stage_settle); before stage_open */
 extern uint32_t stage_flows_max; /* room for flows, before stage_open: 64; for sessions a quarter of it */
+extern uint32_t stage_active_max; /* flows that have something in flight at one time, before stage_open: all */
 extern uint8_t stage_frame_head[54]; /* a SYN from the client to the service, checksum left out */
 
 /* cmocka's set-up and tear-down. */

@@ -6,6 +6,7 @@
  * offer, window and buffer sizes, how much each sends, whether a peer reads slowly, and whether the relay moves or copies.
  * Frames are real: built and parsed with checksums, so that corruption meets the parser too.
  * In every third seed the port cuts large segments.
+ * In every fourth seed the pair is packed (rest.h) at random moments, wherever it is at rest, and goes on in the same memory, overwritten.
  * Every second seed is handed over to pure forwarding (splice.h) at a random moment, with whatever is in flight then; each frame is then
  * moved in place or built again, by chance. Many of these are taken back (takeback.c) at a random moment and handed over again, up to six times.
  * Some are cut at a random moment, or reset by a peer: the numbers must be right.
@@ -20,6 +21,7 @@
 
 #include "dataplane/packet/shift.h"
 #include "dataplane/tcp/seq.h"
+#include "dataplane/tcp/rest.h"
 #include "dataplane/tcp/splice.h"
 #include "tests/harness/peer.h"
 #include "tests/harness/wire.h"
@@ -66,6 +68,7 @@ struct world {
 
 static void *pool_memory;
 static uint64_t cut_segments; /* by a port that does so, in every third seed */
+static uint64_t rests; /* of pairs that were packed */
 static uint64_t splices, drained, ended_seeds; /* handed over; with something in flight that was still ours; cut or reset then */
 static uint64_t backs, returned, cut_returning; /* taken back; with something in flight that was not ours; cut then */
 
@@ -267,6 +270,35 @@ static void splice_try(struct world *w)
 			splice_answer(w, side);
 }
 
+/* Whether this is a seed whose pair is packed; both spliced ones and others are among them. */
+static bool rests_in(const struct world *w)
+{
+	return w->seed % 8 == 3 || w->seed % 8 == 6;
+}
+
+static void rest(struct world *w)
+{
+	struct tcp_rest kept;
+
+	if (!rests_in(w) || rng_below(&w->rng, 2) || !tcp_rest_ready(&w->pair, w->now_us))
+		return;
+	rests++;
+	tcp_rest_pack(&w->pair, &kept);
+	memset(&w->pair, 0xa5, sizeof w->pair);
+	tcp_rest_unpack(&kept, &w->pair, &w->config, &w->pool);
+	if (w->splice.on)
+		tcp_splice_sync(&w->splice, &w->pair, w->now_us);
+}
+
+/* As the conductor gives it: without the pair while that is at rest, unless it is wanted. */
+static unsigned splice_input(struct world *w, unsigned side, struct tcp_segment *s)
+{
+	bool rests_now = rests_in(w) && tcp_rest_ready(&w->pair, w->now_us);
+	unsigned events = tcp_splice_input(&w->splice, rests_now ? NULL : &w->pair, side, s, w->now_us);
+
+	return events == TCP_SPLICE_WANTED ? tcp_splice_input(&w->splice, &w->pair, side, s, w->now_us) : events;
+}
+
 /* A frame of a spliced flow. */
 static void splice_frame(struct world *w, unsigned side, uint8_t *frame, size_t len)
 {
@@ -276,7 +308,7 @@ static void splice_frame(struct world *w, unsigned side, uint8_t *frame, size_t 
 
 	if (!read_frame(frame, len, &s))
 		return;
-	events = tcp_splice_input(&w->splice, &w->pair, side, &s, w->now_us);
+	events = splice_input(w, side, &s);
 	if (events & TCP_SPLICE_RESET)
 		w->trouble = "a reset in a spliced flow";
 	if (w->splice.on && events & TCP_SPLICE_ANSWER)
@@ -361,6 +393,7 @@ static void pair_turn(struct world *w)
 		while (tcp_pair_output(&w->pair, w->side, emit, w, TURN_SEGMENTS, w->now_us) != TCP_OUTPUT_IDLE)
 			continue;
 	}
+	rest(w);
 }
 
 static void pair_frame(struct world *w, unsigned side, uint8_t *frame, size_t len)
@@ -585,9 +618,9 @@ int main(int argc, char **argv)
 			       trouble ? trouble : "passed", (double)(w.now_us - 1000000000) / 1e6, (unsigned long long)seed);
 		failed += trouble != NULL;
 	}
-	if (seeds > 100 && (cut_segments == 0 || drained == 0 || returned == 0))
+	if (seeds > 100 && (cut_segments == 0 || drained == 0 || returned == 0 || rests == 0))
 		failed++;
-	printf("# %llu segments were cut by the port\n", (unsigned long long)cut_segments);
+	printf("# %llu segments were cut by the port; pairs were packed %llu times\n", (unsigned long long)cut_segments, (unsigned long long)rests);
 	printf("# handed over %llu times, %llu of them with data in flight; taken back %llu times, %llu of them with data in flight; %llu cut or reset, %llu between\n",
 	       (unsigned long long)splices, (unsigned long long)drained, (unsigned long long)backs, (unsigned long long)returned,
 	       (unsigned long long)ended_seeds, (unsigned long long)cut_returning);
