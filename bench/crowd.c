@@ -8,7 +8,8 @@
 #define PORTS 50000u
 #define HEADERS_BYTES 54
 #define SEGMENTS_PER_TURN 64
-#define READY_PER_TURN 512
+#define READY_PER_TURN 2048
+#define BURSTS_PER_TURN 8
 #define FREE_SLOTS_MIN 2048u /* fewer would be used again too soon; more would miss the caches */
 #define TIMERS_PER_TURN 4096
 #define REST_US 300000u
@@ -309,10 +310,15 @@ static void run_timers(struct crowd *c)
 
 unsigned crowd_turn(struct crowd *c)
 {
-	unsigned frames;
+	unsigned frames = 0;
 
 	c->now_us = port_now_us();
-	frames = receive(c, 0) + receive(c, 1);
+	for (unsigned port = 0; port < PORT_COUNT; port++) {
+		unsigned burst = PORT_BURST;
+
+		for (unsigned i = 0; i < BURSTS_PER_TURN && burst == PORT_BURST; i++)
+			frames += burst = receive(c, port);
+	}
 	run_timers(c);
 	for (unsigned i = 0; i < READY_PER_TURN && c->ready_first; i++) {
 		struct crowd_end *e = c->ready_first;

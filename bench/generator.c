@@ -10,6 +10,7 @@
  *	echo SECONDS                  a request and its reply at a time
  *	connections SECONDS IN_FLIGHT
  *	arrivals RATE:SECONDS …       connections, begun at that many a second
+ *	rest SECONDS                  nothing but answers to what still comes
  *
  * Between two lines it does not look at its ports, so that what stands between may go then. A load whose bytes are not all as they were sent
  * ends the program with status 1. */
@@ -75,6 +76,8 @@ static bool run(struct crowd *c, char *const *word, unsigned words)
 		return load_echo(c, seconds, stdout);
 	if (strcmp(word[0], "connections") == 0)
 		return load_connections(c, seconds, (unsigned)second, stdout);
+	if (strcmp(word[0], "rest") == 0)
+		return load_rest(c, seconds, stdout);
 	return false;
 }
 

@@ -32,4 +32,8 @@ struct load_phase {
 #define LOAD_PHASES_MAX 16
 bool load_arrivals(struct crowd *c, const struct load_phase *phase, unsigned phases, FILE *out);
 
+/* Nothing is begun for so long; what still comes is answered, as by hosts that know of no connection, so that what was given up ends in between
+ * too. */
+bool load_rest(struct crowd *c, double seconds, FILE *out);
+
 #endif

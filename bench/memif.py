@@ -13,6 +13,7 @@ import lab as world  # noqa: E402
 
 OTHERS, BETWEEN = '0', '1'  # cores
 TARGET = '10.77.0.10'       # the generator's servers
+RING_BITS = 13              # of memif: 8,192 frames, so that whoever has no core for a moment loses none
 CONFIG = 'net_memif, generator and control on one core'
 
 
@@ -33,7 +34,7 @@ class Between:
             self.sluice = start_sluice(self.devices('client'))
 
     def devices(self, role):
-        return [f'net_memif{i},role={role},id=0,socket={path},socket-abstract=no' for i, path in enumerate(self.sockets)]
+        return [f'net_memif{i},role={role},id=0,socket={path},socket-abstract=no,rsize={RING_BITS}' for i, path in enumerate(self.sockets)]
 
     def start_testpmd(self):
         process = world.Process('testpmd', ['dpdk-testpmd', '-l', f'{OTHERS},{BETWEEN}', '--no-huge', '-m', '256', '--no-pci', '--no-shconf',
@@ -71,7 +72,8 @@ class Between:
         """Waits until Sluice has nothing of the load any more. Returns how much it still had when patience ended: flows, chunks, sessions."""
         left, until = 1, time.monotonic() + 30
         while left and time.monotonic() < until:
-            time.sleep(0.2)
+            self.load('rest', 0.3)
+            time.sleep(0.2)  # the worker shows itself ten times a second
             worker = json.loads(self.sluice.cli('--json', 'show', 'workers').stdout)['workers'][0]
             left = worker['flows_open'] + worker['chunks_used'] + worker['sessions_used']
         return left
