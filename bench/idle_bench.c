@@ -1,15 +1,18 @@
 /* What idle guarded connections cost: opens so many through a terminated, opaque service, which then lie idle. Prints one JSON object:
  * the memory that the process has, how many are open, the worst look-up of the flow table, and the cycles of an ACK to one of them.
  *
- *	idle_bench CONNECTIONS
+ *	idle_bench CONNECTIONS | tls FLOWS
  *
+ * With `tls`: what TLS keeps of each of so many flows (tls_idle.h).
  * Fixed memory (rings, chunks, caches) is in the figure: the row takes it away by a run with few. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
 #include "bench/ends.h"
+#include "bench/tls_idle.h"
 
 #define BATCH 64
 #define ACKS (2000u * BATCH)
@@ -113,8 +116,10 @@ int main(int argc, char **argv)
 	struct page_worker page = { 0 };
 	double cycles, megabytes;
 
+	if (argc == 3 && !strcmp(argv[1], "tls") && strtoul(argv[2], NULL, 10) > 0)
+		return tls_idle((uint32_t)strtoul(argv[2], NULL, 10));
 	if (count == 0 || count > 10000000) {
-		fprintf(stderr, "usage: idle_bench CONNECTIONS\n");
+		fprintf(stderr, "usage: idle_bench CONNECTIONS | tls FLOWS\n");
 		return 2;
 	}
 	ends.flows_max = count;

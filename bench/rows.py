@@ -411,6 +411,11 @@ def row_s12(arguments, results):
     results.add('S12', '1,000,000 idle guarded connections, opaque', [e * many / 1e6 for e in each], 'MB', ('goal', 768),
                 {'bytes a connection': statistics.median(each), 'worst look-up, slots': max(m['worst_lookup_slots'] for _, m in runs)}, 'less',
                 'in memory: flow, both TCP halves, its part of the table')
+    flows = 1000
+    legs = [json.loads(world.run('taskset', '-c', BETWEEN, BUILD.parent / 'bench' / 'idle_bench', 'tls', flows).stdout) for _ in range(arguments.runs)]
+    results.add('S12', 'TLS of an idle flow, both legs, OpenSSL', [r['agent_bytes'] + r['target_bytes'] for r in legs], 'bytes', ('goal', 4096),
+                {'as asked for': statistics.median(r['agent_asked'] + r['target_asked'] for r in legs),
+                 'session record': statistics.median(r['session_bytes'] for r in legs)}, 'less', f'in the arena; {flows:,} flows, beside the connection itself')
     results.add('S12', 'an ACK to one of 1,000,000 connections', [m['cycles_an_ack'] for _, m in runs], 'cycles',
                 ('one of 1,000', statistics.median(f['cycles_an_ack'] for f, _ in runs)), better='less', config='random, with making the frame: each misses the caches')
 

@@ -77,6 +77,9 @@ bool room_make(struct relay *r)
 	return true;
 }
 
+/* ring_space looks how far control is only when half of the ring was used up at its last look; what is asked for has to be less. */
+#define KEPT_BYTES_MAX (LIMIT_RING_UP_BYTES / 2 - 2 * REPORT_RESERVE_BYTES)
+
 /* Control takes what is recorded out of the ring at its own pace. When it falls behind, a new flow would be opened, wait for its record
  * or find no room for it, and be given up by a client that waited for too long: work that is of no use to anybody, taken from those that
  * could be finished. Its SYN is not answered instead, and comes again.
@@ -91,7 +94,7 @@ bool room_for_records(struct relay *r)
 	uint64_t waiting = r->durable_tail - r->durable_head;
 	const struct durable_wait *oldest = &r->durable[r->durable_head % RELAY_DURABLE_QUEUE];
 
-	kept = kept < LIMIT_RING_UP_BYTES / 2 ? kept : LIMIT_RING_UP_BYTES / 2;
+	kept = kept < KEPT_BYTES_MAX ? kept : KEPT_BYTES_MAX;
 	if (ring_space(&r->report.ring) < REPORT_RESERVE_BYTES + kept)
 		return false;
 	if (r->refusing != REFUSING_NOTHING || waiting < RELAY_BEHIND_FEW || oldest->position <= r->durable_position)

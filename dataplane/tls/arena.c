@@ -23,7 +23,7 @@ _Static_assert(sizeof(struct header) == HEADER_BYTES, "keeps blocks aligned to 1
 struct arena {
 	uint8_t *at, *end;
 	void *free[CLASSES];
-	size_t used;
+	size_t used, asked;
 	uint64_t failures;
 };
 
@@ -69,7 +69,7 @@ static void *arena_malloc(size_t size, const char *file, int line)
 		if (!h)
 			arena.failures++;
 		else
-			arena.used += (size_t)1 << (class + CLASS_FIRST_SHIFT);
+			arena.used += (size_t)1 << (class + CLASS_FIRST_SHIFT), arena.asked += size;
 	}
 	if (!h)
 		return NULL;
@@ -92,6 +92,7 @@ static void arena_free(void *block, const char *file, int line)
 	if (!arena.end) /* a worker's block, freed by another thread: it stays the worker's and is lost to it */
 		return;
 	arena.used -= (size_t)1 << (h->class + CLASS_FIRST_SHIFT);
+	arena.asked -= h->size;
 	memcpy(block, &arena.free[h->class], sizeof(void *));
 	arena.free[h->class] = h;
 }
@@ -109,6 +110,8 @@ static void *arena_realloc(void *block, size_t size, const char *file, int line)
 	}
 	h = (struct header *)((uint8_t *)block - HEADER_BYTES);
 	if (h->class != OWNER_MALLOC && size + HEADER_BYTES <= (size_t)1 << (h->class + CLASS_FIRST_SHIFT)) {
+		if (h->class != OWNER_MALLOC)
+			arena.asked += size - h->size;
 		h->size = size;
 		return block;
 	}
@@ -144,6 +147,11 @@ bool tls_arena_enter(size_t bytes)
 size_t tls_arena_used(void)
 {
 	return arena.used;
+}
+
+size_t tls_arena_asked(void)
+{
+	return arena.asked;
 }
 
 uint64_t tls_arena_failures(void)

@@ -18,8 +18,9 @@
 /* Gives the calling thread `bytes` of its own. Once per thread. */
 [[gnu::warn_unused_result]] bool tls_arena_enter(size_t bytes);
 
-/* Bytes in use on the calling thread, and allocations that failed. */
+/* Bytes in use on the calling thread, as they were asked for, and allocations that failed. */
 size_t tls_arena_used(void);
+size_t tls_arena_asked(void);
 uint64_t tls_arena_failures(void);
 
 #endif
