@@ -606,6 +606,24 @@ def sees_approvals(w, other, token):
             'each look is a record with the name', records[:3])
 
 
+def prints(w, other, token):
+    """The report as PDF, by Debian's mutool, confined: what the page says stands in it; without mutool one line says what to install."""
+    path, out = w.dir / 'out' / 'page.pdf', lambda *argv: subprocess.run(['mutool', *argv], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    done = other('export', 'report', '--pdf', path, *token('audit'))
+    text, about = ' '.join(out('draw', '-q', '-F', 'txt', path).split()), out('info', path)
+    approved = next(r for r in w.json('journal', 'search', '--type', 'approval.vote')['records'] if r['data']['extra']['doc']['vote'] == 'approve')
+    w.check(done.returncode == 0 and path.read_bytes()[:5] == b'%PDF-' and int(re.search(r'Pages: (\d+)', about).group(1)) >= 2, 'the report as PDF', done.stderr + about)
+    w.check('Held commands and who decided' in text and f"session {approved['sess']}" in text and f"{approved['who']['person']}: approve {approved['data']['extra']['doc']['reason']}" in text and
+            'asked by alice' in text and 'Content of Audit Records' in text, 'with sessions, and who approved and why', text[:1500])
+    w.check(int(re.search(r'Images \((\d+)\)', about).group(1)) >= 5 and 'Commands by verdict' in text, 'and its charts', about)
+    done = w.cli('export', 'report', '--pdf', path.parent / 'no-such-folder' / 'x.pdf')
+    w.check(done.returncode == 1 and 'no-such-folder' in done.stderr, 'where it cannot be written', done.stderr)
+    if os.geteuid() == 0:
+        without = f'mount --bind /dev/null /usr/bin/mutool && exec {w.sluice} -c {w.dir}/sluice.conf export report --pdf {path}.none'
+        done = subprocess.run(['unshare', '--mount', 'sh', '-c', without], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        w.check(done.returncode == 1 and re.fullmatch(r"sluice: PDF: [^\n]+: install Debian's package mupdf-tools[^\n]+\n", done.stderr) and not Path(f'{path}.none').exists(), 'without the renderer', done.stderr)
+
+
 def audits(w):
     """Who may read is policy: somebody else than root, with and without an auditor's token."""
     session = w.json('session', 'list')['sessions'][0]['id']
@@ -643,6 +661,7 @@ def audits(w):
         done = other('export', 'report', *more, '--out', w.dir / 'out' / name, *token('audit'))
         path = w.dir / 'out' / name
         w.check(path.exists() == (done.returncode == 0) == bool(begin) and (not begin or path.read_text().startswith(begin)), f'and a report, {name}', done.stderr)
+    prints(w, other, token)
     results = json.loads((w.dir / 'out' / 'results.json').read_text())['assessment-results']['results'][0]
     w.check('alice' in (w.dir / 'out' / 'page.html').read_text() and len(results['findings']) > 5, 'which tell of who did what, by control', results)
     size = w.json('show', 'health')['journal']['size']
@@ -1014,7 +1033,8 @@ def proves(w):
     w.check(done.returncode == 0 and 'good' in done.stdout, 'journal verify', done.stdout + done.stderr)
     done = w.cli('journal', 'proof', '3')
     w.check(done.stdout.startswith('c2sp.org/tlog-proof@v1\nindex 3\n'), 'journal proof', done.stdout[:100] + done.stderr)
-    done = w.cli('export', 'bundle', '--out', w.dir / 'bundle')
+    done = w.cli('export', 'bundle', '--pdf', '--out', w.dir / 'bundle')
+    w.check((w.dir / 'bundle' / 'report.pdf').read_bytes()[:5] == b'%PDF-' and '  report.pdf\n' in (w.dir / 'bundle' / 'MANIFEST.sha256').read_text(), 'with its report as PDF', done.stderr)
     w.check(done.returncode == 0 and (w.dir / 'bundle' / 'VERIFY.md').exists(), 'export bundle', done.stderr)
     reads = [r['t'] for r in w.json('journal', 'search', '--type', 'read.')['records']]
     w.check({'read.session', 'read.replay', 'read.search', 'read.proof', 'read.approval'} <= set(reads), 'readings are records', set(reads))

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/cli/pdf.h"
 #include "control/cli/read.h"
 #include "control/export/export.h"
 #include "control/journal/base64.h"
@@ -86,6 +87,41 @@ static bool arrives(void *ctx, json_t *frame)
 	return !a->bad;
 }
 
+/* Of the report that arrived: the node has signed the bundle, so it lies beside it. */
+static bool pdf_beside(struct cli *c, const char *out)
+{
+	char path[4096], *page = NULL, *pdf = NULL;
+	size_t page_len = 0, len = 0;
+	FILE *page_file = NULL, *copy = open_memstream(&page, &page_len), *f = NULL;
+	bool good;
+
+	if (snprintf(path, sizeof(path), "%s/report.html", out) < (int)sizeof(path))
+		page_file = fopen(path, "re");
+	good = copy && page_file;
+	for (size_t got = 1; good && got > 0; good = !ferror(page_file) && !ferror(copy)) {
+		char room[65536];
+
+		got = fread(room, 1, sizeof(room), page_file);
+		fwrite(room, 1, got, copy);
+	}
+	if (page_file)
+		fclose(page_file);
+	if (copy)
+		good = fclose(copy) == 0 && good;
+	if (!good)
+		cli_fail(c, FRAME_REFUSED, "%s: cannot be read: see the bundle", path);
+	else if ((good = pdf_make(c, bytes_of(page, page_len), &pdf, &len))) {
+		snprintf(path, sizeof(path), "%.4000s.pdf", out);
+		f = fopen(path, "wxe");
+		good = f && fwrite(pdf, 1, len, f) == len;
+		if ((f && fclose(f) != 0) || !good)
+			good = cli_fail(c, FRAME_REFUSED, "%s: %s: remove it, or see the disk's space", path, strerror(errno)) == FRAME_DONE;
+	}
+	free(page);
+	free(pdf);
+	return good;
+}
+
 static json_int_t number_of(const struct arriving *a, const char *name)
 {
 	return json_integer_value(json_object_get(a->bundle, name));
@@ -118,7 +154,9 @@ static int bundle_by_control(struct cli *c, const struct archive_filter *filter,
 	json_decref(args);
 	if (status == FRAME_DONE && (!a.bundle || a.bad))
 		status = cli_fail(c, FRAME_REFUSED, "%s: cannot be written, or ended early: see the disk's space", a.out);
-	if (status != FRAME_DONE)
+	if (status == FRAME_DONE && cli_option(c, "pdf") && !pdf_beside(c, a.out))
+		status = FRAME_REFUSED; /* the bundle is good, and stays */
+	else if (status != FRAME_DONE)
 		bundle_remove(a.out);
 	else if (c->json)
 		print_json(json_incref(a.bundle));
@@ -126,6 +164,11 @@ static int bundle_by_control(struct cli *c, const struct archive_filter *filter,
 		told(&a, keys != NULL);
 	json_decref(a.bundle);
 	return status;
+}
+
+static bool render(void *ctx, struct bytes page, char **pdf, size_t *len)
+{
+	return pdf_make(ctx, page, pdf, len);
 }
 
 static int bundle_told(struct cli *c, const struct export_request *request, const struct export_result *result)
@@ -156,6 +199,8 @@ static int bundle_of_directory(struct cli *c, struct archive *a, const char *dir
 
 	request->keys = &keys;
 	request->key = key;
+	request->render = cli_option(c, "pdf") ? render : NULL;
+	request->render_ctx = c;
 	if (!read_keys(c, dir, &keys, &own))
 		status = cli_fail(c, FRAME_REFUSED, "%s/vkey: cannot be read: wait for the first checkpoint", dir);
 	else if (!key && no_key[0])
@@ -186,6 +231,8 @@ int cli_export_bundle(struct cli *c)
 		return FRAME_USAGE;
 	if (cli_option(c, "keys") && (cli_option(c, "dir") || !cli_option(c, "token-file")))
 		return cli_fail(c, FRAME_USAGE, "export bundle: --keys: is for who asked, and for this node's journal: give --token-file, and no --dir");
+	if (cli_option(c, "pdf") && !pdf_possible(c))
+		return FRAME_REFUSED;
 	if (cli_option(c, "token-file") && !cli_option(c, "dir"))
 		return bundle_by_control(c, &request.filter, limit);
 	a = read_open(c, "export", read_filter_text(c, detail, sizeof(detail)), dir, &status);

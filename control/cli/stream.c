@@ -1,13 +1,12 @@
 /* stream.c: the verbs that hand records out in the form of other systems, and as a report: export events, export report. */
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "control/cli/pdf.h"
 #include "control/cli/read.h"
 #include "control/export/report.h"
 #include "control/export/stream.h"
@@ -50,23 +49,8 @@ int cli_export_events(struct cli *c)
 	return status;
 }
 
-/* The page as PDF: weasyprint reads the HTML and fetches nothing, since the page names nothing. False with errno or its status. */
-static bool write_pdf(const char *html, const char *path)
-{
-	char *const argv[] = { "weasyprint", "--quiet", (char *)(uintptr_t)html, (char *)(uintptr_t)path, NULL };
-	char *const env[] = { "PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL };
-	int status = 0;
-	pid_t child;
-
-	errno = posix_spawnp(&child, "weasyprint", NULL, NULL, argv, env);
-	if (errno != 0 || waitpid(child, &status, 0) != child)
-		return false;
-	errno = 0;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 /* Writes beside the target and renames, so that a report is whole or not there. */
-static int write_report(struct cli *c, struct bytes report, bool pdf, const char *path)
+static int write_report(struct cli *c, struct bytes report, const char *path)
 {
 	char beside[4096];
 	FILE *out;
@@ -79,13 +63,6 @@ static int write_report(struct cli *c, struct bytes report, bool pdf, const char
 		return cli_fail(c, FRAME_REFUSED, "%s: %s: remove it or give another --out", beside, strerror(errno));
 	ok = fwrite(report.base, 1, report.len, out) == report.len;
 	ok = fclose(out) == 0 && ok;
-	if (ok && pdf) {
-		ok = write_pdf(beside, path);
-		if (!ok)
-			cli_fail(c, FRAME_REFUSED, "weasyprint: %s: install Debian's package weasyprint, or print the HTML", errno ? strerror(errno) : "failed");
-		(void)unlink(beside);
-		return ok ? FRAME_DONE : FRAME_REFUSED;
-	}
 	if (ok && rename(beside, path) == 0)
 		return FRAME_DONE;
 	(void)unlink(beside);
@@ -157,9 +134,19 @@ static int report_of_directory(struct cli *c, const struct archive_filter *filte
 	return status;
 }
 
+static int as_pdf(struct cli *c, char **text, size_t *len)
+{
+	char *page = *text;
+	bool good = pdf_make(c, bytes_of(page, *len), text, len);
+
+	free(page);
+	return good ? FRAME_DONE : FRAME_REFUSED;
+}
+
 int cli_export_report(struct cli *c)
 {
-	const char *format = cli_option(c, "format") ? cli_option(c, "format") : "html", *path = cli_option(c, "out");
+	const char *format = cli_option(c, "pdf") ? "pdf" : cli_option(c, "format") ? cli_option(c, "format") : "html";
+	const char *path = cli_option(c, "pdf") ? cli_option(c, "pdf") : cli_option(c, "out");
 	bool pdf = strcmp(format, "pdf") == 0;
 	struct archive_filter filter = { 0 };
 	enum report_form form;
@@ -174,12 +161,16 @@ int cli_export_report(struct cli *c)
 		return cli_fail(c, FRAME_USAGE, "export report: no file: give --out");
 	if (!read_filter(c, &filter, &limit))
 		return FRAME_USAGE;
+	if (pdf && !pdf_possible(c))
+		return FRAME_REFUSED;
 	if (cli_option(c, "token-file") && !cli_option(c, "dir"))
 		status = report_by_control(c, &filter, pdf ? "html" : format, &text, &len);
 	else
 		status = report_of_directory(c, &filter, form, &text, &len);
+	if (status == FRAME_DONE && pdf)
+		status = as_pdf(c, &text, &len);
 	if (status == FRAME_DONE)
-		status = write_report(c, bytes_of(text, len), pdf, path);
+		status = write_report(c, bytes_of(text, len), path);
 	free(text);
 	return status;
 }

@@ -1,5 +1,6 @@
 /* verbs.c: every verb, once: help, manual page, completion and dispatch come from here. */
 #include "control/cli/cli.h"
+#include "control/cli/pdf.h"
 
 #define AUDITOR "Root reads by itself; whoever else may open the control socket gives --token-file with an auditor's token (admin.roles.auditor of the policy)."
 
@@ -104,17 +105,18 @@ const struct cli_verb cli_verbs[] = {
 	{ "journal", "search", "", FILTER "session= from= to= limit= dir= index token-file=", "records that match all that is given",
 	  FILTER_TEXT PAGES COPY "Journaled as read.search. " AUDITOR, cli_journal_search },
 	{ "journal", "tail", "", "limit= dir= token-file=", "the newest records", "Journaled as read.tail. " AUDITOR, cli_journal_tail },
-	{ "export", "bundle", "", FILTER "out= keys= with-keys session= from= to= dir= token-file=", "a directory that proves itself with openssl and sha256sum",
-	  "--out must not exist. " FILTER_TEXT "--keys names an approval (sluice journal disclose): the bundle then holds the records and the keys of the "
+	{ "export", "bundle", "", FILTER "out= pdf keys= with-keys session= from= to= dir= token-file=", "a directory that proves itself with openssl and sha256sum",
+	  "--out must not exist. " FILTER_TEXT "--pdf makes a PDF of its report too (needs Debian's " PDF_PACKAGE "): report.pdf in it; with a token OUT.pdf beside it, since "
+	  "the node signed the bundle before. --keys names an approval (sluice journal disclose): the bundle then holds the records and the keys of the "
 	  "sessions that it is about, for who asked and once; no auditor's role is needed for these. --with-keys discloses the keys of all sessions in it, to root. Journaled as export, and "
 	  "key.disclose, before the first byte. " AUDITOR, cli_export_bundle },
 	{ "export", "events", "", FILTER "format= schema= session= from= to= dir= token-file=",
 	  "records for other systems, one a line, on standard output",
 	  "--format is jsonl (default), ocsf, cef, syslog (RFC 5424 with OCSF inside) or syslog-cef. --schema of OCSF: 1.8.0 (default) or 1.9.0-dev. Copies, not evidence: each "
 	  "names its record. Journaled as export before the first byte. " AUDITOR, cli_export_events },
-	{ "export", "report", "", FILTER "out= format= session= from= to= dir= token-file=",
+	{ "export", "report", "", FILTER "out= pdf= format= session= from= to= dir= token-file=",
 	  "a page for people, or OSCAL assessment results: who did what, refused, held, masked, by control of SP 800-53",
-	  "--format is html (default), pdf (needs Debian's weasyprint) or oscal. " FILTER_TEXT "Numbers lead to records by index. Journaled as export before the first byte. " AUDITOR,
+	  "--format is html (default), pdf (needs Debian's " PDF_PACKAGE ") or oscal; --pdf FILE is --format pdf --out FILE. " FILTER_TEXT "Numbers lead to records by index. Journaled as export before the first byte. " AUDITOR,
 	  cli_export_report },
 	{ "capture", "start", "", "service= filter= for= max= payload reason=", "copy the headers of frames into a file, for some time",
 	  "--service S: frames from and to the addresses of a service of the policy. --filter: fields that all must hold, separated by blanks or `and`: client, target, "

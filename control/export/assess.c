@@ -160,8 +160,8 @@ static json_t *row_of(const struct event *e)
 {
 	const char *rule = json_string_value(json_array_get(e->rules, 0));
 
-	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "index", (json_int_t)e->index, "time", e->time, "person",
-			 *e->person ? e->person : e->subject, "agent", e->agent, "service", e->service, "verb", e->verb, "text", e->text, "rule",
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "index", (json_int_t)e->index, "time", e->time, "person",
+			 *e->person ? e->person : e->subject, "agent", e->agent, "service", e->service, "session", e->session, "verb", e->verb, "text", e->text, "rule",
 			 rule ? rule : e->reason);
 }
 
@@ -179,6 +179,7 @@ static void note_approval(struct assess *a, const struct event *e)
 	if (is(e, "approval.request")) {
 		(void)json_object_set_new(approval, "person", json_string(*e->person ? e->person : e->subject));
 		(void)json_object_set_new(approval, "agent", json_string(e->agent));
+		(void)json_object_set_new(approval, "session", json_string(e->session));
 		held_key(e, "ref", key);
 		(void)json_object_set_new(a->held, key, json_string(e->approval));
 	}

@@ -24,8 +24,8 @@ struct assess {
 	char since[40], until[40];   /* `ts` of the first and the last record */
 	/* Objects: word → count. */
 	json_t *types, *verdicts, *persons, *agents, *services, *rules, *masked, *hours, *refusals;
-	json_t *blocked;             /* array of {index, time, person, agent, verb, text, rule}, at most ASSESS_NOTABLE */
-	json_t *approvals;           /* id → {index, time, person, text, state, votes: [{voter, vote, reason}]} */
+	json_t *blocked;             /* array of {index, time, person, agent, service, session, verb, text, rule}, at most ASSESS_NOTABLE */
+	json_t *approvals;           /* id → {index, time, person, session, text, state, votes: [{voter, vote, reason}]} */
 	json_t *held;                /* "session/n" → id of its approval, or true while it has none */
 };
 

@@ -63,7 +63,17 @@ bool bundle_copies_record(struct bundle_copies *c, uint64_t index)
 	return stream_record(c->events, index, put_line, c);
 }
 
-static bool put_report(struct bundle_copies *c, const struct assess *assess, enum report_form form, const char *name)
+static bool put_pdf(struct bundle_copies *c, const struct export_request *request, struct bytes page)
+{
+	char *pdf = NULL;
+	size_t len = 0;
+	bool ok = request->render(request->render_ctx, page, &pdf, &len) && bundle_file(c->bundle, "report.pdf", bytes_of(pdf, len));
+
+	free(pdf);
+	return ok;
+}
+
+static bool put_report(struct bundle_copies *c, const struct export_request *request, const struct assess *assess, enum report_form form, const char *name)
 {
 	size_t len;
 	char *text;
@@ -71,7 +81,7 @@ static bool put_report(struct bundle_copies *c, const struct assess *assess, enu
 
 	if (!report_text(assess, form, c->request.origin, time(NULL), &text, &len))
 		return form == REPORT_OSCAL; /* these records answer no question of a control */
-	ok = bundle_file(c->bundle, name, bytes_of(text, len));
+	ok = bundle_file(c->bundle, name, bytes_of(text, len)) && (form != REPORT_HTML || !request->render || put_pdf(c, request, bytes_of(text, len)));
 	free(text);
 	return ok;
 }
@@ -90,8 +100,8 @@ bool bundle_copies_finish(struct bundle_copies *c, const struct export_request *
 	snprintf(err, EXPORT_ERROR_BYTES, "the bundle's copies for people cannot be made: see the disk's space");
 	if (!frames_finish(c->frames) || !assess_create(&assess))
 		return false;
-	ok = stream_assess(c->archive, filter, &assess, err) && put_report(c, &assess, REPORT_HTML, "report.html") &&
-	     put_report(c, &assess, REPORT_OSCAL, "assessment-results.json");
+	ok = stream_assess(c->archive, filter, &assess, err) && put_report(c, request, &assess, REPORT_HTML, "report.html") &&
+	     put_report(c, request, &assess, REPORT_OSCAL, "assessment-results.json");
 	assess_destroy(&assess);
 	if (!ok || !filter->session)
 		return ok;

@@ -47,6 +47,8 @@ struct export_request {
 	const struct export_key *key;       /* signs the manifest; NULL: the bundle is not signed as a whole, and says so */
 	struct payload_keys *disclose;      /* NULL: the content of sealed payload stays unreadable */
 	const struct export_disclosure *disclosure; /* NULL: keys of all sessions that the filter lets through, by nobody's approval */
+	bool (*render)(void *ctx, struct bytes page, char **pdf, size_t *len); /* NULL: no report.pdf; false: no bundle. `pdf` is from malloc */
+	void *render_ctx;
 	unsigned proofs_max;                /* most records of a bundle; 0: 100,000 */
 };
 

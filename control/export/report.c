@@ -13,7 +13,15 @@ static const char style[] =
 	"border-bottom:1px solid #e6e9ec;vertical-align:top}th{background:#f3f5f7}code{font:12px ui-monospace,monospace;overflow-wrap:anywhere}"
 	".n{text-align:right;white-space:nowrap}.ok{color:#1a7f37}.no{color:#b42318;font-weight:600}.quiet{color:#59636e}"
 	".charts{display:flex;flex-wrap:wrap;gap:2em}figure{margin:0}figcaption{font-weight:600}svg text{font:11px system-ui,sans-serif}"
-	"@media print{body{margin:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}";
+	".label{display:none}@page{size:A4;margin:16mm}"
+	"@media print{body{margin:0;max-width:none;font-size:10px}code{font-size:9px}h2{break-after:avoid}tr,figure{break-inside:avoid}thead{display:table-header-group}}";
+
+const char report_paper_css[] =
+	"@page{margin:42pt 40pt}body{margin:0;font-family:sans-serif;font-size:9pt;line-height:1.4;color:#1b1f24}"
+	"h1{display:block;margin:0 0 6pt;font-size:19pt;font-weight:bold}h2{display:block;margin:18pt 0 6pt;font-size:12.5pt;font-weight:bold;border-bottom:1px solid "
+	"#d0d7de;page-break-after:avoid}p{display:block;margin:6pt 0}table,tbody{display:block}thead,title,style{display:none}tr{display:block;margin:0 0 7pt;page-break-inside:avoid}"
+	"td{display:inline}b{font-weight:bold}code{font-family:monospace;font-size:8.5pt}a{color:#3b6ea5}figure{display:block;margin:0 0 10pt;page-break-inside:avoid}"
+	"figcaption{display:block;font-weight:bold;margin:0 0 3pt}svg{display:block}.quiet,.label{color:#59636e}.no{color:#b42318}.ok{color:#1a7f37}";
 
 /* Text into HTML; control characters show as their code. */
 static void put(FILE *out, const char *text)
@@ -62,7 +70,7 @@ static int by_word(const void *a, const void *b)
 	return strcmp(((const struct bar *)a)->word, ((const struct bar *)b)->word);
 }
 
-/* One figure: a bar a word, the longest first, or in the words' order. */
+/* One figure: a bar a word, the longest first, or in the words' order; none without words. */
 static void put_chart(FILE *out, const char *caption, const json_t *counts, bool in_order)
 {
 	size_t n = json_object_size(counts), shown, i = 0;
@@ -75,13 +83,17 @@ static void put_chart(FILE *out, const char *caption, const json_t *counts, bool
 		return;
 	json_object_foreach((json_t *)(uintptr_t)counts, word, value)
 		bars[i++] = (struct bar){ word, json_integer_value(value) };
+	if (n == 0) {
+		free(bars);
+		return;
+	}
 	qsort(bars, n, sizeof *bars, in_order ? by_word : by_count);
 	shown = n < BARS_MAX ? n : BARS_MAX;
 	for (i = 0; i < shown; i++)
 		most = bars[i].count > most ? bars[i].count : most;
 	fputs("<figure><figcaption>", out);
 	put(out, caption);
-	fprintf(out, "</figcaption><svg role=\"img\" width=\"%d\" height=\"%zu\">", BAR_WIDTH, shown * 20 + 4);
+	fprintf(out, "</figcaption><svg role=\"img\" font-family=\"sans-serif\" font-size=\"11\" width=\"%d\" height=\"%zu\">", BAR_WIDTH, shown * 20 + 4);
 	for (i = 0; i < shown; i++) {
 		int width = (int)(bars[i].count * 200 / most);
 
@@ -97,11 +109,30 @@ static void put_chart(FILE *out, const char *caption, const json_t *counts, bool
 	free(bars);
 }
 
-static void put_cell(FILE *out, const char *text)
+/* The label is for paper, where no heading stands above the value. */
+static void put_labelled(FILE *out, const char *label, const char *text)
 {
-	fputs("<td>", out);
+	fprintf(out, "<td><span class=\"label\">&#183; %s </span>", label);
 	put(out, text);
-	fputs("</td>", out);
+	fputs("</td> ", out);
+}
+
+/* The same, and the session in which it was; "": in none. */
+static void put_in_session(FILE *out, const char *label, const char *text, const char *session)
+{
+	fprintf(out, "<td><span class=\"label\">&#183; %s </span>", label);
+	put(out, text);
+	if (*session) {
+		fputs("<br><span class=\"quiet\"> session <code>", out);
+		put(out, session);
+		fputs("</code></span>", out);
+	}
+	fputs("</td> ", out);
+}
+
+static void put_head_row(FILE *out, const char *cells)
+{
+	fprintf(out, "<table><thead><tr>%s</tr></thead><tbody>", cells);
 }
 
 static void put_head(const struct assess *a, const char *origin, FILE *out)
@@ -137,22 +168,23 @@ static void put_blocked(const struct assess *a, FILE *out)
 	const json_t *row;
 	size_t i;
 
-	fputs("<h2>Refused commands</h2><table><tr><th>Record<th>Time<th>Person<th>Agent<th>Service<th>Command<th>Rule</tr>", out);
+	fputs("<h2>Refused commands</h2>", out);
+	put_head_row(out, "<th>Record<th>Time<th>Person<th>Agent<th>Service<th>Command<th>Rule");
 	json_array_foreach(a->blocked, i, row) {
 		fputs("<tr><td class=\"n\">", out);
 		put_record(out, (uint64_t)json_integer_value(json_object_get(row, "index")));
-		fputs("</td>", out);
-		put_cell(out, text_of(row, "time"));
-		put_cell(out, text_of(row, "person"));
-		put_cell(out, text_of(row, "agent"));
-		put_cell(out, text_of(row, "service"));
+		fputs("</td> ", out);
+		put_labelled(out, "at", text_of(row, "time"));
+		put_labelled(out, "by", text_of(row, "person"));
+		put_labelled(out, "through", text_of(row, "agent"));
+		put_in_session(out, "on", text_of(row, "service"), text_of(row, "session"));
 		fputs("<td><code>", out);
 		put(out, *text_of(row, "text") ? text_of(row, "text") : text_of(row, "verb"));
-		fputs("</code></td>", out);
-		put_cell(out, text_of(row, "rule"));
+		fputs("</code></td> ", out);
+		put_labelled(out, "rule", text_of(row, "rule"));
 		fputs("</tr>", out);
 	}
-	fputs("</table>", out);
+	fputs("</tbody></table>", out);
 	if (json_array_size(a->blocked) == 0)
 		fputs("<p>None.</p>", out);
 	else if (json_array_size(a->blocked) == ASSESS_NOTABLE)
@@ -181,24 +213,25 @@ static void put_approvals(const struct assess *a, FILE *out)
 	json_t *approval;
 	size_t rows = 0;
 
-	fputs("<h2>Held commands and who decided</h2><table><tr><th>Record<th>Time<th>Asked by<th>Command<th>Outcome<th>Votes</tr>", out);
+	fputs("<h2>Held commands and who decided</h2>", out);
+	put_head_row(out, "<th>Record<th>Time<th>Asked by<th>Command<th>Outcome<th>Votes");
 	json_object_foreach(a->approvals, id, approval) {
 		if (++rows > ASSESS_NOTABLE)
 			break;
 		fputs("<tr><td class=\"n\">", out);
 		put_record(out, (uint64_t)json_integer_value(json_object_get(approval, "index")));
-		fputs("</td>", out);
-		put_cell(out, text_of(approval, "time"));
-		put_cell(out, text_of(approval, "person"));
+		fputs("</td> ", out);
+		put_labelled(out, "at", text_of(approval, "time"));
+		put_in_session(out, "asked by", text_of(approval, "person"), text_of(approval, "session"));
 		fputs("<td><code>", out);
 		put(out, text_of(approval, "text"));
-		fputs("</code></td>", out);
-		put_cell(out, text_of(approval, "state"));
+		fputs("</code></td> ", out);
+		put_labelled(out, "outcome", text_of(approval, "state"));
 		fputs("<td>", out);
 		put_votes(approval, out);
 		fputs("</td></tr>", out);
 	}
-	fputs("</table>", out);
+	fputs("</tbody></table>", out);
 	if (rows == 0)
 		fputs("<p>None.</p>", out);
 	else if (rows > ASSESS_NOTABLE)
@@ -207,8 +240,11 @@ static void put_approvals(const struct assess *a, FILE *out)
 
 static void put_controls(const struct assess *a, FILE *out)
 {
-	fputs("<h2>NIST SP 800-53 r5</h2><p class=\"quiet\">Sluice supports an organisation's controls; it makes nobody compliant. Each question was asked of "
-	      "every record of this selection that it concerns.</p><table><tr><th>Control<th>Question<th>Asked<th>No<th>Records</tr>", out);
+	static const char intro[] = "<h2>NIST SP 800-53 r5</h2><p class=\"quiet\">Sluice supports an organisation's controls; it makes nobody compliant. Each question was asked of "
+	      "every record of this selection that it concerns.</p>";
+
+	fputs(intro, out);
+	put_head_row(out, "<th>Control<th>Question<th>Asked<th>No<th>Records");
 	for (unsigned i = 0; i < a->controls; i++) {
 		const struct assess_control *c = &a->control[i];
 		const uint64_t *list = c->broken ? c->fault : c->sample;
@@ -218,9 +254,9 @@ static void put_controls(const struct assess *a, FILE *out)
 		put(out, c->id);
 		fputs("</b><br>", out);
 		put(out, c->title);
-		fputs("</td>", out);
-		put_cell(out, c->question);
-		fprintf(out, "<td class=\"n\">%llu</td><td class=\"n %s\">%llu</td><td>", (unsigned long long)c->examined, c->broken ? "no" : "ok",
+		fputs("</td> ", out);
+		put_labelled(out, "", c->question);
+		fprintf(out, "<td class=\"n\"><span class=\"label\">&#183; asked </span>%llu</td> <td class=\"n %s\"><span class=\"label\">&#183; no </span>%llu</td> <td>", (unsigned long long)c->examined, c->broken ? "no" : "ok",
 			(unsigned long long)c->broken);
 		for (uint64_t k = 0; k < shown && k < ASSESS_SAMPLES; k++) {
 			fputs(k ? ", " : c->broken ? "no: " : "such as ", out);
@@ -228,7 +264,7 @@ static void put_controls(const struct assess *a, FILE *out)
 		}
 		fputs(c->examined ? "</td></tr>" : "nothing to ask of</td></tr>", out);
 	}
-	fputs("</table></html>\n", out);
+	fputs("</tbody></table></html>\n", out);
 }
 
 bool report_html(const struct assess *a, const char *origin, FILE *out)

@@ -19,6 +19,10 @@ bool report_form_of(const char *word, enum report_form *out);
 /* Either as text, which is the caller's to free. False, and nothing to free, when memory is short, or no question of a control was asked (OSCAL). */
 bool report_text(const struct assess *a, enum report_form form, const char *origin, time_t now, char **text, size_t *len);
 
+/* How the page stands on paper, for a program that makes PDF of it and knows tables badly: rows become lines, each value with its label. In
+ * place of the page's own style. A browser that prints the page keeps the tables. */
+extern const char report_paper_css[];
+
 /* The page. False when `out` takes no more. */
 bool report_html(const struct assess *a, const char *origin, FILE *out);
 

@@ -133,9 +133,12 @@ static void the_page_tells_it_and_escapes(void **state)
 	add(APPROVAL("vote", VOTE, "\"who\":{\"person\":\"p-bob\"}"));
 	add(APPROVAL("grant", "\"data\":{\"to\":\"approved\"},", "\"who\":{\"person\":\"p-bob\"}"));
 	text = page();
-	assert_non_null(strstr(text, "drop table &quot;&lt;script&gt;&quot; &amp; \\x07</code></td><td>no-ddl</td>"));
+	assert_non_null(strstr(text, "drop table &quot;&lt;script&gt;&quot; &amp; \\x07</code></td> <td><span class=\"label\">&#183; rule </span>no-ddl</td>"));
 	assert_non_null(strstr(text, "<a href=\"proofs/entry-1.json\">1</a>"));
-	assert_non_null(strstr(text, "<td>approved</td><td>p-bob: approve <span class=\"quiet\">&lt;b&gt;why</span>"));
+	assert_non_null(strstr(text, "<span class=\"label\">&#183; outcome </span>approved</td> <td>p-bob: approve <span class=\"quiet\">&lt;b&gt;why</span>"));
+	assert_non_null(strstr(text, "session <code>ab34</code>"));
+	assert_non_null(strstr(text, "<figcaption>Commands by verdict"));
+	assert_null(strstr(text, "<figcaption>Masked values")); /* no chart of nothing */
 	assert_null(strstr(text, "<script>"));
 	assert_null(strstr(text, "http"));
 	free(text);

@@ -19,8 +19,10 @@
 #include "platform/os/arguments.h"
 #include "platform/os/child.h"
 #include "platform/os/log.h"
+#include "platform/os/outside.h"
 #include "platform/os/priv.h"
 #include "platform/os/sandbox.h"
+#include "platform/os/scratch.h"
 
 static char err[OS_ERROR_BYTES];
 
@@ -171,6 +173,63 @@ static void privileges_do_not_come_back(void **state)
 	assert_non_null(strstr(err, "no such user"));
 }
 
+static char directory[SCRATCH_BYTES];
+
+/* Runs a script of that interpreter; NULL: it ended well, otherwise how it ended, without its name. */
+static const char *outside(const char *interpreter, const char *script)
+{
+	const char *const argv[] = { interpreter, strcmp(interpreter, "/usr/bin/perl") ? "-c" : "-e", script, NULL };
+	const struct outside o = { .argv = argv, .directory = directory, .cpu_s = 1, .wall_s = 20, .memory_bytes = 256u << 20, .file_bytes = 1u << 20 };
+
+	switch (outside_run(&o, err)) {
+	case OUTSIDE_DONE: return NULL;
+	case OUTSIDE_ABSENT: return "absent";
+	default: return strstr(err, ": ") + 2;
+	}
+}
+
+static void a_program_of_others_gets_nothing_but_its_directory(void **state)
+{
+	static const struct {
+		const char *interpreter, *script, *ends; /* NULL: well */
+	} rows[] = {
+		{ "/bin/sh", "cat given > made && echo more > given", NULL },
+		{ "/bin/sh", "test -z \"$SECRET\" && ! (: >&9) 2> t", NULL },
+		{ "/bin/sh", "cat ../sluice-outside-secret > t 2> t", "exit status 1" },
+		{ "/bin/sh", "echo x > ../sluice-outside-made", "exit status 2" },
+		{ "/usr/bin/perl", "exit(syscall(41, 2, 1, 0) < 0 ? 7 : 0)", "exit status 7" }, /* socket(AF_INET, SOCK_STREAM) */
+		{ "/usr/bin/perl", "exit(syscall(41, 1, 1, 0) < 0 ? 7 : 0)", "exit status 7" }, /* AF_UNIX */
+		{ "/usr/bin/perl", "$x = 'x' x (1 << 29)", "exit status 12" },
+		{ "/usr/bin/perl", "1 while 1", "signal 9" },
+		{ "/usr/bin/perl", "open F, '>', 'big'; print F 'x' x 2000000; close F", "signal 25" },
+		{ "/bin/sh", "kill -11 $$", "signal 11" },
+		{ "/usr/bin/no-such-program", "", "absent" },
+	};
+	char secret[2 * SCRATCH_BYTES], given[2 * SCRATCH_BYTES];
+	int leak;
+
+	assert_true(scratch_make(directory));
+	snprintf(secret, sizeof(secret), "%s/../sluice-outside-secret", directory);
+	snprintf(given, sizeof(given), "%s/given", directory);
+	for (unsigned i = 0; i < 2; i++) {
+		int fd = open(i ? given : secret, O_WRONLY | O_CREAT, 0644);
+
+		assert_true(fd >= 0 && write(fd, "words\n", 6) == 6 && close(fd) == 0);
+	}
+	leak = dup2(2, 9);
+	setenv("SECRET", "canary", 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *ends = outside(rows[i].interpreter, rows[i].script);
+
+		if (!ends != !rows[i].ends || (ends && strcmp(ends, rows[i].ends)))
+			fail_msg("%s: %s: %s", rows[i].interpreter, rows[i].script, ends ? ends : "ended well");
+	}
+	assert_true(scratch_contains(directory, (struct bytes){ (const uint8_t *)"words", 5 }));
+	close(leak);
+	assert_int_equal(unlink(secret), 0);
+	assert_true(scratch_remove(directory));
+}
+
 static char **words;
 
 static void body_arguments(void)
@@ -230,6 +289,7 @@ int main(void)
 		cmocka_unit_test(a_call_that_is_not_on_the_list_ends_the_process),
 		cmocka_unit_test(files_outside_the_list_cannot_be_opened),
 		cmocka_unit_test(privileges_do_not_come_back),
+		cmocka_unit_test(a_program_of_others_gets_nothing_but_its_directory),
 		cmocka_unit_test(the_command_line_of_a_daemon),
 		cmocka_unit_test(a_log_line_carries_no_control_characters),
 	};

@@ -19,7 +19,7 @@
 		     LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK)
 #define FILES_OTHER (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_FIFO | \
 		     LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
-#define FILES_ONE_FILE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
+#define FILES_ONE_FILE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE)
 
 /* What any running process needs, and what the sanitizers and the C library do behind its back. */
 static const char *const basic_calls[] = {
@@ -55,7 +55,7 @@ static bool rule_add(int ruleset, const char *path, uint64_t allowed)
 	return good;
 }
 
-enum sandbox_result sandbox_files(const char *const *read, const char *const *write, char err[OS_ERROR_BYTES])
+static enum sandbox_result confine(const char *const *read, uint64_t reading, const char *const *write, char err[OS_ERROR_BYTES])
 {
 	struct landlock_ruleset_attr all = { .handled_access_fs = FILES_READ | FILES_WRITE | FILES_OTHER };
 	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
@@ -66,7 +66,7 @@ enum sandbox_result sandbox_files(const char *const *read, const char *const *wr
 		return SANDBOX_ABSENT;
 	}
 	for (; ruleset >= 0 && good && *read; read++)
-		good = rule_add(ruleset, *read, FILES_READ);
+		good = rule_add(ruleset, *read, reading);
 	for (; ruleset >= 0 && good && *write; write++)
 		good = rule_add(ruleset, *write, FILES_READ | FILES_WRITE);
 	good = good && ruleset >= 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
@@ -75,6 +75,31 @@ enum sandbox_result sandbox_files(const char *const *read, const char *const *wr
 	if (ruleset >= 0)
 		close(ruleset);
 	return good ? SANDBOX_DONE : SANDBOX_FAILED;
+}
+
+enum sandbox_result sandbox_files(const char *const *read, const char *const *write, char err[OS_ERROR_BYTES])
+{
+	return confine(read, FILES_READ, write, err);
+}
+
+enum sandbox_result sandbox_program(const char *const *run, const char *const *write, char err[OS_ERROR_BYTES])
+{
+	return confine(run, FILES_READ | LANDLOCK_ACCESS_FS_EXECUTE, write, err);
+}
+
+bool sandbox_no_network(char err[OS_ERROR_BYTES])
+{
+	static const int refused[] = { SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(io_uring_setup), SCMP_SYS(ptrace), SCMP_SYS(keyctl), SCMP_SYS(unshare) };
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	int result = filter ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]) && result == 0; i++)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused[i], 0);
+	if (result == 0)
+		result = seccomp_load(filter);
+	if (filter)
+		seccomp_release(filter);
+	return result == 0 || fail(err, "system call sandbox", strerror(-result), "check the kernel for seccomp");
 }
 
 static bool calls_allow(scmp_filter_ctx filter, const char *const *calls)

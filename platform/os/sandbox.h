@@ -21,6 +21,11 @@ enum sandbox_result sandbox_files(const char *const *read, const char *const *wr
  * and those named in `calls`, which ends with NULL. A name that this kernel does not know is skipped. */
 bool sandbox_calls(const char *const *calls, char err[OS_ERROR_BYTES]);
 
+/* Before a program that is not ours is run: below `run` it reads and runs files, below `write` it reads and writes them. */
+enum sandbox_result sandbox_program(const char *const *run, const char *const *write, char err[OS_ERROR_BYTES]);
+/* No socket is made from now on, nor by what is run: EACCES. */
+bool sandbox_no_network(char err[OS_ERROR_BYTES]);
+
 /* Both, for a process of one thread. A kernel without Landlock is logged. */
 bool sandbox_enter(const char *const *read, const char *const *write, const char *const *calls, char err[OS_ERROR_BYTES]);
 
