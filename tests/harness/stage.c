@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/tcp/seq.h"
+#include "dataplane/tcp/send.h"
+
 #define START_US 1000000000ull
 
 uint8_t stage_byte(unsigned side, uint32_t offset)
@@ -71,6 +74,18 @@ static bool emit(void *context, const struct tcp_segment *segment)
 	return true;
 }
 
+/* What the peer of `side` gets as its bytes from `seq` on. */
+static void note_written(struct stage *s, unsigned side, uint32_t seq, struct bytes data)
+{
+	uint32_t at = seq - s->pair.half[side].send.isn - 1;
+
+	if (data.len == 0)
+		return;
+	memcpy(s->written[side] + at, data.base, data.len);
+	if (at + data.len > s->written_bytes[side])
+		s->written_bytes[side] = at + (uint32_t)data.len;
+}
+
 static void relay(struct stage *s)
 {
 	for (unsigned side = 0; side < 2; side++) {
@@ -80,10 +95,9 @@ static void relay(struct stage *s)
 		while ((b = tcp_readable(from)).len > 0 && tcp_send_space(to) > 0) {
 			size_t len = b.len < tcp_send_space(to) ? b.len : tcp_send_space(to);
 
-			memcpy(s->written[!side] + s->written_bytes[!side], b.base, len);
+			note_written(s, !side, tcp_send_end(&to->send), bytes_of(b.base, len));
 			if (tcp_move(from, to, len) != len)
 				abort();
-			s->written_bytes[!side] += (uint32_t)len;
 			s->read_bytes[side] += (uint32_t)len;
 		}
 		if (tcp_read_closed(from))
@@ -97,7 +111,9 @@ void stage_settle(struct stage *s)
 {
 	if (!s->opened)
 		return;
-	if (s->relay)
+	if (s->splice.on)
+		tcp_splice_sync(&s->splice, &s->pair, s->now_us);
+	else if (s->relay)
 		relay(s);
 	for (unsigned side = 0; side < 2; side++) {
 		struct emit_context context = { s, side };
@@ -109,12 +125,53 @@ void stage_settle(struct stage *s)
 	}
 }
 
+/* A segment of a spliced pair. */
+static void send_on(struct stage *s, unsigned side, const struct tcp_segment *segment)
+{
+	struct tcp_segment passing = *segment, ack;
+	unsigned events = tcp_splice_input(&s->splice, &s->pair, side, &passing, s->now_us);
+	struct packet_shift by = tcp_splice_shift(&s->splice, side);
+
+	if (events & TCP_SPLICE_ANSWER) {
+		tcp_splice_ack(&s->splice, &s->pair, side, &ack);
+		(void)emit(&(struct emit_context){ s, side }, &ack);
+	}
+	if (!(events & TCP_SPLICE_FORWARD))
+		return;
+	if (!(events & TCP_SPLICE_REBUILT))
+		packet_shift_segment(&passing, &by);
+	note_written(s, !side, passing.seq, passing.spans[0]);
+	(void)emit(&(struct emit_context){ s, !side }, &passing);
+}
+
+bool stage_splice(struct stage *s)
+{
+	if (!tcp_splice_ready(&s->pair))
+		return false;
+	(void)tcp_splice_begin(&s->splice, &s->pair, s->now_us);
+	return true;
+}
+
+void stage_take_back(struct stage *s)
+{
+	tcp_splice_take_back(&s->splice, &s->pair, s->now_us);
+	stage_settle(s);
+}
+
 void stage_input(struct stage *s, unsigned side, const struct tcp_segment *segment)
 {
 	unsigned events;
 
+	if (s->splice.on) {
+		send_on(s, side, segment);
+		stage_settle(s);
+		return;
+	}
+
 	if (!s->opened) {
 		s->opened = side == TCP_CLIENT && tcp_pair_open(&s->pair, &s->config, &s->pool, segment, s->now_us);
+		if (s->opened && s->follows)
+			tcp_pair_window_rule(&s->pair, TCP_WINDOW_FOLLOW);
 		stage_settle(s);
 		return;
 	}
@@ -141,6 +198,8 @@ void stage_advance(struct stage *s, uint64_t us)
 		if (deadline > until)
 			break;
 		s->now_us = deadline > s->now_us ? deadline : s->now_us;
+		if (s->splice.on)
+			tcp_splice_sync(&s->splice, &s->pair, s->now_us);
 		tcp_pair_timer(&s->pair, s->now_us, events);
 		s->events[0] |= events[0];
 		s->events[1] |= events[1];

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/splice.h"
 
 #define STAGE_QUEUE_MAX 4096
 #define STAGE_PAYLOAD_MAX 65536
@@ -25,12 +25,14 @@ struct stage_sent {
 
 struct stage {
 	struct tcp_pair pair;
+	struct tcp_splice splice;
 	struct tcp_config config;
 	struct tcp_pool pool;
 	void *memory;
 	uint64_t now_us, start_us;
 	bool opened;
 	bool relay;                  /* move everything across after each step */
+	bool follows;                /* the window rule of a pair that may be spliced; before the SYN */
 	unsigned port_room;          /* segments that emit still takes; UINT32_MAX: any number */
 	uint32_t isn[2];             /* of the client and of the server */
 	unsigned events[2];          /* collected since last cleared */
@@ -54,6 +56,10 @@ void stage_advance(struct stage *s, uint64_t us);
 
 /* Sends what both halves have to say, after moving bytes across if `relay` is on. */
 void stage_settle(struct stage *s);
+
+/* Hands the pair over to forwarding: what comes then is sent on. False: it is not ready. And back. */
+bool stage_splice(struct stage *s);
+void stage_take_back(struct stage *s);
 
 /* The next thing that was sent to the peer of `side`, or NULL. Valid until stage_free. */
 struct stage_sent *stage_next(struct stage *s, unsigned side);

@@ -365,6 +365,16 @@ static bool play_command(struct play *p, const struct line *l)
 		stage_settle(p->stage);
 		return true;
 	}
+	if (!strcmp(verb, "follow")) {
+		p->stage->follows = true;
+		return true;
+	}
+	if (!strcmp(verb, "splice"))
+		return stage_splice(p->stage) || wrong(p, "ready", 1, 0);
+	if (!strcmp(verb, "take-back")) {
+		stage_take_back(p->stage);
+		return true;
+	}
 	if (!strcmp(verb, "port") && l->word_count == 2) {
 		p->stage->port_room = isdigit((unsigned char)l->words[1][0]) ? (unsigned)strtoul(l->words[1], NULL, 0) : UINT32_MAX;
 		stage_settle(p->stage);

@@ -337,7 +337,7 @@ void stage_write_image(struct stage *s)
 		  .approval = POLICY_NONE, .pattern = POLICY_NONE },
 	};
 	struct policy_spec spec = {
-		.name = "test", .generation = s->snapshot.inspect.generation + 1, .defaults = { .unmatched = POLICY_BLOCK, .unknown = POLICY_BLOCK, .approval = POLICY_NONE },
+		.name = "test", .generation = s->snapshot.inspect.generation + 1 + s->reloads, .defaults = { .unmatched = POLICY_BLOCK, .unknown = POLICY_BLOCK, .approval = POLICY_NONE },
 		.services = stage_opaque ? &opaque : services, .services_count = 1, .groups = groups, .groups_count = 1, .approvals = approvals, .approvals_count = 1,
 		.rules = rules, .rules_count = 3,
 	};
@@ -357,6 +357,22 @@ void stage_write_image(struct stage *s)
 	if (!s->snapshot.inspect.image)
 		fail_msg("%s", err);
 	s->snapshot.inspect.generation = spec.generation;
+}
+
+bool stage_reload(struct stage *s)
+{
+	struct relay_snapshot first = s->snapshot, *next = &s->spare[s->reloads % 2];
+
+	if (s->leaving_image && !relay_retired_snapshot(s->relay))
+		return false;
+	free(s->leaving_image);
+	s->leaving_image = s->image;
+	s->image = NULL;
+	stage_write_image(s);
+	*next = s->snapshot;
+	s->snapshot = first;
+	s->reloads++;
+	return relay_swap_snapshot(s->relay, next);
 }
 
 int stage_open(void **state)
@@ -406,6 +422,7 @@ int stage_close(void **state)
 	relay_destroy(stage->relay);
 	free(stage->flights);
 	free(stage->image);
+	free(stage->leaving_image);
 	free(stage->up);
 	free(stage->down);
 	free(stage);

@@ -36,8 +36,9 @@ struct stage {
 	void *up, *down;
 	struct ring_consumer events;
 	struct ring_producer orders;
-	struct relay_snapshot snapshot;
-	uint8_t *image;
+	struct relay_snapshot snapshot, spare[2]; /* spare: stage_reload's */
+	uint8_t *image, *leaving_image;
+	unsigned reloads;
 	struct end end[2]; /* 0: the client at port 0; 1: the server at port 1 */
 	uint8_t frame[2048], queue[STAGE_FRAMES][2048];
 	size_t queue_bytes[STAGE_FRAMES];
@@ -116,6 +117,9 @@ void stage_log_in(struct stage *s);
 
 /* Writes the policy into s->image, one generation on, and opens it in s->snapshot. */
 void stage_write_image(struct stage *s);
+
+/* Writes another one, as the fields of `s` say by now, and puts it into force. False: not yet, flows may still refer to an earlier one. */
+bool stage_reload(struct stage *s);
 
 #define STAGE_ORDER(s, name, ...) do { \
 	struct order_##name m_ = { __VA_ARGS__ }; \

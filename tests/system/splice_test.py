@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """An opaque service is spliced over real wires and between real kernels: byte-exact, shown as what it is, recorded with all of its
-octets, and cut by a kill; also where the wires lose, reorder and duplicate."""
+octets, taken back and spliced again by policies, and cut by a kill; also where the wires lose, reorder and duplicate."""
 import os
 import socket
 import sys
+import threading
 
 import scene
 from scene import in_namespace
@@ -86,6 +87,70 @@ def recorded(it):
     return f'{record[0]["octets_up"]} octets each way'
 
 
+class Traffic:
+    """Random bytes to the echo server and back for as long as it is wanted; each compared with what was sent."""
+
+    def __init__(self, s):
+        self.s, self.sent, self.got, self.ends, self.trouble = s, 0, 0, False, None
+        self.block = os.urandom(1 << 20)
+        self.threads = [threading.Thread(target=self.guarded, args=(part,), daemon=True) for part in (self.write, self.read)]
+        for thread in self.threads:
+            thread.start()
+
+    def guarded(self, part):
+        try:
+            part()
+        except OSError as e:
+            self.trouble = self.trouble or f'{part.__name__}: {e}'
+
+    def write(self):
+        while not self.ends:
+            at = self.sent % len(self.block)
+            self.sent += self.s.send(self.block[at:at + 30000])
+        self.s.shutdown(socket.SHUT_WR)
+
+    def read(self):
+        while data := self.s.recv(65536):
+            at = self.got % len(self.block)
+            if (self.block + self.block)[at:at + len(data)] != data:
+                self.trouble = self.trouble or f'what came back differs behind {self.got} bytes'
+            self.got += len(data)
+
+    def end(self):
+        self.ends = True
+        for thread in self.threads:
+            thread.join(60)
+            need(not thread.is_alive(), f'stuck: {self.sent} sent, {self.got} back')
+        need(not self.trouble, self.trouble)
+        need(self.got == self.sent, f'{self.got} of {self.sent} bytes came back')
+        return self.sent
+
+
+def taken_back(it, times):
+    """A transfer goes on while the policy takes its flow back and hands it over, again and again."""
+    text = it.sluice.policy.read_text()
+    off = text.replace('name = "bulk"; protocol = "opaque";', 'name = "bulk"; protocol = "opaque"; splice = "off";')
+    need(off != text, 'the policy has no such service')
+    before = worker(it)['taken_back']
+    s = connected(it)
+    seen = spliced_flow(it, s)
+    traffic = Traffic(s)
+    for _ in range(times):
+        for policy, spliced in ((off, False), (text, True)):
+            at = traffic.got
+            it.sluice.policy.write_text(policy)
+            it.sluice.cli('policy', 'reload')
+            world.wait_for(f'a flow that is{"" if spliced else " not"} spliced', lambda: (f := flow(it, s)) and ('spliced' in f['state']) == spliced, 30)
+            world.wait_for('more bytes', lambda: traffic.trouble or traffic.got > at + 100000, 60)
+    total = traffic.end()
+    s.close()
+    need(worker(it)['taken_back'] == before + times, f'taken back {worker(it)["taken_back"] - before} times')
+    record = closed(it, seen['session'])
+    need(len(record) == 1 and record[0]['cause'] == 'client', f'its end: {record}')
+    need(record[0]['octets_up'] == total and record[0]['octets_down'] == total, f'{total} bytes each way, on record: {record[0]}')
+    return f'{times} times, {total} octets each way'
+
+
 def killed(it):
     s = connected(it)
     echo(s, b'before')
@@ -108,6 +173,7 @@ def run(it, result):
     echo_server(it)
     result.check('a stream both ways', lambda: stream(it, 20 << 20))
     result.check('its record has all of its octets', lambda: recorded(it))
+    result.check('taken back and handed over by policies', lambda: taken_back(it, 3))
     result.check('a kill resets both ends', lambda: killed(it))
     cables = [it.fray(it.wire.agent, 'seed=3', *FAULTS), it.fray(it.wire.target, 'seed=4', *FAULTS)]
     result.check('a stream over faulty wires', lambda: stream(it, 4 << 20))
