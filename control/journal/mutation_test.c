@@ -345,6 +345,14 @@ static void flip(void)
 	poke(f, at, f->bytes[at]);
 }
 
+/* What was published before the witnesses had answered: the note, and none or some of the lines of theirs. The spine holds them all. */
+static bool has_fewer_cosignatures(const struct file *f, uint64_t len)
+{
+	const char *witnesses = memmem(f->bytes, f->len, "\xe2\x80\x94 w", 5);
+
+	return strcmp(f->name, "checkpoint") == 0 && witnesses && len >= (uint64_t)((const uint8_t *)witnesses - f->bytes) && f->bytes[len - 1] == '\n';
+}
+
 static void cut(void)
 {
 	struct file *f = any_file(NULL);
@@ -356,7 +364,7 @@ static void cut(void)
 	while (f->live && end && !f->live[end - 1])
 		end--;
 	write_back(f, f->bytes, len);
-	if (audit(&r, &s, 0) && (len < end || !nothing_changed(&s)))
+	if (audit(&r, &s, 0) && (len < end || !nothing_changed(&s)) && !has_fewer_cosignatures(f, len))
 		not_seen("a cut", f->name, len);
 	restore(f);
 }
