@@ -219,7 +219,7 @@ def refusals(it, result):
         ('an interface that is not there', [good[0], 'net_af_packet1,iface=nonesuch0'], NO_HUGE, ('net_af_packet1,iface=nonesuch0', 'no network interface nonesuch0', 'ip link')),
         ('a PCI address that is not there', ['0000:fe:1f.7', good[1]], [w for w in NO_HUGE if w != '--no-pci'], ('0000:fe:1f.7', 'no PCI device', 'dpdk-devbind.py')),
         ('a driver that is not there', ['net_nosuch0', good[1]], NO_HUGE, ('net_nosuch0', 'no driver takes it', 'PCI address')),
-        ('a memif whose far end is not there', ['net_memif0,role=client,socket=/nonesuch0,socket-abstract=no', good[1]], NO_HUGE, ('net_memif0', 'cannot start', "driver's own message")),
+        ('a memif whose far end is not there', [f'net_memif0,role=client,socket={it.lab.dir}/nonesuch,socket-abstract=no', good[1]], NO_HUGE, ('net_memif0', 'cannot start', "driver's own message")),
         ('the same interface twice', [good[0], good[0].replace('packet0', 'packet1')], NO_HUGE, ('ports', 'the same device twice', 'name two')),
         ('too little memory for the frames', good, ['--no-huge', '-m', '16', '--no-shconf', '--no-pci'], ('no memory', 'frames', '-m')),
     )
