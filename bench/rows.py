@@ -21,6 +21,7 @@ PASSWORD = 'bench-' + os.urandom(6).hex()
 AUDIENCE = 'urn:sluice:demo'
 IN_FLIGHT = 256          # connections over memif; of row S6, whose capacity shall be found with slow disks too
 MANY_IN_FLIGHT = 1024
+STEADY_SECONDS = 5  # of connections over memif: in less the event ring carries what control cannot
 LOADS = (0.5, 1, 2, 3)   # of row S6, times the capacity
 DRIVER = 'net_af_xdp'
 OTHERS, BETWEEN = memif.OTHERS, memif.BETWEEN
@@ -343,7 +344,7 @@ def row_s5(arguments, results):
                 {'testpmd io': m['testpmd'], 'direct': m['direct']}, config=DRIVER + ', 32 under way')
 
 
-    rates = {kind: [r['per_second'] for r in generated(arguments, kind, 'connections', arguments.seconds, IN_FLIGHT)] for kind in ('testpmd', 'sluice')}
+    rates = {kind: [r['per_second'] for r in generated(arguments, kind, 'connections', max(arguments.seconds, STEADY_SECONDS), IN_FLIGHT)] for kind in ('testpmd', 'sluice')}
     results.add('S5', f'the same over memif, audit prompt, {IN_FLIGHT} under way', rates['sluice'], '1/s', ('testpmd io', statistics.median(rates['testpmd'])), config=memif.CONFIG)
 
 
@@ -354,13 +355,14 @@ def row_s6(arguments, results):
 
 
 def overload(arguments, results, audit):
+    seconds = max(arguments.seconds, STEADY_SECONDS)
     with over_memif('sluice', audit) as between:
         between.load('connections', 1, MANY_IN_FLIGHT)
-        capacity = between.load('connections', 2 * arguments.seconds, MANY_IN_FLIGHT)['per_second']
+        capacity = between.load('connections', 2 * seconds, MANY_IN_FLIGHT)['per_second']
         between.rest()
         runs, shed = [], between.drops()
         for _ in range(arguments.runs):
-            phases = between.load('arrivals', *[f'{times * capacity:.0f}:{arguments.seconds}' for times in LOADS], f'{capacity / 2:.0f}:2')['phases']
+            phases = between.load('arrivals', *[f'{times * capacity:.0f}:{seconds}' for times in LOADS], f'{capacity / 2:.0f}:2')['phases']
             runs.append((phases, between.rest()))
         drops = between.drops()
     goodput = lambda at: [phases[at]['per_second'] for phases, _ in runs]
