@@ -95,7 +95,7 @@ class Sink:
 
 class World:
     def __init__(self, folder, sluice, control, worker_tool, classes, helpers, conf='', old=None, streams=''):
-        self.dir, self.count, self.failed, self.polls = Path(folder), 0, 0, False
+        self.dir, self.count, self.failed, self.polls, self.searched = Path(folder), 0, 0, False, set()
         self.sluice, self.control, self.worker_tool, self.classes = sluice, control, worker_tool, classes
         for name in ('run', 'state', 'cred', 'ca', 'libexec', 'bin'):
             (self.dir / name).mkdir()
@@ -162,8 +162,12 @@ upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
         return path
 
     def cli(self, *argv):
-        # A poll's commands are those that are made elsewhere too: they are not looked through for leaks each time.
-        env = {**os.environ, 'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'} if self.polls else None
+        # Each form of a command is looked through for leaks once: its words and options. A poll's are made elsewhere too.
+        text = [str(a) for a in argv]
+        form = (*[a for a in text if not a.startswith('--')][:2], *sorted(a for a in text if a.startswith('--')))
+        again = self.polls or form in self.searched
+        env = {**os.environ, 'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'} if again else None
+        self.searched.add(form)
         return subprocess.run([self.sluice, '-c', self.dir / 'sluice.conf', *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, env=env)
 
     def json(self, *argv):
