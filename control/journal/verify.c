@@ -553,6 +553,17 @@ static void tail_check(struct verify *v)
 	verify_tiles_end(&v->tiles);
 }
 
+/* Once more when the checkpoints are known: beside a writer a segment may have begun meanwhile, and what was signed of it would be missing. */
+static void list_segments(struct verify *v)
+{
+	segment_list_free(&v->report.list);
+	if (!segment_list_read(&v->report.list, v->options->dir) || v->report.list.count == 0)
+		verify_found(&v->report, VERIFY_ORDER, verify_nowhere, "%.300s holds no segment of a journal", v->options->dir);
+	v->view = calloc(v->report.list.count + 1, sizeof *v->view);
+	for (size_t i = 0; v->view && i < v->report.list.count; i++)
+		v->view[i].file.fd = -1;
+}
+
 static void walk(struct verify *v)
 {
 	bool first = true;
@@ -596,21 +607,18 @@ bool verify_journal(const struct verify_options *options, struct verify_summary 
 	v->summary = summary;
 	v->report = (struct verify_report){ .options = options, .summary = summary };
 	v->next.size = UINT64_MAX;
-	if (!segment_list_read(&v->report.list, options->dir) || v->report.list.count == 0)
-		verify_found(&v->report, VERIFY_ORDER, verify_nowhere, "%.300s holds no segment of a journal", options->dir);
-	v->view = calloc(v->report.list.count + 1, sizeof *v->view);
-	for (size_t i = 0; v->view && i < v->report.list.count; i++)
-		v->view[i].file.fd = -1;
+	(void)segment_list_read(&v->report.list, options->dir); /* for what is found before the walk */
 	if (options->keys)
 		load_keys(v);
 	wrong = spine_view_open(&v->spine, options->dir);
-	if (wrong && v->report.list.count)
-		verify_found(&v->report, VERIFY_ORDER, (struct verify_place){ VERIFY_NOWHERE, VERIFY_NOWHERE, v->spine.file.wrong_at }, "the spine cannot be read: %s", wrong);
 	if (v->spine.open) {
 		verify_spine_begin(&v->at_start, &v->report, &v->spine, options->keys ? options->keys->name : NULL);
 		checkpoint_next(v);
 	}
 	file_follows(v);
+	list_segments(v);
+	if (wrong && v->report.list.count)
+		verify_found(&v->report, VERIFY_ORDER, (struct verify_place){ VERIFY_NOWHERE, VERIFY_NOWHERE, v->spine.file.wrong_at }, "the spine cannot be read: %s", wrong);
 	v->tiles = (struct verify_tiles){ .dir = options->dir, .spine = &v->spine, .published = v->has_tiles ? v->file.size : 0, .ctx = v, .wrong = tile_wrong };
 	verify_sessions_init(&v->sessions, v->report.list.count && v->report.list.first[0] > 0);
 	if (v->view)
