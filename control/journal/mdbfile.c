@@ -1,6 +1,7 @@
 #include "control/journal/mdbfile.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,6 +42,34 @@ static struct reader file_at(const struct mdbfile *f, uint64_t offset, uint64_t 
 	return reader_sub(&r, len);
 }
 
+/* The nodes of a page fill it from `upper` to its end: a slot too many, too few, or twice, does not add up. */
+static bool nodes_add_up(struct mdbfile *f, const struct page *page, unsigned upper)
+{
+	uint64_t *known = &f->sound[page->number % MDBFILE_SOUND], sum = 0;
+
+	if (*known == page->number)
+		return true;
+	for (unsigned slot = 0; slot < page->slots; slot++) {
+		struct reader pointer = reader_of_bytes(page->all), r = reader_of_bytes(page->all);
+		unsigned lo, hi, flags, key_bytes;
+
+		reader_skip(&pointer, PAGE_HEADER_BYTES + 2 * slot);
+		reader_skip(&r, reader_le16(&pointer));
+		lo = reader_le16(&r);
+		hi = reader_le16(&r);
+		flags = reader_le16(&r);
+		key_bytes = reader_le16(&r);
+		sum += NODE_HEADER_BYTES + key_bytes;
+		if (page->flags & PAGE_LEAF)
+			sum += flags & NODE_BIGDATA ? sizeof(uint64_t) : lo | (uint64_t)hi << 16;
+		sum += sum % 2;
+	}
+	if (sum != f->page_bytes - upper)
+		return bad(f, page->offset, "a page whose nodes do not fill it") == MDBFILE_OK;
+	*known = page->number;
+	return true;
+}
+
 /* A branch or leaf page, its header checked. */
 static bool page_read(struct mdbfile *f, uint64_t number, unsigned kind, struct page *out)
 {
@@ -71,7 +100,7 @@ static bool page_read(struct mdbfile *f, uint64_t number, unsigned kind, struct 
 		bad(f, out->offset, "an empty page in a tree");
 		return false;
 	}
-	return true;
+	return nodes_add_up(f, out, upper);
 }
 
 static bool overflow_read(struct mdbfile *f, uint64_t number, uint64_t len, struct node *out)
@@ -163,7 +192,8 @@ static bool meta_read(struct mdbfile *f, uint64_t offset, struct mdbfile *into)
 	into->page_bytes = reader_le32(&r); /* md_pad of the free list's database */
 	reader_skip(&r, DB_BYTES - 4 + 6);
 	into->main_depth = reader_le16(&r);
-	reader_skip(&r, 32);
+	reader_skip(&r, 24);
+	into->main_entries = reader_le64(&r);
 	into->main_root = reader_le64(&r);
 	last = reader_le64(&r);
 	into->txn = reader_le64(&r);
@@ -186,11 +216,13 @@ static bool metas_read(struct mdbfile *f)
 	}
 	/* mdb_env_pick_meta: the higher transaction number. */
 	newest = !other || (good && first.txn > second.txn) ? &first : &second;
+	memset(f->sound, 0, sizeof f->sound);
 	f->page_bytes = newest->page_bytes;
 	f->pages = newest->pages;
 	f->txn = newest->txn;
 	f->main_root = newest->main_root;
 	f->main_depth = newest->main_depth;
+	f->main_entries = newest->main_entries;
 	return true;
 }
 
@@ -260,6 +292,9 @@ enum mdbfile_status mdbfile_db(struct mdbfile *f, const char *name, struct mdbfi
 		return bad(f, 0, "the list of databases is not one leaf");
 	if (!page_read(f, f->main_root, PAGE_LEAF, &page))
 		return MDBFILE_BAD;
+	/* One that is left out is a fault, not a database that nobody made. */
+	if (page.slots != f->main_entries)
+		return bad(f, f->main_root * f->page_bytes, "another number of databases than its meta page says");
 	for (unsigned slot = 0; slot < page.slots; slot++) {
 		struct node node;
 		struct reader r;
@@ -291,7 +326,13 @@ struct mdbfile_cursor mdbfile_cursor_of(struct mdbfile *f, const struct mdbfile_
 
 static bool level_page(struct mdbfile_cursor *c, unsigned level, struct page *page)
 {
-	return page_read(c->file, c->stack[level].page, level + 1 == c->db.depth ? PAGE_LEAF : PAGE_BRANCH, page);
+	if (!page_read(c->file, c->stack[level].page, level + 1 == c->db.depth ? PAGE_LEAF : PAGE_BRANCH, page))
+		return false;
+	if (c->db.depth == 1 && page->slots != c->db.entries) {
+		bad(c->file, page->offset, "another number of entries than its database says");
+		return false;
+	}
+	return true;
 }
 
 /* The last slot of a page whose key is at most `key`; -1 when there is none, -2 when a node is bad. */

@@ -16,6 +16,7 @@
 #include "platform/base/bytes.h"
 
 #define MDBFILE_DEPTH_MAX 32
+#define MDBFILE_SOUND 64
 
 struct mdbfile {
 	int fd;
@@ -26,6 +27,8 @@ struct mdbfile {
 	uint64_t txn;        /* number of the last commit */
 	uint64_t main_root;
 	unsigned main_depth;
+	uint64_t main_entries;
+	uint64_t sound[MDBFILE_SOUND]; /* by number modulo: pages of this commit whose nodes were added up */
 	const char *wrong;   /* the last fault, a fixed text; NULL when none */
 	uint64_t wrong_at;   /* its offset in the file */
 };

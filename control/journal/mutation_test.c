@@ -2,7 +2,7 @@
  * replaced and cut; time stamps and cosignatures changed and exchanged; parts of a fork put among the rest. Each is seen by the audit, which
  * says what and where.
  *
- * MUTATIONS in the environment: how many (250; the long form is 100,000); SEED: which ones. What is not seen is printed with seed, number, file and place.
+ * MUTATIONS in the environment: how many (250; the long form is 100,000); BRANCHES: how many of what leads to records (40); SEED: which ones. What is not seen is printed with seed, number, file and place.
  *
  * A flipped bit need not be seen where nothing depends on it: what is not seen has to leave every record, chunk and checkpoint as
  * it was (the audit's root over all records, its counts), and has to lie outside of what the format calls evidence (mutation_test_weigh.h).
@@ -675,6 +675,33 @@ static void every_mutation_is_seen(void **state)
 	assert_true(nothing_changed(&s));
 }
 
+/* What leads to the records is as good as they are: who looks for one by its number goes by it. */
+static void what_leads_to_evidence_is_seen(void **state)
+{
+	const char *asked = getenv("BRANCHES");
+	unsigned count = asked ? (unsigned)strtoul(asked, NULL, 10) : 40, tried = 0;
+	struct verify_summary s;
+	struct report r;
+
+	for (unsigned turn = 0; tried < count && turn < 1000 * count; turn++) {
+		struct file *f = any_file(is_lmdb);
+		uint64_t page = rng_below(&rng, f->len / 4096) * 4096;
+		/* Among a branch's nodes, or how many slots there are. */
+		uint64_t at = page + (rng_below(&rng, 8) ? 3800 + rng_below(&rng, 296) : 12);
+		uint8_t bit = (uint8_t)(1u << rng_below(&rng, 8));
+
+		if (!f->live[at] || (f->bytes[page + 10] != 1 && at != page + 12))
+			continue;
+		tried++;
+		poke(f, at, f->bytes[at] ^ bit);
+		if (audit(&r, &s, 0))
+			not_seen("a flipped bit of a branch", f->name, at);
+		poke(f, at, f->bytes[at]);
+	}
+	assert_int_equal(tried, count);
+	assert_int_equal(missed, 0);
+}
+
 /* A fork that is whole verifies; no proof leads from a checkpoint that somebody has to it. */
 static void a_whole_fork_is_not_consistent(void **state)
 {
@@ -706,7 +733,7 @@ static void a_whole_fork_is_not_consistent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_mutation_is_seen),
+		cmocka_unit_test(every_mutation_is_seen), cmocka_unit_test(what_leads_to_evidence_is_seen),
 		cmocka_unit_test(a_whole_fork_is_not_consistent),
 	};
 

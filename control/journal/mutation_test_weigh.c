@@ -51,6 +51,24 @@ static void mark_within(struct file *f, uint64_t at, uint64_t len, const uint8_t
 	mark(f, (uint64_t)(there - f->bytes), part_len);
 }
 
+/* Of what is signed the DER form counts (RFC 5652 5.4): the bit that calls the set of an attribute's values constructed is not in it. */
+static void leave_out_set_tags(struct file *f, uint64_t at, uint64_t len, const STACK_OF(X509_ATTRIBUTE) *attributes)
+{
+	for (int i = 0; i < sk_X509_ATTRIBUTE_num(attributes); i++) {
+		unsigned char *id = NULL;
+		int id_len = i2d_ASN1_OBJECT(X509_ATTRIBUTE_get0_object(sk_X509_ATTRIBUTE_value(attributes, i)), &id);
+
+		for (const uint8_t *from = f->bytes + at, *found; id_len > 0; from = found + 1) {
+			found = memmem(from, (size_t)(f->bytes + at + len - from), id, (size_t)id_len);
+			if (!found)
+				break;
+			if (found[id_len] == (V_ASN1_SET | V_ASN1_CONSTRUCTED))
+				f->live[found + id_len - f->bytes] = 0;
+		}
+		OPENSSL_free(id);
+	}
+}
+
 /* Of an answer to a time-stamp query: its content, the attributes that are signed, the signature, the signer's certificate. */
 static void weigh_token(struct file *f, uint64_t at, uint64_t len)
 {
@@ -68,6 +86,7 @@ static void weigh_token(struct file *f, uint64_t at, uint64_t len)
 	mark_within(f, at, len, info->enc_digest->data, (size_t)info->enc_digest->length);
 	mark_within(f, at, len, attributes + 1, (size_t)attributes_len - 1); /* another tag in front of them */
 	mark_within(f, at, len, certificate, (size_t)certificate_len);
+	leave_out_set_tags(f, at, len, info->auth_attr);
 	OPENSSL_free(attributes);
 	OPENSSL_free(certificate);
 	TS_RESP_free(answer);

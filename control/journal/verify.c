@@ -367,6 +367,17 @@ static bool is_sound(const struct record_found *r)
 	return !r->wrong && !r->no_leaf && merkle_equal(&r->computed, &r->stored);
 }
 
+/* In a fresh view, from the record before: a branch that divides its pages wrongly would lead to this one, and no longer to that. */
+static void record_read_again(struct verify *v, struct segment_view *view, uint64_t index, struct record_found *out)
+{
+	struct mdbfile_entry before;
+	const char *wrong = index > view->first ? segment_view_entry(view, index - 1, &before) : NULL;
+
+	record_read(v, view, index, out);
+	if (wrong && !out->wrong)
+		out->wrong = "the one before it is not found by its number";
+}
+
 /* One record: its bytes, its stored leaf, its content. Always adds a leaf to the tile. */
 static void record_check(struct verify *v, struct segment_view *view, uint64_t index)
 {
@@ -375,7 +386,7 @@ static void record_check(struct verify *v, struct segment_view *view, uint64_t i
 
 	record_read(v, view, index, &r);
 	while (!is_sound(&r) && again(view, &tries))
-		record_read(v, view, index, &r);
+		record_read_again(v, view, index, &r);
 	if (r.wrong) {
 		verify_found(&v->report, VERIFY_RECORD, verify_record(index, r.byte), "record %llu is damaged or missing: %s", ULL(index), r.wrong);
 	} else {
