@@ -102,6 +102,8 @@ void operation_worker_page(const struct node *n, unsigned worker, json_t *row)
 
 			put(row, used[i], w->buffers_max[i] - w->buffers_free[i]);
 		}
+		put(row, "pieces_small_used", w->pieces_max[0] - w->pieces_free[0]);
+		put(row, "pieces_large_used", w->pieces_max[1] - w->pieces_free[1]);
 		put(row, "frames", w->counters.frames);
 		put(row, "bridged", w->counters.bridged);
 		put(row, "spliced", w->counters.spliced);

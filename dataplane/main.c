@@ -91,9 +91,9 @@ static bool load_mask_key(struct dataplane *d, char err[OS_ERROR_BYTES])
 /* How many sessions fit into `bytes`. */
 static uint32_t sessions_in(uint64_t bytes, uint64_t flows)
 {
-	uint64_t fit = bytes / relay_session_bytes();
+	uint32_t fit = relay_sessions_in(bytes);
 
-	return (uint32_t)(fit < flows ? fit : flows);
+	return fit < flows ? fit : (uint32_t)flows;
 }
 
 static uint64_t wall_us(void)

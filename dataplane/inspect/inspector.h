@@ -3,7 +3,8 @@
  * An inspector is a sans-IO session between an agent and a target: plain bytes of either side come in through
  * `feed`, bytes for either side go out through two writers, and everything that needs somebody else (a verdict, a
  * person, a credential, TLS) is asked of the host and comes back through `answer`. It never sees packets, time
- * other than `env->now_us`, sockets or locks, and it allocates nothing: its state is `session_bytes` of zeroed memory.
+ * other than `env->now_us`, sockets or locks, and it allocates nothing: its state is `session_bytes` of zeroed memory, and what it borrows of
+ * the host while it needs more than nearly all sessions do.
  *
  * Rules that every inspector keeps (protocols/common.md):
  * - No byte of a command is written to the server before host->judge said ALLOW for it. The conductor itself holds what
@@ -115,6 +116,10 @@ struct inspect_login {
 
 #define INSPECT_KEY_BYTES 256  /* of the longest cancel key that a server may issue */
 #define INSPECT_SHARE_BYTES 256
+
+/* Memory that a session may borrow: `piece_bytes` of its inspector each. */
+enum inspect_piece { INSPECT_PIECE_SMALL, INSPECT_PIECE_LARGE, INSPECT_PIECES };
+
 #define INSPECT_ISSUED_BYTES 32 /* of the longest that a client is given */
 
 struct inspect_cancel {
@@ -155,6 +160,11 @@ struct inspect_host {
 	 * session ends. share_room: a command's worth of it would find room now. Both NULL: there are no others. */
 	bool (*share)(void *host, struct bytes what);
 	bool (*share_room)(void *host);
+
+	/* A piece of zeroed memory, for this session until it is given back, at the latest in `close`. Of a pool of the worker's; NULL when too
+	 * little is left: the session does with what it has, and never waits for a piece. What is given back is wiped. */
+	void *(*borrow)(void *host, enum inspect_piece size);
+	void (*give_back)(void *host, enum inspect_piece size, void *memory);
 };
 
 /* Why a session is ended from outside. */
@@ -211,6 +221,7 @@ struct inspect_progress {
 struct inspector {
 	const char *name; /* the policy's word for the protocol */
 	size_t session_bytes, shared_bytes;
+	size_t piece_bytes[INSPECT_PIECES]; /* 0: it borrows none of this size */
 	bool tls_capable;
 	bool wordless; /* it reads nothing and has no words of its own: the conductor opens no session, and who cannot be let in is reset */
 

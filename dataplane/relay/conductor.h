@@ -22,6 +22,7 @@
 #include "dataplane/relay/flow.h"
 #include "dataplane/relay/guard.h"
 #include "dataplane/relay/passing.h"
+#include "dataplane/relay/piece.h"
 #include "dataplane/relay/presence.h"
 #include "dataplane/relay/relay.h"
 #include "dataplane/report/report.h"
@@ -53,6 +54,9 @@
 #define RELAY_CLASSIFY_BUCKETS 4096u
 #define RELAY_SAY_BYTES 240         /* what a session is told at its end, with its zero */
 #define HOST_PROCESS_WORKER 24      /* a client's process number: the worker above this bit, its flow's number + 1 below */
+#define RELAY_PIECES_SMALL 4        /* a piece for so many sessions; a few at least */
+#define RELAY_PIECES_LARGE 32
+#define RELAY_PIECES_LEAST 16
 #define RELAY_SAYS_SHARE 16         /* this part of all flows can be told something of their own at one time */
 
 _Static_assert(RELAY_WAKES_PER_TURN < RELAY_FLOWS_PER_TURN, "news does not fill the ready list faster than it is emptied");
@@ -94,7 +98,7 @@ struct relay {
 	struct tcp_config tcp[2]; /* for IPv4 and for IPv6, whose header is longer */
 	struct tcp_pool pool;
 	struct packet_fragments *fragments;
-	void *chunk_memory, *cache_memory, *session_memory, *shared_memory;
+	void *chunk_memory, *cache_memory, *session_memory, *piece_memory, *shared_memory;
 	struct buffer_pool buffers;
 	struct wheel wheel;
 	struct flow_table *table;
@@ -108,6 +112,8 @@ struct relay {
 	struct flow_session **free_sessions;
 	uint32_t sessions_free;
 	size_t session_bytes;
+	struct piece_pool pieces;
+	size_t pieces_bytes; /* of all of them */
 	size_t shared_used, shared_max;
 	struct cache *cache;
 	struct tls_library *tls;

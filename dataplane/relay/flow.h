@@ -87,6 +87,7 @@ struct flow_session {
 	bool cancel_asked;
 	bool tls_named;          /* the client has to name its protocol by ALPN */
 	bool captured_cut;
+	uint8_t pieces;          /* that the inspector has borrowed */
 	uint8_t issued_len;      /* of the cancel key that the client has; 0: none yet */
 	uint16_t upstream_key_len;
 	uint32_t under_way;      /* commands judged and not answered */

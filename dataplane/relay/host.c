@@ -626,6 +626,24 @@ static bool share_room(void *host)
 	return peers_share_room(((struct flow *)host)->relay);
 }
 
+static void *borrow(void *host, enum inspect_piece size)
+{
+	struct flow *f = host;
+	void *piece = piece_take(&f->relay->pieces, size, f->session->pieces);
+
+	f->session->pieces += piece != NULL;
+	f->relay->counters.drop[ERROR_piece_short] += piece == NULL;
+	return piece;
+}
+
+static void give_back(void *host, enum inspect_piece size, void *memory)
+{
+	struct flow *f = host;
+
+	f->session->pieces--;
+	piece_give(&f->relay->pieces, size, memory);
+}
+
 /* What a protocol keeps per service, on this worker; made when it is wanted first. NULL: it keeps nothing, or there is no memory. */
 void *host_shared(struct relay *r, struct relay_service *service, const struct inspector *inspector)
 {
@@ -649,4 +667,6 @@ const struct inspect_host host_calls = {
 	.cancel = cancel,
 	.share = share,
 	.share_room = share_room,
+	.borrow = borrow,
+	.give_back = give_back,
 };

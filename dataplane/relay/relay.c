@@ -24,6 +24,29 @@ size_t relay_session_bytes(void)
 	return (sizeof(struct flow_session) + bytes + 63) & ~(size_t)63;
 }
 
+/* The largest that any inspector borrows of each size. */
+static void piece_sizes(size_t bytes[INSPECT_PIECES])
+{
+	bytes[INSPECT_PIECE_SMALL] = bytes[INSPECT_PIECE_LARGE] = 0;
+	for (const struct inspector *const *i = inspectors; *i; i++)
+		for (int size = 0; size < INSPECT_PIECES; size++)
+			if ((*i)->piece_bytes[size] > bytes[size])
+				bytes[size] = (*i)->piece_bytes[size];
+}
+
+uint32_t relay_sessions_in(uint64_t bytes)
+{
+	size_t piece[INSPECT_PIECES];
+
+	piece_sizes(piece);
+	return (uint32_t)(bytes / (relay_session_bytes() + piece[INSPECT_PIECE_SMALL] / RELAY_PIECES_SMALL + piece[INSPECT_PIECE_LARGE] / RELAY_PIECES_LARGE));
+}
+
+static uint32_t more_of(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
 static void *memory_of(size_t bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -36,6 +59,26 @@ static void *memory_of(size_t bytes)
 		memset(p, 0, bytes);
 	(void)madvise(p, bytes, MADV_DONTDUMP);
 	return p;
+}
+
+static bool take_pieces(struct relay *r)
+{
+	const struct relay_config *c = &r->config;
+	uint32_t counts[INSPECT_PIECES] = { c->pieces[0], c->pieces[1] };
+	size_t bytes[INSPECT_PIECES];
+
+	piece_sizes(bytes);
+	if (counts[0] == 0 && counts[1] == 0) {
+		counts[0] = more_of(c->sessions_max / RELAY_PIECES_SMALL, RELAY_PIECES_LEAST);
+		counts[1] = more_of(c->sessions_max / RELAY_PIECES_LARGE, RELAY_PIECES_LEAST / 4);
+	}
+	r->pieces_bytes = piece_pool_bytes(bytes, counts);
+	if (r->pieces_bytes == 0)
+		return true;
+	r->piece_memory = memory_of(r->pieces_bytes);
+	if (r->piece_memory)
+		piece_pool_init(&r->pieces, r->piece_memory, bytes, counts);
+	return r->piece_memory != NULL;
 }
 
 static bool take_memory(struct relay *r)
@@ -62,7 +105,7 @@ static bool take_memory(struct relay *r)
 	r->table = r->flows ? flow_table_create(c->flows_max, c->hash_key, &r->flows->key, sizeof *r->flows) : NULL;
 	if (!r->flows || !r->says || !r->free_flows || !r->free_sessions || !r->session_memory || !r->shared_memory || !r->chunk_memory ||
 	    !r->actives || !r->fragments || !r->cache_memory || !r->durable || !r->order_bytes || !r->report.scratch || !r->table ||
-	    !buffer_pool_create(&r->buffers, c->buffers))
+	    !buffer_pool_create(&r->buffers, c->buffers) || !take_pieces(r))
 		return false;
 	for (uint32_t i = 0; i < c->flows_max; i++)
 		r->free_flows[r->free_count++] = c->flows_max - 1 - i;
@@ -144,6 +187,7 @@ void relay_destroy(struct relay *r)
 	buffer_pool_destroy(&r->buffers);
 	unmap(r->flows, (size_t)r->config.flows_max * sizeof *r->flows);
 	unmap(r->session_memory, (size_t)r->config.sessions_max * r->session_bytes);
+	unmap(r->piece_memory, r->pieces_bytes);
 	unmap(r->shared_memory, r->config.shared_bytes);
 	unmap(r->says, (size_t)r->says_max * sizeof *r->says);
 	unmap(r->fragments, packet_fragments_bytes());
@@ -540,6 +584,10 @@ void relay_publish(struct relay *r, struct page_worker *page, uint64_t now_us)
 	for (int i = 0; i < BUFFER_SIZES; i++) {
 		page->buffers_free[i] = r->buffers.free_count[i];
 		page->buffers_max[i] = r->buffers.total[i];
+	}
+	for (int i = 0; i < PIECE_SIZES; i++) {
+		page->pieces_free[i] = r->pieces.free_count[i];
+		page->pieces_max[i] = r->pieces.total[i];
 	}
 	page->policy_generation = r->snapshot ? r->snapshot->inspect.generation : 0;
 	flight_sweep(&r->flight, r->flows, RELAY_SWEEP_FLOWS, now_us);

@@ -63,6 +63,7 @@ enum relay_splice { RELAY_SPLICE_ON, RELAY_SPLICE_OFF };
 struct relay_config {
 	unsigned worker, workers;      /* this one's number; how many there are (0: this one) */
 	uint32_t flows_max, sessions_max;
+	uint32_t pieces[2];            /* enum inspect_piece: so many of each that sessions may borrow; both 0: by `sessions_max` */
 	uint32_t active_max;           /* flows that have something in flight at one time; 0: by the chunk memory (active.c) */
 	size_t chunk_memory_bytes;
 	uint32_t buffers[3];           /* enum buffer_size: so many of each */
@@ -85,6 +86,9 @@ struct relay_config {
 
 /* What a session that is read takes of memory beside its flow: `sessions_max` times. */
 size_t relay_session_bytes(void);
+
+/* How many sessions, with the pieces that go with so many, fit into `bytes`. */
+uint32_t relay_sessions_in(uint64_t bytes);
 
 /* NULL with a text in `err` when memory is short. `up` and `down` are the worker's rings, as shm_ring_open gave them. */
 struct relay *relay_create(const struct relay_config *config, const struct relay_wire *wire, void *up, void *down, char *err,

@@ -2,6 +2,7 @@
  * begin and once at its end; its memory is given back at the end, while TCP may still have a FIN to repeat. */
 #include "dataplane/relay/conductor.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <stdio.h>
 
@@ -101,6 +102,7 @@ static void give_session(struct relay *r, struct flow *f)
 {
 	struct flow_session *s = f->session;
 
+	assert(s->pieces == 0); /* the inspector's `close` gave them back */
 	for (int side = 0; side < 2; side++) {
 		stream_release(&s->in[side], &r->buffers);
 		stream_release(&s->out[side], &r->buffers);

@@ -64,6 +64,7 @@ struct page_worker {
 	uint64_t active_free, active_max; /* records of flows that have something in flight */
 	uint64_t probe_longest;        /* slots that the worst look-up of the flow table had to look at so far */
 	uint64_t sessions_free, sessions_max, chunks_free, chunks_max, buffers_free[3], buffers_max[3];
+	uint64_t pieces_free[2], pieces_max[2]; /* that sessions borrow: small, large */
 	struct page_counters counters;
 	struct page_port port[PAGE_PORTS];
 };

@@ -608,6 +608,35 @@ static void hostile_orders_have_no_effect(void **state)
 	assert_int_equal(stage->end[1].got_bytes, 0);
 }
 
+static struct page_worker page_of(struct relay *relay)
+{
+	struct page_worker page = { 0 };
+
+	relay_publish(relay, &page, stage->now_us);
+	return page;
+}
+
+/* A session that asks for more than others leave it does without, and goes on; what it had is there again, wiped, when it ends. */
+static void memory_that_a_session_borrows_is_bounded_and_comes_back(void **state)
+{
+	uint64_t all = page_of(stage->relay).pieces_max[0];
+
+	assert_true(all >= 16 && all < 64);
+	stage_log_in(stage);
+	for (uint64_t i = 0; i < all; i++) {
+		assert_int_equal(page_of(stage->relay).pieces_free[0], i < all - all / 4 ? all - i : all / 4);
+		stage_client_says(stage, "BORROW\n");
+		assert_int_equal(stage_got(stage, 0, "none\n"), i >= all - all / 4);
+	}
+	assert_false(stage_got(stage, 0, "dirty\n"));
+	assert_int_equal(relay_counters(stage->relay)->drop[ERROR_piece_short], all / 4);
+	stage_client_says(stage, "select 1\n");
+	assert_true(stage_got(stage, 1, "select 1\n"));
+	STAGE_ORDER(stage, kill, .flow = stage->flow, .say = bytes_str("enough"));
+	stage_settle(stage);
+	assert_int_equal(page_of(stage->relay).pieces_free[0], all);
+}
+
 #define STAGED(f) cmocka_unit_test_setup_teardown(f, stage_open, stage_close)
 
 int main(void)
@@ -624,7 +653,7 @@ int main(void)
 		STAGED(a_new_worker_keeps_the_flows_of_the_old), STAGED(last_words_before_a_reset_arrive),
 		STAGED(a_flood_of_syns_costs_the_open_flow_nothing), STAGED(a_real_client_gets_through_a_flood),
 		STAGED(midstream_is_answered_with_a_reset), STAGED(bridge_and_drop), STAGED(nothing_hides_from_the_parser), STAGED(bad_checksum_is_dropped),
-		STAGED(hostile_orders_have_no_effect),
+		STAGED(hostile_orders_have_no_effect), STAGED(memory_that_a_session_borrows_is_bounded_and_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

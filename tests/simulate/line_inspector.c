@@ -1,10 +1,13 @@
 /* The inspector of a protocol of lines, for tests of the conductor: the first line logs in, every other one is a command. A line of the
  * server that begins with + is a row, and goes by as it comes; any other one ends the answer.
  * It stands in for the registry of inspectors too. "KEY" asks for the session's cancel key; "CANCEL process key" as the first line asks
- * for the end of what that session waits for. */
+ * for the end of what that session waits for. "BORROW" takes a piece of memory, until the session ends, and says whether there was one. */
 #include <stdio.h>
 
 #include "dataplane/inspect/inspector.h"
+
+#define LINE_PIECES_MAX 64
+#define LINE_PIECE_BYTES 100
 
 struct line_session {
 	const struct inspect_env *env;
@@ -18,6 +21,8 @@ struct line_session {
 	unsigned answers; /* lines of the server: what a command means here depends on it */
 	char state[32];
 	uint32_t process;
+	void *piece[LINE_PIECES_MAX];
+	unsigned pieces;
 	_Alignas(8) uint8_t issued[8];
 };
 
@@ -68,6 +73,18 @@ static void line_key(struct line_session *s, struct inspect_io *io)
 	writer_str(io->out[SIDE_CLIENT], text);
 }
 
+static void line_borrow(struct line_session *s, struct inspect_io *io)
+{
+	uint8_t *piece = s->host->borrow(s->context, INSPECT_PIECE_SMALL);
+	bool zero = piece && !piece[0] && !memcmp(piece, piece + 1, LINE_PIECE_BYTES - 1);
+
+	writer_str(io->out[SIDE_CLIENT], zero ? "piece\n" : piece ? "dirty\n" : "none\n");
+	if (!piece)
+		return;
+	memset(piece, 0x55, LINE_PIECE_BYTES);
+	s->piece[s->pieces++ % LINE_PIECES_MAX] = piece;
+}
+
 static struct inspect_result line_cancel(struct line_session *s, struct bytes line, size_t consumed, struct inspect_io *io)
 {
 	unsigned long long issued = 0;
@@ -97,6 +114,10 @@ static struct inspect_result line_client(struct line_session *s, struct bytes li
 		return line_cancel(s, line, consumed, io);
 	if (line.len > 6 && !memcmp(line.base, "SHARE ", 6)) {
 		writer_str(io->out[SIDE_CLIENT], s->host->share(s->context, line) ? "shared\n" : "");
+		return result;
+	}
+	if (bytes_equal(line, bytes_str("BORROW"))) {
+		line_borrow(s, io);
 		return result;
 	}
 	if (bytes_equal(line, bytes_str("KEY"))) {
@@ -235,9 +256,13 @@ static void line_hear(void *shared, unsigned from, struct bytes what)
 
 static void line_close(void *session)
 {
+	struct line_session *s = session;
+
+	while (s->pieces)
+		s->host->give_back(s->context, INSPECT_PIECE_SMALL, s->piece[--s->pieces]);
 }
 
 static const struct inspector inspector_line = {
-	.name = "line", .session_bytes = sizeof(struct line_session), .shared_bytes = 64, .heard = line_hear, .open = line_open, .feed = line_feed_again,
+	.name = "line", .session_bytes = sizeof(struct line_session), .shared_bytes = 64, .piece_bytes = { LINE_PIECE_BYTES }, .heard = line_hear, .open = line_open, .feed = line_feed_again,
 	.state = line_state, .progress = line_progress, .answer = line_answer, .ended = line_ended, .close = line_close,
 };

@@ -40,12 +40,12 @@ enum pg_step pg_adopt_new(struct pg_session *s, struct pg_io *io)
 			class_bits_add(&s->hidden, i); /* cursors made before may yield anything */
 		for (unsigned i = 0; i < s->held_taints; i++)
 			s->held_taint[i].classes = s->hidden;
-		for (int i = 0; i < PG_COMMANDS; i++)
-			s->commands.command[i].outdated = s->commands.command[i].used;
+		for (int i = 0; i < pg_commands_count(&s->commands); i++)
+			pg_command_at(&s->commands, i)->outdated = pg_command_at(&s->commands, i)->used;
 	}
 	s->named.rows_rule = s->named.bytes_rule = (uint16_t)POLICY_NONE; /* numbers of rules are one snapshot's, too */
-	for (int i = 0; i < PG_COMMANDS; i++)
-		s->commands.command[i].limits.rows_rule = s->commands.command[i].limits.bytes_rule = (uint16_t)POLICY_NONE;
+	for (int i = 0; i < pg_commands_count(&s->commands); i++)
+		pg_command_at(&s->commands, i)->limits.rows_rule = pg_command_at(&s->commands, i)->limits.bytes_rule = (uint16_t)POLICY_NONE;
 	s->policy_generation = p->generation;
 	s->policy_classes = classes;
 	if (s->phase != PHASE_READY || s->catalogue || !pg_catalogue_wanted(p, pg_database(s)))

@@ -33,7 +33,7 @@ static struct pg_expect *sent(struct pg_session *s, const struct pg_frame *f, en
 static void expect_slot(struct pg_session *s, struct pg_expect *e, int slot)
 {
 	e->slot = (int16_t)slot;
-	e->serial = slot >= 0 ? s->names.slot[slot].serial : 0;
+	e->serial = slot >= 0 ? pg_name_at(&s->names, slot)->serial : 0;
 }
 
 enum pg_step pg_parse(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
@@ -107,7 +107,7 @@ static bool values(struct reader *r, struct bytes *params, bool *binary)
 static void bound(struct pg_session *s, const struct pg_frame *f, struct bytes portal, int statement, int command, struct pg_io *io)
 {
 	struct pg_expect *e = sent(s, f, REPLY_BIND, io);
-	struct pg_command *c = &s->commands.command[command];
+	struct pg_command *c = pg_command_at(&s->commands, command);
 	int slot = pg_name_add(&s->names, PG_PORTAL, portal, s->group, (struct bytes){ 0 }, (struct bytes){ 0 });
 
 	pg_taint_hold(s, c);
@@ -116,12 +116,12 @@ static void bound(struct pg_session *s, const struct pg_frame *f, struct bytes p
 		s->hidden = class_bits_or(s->hidden, pg_command_any(c));
 	}
 	c->text_slot = (int16_t)statement;
-	c->text_serial = s->names.slot[statement].serial;
+	c->text_serial = pg_name_at(&s->names, statement)->serial;
 	c->effects = *pg_effects_prepared(s, statement);
 	e->command = (int16_t)command;
 	expect_slot(s, e, slot);
 	pg_command_get(&s->commands, command);
-	s->names.slot[slot].command = (int16_t)command;
+	pg_name_at(&s->names, slot)->command = (int16_t)command;
 	if (!portal.len)
 		s->described = -1;
 }
@@ -157,7 +157,7 @@ enum pg_step pg_bind(struct pg_session *s, const struct pg_frame *f, struct pg_i
 		bound(s, f, portal, slot, command, io);
 		return STEP_DONE;
 	}
-	if (found == PG_NAME_UNKNOWN && !s->commands.command[command].cancelled)
+	if (found == PG_NAME_UNKNOWN && !pg_command_at(&s->commands, command)->cancelled)
 		pg_refusal_say(s, refusal, "permission denied: the prepared statement was not made by a Parse message of this session",
 			       bytes_str(""), bytes_str(""));
 	pg_refuse_extended(s, command, refusal, io);
@@ -167,11 +167,11 @@ enum pg_step pg_bind(struct pg_session *s, const struct pg_frame *f, struct pg_i
 /* Rows need their description just before them: the server's answer to a Describe that the client never sees. */
 static void describe_before(struct pg_session *s, int slot, int command, struct pg_io *io)
 {
-	const struct pg_name *p = &s->names.slot[slot];
+	const struct pg_name *p = pg_name_at(&s->names, slot);
 	struct pg_expect *e;
 	size_t mark;
 
-	if (!class_bits_any(&s->commands.command[command].mask) || (s->described == slot && s->described_serial == p->serial))
+	if (!class_bits_any(&pg_command_at(&s->commands, command)->mask) || (s->described == slot && s->described_serial == p->serial))
 		return;
 	mark = pg_frame_begin(to_server(io), 'D');
 	writer_u8(to_server(io), 'P');
@@ -196,7 +196,7 @@ static enum pg_step execute_unknown(struct pg_session *s, struct bytes name, str
 	step = pg_judge(s, &st, true, &command, &refusal);
 	if (step != STEP_DONE)
 		return step;
-	if (!s->commands.command[command].cancelled)
+	if (!pg_command_at(&s->commands, command)->cancelled)
 		pg_refusal_say(s, refusal, "permission denied: the portal was not made by a Bind message of this session",
 			       bytes_str(""), bytes_str(""));
 	pg_refuse_extended(s, command, refusal, io);
@@ -232,7 +232,7 @@ static enum pg_step execute_cursor(struct pg_session *s, const struct pg_frame *
 	struct pg_expect *e;
 	enum pg_step step;
 
-	if (s->names.slot[slot].epoch != s->epoch)
+	if (pg_name_at(&s->names, slot)->epoch != s->epoch)
 		st.search_path = bytes_str("?"); /* not the one that it was declared under, perhaps */
 	step = pg_judge(s, &st, st.reason != REASON_NONE && st.reason != REASON_UNKNOWN, &command, &refusal);
 	if (step != STEP_DONE)
@@ -242,11 +242,11 @@ static enum pg_step execute_cursor(struct pg_session *s, const struct pg_frame *
 		return STEP_DONE;
 	}
 	describe_before(s, slot, command, io);
-	e = execute(s, f, &s->commands.command[command], name, rows, io);
+	e = execute(s, f, pg_command_at(&s->commands, command), name, rows, io);
 	e->command = (int16_t)command;
 	s->described = -1;
-	s->limited = pg_limited(&s->commands.command[command]);
-	pg_sent(s, &s->commands.command[command], &none);
+	s->limited = pg_limited(pg_command_at(&s->commands, command));
+	pg_sent(s, pg_command_at(&s->commands, command), &none);
 	return STEP_DONE;
 }
 
@@ -269,14 +269,14 @@ enum pg_step pg_execute(struct pg_session *s, const struct pg_frame *f, struct p
 		return STEP_STALL;
 	if (found == PG_NAME_UNKNOWN)
 		return execute_unknown(s, name, io);
-	if (s->names.slot[slot].command < 0)
+	if (pg_name_at(&s->names, slot)->command < 0)
 		return execute_cursor(s, f, name, rows, slot, io);
-	describe_before(s, slot, s->names.slot[slot].command, io);
-	e = execute(s, f, &s->commands.command[s->names.slot[slot].command], name, rows, io);
-	e->command = s->names.slot[slot].command;
+	describe_before(s, slot, pg_name_at(&s->names, slot)->command, io);
+	e = execute(s, f, pg_command_at(&s->commands, pg_name_at(&s->names, slot)->command), name, rows, io);
+	e->command = pg_name_at(&s->names, slot)->command;
 	pg_command_get(&s->commands, e->command);
 	s->described = -1; /* its rows use the description up */
-	c = &s->commands.command[e->command];
+	c = pg_command_at(&s->commands, e->command);
 	s->limited = pg_limited(c);
 	effects = c->effects;
 	/* Views into the text are made again, as long as it is there. */
@@ -313,11 +313,11 @@ enum pg_step pg_describe(struct pg_session *s, const struct pg_frame *f, struct 
 		return STEP_STALL;
 	e = sent(s, f, REPLY_DESCRIBE_PORTAL, io);
 	s->described = (int16_t)slot;
-	if (slot >= 0 && s->names.slot[slot].command < 0) {
+	if (slot >= 0 && pg_name_at(&s->names, slot)->command < 0) {
 		s->described = -1; /* of no command yet: what rows it gives is told when it is executed */
 	} else if (slot >= 0) {
-		s->described_serial = s->names.slot[slot].serial;
-		e->command = s->names.slot[slot].command;
+		s->described_serial = pg_name_at(&s->names, slot)->serial;
+		e->command = pg_name_at(&s->names, slot)->command;
 		pg_command_get(&s->commands, e->command);
 	}
 	return STEP_DONE;

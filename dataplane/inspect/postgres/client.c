@@ -16,7 +16,7 @@ static enum pg_step fatal(struct pg_io *io, const char *code, const char *text)
 static void drop_names(struct pg_session *s, const struct pg_command *c, const struct pg_effects *e)
 {
 	for (int i = pg_name_slot(&s->names, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(&s->names, i + 1)) {
-		const struct pg_name *p = &s->names.slot[i];
+		const struct pg_name *p = pg_name_at(&s->names, i);
 		bool named = !e->one_len || bytes_equal(bytes_of(p->name, p->len), bytes_of(e->one, e->one_len));
 
 		if (p->used && (c->traits.drops_names || (e->drops[p->space] && !e->makes[p->space] && named)))
@@ -30,16 +30,18 @@ void pg_makes_name(struct pg_session *s, const struct pg_effects *e, struct pg_e
 	uint8_t *text = pg_shared(s)->scratch;
 	int slot;
 
-	if (!e->makes[space] || !e->inner.len || pg_name_fits(&s->names, space, e->inner.len) != PG_NAME_FOUND)
-		return; /* a name without a slot is unknown: it is not executed */
+	if (!e->makes[space] || !e->inner.len || e->inner.len > PG_TEXT_BYTES)
+		return;
 	memcpy(text, e->inner.base, e->inner.len); /* it may be a view into the texts that are moved now */
+	if (pg_name_fits(&s->names, space, e->inner.len) != PG_NAME_FOUND)
+		return; /* a name without a slot is unknown: it is not executed */
 	slot = pg_name_add(&s->names, space, bytes_of(e->one, e->one_len), reply->group, bytes_of(text, e->inner.len), (struct bytes){ 0 });
 	if (slot < 0)
 		return;
 	s->reading[slot % PG_READINGS].serial = 0;
-	s->names.slot[slot].epoch = s->epoch;
+	pg_name_at(&s->names, slot)->epoch = s->epoch;
 	reply->slot = (int16_t)slot;
-	reply->serial = s->names.slot[slot].serial;
+	reply->serial = pg_name_at(&s->names, slot)->serial;
 }
 
 void pg_sent(struct pg_session *s, struct pg_command *c, const struct pg_effects *e)
@@ -93,7 +95,7 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 		pg_refuse_query(s, command, refusal, io);
 		return STEP_DONE;
 	}
-	if (pg_limited(&s->commands.command[command])) {
+	if (pg_limited(pg_command_at(&s->commands, command))) {
 		e = pg_limit_wrap(s, command, text, io);
 	} else {
 		writer_put(to_server(io), f->whole);
@@ -103,13 +105,13 @@ static enum pg_step query(struct pg_session *s, const struct pg_frame *f, struct
 	s->described = -1;
 	/* The server drops the unnamed statement and portal (exec_simple_query). */
 	for (int i = pg_name_slot(&s->names, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(&s->names, i + 1))
-		if (s->names.slot[i].used && !s->names.slot[i].len)
+		if (pg_name_at(&s->names, i)->used && !pg_name_at(&s->names, i)->len)
 			pg_drop_name(s, i);
-	pg_taint_hold(s, &s->commands.command[command]);
-	pg_sent(s, &s->commands.command[command], &effects);
+	pg_taint_hold(s, pg_command_at(&s->commands, command));
+	pg_sent(s, pg_command_at(&s->commands, command), &effects);
 	pg_makes_name(s, &effects, e);
 	s->group += e->kind == REPLY_QUERY;
-	if (s->commands.command[command].traits.may_copy_in)
+	if (pg_command_at(&s->commands, command)->traits.may_copy_in)
 		s->copy_in = COPY_IN_POSSIBLE;
 	return STEP_DONE;
 }
@@ -191,7 +193,7 @@ static enum pg_step message(struct pg_session *s, const struct pg_frame *f, stru
 		io->cause = CLOSE_CLIENT;
 		return STEP_CLOSE;
 	}
-	if (s->catalogue_build || s->copy_in == COPY_IN_POSSIBLE || pg_limit_waits(s) || !pg_replies_room(&s->replies))
+	if (s->catalogue_build || s->copy_in == COPY_IN_POSSIBLE || pg_limit_waits(s) || !pg_room_replies(s))
 		return STEP_STALL;
 	if (s->copy_in == COPY_IN_RUNNING)
 		return pg_copy_in_message(s, f, io);
@@ -228,7 +230,7 @@ enum pg_step pg_client_long(struct pg_session *s, const struct pg_frame *f, stru
 	int command, refusal;
 	enum pg_step step;
 
-	if (s->catalogue_build || s->copy_in == COPY_IN_POSSIBLE || pg_limit_waits(s) || !pg_replies_room(&s->replies))
+	if (s->catalogue_build || s->copy_in == COPY_IN_POSSIBLE || pg_limit_waits(s) || !pg_room_replies(s))
 		return STEP_STALL;
 	if (s->copy_in == COPY_IN_RUNNING && f->type == 'd')
 		return pg_copy_in_message(s, f, io);

@@ -1,54 +1,99 @@
 #include "dataplane/inspect/postgres/commands.h"
 
+#include "dataplane/inspect/postgres/depth.h"
+
+_Static_assert(PG_DIGESTS_OWN > PG_PORTALS_OWN && PG_DIGESTS_MORE > PG_PORTALS_MORE, "portals alone never use all digests up");
+_Static_assert(PG_COMMANDS_OWN >= PG_DIGESTS_OWN && PG_COMMANDS_MORE >= PG_DIGESTS_MORE, "… nor all commands");
+
+struct pg_command *pg_command_deep(const struct pg_commands *c, int command)
+{
+	unsigned i = (unsigned)(command - PG_COMMANDS_OWN);
+
+	return &c->depths->of[i / PG_COMMANDS_MORE]->command[i % PG_COMMANDS_MORE];
+}
+
+struct pg_digest *pg_digest_deep(const struct pg_commands *c, int digest)
+{
+	unsigned i = (unsigned)(digest - PG_DIGESTS_OWN);
+
+	return &c->depths->of[i / PG_DIGESTS_MORE]->digest[i % PG_DIGESTS_MORE];
+}
+
+bool pg_depths_add(struct pg_depths *d)
+{
+	struct pg_depth *more = d->count < PG_DEPTHS ? pg_borrow(d->lender, INSPECT_PIECE_SMALL) : NULL;
+
+	if (!more)
+		return false;
+	d->of[d->count++] = more;
+	return true;
+}
+
+static int free_command(const struct pg_commands *c)
+{
+	for (int i = 0; i < pg_commands_count(c); i++)
+		if (!pg_command_at(c, i)->used)
+			return i;
+	return -1;
+}
+
+static int free_digest(const struct pg_commands *c)
+{
+	for (int i = 0; i < pg_digests_count(c); i++)
+		if (!pg_digest_at(c, i)->used)
+			return i;
+	return -1;
+}
+
 int pg_command_new(struct pg_commands *c)
 {
-	for (int i = 0; i < PG_COMMANDS; i++) {
-		if (c->command[i].used)
-			continue;
-		c->command[i] = (struct pg_command){ .used = true, .refs = 1, .digest = -1, .text_slot = -1 };
-		return i;
-	}
-	return -1;
+	int i = free_command(c);
+
+	struct pg_command *p;
+
+	if (i < 0)
+		return -1;
+	p = pg_command_at(c, i);
+	memset(p, 0, offsetof(struct pg_command, tag));
+	p->used = true;
+	p->refs = 1;
+	p->digest = p->text_slot = -1;
+	return i;
 }
 
 int pg_digest_new(struct pg_commands *c)
 {
-	for (int i = 0; i < PG_DIGESTS; i++) {
-		struct pg_digest *d = &c->digest[i];
+	int i = free_digest(c);
 
-		if (d->used)
-			continue;
-		*d = (struct pg_digest){ .used = true, .relation = -1 };
-		return i;
-	}
-	return -1;
+	if (i >= 0)
+		*pg_digest_at(c, i) = (struct pg_digest){ .used = true, .relation = -1 };
+	return i;
 }
 
-bool pg_commands_room(const struct pg_commands *c)
+bool pg_commands_room(struct pg_commands *c)
 {
-	bool command = false, digest = false;
-
-	for (int i = 0; i < PG_COMMANDS && !command; i++)
-		command = !c->command[i].used;
-	for (int i = 0; i < PG_DIGESTS && !digest; i++)
-		digest = !c->digest[i].used;
-	return command && digest;
+	return (free_command(c) >= 0 && free_digest(c) >= 0) || pg_depths_add(c->depths);
 }
 
 void pg_command_get(struct pg_commands *c, int command)
 {
 	if (command >= 0)
-		c->command[command].refs++;
+		pg_command_at(c, command)->refs++;
 }
 
 void pg_command_put(struct pg_commands *c, int command, const struct inspect_host *host, void *host_context, bool lost)
 {
-	if (command < 0 || --c->command[command].refs > 0)
+	struct pg_command *p;
+
+	if (command < 0)
+		return;
+	p = pg_command_at(c, command);
+	if (--p->refs > 0)
 		return;
 	pg_command_respond(c, command, host, host_context, lost);
-	if (c->command[command].digest >= 0)
-		c->digest[c->command[command].digest].used = false;
-	c->command[command].used = false;
+	if (p->digest >= 0)
+		pg_digest_at(c, p->digest)->used = false;
+	p->used = false;
 }
 
 static enum response_outcome outcome(const struct pg_command *p, bool lost)
@@ -62,7 +107,7 @@ static enum response_outcome outcome(const struct pg_command *p, bool lost)
 
 void pg_command_respond(struct pg_commands *c, int command, const struct inspect_host *host, void *host_context, bool lost)
 {
-	struct pg_command *p = &c->command[command];
+	struct pg_command *p = pg_command_at(c, command);
 	uint32_t masked[LIMIT_CLASSES];
 	struct inspect_response r;
 	unsigned classes = 0; /* one more than the highest */
@@ -92,8 +137,11 @@ void pg_command_masked(struct pg_command *command, unsigned class)
 		i++;
 	if (i == PG_MASKED)
 		return;
-	if (i == command->masked_count)
-		command->masked[command->masked_count++].class = (uint16_t)class;
+	if (i == command->masked_count) {
+		command->masked[i].class = (uint16_t)class;
+		command->masked[i].cells = 0;
+		command->masked_count++;
+	}
 	command->masked[i].cells++;
 }
 

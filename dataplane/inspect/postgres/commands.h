@@ -2,7 +2,7 @@
  *
  * A judgement's classification is valid during one call only, but rows and errors come later: what they need is kept
  * here. A command is held by the reply that is awaited and by its portal (pg_command_get, pg_command_put); the last put frees it,
- * and tells the host if nobody has: exactly once for each. Fixed memory.
+ * and tells the host if nobody has: exactly once for each. A few of the session's own, more by depths (depth.h); none ever moves.
  */
 #ifndef DATAPLANE_INSPECT_POSTGRES_COMMANDS_H
 #define DATAPLANE_INSPECT_POSTGRES_COMMANDS_H
@@ -10,8 +10,11 @@
 #include "dataplane/inspect/inspector.h"
 #include "dataplane/inspect/postgres/effects.h"
 
-#define PG_COMMANDS 128
-#define PG_DIGESTS 80 /* more than PG_PORTALS: those that wait for a reply have theirs too */
+#define PG_DEPTHS 4 /* at most */
+#define PG_COMMANDS_OWN 8
+#define PG_COMMANDS_MORE 30 /* by a depth */
+#define PG_DIGESTS_OWN 6    /* at each depth more than portals: those that wait for a reply have theirs too */
+#define PG_DIGESTS_MORE 19
 #define PG_WRITES 8   /* columns that one command copies tagged values into; more of one relation are the relation */
 #define PG_MASKED 16  /* classes counted for one command */
 
@@ -65,7 +68,6 @@ struct pg_command {
 	struct class_bits scope; /* of them: those with a tagged column among the relations touched */
 	struct class_bits washed; /* of them: those that were copied into a relation touched */
 	uint8_t writes;   /* columns that tagged values are copied into, of these classes */
-	struct { uint64_t schema, name, column; bool made; } write[PG_WRITES]; /* column 0: any of the relation; made: by this command */
 	struct class_bits written;
 	struct class_bits hidden; /* of them: those that cursors and statements made by SQL may hide, for columns without a number */
 	bool blind;       /* no catalogue to tell by: every column is taken for tagged */
@@ -79,16 +81,50 @@ struct pg_command {
 	struct pg_limits limits;
 	uint64_t counted, delivered; /* rows, and bytes of messages with rows, that went to the client under limits */
 	unsigned masked_count;
-	struct { uint16_t class; uint32_t cells; } masked[PG_MASKED];
 	char status[6];          /* SQLSTATE of the error that ended it; empty: none */
 	uint8_t tag_len;
+	/* From here on: as far as lengths and counts above say. */
 	char tag[64];
+	struct { uint64_t schema, name, column; bool made; } write[PG_WRITES]; /* column 0: any of the relation; made: by this command */
+	struct { uint16_t class; uint32_t cells; } masked[PG_MASKED];
+};
+
+/* Who lends pieces. */
+struct pg_lender {
+	const struct inspect_host *host;
+	void *context;
+	unsigned held; /* pieces */
+};
+
+struct pg_depths {
+	struct pg_lender *lender;
+	struct pg_depth *of[PG_DEPTHS];
+	uint8_t count;
 };
 
 struct pg_commands {
-	struct pg_command command[PG_COMMANDS];
-	struct pg_digest digest[PG_DIGESTS];
+	struct pg_depths *depths; /* also of the names */
+	struct pg_command command[PG_COMMANDS_OWN];
+	struct pg_digest digest[PG_DIGESTS_OWN];
 };
+
+/* By number; there is one. */
+struct pg_command *pg_command_deep(const struct pg_commands *c, int command);
+struct pg_digest *pg_digest_deep(const struct pg_commands *c, int digest);
+
+static inline struct pg_command *pg_command_at(const struct pg_commands *c, int command)
+{
+	return command < PG_COMMANDS_OWN ? (struct pg_command *)&c->command[command] : pg_command_deep(c, command);
+}
+
+static inline struct pg_digest *pg_digest_at(const struct pg_commands *c, int digest)
+{
+	return digest < PG_DIGESTS_OWN ? (struct pg_digest *)&c->digest[digest] : pg_digest_deep(c, digest);
+}
+
+/* Numbers are below these. */
+static inline int pg_commands_count(const struct pg_commands *c) { return PG_COMMANDS_OWN + PG_COMMANDS_MORE * c->depths->count; }
+static inline int pg_digests_count(const struct pg_commands *c) { return PG_DIGESTS_OWN + PG_DIGESTS_MORE * c->depths->count; }
 
 /* Every class that may flow into the answer. */
 static inline struct class_bits pg_command_any(const struct pg_command *c)
@@ -96,10 +132,10 @@ static inline struct class_bits pg_command_any(const struct pg_command *c)
 	return class_bits_or(class_bits_or(c->scope, c->washed), c->hidden);
 }
 
-/* A zeroed command with one reference; -1 when there is none. */
+/* A zeroed command with one reference; -1 when there is none. pg_commands_room makes room if it can. */
 int pg_command_new(struct pg_commands *c);
 int pg_digest_new(struct pg_commands *c);
-bool pg_commands_room(const struct pg_commands *c);
+bool pg_commands_room(struct pg_commands *c);
 
 void pg_command_get(struct pg_commands *c, int command);
 

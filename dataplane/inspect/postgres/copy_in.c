@@ -66,7 +66,7 @@ enum pg_step pg_copy_in_message(struct pg_session *s, const struct pg_frame *f, 
 		if (e && e->command >= 0 && !pg_limit_copy_in(s, e, f->body.len, io))
 			return STEP_DONE;
 		if (e && e->command >= 0)
-			s->commands.command[e->command].octets += f->body.len;
+			pg_command_at(&s->commands, e->command)->octets += f->body.len;
 		writer_put(to_server(io), f->whole);
 		return STEP_DONE;
 	case 'c':

@@ -306,7 +306,7 @@ bool pg_copy_rows(struct pg_session *s, struct pg_command *command, struct bytes
 
 	if (!s->plan.valid || s->plan.n != command->n || command->outdated || command->digest < 0)
 		return false;
-	c.d = &s->commands.digest[command->digest];
+	c.d = pg_digest_at(&s->commands, command->digest);
 	if (plain(s, c.d, body)) {
 		pg_frame_put(w, 'd', body);
 		command->rows += c.d->copy_format == COPY_TEXT;
@@ -315,7 +315,7 @@ bool pg_copy_rows(struct pg_session *s, struct pg_command *command, struct bytes
 	if (carried) {
 		if (body.len > sizeof(pg_shared(s)->scratch) / 2 - carried)
 			return false;
-		memcpy(scratch, o->carry, carried);
+		memcpy(scratch, s->wide->carry, carried);
 		memcpy(scratch + carried, body.base, body.len);
 		all = bytes_of(scratch, carried + body.len);
 	}
@@ -325,10 +325,11 @@ bool pg_copy_rows(struct pg_session *s, struct pg_command *command, struct bytes
 		o->first = first;
 		return true;
 	}
-	if (all.len - used > sizeof(o->carry))
+	if (all.len - used > PG_CARRY_BYTES || (all.len > used && !pg_room_wide(s)))
 		return false;
 	o->carry_len = (uint32_t)(all.len - used);
-	memcpy(o->carry, all.base + used, o->carry_len);
+	if (o->carry_len)
+		memcpy(s->wide->carry, all.base + used, o->carry_len);
 	return true;
 }
 
@@ -336,13 +337,13 @@ bool pg_copy_rows(struct pg_session *s, struct pg_command *command, struct bytes
 bool pg_copy_done(struct pg_session *s, struct pg_command *command, struct writer *w)
 {
 	struct copying c = { .s = s, .command = command, .w = w };
-	struct bytes v = bytes_of(s->copy_out.carry, s->copy_out.carry_len);
+	struct bytes v = bytes_of(s->copy_out.carry_len ? s->wide->carry : NULL, s->copy_out.carry_len);
 	size_t mark;
 	bool good;
 
 	if (!v.len)
 		return true;
-	c.d = &s->commands.digest[command->digest];
+	c.d = pg_digest_at(&s->commands, command->digest);
 	if (c.d->copy_format == COPY_BINARY)
 		return false;
 	mark = pg_frame_begin(w, 'd');

@@ -209,7 +209,7 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 	at = c.statement_bytes;
 	for (; classification_next(&at, &st); index++) {
 		struct pg_reader r = { .s = s, .command = command,
-				     .digest = command->digest >= 0 ? &s->commands.digest[command->digest] : NULL };
+				     .digest = command->digest >= 0 ? pg_digest_at(&s->commands, command->digest) : NULL };
 
 		accesses(&r, &st);
 		lasting |= r.lasting;
@@ -231,8 +231,8 @@ void pg_digest(struct pg_session *s, struct pg_command *command, const struct ju
 	}
 	/* Nothing tagged flows anywhere: no need to keep where. */
 	any = pg_command_any(command);
-	if (command->digest >= 0 && !class_bits_any(&any) && !s->commands.digest[command->digest].copies) {
-		s->commands.digest[command->digest].used = false;
+	if (command->digest >= 0 && !class_bits_any(&any) && !pg_digest_at(&s->commands, command->digest)->copies) {
+		pg_digest_at(&s->commands, command->digest)->used = false;
 		command->digest = -1;
 	}
 	if (!lasting)

@@ -59,10 +59,10 @@ static const struct pg_reading *reading(struct pg_session *s, int slot)
 	struct pg_reading *r = &s->reading[slot % PG_READINGS];
 	struct bytes text = pg_name_text(&s->names, slot);
 
-	if (r->serial == s->names.slot[slot].serial && r->slot == slot)
+	if (r->serial == pg_name_at(&s->names, slot)->serial && r->slot == slot)
 		return r;
 	r->slot = slot;
-	r->serial = s->names.slot[slot].serial;
+	r->serial = pg_name_at(&s->names, slot)->serial;
 	r->good = pg_lex_scan(text, s->env->hash_key, &r->lex);
 	r->effects = r->lex.plain ? (struct pg_effects){ 0 } : pg_effects(text);
 	r->effects.path_value = (struct bytes){ 0 };
@@ -84,7 +84,7 @@ const struct pg_effects *pg_effects_prepared(struct pg_session *s, int slot)
 	return &reading(s, slot)->effects;
 }
 
-static bool room(const struct pg_session *s)
+static bool room(struct pg_session *s)
 {
 	unsigned taken = 0;
 
@@ -99,7 +99,7 @@ void pg_verdict(struct pg_session *s, bool allowed, const struct judgement *j, i
 
 	*refusal = -1;
 	*command = pg_command_new(&s->commands);
-	c = &s->commands.command[*command];
+	c = pg_command_at(&s->commands, *command);
 	c->n = j->n;
 	c->mask = j->mask;
 	c->limits = (struct pg_limits){ j->rows_max, j->bytes_max, (uint16_t)j->rows_rule, (uint16_t)j->bytes_rule };
@@ -143,7 +143,7 @@ static const char *reason_text(enum command_reason reason)
 
 static int refuse_never(struct pg_session *s, enum command_reason reason, int command, int refusal)
 {
-	struct pg_command *c = &s->commands.command[command];
+	struct pg_command *c = pg_command_at(&s->commands, command);
 
 	if (c->cancelled)
 		return refusal;
@@ -177,7 +177,7 @@ enum pg_step pg_judge(struct pg_session *s, const struct statement *st, bool nev
 	}
 	if (never)
 		*refusal = refuse_never(s, st->reason, *command, *refusal);
-	else if (*refusal < 0 && s->commands.command[*command].traits.carries)
+	else if (*refusal < 0 && pg_command_at(&s->commands, *command)->traits.carries)
 		*refusal = refuse_never(s, REASON_NONE, *command, *refusal);
 	return STEP_DONE;
 }

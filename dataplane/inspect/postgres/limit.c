@@ -67,7 +67,7 @@ struct pg_expect *pg_limit_wrap(struct pg_session *s, int command, struct bytes 
 	pg_frame_put(w, 'D', bytes_of("P\0", 2));
 	mark = pg_frame_begin(w, 'E');
 	writer_u8(w, 0);
-	writer_be32(w, pg_limit_portion(&s->commands.command[command], 0));
+	writer_be32(w, pg_limit_portion(pg_command_at(&s->commands, command), 0));
 	pg_frame_end(w, mark);
 	pg_frame_put(w, 'H', (struct bytes){ 0 });
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -158,7 +158,7 @@ bool pg_limit_long(struct pg_session *s, struct pg_command *c, size_t len, struc
 
 bool pg_limit_copy_in(struct pg_session *s, struct pg_expect *e, size_t len, struct pg_io *io)
 {
-	struct pg_command *c = &s->commands.command[e->command];
+	struct pg_command *c = pg_command_at(&s->commands, e->command);
 	struct bytes rule, what;
 	int refusal = -1;
 	char text[64];
@@ -237,7 +237,7 @@ void pg_limit_failed(struct pg_session *s, struct pg_io *io)
 	for (unsigned i = 0; i < s->replies.count; i++) {
 		const struct pg_expect *e = pg_reply_at(&s->replies, i);
 
-		if (e->kind == REPLY_EXECUTE && e->command >= 0 && pg_limited(&s->commands.command[e->command]))
+		if (e->kind == REPLY_EXECUTE && e->command >= 0 && pg_limited(pg_command_at(&s->commands, e->command)))
 			return; /* an earlier group failed */
 	}
 	s->limited = false;
@@ -247,7 +247,7 @@ void pg_limit_failed(struct pg_session *s, struct pg_io *io)
 
 void pg_limit_commit(struct pg_session *s, const struct pg_expect *e, struct pg_io *io)
 {
-	const struct pg_command *c = e->completes ? &s->commands.command[e->command] : NULL;
+	const struct pg_command *c = e->completes ? pg_command_at(&s->commands, e->command) : NULL;
 	size_t mark;
 
 	if (!c || c->status[0] || s->mute)

@@ -91,7 +91,7 @@ static bool cell(struct pg_session *s, struct pg_command *command, const struct 
 
 bool pg_long_text(struct pg_session *s, struct pg_command *command, struct bytes in, struct pg_long_step *step, struct writer *w)
 {
-	const struct pg_digest *d = &s->commands.digest[command->digest];
+	const struct pg_digest *d = pg_digest_at(&s->commands, command->digest);
 	struct pg_long_row *l = &s->long_row;
 	size_t window = s->pass[SIDE_SERVER] < PG_WINDOW ? s->pass[SIDE_SERVER] : PG_WINDOW;
 

@@ -46,7 +46,7 @@ bool pg_long_begin(struct pg_session *s, const struct pg_command *command)
 bool pg_long_copy_begin(struct pg_session *s, const struct pg_command *command)
 {
 	struct pg_copy_out *o = &s->copy_out;
-	const struct pg_digest *d = command->digest >= 0 ? &s->commands.digest[command->digest] : NULL;
+	const struct pg_digest *d = command->digest >= 0 ? pg_digest_at(&s->commands, command->digest) : NULL;
 	bool binary = d && d->copy_format == COPY_BINARY;
 
 	/* A row that began in an earlier message, or a line of names. */
@@ -324,7 +324,7 @@ static bool part(struct pg_session *s, struct pg_command *command, struct bytes 
 struct pg_long_step pg_long_row(struct pg_session *s, struct bytes in, struct writer *w)
 {
 	struct pg_expect *e = pg_reply_first(&s->replies);
-	struct pg_command *command = e && e->command >= 0 ? &s->commands.command[e->command] : NULL;
+	struct pg_command *command = e && e->command >= 0 ? pg_command_at(&s->commands, e->command) : NULL;
 	struct pg_long_row *l = &s->long_row;
 	struct pg_long_step all = { 0 };
 

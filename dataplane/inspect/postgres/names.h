@@ -7,7 +7,8 @@
  * its own makes a name too, pending until its CommandComplete: its slot has the inner statement's text, and a cursor's has no command.
  * What SQL puts there in other ways (several statements in one text, functions) is unknown: it is never executed by name.
  *
- * Fixed memory: PG_STATEMENTS and PG_PORTALS slots, PG_TEXT_BYTES of text. One session, one thread.
+ * PG_STATEMENTS and PG_PORTALS slots at most, and PG_TEXT_BYTES of text: a few of the session's own, the others in pieces (depth.h), which
+ * move texts, never slots. One session, one thread.
  */
 #ifndef DATAPLANE_INSPECT_POSTGRES_NAMES_H
 #define DATAPLANE_INSPECT_POSTGRES_NAMES_H
@@ -17,7 +18,12 @@
 
 #define PG_NAME_BYTES 63 /* longer names are cut by no rule of the protocol: they are refused here */
 #define PG_STATEMENTS 128
+#define PG_STATEMENTS_OWN 24
 #define PG_PORTALS 64
+#define PG_PORTALS_OWN 4
+#define PG_PORTALS_MORE 15 /* by a depth */
+#define PG_TEXT_OWN_BYTES (8u << 10)
+#define PG_TEXTS_BYTES (38u << 10)
 #define PG_TEXT_BYTES (128u << 10)
 
 _Static_assert(PG_TEXT_BYTES >= 2 * LIMIT_STATEMENT_BYTES, "the longest statement fits beside another one");
@@ -37,12 +43,36 @@ struct pg_name {
 	uint32_t epoch;              /* of the session's settings, when SQL made it */
 };
 
+struct pg_lender;
+struct pg_depths;
+struct pg_texts;
+
 struct pg_names {
-	struct pg_name slot[PG_STATEMENTS + PG_PORTALS];
-	uint32_t text_used, serial;
+	struct pg_lender *lender;
+	struct pg_depths *depths; /* portals beyond the session's own */
+	struct pg_texts *texts;   /* NULL: not borrowed; statements beyond the session's own */
+	uint8_t *large;           /* NULL: not borrowed; PG_TEXT_BYTES */
+	uint8_t *text;            /* where the texts are: own_text, in `texts`, or `large` */
+	uint32_t text_cap, text_used, serial;
 	int statements_top, portals_top; /* slots from here to the end of their kind were never used */
-	uint8_t text[PG_TEXT_BYTES];
+	struct pg_name statement[PG_STATEMENTS_OWN], portal[PG_PORTALS_OWN];
+	uint8_t own_text[PG_TEXT_OWN_BYTES];
 };
+
+/* Of zeroed memory. */
+void pg_names_init(struct pg_names *n, struct pg_depths *depths);
+
+struct pg_name *pg_name_beyond(const struct pg_names *n, int slot);
+
+/* By number: statements from 0, portals from PG_STATEMENTS on. There is one. */
+static inline struct pg_name *pg_name_at(const struct pg_names *n, int slot)
+{
+	if (slot < PG_STATEMENTS_OWN)
+		return (struct pg_name *)&n->statement[slot];
+	if ((unsigned)(slot - PG_STATEMENTS) < PG_PORTALS_OWN)
+		return (struct pg_name *)&n->portal[slot - PG_STATEMENTS];
+	return pg_name_beyond(n, slot);
+}
 
 /* The first slot from `i` on that was ever used; PG_STATEMENTS + PG_PORTALS behind the last. */
 static inline int pg_name_slot(const struct pg_names *n, int i)
@@ -64,8 +94,12 @@ enum pg_lookup pg_name_find(const struct pg_names *n, enum pg_name_space space, 
 /* A pending slot; -1 when there is no room (`text` and `types` count for statements). */
 int pg_name_add(struct pg_names *n, enum pg_name_space space, struct bytes name, uint32_t group, struct bytes text, struct bytes types);
 
-/* Whether pg_name_add would find room for a text and types of this length; PG_NAME_WAIT: not now, but replies may make some. */
-enum pg_lookup pg_name_fits(const struct pg_names *n, enum pg_name_space space, size_t text_len);
+/* Whether pg_name_add would find room for a text and types of this length; PG_NAME_WAIT: not now, but replies may make some. Borrows what
+ * it takes, and may move the texts. */
+enum pg_lookup pg_name_fits(struct pg_names *n, enum pg_name_space space, size_t text_len);
+
+/* Gives back what holds nothing. `statements_top` and `portals_top` follow. */
+void pg_names_settle(struct pg_names *n);
 
 struct bytes pg_name_text(const struct pg_names *n, int slot);
 struct bytes pg_name_types(const struct pg_names *n, int slot);
@@ -73,7 +107,7 @@ struct bytes pg_name_types(const struct pg_names *n, int slot);
 /* Whether `slot` still holds what had `serial` when it was added. */
 static inline bool pg_name_is(const struct pg_names *n, int slot, uint32_t serial)
 {
-	return slot >= 0 && n->slot[slot].used && n->slot[slot].serial == serial;
+	return slot >= 0 && pg_name_at(n, slot)->used && pg_name_at(n, slot)->serial == serial;
 }
 
 /* The reply to the Parse or Bind that made it came: an older slot of this name is dropped through `drop`. */

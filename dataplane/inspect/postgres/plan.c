@@ -29,11 +29,19 @@ void pg_plan_none(struct pg_session *s)
 	s->plan.valid = false;
 }
 
-static void begin(struct pg_session *s, const struct pg_command *command, unsigned columns)
+/* False: there is no room for so many columns, and no plan. */
+static bool begin(struct pg_session *s, const struct pg_command *command, unsigned columns)
 {
+	struct pg_wide *wide = columns > PG_COLUMNS_OWN && columns <= LIMIT_COLUMNS ? pg_room_wide(s) : NULL;
 	struct pg_plan *p = &s->plan;
 
 	p->source.len = 0;
+	p->column = wide ? wide->column : p->own;
+	if (columns > PG_COLUMNS_OWN && !wide) {
+		pg_plan_none(s);
+		p->columns = 0;
+		return false;
+	}
 	p->valid = true;
 	p->whole = p->slow = false;
 	p->n = command->n;
@@ -45,6 +53,7 @@ static void begin(struct pg_session *s, const struct pg_command *command, unsign
 	p->want.least = match_least(s->env->snapshot->match, &p->want.classes);
 	p->active = class_bits_any(&p->want.classes);
 	s->run_skip = 0;
+	return true;
 }
 
 static uint8_t context_of(struct pg_plan *p, struct class_bits context)
@@ -115,7 +124,7 @@ static int class_by_flow(struct pg_session *s, const struct pg_command *c, unsig
 	unsigned flow = PG_FLOW_ALL;
 
 	if (c->digest >= 0)
-		flow = pg_digest_flow(&s->commands.digest[c->digest], c->statement, column, columns);
+		flow = pg_digest_flow(pg_digest_at(&s->commands, c->digest), c->statement, column, columns);
 	if (flow == PG_FLOW_NONE)
 		return -1;
 	if (flow < PG_FLOW_ALL)
@@ -167,11 +176,8 @@ void pg_plan_rows(struct pg_session *s, const struct pg_command *command, struct
 		s->run_skip = 0;
 		return;
 	}
-	if (columns > LIMIT_COLUMNS) {
-		pg_plan_none(s);
+	if (!begin(s, command, columns))
 		return;
-	}
-	begin(s, command, columns);
 	for (unsigned i = 0; i < columns && r.ok; i++) {
 		struct pg_column *c = &s->plan.column[i];
 		struct bytes name = reader_cstr(&r);
@@ -221,13 +227,16 @@ static bool copy_column(struct pg_session *s, const struct pg_command *command, 
 /* `columns` come from CopyOutResponse, which on_copy leaves in s->plan.columns. */
 bool pg_plan_copy(struct pg_session *s, const struct pg_command *command)
 {
-	const struct pg_digest *d = command->digest >= 0 ? &s->commands.digest[command->digest] : NULL;
+	const struct pg_digest *d = command->digest >= 0 ? pg_digest_at(&s->commands, command->digest) : NULL;
 	unsigned columns = s->plan.columns;
 
 	s->plan.source.len = 0; /* its number of columns is overwritten already */
-	if (!d || d->copies != 1 || d->copy_format == COPY_NONE || columns > LIMIT_COLUMNS)
+	if (!begin(s, command, columns))
 		return false;
-	begin(s, command, columns);
+	if (!d || d->copies != 1 || d->copy_format == COPY_NONE) {
+		pg_plan_none(s);
+		return false;
+	}
 	s->plan.slow = pg_copy_odd(d);
 	for (unsigned i = 0; i < columns; i++) {
 		struct pg_column *c = &s->plan.column[i];

@@ -217,7 +217,7 @@ static struct inspect_result server_run(struct pg_session *s, struct bytes in, s
 
 	if (!e || e->catalogue || e->command < 0 || s->mute || (e->kind != REPLY_QUERY && e->kind != REPLY_EXECUTE))
 		return (struct inspect_result){ 0 };
-	c = &s->commands.command[e->command];
+	c = pg_command_at(&s->commands, e->command);
 	if ((type == 'd') != s->copy_out.running || pg_limited(c))
 		return (struct inspect_result){ 0 };
 	if (class_bits_any(&c->mask))
@@ -450,6 +450,7 @@ static void close_session(void *session)
 	struct pg_session *s = session;
 
 	pg_lost(s);
+	pg_room_close(s);
 	secret_wipe(s->signature, sizeof(s->signature));
 	secret_wipe(s->bare, sizeof(s->bare));
 	/* Texts and what was carried may hold values. */
@@ -465,6 +466,8 @@ static void open_session(void *session, const struct inspect_env *env, const str
 	s->env = env;
 	s->host = host;
 	s->host_context = host_context;
+	s->lender = (struct pg_lender){ host, host_context };
+	pg_room_open(s);
 	s->phase = PHASE_FIRST;
 	s->status = 'I';
 	s->described = -1;
@@ -476,7 +479,8 @@ static struct inspect_progress progress(void *session)
 	struct pg_session *s = session;
 	const struct pg_expect *e = pg_reply_first(&s->replies);
 
-	return (struct inspect_progress){ .rows = e && e->command >= 0 ? s->commands.command[e->command].rows : 0, .within = s->pass[SIDE_SERVER] > 0 };
+	return (struct inspect_progress){ .rows = e && e->command >= 0 ? pg_command_at(&s->commands, e->command)->rows : 0,
+					  .within = s->pass[SIDE_SERVER] > 0 };
 }
 
 static unsigned guess(struct bytes first)
@@ -492,6 +496,7 @@ static unsigned guess(struct bytes first)
 const struct inspector inspector_postgres = {
 	.name = "postgres",
 	.session_bytes = sizeof(struct pg_session),
+	.piece_bytes = { sizeof(union pg_piece), PG_TEXT_BYTES },
 	.shared_bytes = sizeof(struct pg_shared),
 	.tls_capable = true,
 	.guess = guess,

@@ -1,6 +1,6 @@
 /* Both directions' bytes and the host's answers, driven by the input: after a good login, or from the first byte.
  *
- * Input: u8 start, then steps: u8 kind, u8 type, u8 length, bytes. Never crashes; no text reaches the server that was not allowed; no command is
+ * Input: u8 start (logged in, in small pieces, how much it may borrow), then steps: u8 kind, u8 type, u8 length, bytes. Never crashes; no text reaches the server that was not allowed; no command is
  * answered twice; no canary in a row reaches the client (postgres_kit.c asserts all but the last).
  */
 #include <stdio.h>
@@ -138,6 +138,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t segment = start & 2 ? 1 + (start >> 4) : 0;
 
 	kit_begin(&k);
+	if (start & 12)
+		k.pieces_max = (start >> 2 & 3) - 1u;
 	if (start & 1)
 		kit_login(&k, 0);
 	while (r.left && !k.closed)

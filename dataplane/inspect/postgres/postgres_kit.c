@@ -13,6 +13,10 @@ static struct inspect_snapshot snapshot;
 static const struct policy_image *images[2]; /* the second tags another column */
 static struct inspect_class classes[2];
 /* One session at a time. */
+#define KIT_PIECES 8
+#define KIT_PIECE_BYTES (128u << 10)
+static _Alignas(64) uint8_t piece_memory[KIT_PIECES][KIT_PIECE_BYTES];
+static bool piece_used[KIT_PIECES];
 static _Alignas(64) uint8_t session_memory[1u << 20], shared_memory[4u << 20], out_memory[2][KIT_OUT_BYTES];
 
 /* Unread bytes of each side, kept between calls. */
@@ -231,7 +235,37 @@ static bool share_room(void *host)
 	return !((struct kit *)host)->no_share_room;
 }
 
-static const struct inspect_host host_calls = { judge, responded, login, prove, start_tls, cancel_issue, cancel, share, share_room };
+static void *borrow(void *host, enum inspect_piece size)
+{
+	struct kit *k = host;
+	unsigned i = 0;
+
+	if (k->borrowed >= k->pieces_max) {
+		k->refused++;
+		return NULL;
+	}
+	while (i < KIT_PIECES && piece_used[i])
+		i++;
+	if (i == KIT_PIECES)
+		fail("a session has more pieces than it can need");
+	piece_used[i] = true;
+	k->borrowed++;
+	k->borrowed_most = k->borrowed > k->borrowed_most ? k->borrowed : k->borrowed_most;
+	return memset(piece_memory[i], 0, inspector_postgres.piece_bytes[size]);
+}
+
+static void give_back(void *host, enum inspect_piece size, void *memory)
+{
+	size_t i = (size_t)((uint8_t (*)[KIT_PIECE_BYTES])memory - piece_memory);
+
+	if (i >= KIT_PIECES || memory != piece_memory[i] || !piece_used[i])
+		fail("what is given back was not borrowed");
+	memset(memory, 0xdd, KIT_PIECE_BYTES); /* to be seen where it is still looked at */
+	piece_used[i] = false;
+	((struct kit *)host)->borrowed--;
+}
+
+static const struct inspect_host host_calls = { judge, responded, login, prove, start_tls, cancel_issue, cancel, share, share_room, borrow, give_back };
 
 void kit_begin(struct kit *k)
 {
@@ -239,7 +273,8 @@ void kit_begin(struct kit *k)
 
 	if (!set)
 		load();
-	*k = (struct kit){ 0 };
+	memset(piece_used, 0, sizeof(piece_used));
+	*k = (struct kit){ .pieces_max = UINT32_MAX };
 	pending[0].len = pending[0].have = pending[1].len = pending[1].have = 0;
 	if (p->session_bytes > sizeof(session_memory) || p->shared_bytes > sizeof(shared_memory))
 		fail("the session has outgrown the kit");
@@ -262,6 +297,8 @@ void kit_reload(struct kit *k, bool other_columns)
 void kit_end(struct kit *k)
 {
 	inspector_postgres.close(k->session);
+	if (k->borrowed)
+		fail("a piece was not given back");
 	for (uint32_t i = 0; i < k->n; i++)
 		if (k->answered[i] == 1 && !(k->waiting && i == k->held.n))
 			fail("a command was never answered");

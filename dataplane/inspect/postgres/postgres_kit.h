@@ -46,6 +46,8 @@ struct kit {
 	unsigned shares; /* what the session told other workers */
 	void *other_worker; /* the struct pg_shared that hears it; NULL: none does */
 	bool no_share_room;
+	uint32_t pieces_max; /* that the session may have borrowed at one time; kit_begin: any number */
+	uint32_t borrowed, borrowed_most, refused; /* pieces, and that were not given */
 	unsigned reloads; /* set before kit_login: the policy changes its columns this often while the catalogue is read */
 };
 

@@ -1,8 +1,8 @@
 /* replies.h: what the server still has to answer, in order: one entry for each message sent that has a reply.
  *
  * An error of an extended-protocol message makes the server skip to the next Sync (PostgreSQL 15 protocol, "Extended
- * Query"): the entries up to it are dropped then, and what they promised is undone by the caller. Fixed memory; a
- * full queue makes the client wait.
+ * Query"): the entries up to it are dropped then, and what they promised is undone by the caller. A queue of
+ * the session's own, or a longer one in a piece (depth.h); a full one makes the client wait.
  */
 #ifndef DATAPLANE_INSPECT_POSTGRES_REPLIES_H
 #define DATAPLANE_INSPECT_POSTGRES_REPLIES_H
@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PG_REPLIES 512
+#define PG_REPLIES 512 /* at most */
+#define PG_REPLIES_OWN 64
 #define PG_REPLIES_SPARE 8 /* one client message, with what is injected around it, needs fewer */
 
 enum pg_reply {
@@ -41,24 +42,27 @@ struct pg_expect {
 };
 
 struct pg_replies {
-	uint16_t head, count;
-	struct pg_expect entry[PG_REPLIES];
+	struct pg_expect *entry; /* `cap` of them */
+	uint16_t head, count, cap;
+	struct pg_expect own[PG_REPLIES_OWN];
 };
+
+_Static_assert((PG_REPLIES & (PG_REPLIES - 1)) == 0 && (PG_REPLIES_OWN & (PG_REPLIES_OWN - 1)) == 0, "a place is found by a mask");
 
 static inline struct pg_expect *pg_reply_at(struct pg_replies *q, unsigned i)
 {
-	return &q->entry[(q->head + i) % PG_REPLIES];
+	return &q->entry[(q->head + i) & (q->cap - 1u)];
 }
 
 /* The oldest; NULL when nothing is awaited. */
 static inline struct pg_expect *pg_reply_first(struct pg_replies *q)
 {
-	return q->count ? pg_reply_at(q, 0) : NULL;
+	return q->count ? &q->entry[q->head] : NULL;
 }
 
 static inline bool pg_replies_room(const struct pg_replies *q)
 {
-	return q->count + PG_REPLIES_SPARE <= PG_REPLIES;
+	return q->count + PG_REPLIES_SPARE <= q->cap;
 }
 
 /* There is room: pg_replies_room was asked. */
@@ -73,7 +77,7 @@ static inline struct pg_expect *pg_reply_push(struct pg_replies *q, enum pg_repl
 
 static inline void pg_reply_pop(struct pg_replies *q)
 {
-	q->head = (uint16_t)((q->head + 1) % PG_REPLIES);
+	q->head = (uint16_t)((q->head + 1) & (q->cap - 1u));
 	q->count--;
 }
 

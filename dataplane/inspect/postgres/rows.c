@@ -6,7 +6,7 @@
 /* CopyData that ends where a row ends, of a text whose columns are all looked at by value. */
 static bool copy_plain(const struct pg_session *s, const struct pg_command *c)
 {
-	return c->digest >= 0 && s->commands.digest[c->digest].copy_format != COPY_BINARY && !s->copy_out.first && !s->copy_out.carry_len;
+	return c->digest >= 0 && pg_digest_at(&s->commands, c->digest)->copy_format != COPY_BINARY && !s->copy_out.first && !s->copy_out.carry_len;
 }
 
 size_t pg_rows_run(struct pg_session *s, const struct pg_command *command, struct bytes in, size_t max)

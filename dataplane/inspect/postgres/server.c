@@ -12,15 +12,15 @@ static enum pg_step lost_step(struct pg_io *io)
 
 static struct pg_command *command_of(struct pg_session *s, const struct pg_expect *e)
 {
-	return e && e->command >= 0 ? &s->commands.command[e->command] : NULL;
+	return e && e->command >= 0 ? pg_command_at(&s->commands, e->command) : NULL;
 }
 
 void pg_drop_name(void *session, int slot)
 {
 	struct pg_session *s = session;
 
-	if (s->names.slot[slot].command >= 0)
-		pg_command_put(&s->commands, s->names.slot[slot].command, s->host, s->host_context, false);
+	if (pg_name_at(&s->names, slot)->command >= 0)
+		pg_command_put(&s->commands, pg_name_at(&s->names, slot)->command, s->host, s->host_context, false);
 	pg_name_free(&s->names, slot);
 }
 
@@ -33,7 +33,7 @@ static void drop_if(struct pg_session *s, const struct pg_expect *e)
 /* What it would have made was not made. */
 static void drop_pending(struct pg_session *s, const struct pg_expect *e)
 {
-	if (e->kind != REPLY_CLOSE && pg_name_is(&s->names, e->slot, e->serial) && s->names.slot[e->slot].pending)
+	if (e->kind != REPLY_CLOSE && pg_name_is(&s->names, e->slot, e->serial) && pg_name_at(&s->names, e->slot)->pending)
 		pg_drop_name(s, e->slot);
 }
 
@@ -68,8 +68,8 @@ void pg_lost(struct pg_session *s)
 			pg_command_respond(&s->commands, e->command, s->host, s->host_context, true);
 		done(s);
 	}
-	for (int i = 0; i < PG_STATEMENTS + PG_PORTALS; i++)
-		if (s->names.slot[i].used)
+	for (int i = pg_name_slot(&s->names, 0); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(&s->names, i + 1))
+		if (pg_name_at(&s->names, i)->used)
 			pg_drop_name(s, i);
 	s->catalogue_build = 0;
 }
@@ -111,7 +111,7 @@ static void skip_group(struct pg_session *s, const char code[6])
 			memcpy(c->status, code, 6);
 		drop_pending(s, e);
 		if (e->kind == REPLY_CLOSE && pg_name_is(&s->names, e->slot, e->serial))
-			s->names.slot[e->slot].closing = false;
+			pg_name_at(&s->names, e->slot)->closing = false;
 		done(s);
 	}
 	if (!s->replies.count)
@@ -162,7 +162,7 @@ static enum pg_step on_error(struct pg_session *s, const struct pg_frame *f, str
 static void portals_end(struct pg_session *s, uint32_t group)
 {
 	for (int i = pg_name_slot(&s->names, PG_STATEMENTS); i < PG_STATEMENTS + PG_PORTALS; i = pg_name_slot(&s->names, i + 1))
-		if (s->names.slot[i].used && (int32_t)(s->names.slot[i].made_in - group) <= 0)
+		if (pg_name_at(&s->names, i)->used && (int32_t)(pg_name_at(&s->names, i)->made_in - group) <= 0)
 			pg_drop_name(s, i);
 }
 
@@ -266,7 +266,7 @@ static enum pg_step on_complete(struct pg_session *s, const struct pg_frame *f, 
 			s->catalogue->stale = true;
 	}
 	if (pg_name_is(&s->names, e->slot, e->serial)) {
-		bool cursor = s->names.slot[e->slot].space == PG_PORTAL;
+		bool cursor = pg_name_at(&s->names, e->slot)->space == PG_PORTAL;
 
 		if (bytes_equal(tag, bytes_str(cursor ? "DECLARE CURSOR" : "PREPARE")))
 			pg_name_confirm(&s->names, e->slot, pg_drop_name, s);
@@ -369,7 +369,7 @@ static enum pg_step on_simple(struct pg_session *s, const struct pg_frame *f, st
 		drop_if(s, e);
 	if (kind == REPLY_EXECUTE) {
 		pg_plan_none(s);
-		if (e->command >= 0 && pg_limited(&s->commands.command[e->command]))
+		if (e->command >= 0 && pg_limited(pg_command_at(&s->commands, e->command)))
 			pg_limit_done(s, e->command, false, io);
 	}
 	if (kind != REPLY_DESCRIBE_STATEMENT)
@@ -411,13 +411,13 @@ static bool copy_described(struct pg_session *s, const struct pg_command *c, str
 	bool binary = reader_u8(&r) != 0;
 
 	s->plan.columns = reader_be16(&r);
-	return r.ok && pg_plan_copy(s, c) && binary == (s->commands.digest[c->digest].copy_format == COPY_BINARY);
+	return r.ok && pg_plan_copy(s, c) && binary == (pg_digest_at(&s->commands, c->digest)->copy_format == COPY_BINARY);
 }
 
 /* PostgreSQL sends a row a message ("Message Formats", CopyData), and besides: the header line, and the binary trailer. */
 static bool is_copy_row(const struct pg_session *s, const struct pg_command *c, struct bytes body)
 {
-	const struct pg_digest *d = c->digest >= 0 ? &s->commands.digest[c->digest] : NULL;
+	const struct pg_digest *d = c->digest >= 0 ? pg_digest_at(&s->commands, c->digest) : NULL;
 
 	if (d && d->copy_format == COPY_BINARY)
 		return body.len != 2;
@@ -499,13 +499,19 @@ static enum pg_step asynchronous(struct pg_session *s, const struct pg_frame *f,
 
 enum pg_step pg_server_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
 {
+	enum pg_step step;
+
 	switch (f->type) {
 	case 'A':
 	case 'N':
 	case 'S':
 		return asynchronous(s, f, io);
 	case 'E': return on_error(s, f, io);
-	case 'Z': return on_ready(s, f, io);
+	case 'Z':
+		step = on_ready(s, f, io);
+		if (s->lender.held)
+			pg_room_settle(s);
+		return step;
 	case 'C':
 	case 'I':
 		return on_complete(s, f, io);

@@ -10,6 +10,7 @@
 #include "dataplane/inspect/inspector.h"
 #include "dataplane/inspect/postgres/catalogue.h"
 #include "dataplane/inspect/postgres/commands.h"
+#include "dataplane/inspect/postgres/depth.h"
 #include "dataplane/inspect/postgres/effects.h"
 #include "dataplane/inspect/postgres/frame.h"
 #include "dataplane/inspect/postgres/lex.h"
@@ -20,10 +21,10 @@
 #include "dataplane/inspect/postgres/types.h"
 
 #define PG_ROOM 4096           /* what a handler may write besides the message itself */
-#define PG_REFUSALS 16
+#define PG_REFUSALS 4
+#define PG_COLUMNS_OWN 64 /* of a result; wider ones take a piece */
 #define PG_PARAMETERS_BYTES 2048
 #define PG_CONTEXTS 16
-#define PG_CARRY_BYTES 16384   /* the server ends a message where a row ends; a proxy in between may not */
 #define PG_MINOR 2             /* the newest minor version of protocol 3: cancel keys of up to 256 bytes. There is no 1 */
 #define PG_KEY_BYTES_MIN 4
 #define PG_GUARD_BYTES 256     /* of COPY data kept, so that a mask split over messages is seen */
@@ -58,15 +59,6 @@ struct pg_refusal {
 	char hint[128];
 };
 
-/* How a column is masked. Built from RowDescription or from a COPY's targets. */
-struct pg_column {
-	uint32_t type;
-	int32_t typmod;
-	int16_t class;   /* policy class: the whole cell is masked; -1 */
-	uint8_t binary;
-	uint8_t context; /* index of pg_plan.context */
-};
-
 /* What a plan was made of: the same again, as with every run of a statement, gives the same plan. */
 struct pg_plan_source {
 	uint16_t len; /* of the description; 0: none is kept */
@@ -85,7 +77,8 @@ struct pg_plan {
 	struct match_want want;  /* of the match set: what is looked for, in the widest context */
 	uint32_t n;         /* of the command that it was built for */
 	struct class_bits context[PG_CONTEXTS];
-	struct pg_column column[LIMIT_COLUMNS];
+	struct pg_column *column; /* `columns` of them: `own`, or in session.wide */
+	struct pg_column own[PG_COLUMNS_OWN];
 	struct pg_plan_source source;
 };
 
@@ -94,8 +87,7 @@ struct pg_copy_out {
 	bool running;       /* CopyOutResponse came */
 	bool active, first; /* active: it is masked; first: the header is still to come */
 	bool ended;         /* binary: the trailer came */
-	uint32_t carry_len; /* of a row that is not complete */
-	uint8_t carry[PG_CARRY_BYTES];
+	uint32_t carry_len; /* of a row that is not complete: in session.wide */
 };
 
 /* A relation that this session's transaction may have copied tagged values into. */
@@ -160,6 +152,9 @@ struct pg_session {
 	const struct inspect_env *env;
 	const struct inspect_host *host;
 	void *host_context;
+	struct pg_lender lender;
+	struct pg_depths depths;
+	struct pg_wide *wide;   /* NULL: not borrowed */
 	struct pg_catalogue *catalogue; /* NULL: no column of this database is tagged */
 	enum pg_phase phase;
 	enum pg_sasl sasl;
@@ -274,6 +269,17 @@ enum pg_step pg_login_message(struct pg_session *s, const struct pg_frame *f, st
 enum pg_step pg_identity(struct pg_session *s, const struct inspect_answer *a, struct pg_io *io);
 enum pg_step pg_proof(struct pg_session *s, const struct inspect_answer *a, struct pg_io *io);
 enum pg_step pg_settle_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io);
+
+/* room.c: what is borrowed (depth.h). pg_open: of zeroed memory, `lender` is set. */
+void pg_room_open(struct pg_session *s);
+/* What stays in use stays. When an answer is complete; when all is over, everything goes. */
+void pg_room_settle(struct pg_session *s);
+void pg_room_close(struct pg_session *s);
+/* NULL: there is none. */
+struct pg_wide *pg_room_wide(struct pg_session *s);
+/* Whether one more client message finds room for its replies. May move them. */
+bool pg_room_more_replies(struct pg_session *s);
+static inline bool pg_room_replies(struct pg_session *s) { return pg_replies_room(&s->replies) || pg_room_more_replies(s); }
 
 /* adopt.c: before anything else is done with a message. */
 enum pg_step pg_adopt_new(struct pg_session *s, struct pg_io *io);

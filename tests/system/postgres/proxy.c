@@ -212,7 +212,19 @@ static struct inspect_cancel cancel(void *host, uint32_t process, struct bytes i
 	return (struct inspect_cancel){ .process = c->process, .key = bytes_of(c->key, sizeof c->key), .forward = true };
 }
 
-static const struct inspect_host host_calls = { judge, responded, login, prove, start_tls, cancel_issue, cancel };
+static void *borrow(void *host, enum inspect_piece size)
+{
+	return calloc(1, inspector->piece_bytes[size]);
+}
+
+static void give_back(void *host, enum inspect_piece size, void *memory)
+{
+	free(memory);
+}
+
+static const struct inspect_host host_calls = {
+	judge, responded, login, prove, start_tls, cancel_issue, cancel, .borrow = borrow, .give_back = give_back,
+};
 
 static void compact(struct buffer *b)
 {
