@@ -1,8 +1,9 @@
-/* node_disclose.c: the keys of sessions' payload, given out once, to who asked, after two others agreed (journal.md 4; export.md 8): `sluice journal
- * disclose`, then `sluice export bundle --keys`. Who asks and who decides: node_deeds.c.
+/* node_disclose.c: the keys of sessions' payload, or one session's payload itself, given out once, to who asked, after two others agreed
+ * (journal.md 4; export.md 8): `sluice journal disclose`, then `sluice export bundle --keys` or `sluice session replay --keys`. Who asks and who
+ * decides: node_deeds.c.
  *
  * The statement names the sessions, or records by their numbers, none of them in the future; the bundle holds records of these and keys of
- * these. Order, in one turn: approval.consume, the record of the export, key.disclose with the approval's number and the statement's hash;
+ * these, the replay shows one of these sessions. Order, in one turn: approval.consume, the record of the export or replay, key.disclose with the approval's number and the statement's hash;
  * the commit; then the reader gets the first byte (operator_read.c). A reading that fails has used the approval up all the same: what the
  * reader took nobody knows. Whether there is still a key is looked at last, by the thread that reads. */
 #include <stdio.h>
@@ -216,7 +217,7 @@ bool node_disclose_use(struct operation *o, const struct principal *p, struct by
 	if (!a || !disclosed_read(a, &what))
 		operation_fail(o, FRAME_REFUSED, "approval %.26s: not known, or of no disclosure: see sluice journal disclose", id ? id : "");
 	else if (!narrow(o->stream, &what))
-		operation_fail(o, FRAME_NOT_PERMITTED, "export bundle: not permitted: the approval is about other sessions or records: leave the filter out");
+		operation_fail(o, FRAME_NOT_PERMITTED, "%s: not permitted: the approval is about other sessions or records: leave the filter out", operation_text(o, "what"));
 	else if (readings_busy(n->readings))
 		operation_fail(o, FRAME_REFUSED, "read: %u readings are under way: try again later", READINGS_MAX);
 	else if (approvals_use(n->approvals, a, p, who, node_approval_clock(n), text) != APPROVAL_DECIDED)
@@ -239,7 +240,7 @@ void node_disclose_record(struct operation *o, struct bytes who)
 	if (a && o->reading != UINT64_MAX && disclosed_read(a, &what) && inbox_append(n->inbox, &e, true, &index))
 		json_object_set_new(o->stream, "disclose", for_the_reader(a, &what, index));
 	else
-		operation_fail(o, FRAME_REFUSED, "export bundle: the journal does not take the record of it: see sluice show journal");
+		operation_fail(o, FRAME_REFUSED, "%s: the journal does not take the record of it: see sluice show journal", operation_text(o, "what"));
 }
 
 void node_disclose_ended(struct node *n, const char *approval, const char *went)

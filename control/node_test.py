@@ -30,7 +30,7 @@ groups = ( {{ name = "agents"; issuer = "corp"; group = [ "agents" ]; }}, {{ nam
   {{ name = "auditors"; issuer = "corp"; group = [ "audit" ]; }}{groups}, {{ name = "investigators"; issuer = "corp"; group = [ "probe" ]; }} );
 services = ( {{ name = "db"; {service} protocol = "postgres"; listen = [ "10.1.0.200:5432" ]; tls = "required"; upstream_name = "db.example"; login = "app"; fail = "closed"; }} );
 approvals = ( {{ name = "one-dba"; need = [ "dba:1" ]; expires = "{expires}"; use_by = "5m"; mode = "hold"; on_clock_free = "{clock}"; }},
-  {{ name = "two-dba"; need = [ "dba:2" ]; expires = "60s"; use_by = "5m"; mode = "hold"; on_clock_free = "release"; }} );
+  {{ name = "two-dba"; need = [ "dba:2" ]; expires = "60s"; use_by = "{use_by}"; mode = "hold"; on_clock_free = "release"; }} );
 rules = ( {{ id = "read"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "select" ]; objects = [ "**" ]; action = "allow"; }},
   {{ id = "delete"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "delete" ]; objects = [ "**" ]; action = "hold"; approval = "one-dba"; }},
   {{ id = "tripwire"; who = [ "agents" ]; service = [ "db" ]; verbs = [ "select" ]; pattern = "z[e]bra-[0-9]{{3}}"; action = "block"; say = "not that animal"; }} );
@@ -142,8 +142,8 @@ upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
         Provider.issuer = f'https://localhost:{server.server_address[1]}'
         Provider.keys = [json.loads(self.key.export_public())]
 
-    def write_policy(self, version, expires='60s', groups='', service='', clock='release', journal='journal : { prune = "approved"; };'):
-        text = POLICY.format(version=version, issuer=Provider.issuer, expires=expires, groups=groups, service=service, clock=clock, journal=journal)
+    def write_policy(self, version, expires='60s', groups='', service='', clock='release', journal='journal : { prune = "approved"; };', use_by='5m'):
+        text = POLICY.format(version=version, issuer=Provider.issuer, expires=expires, groups=groups, service=service, clock=clock, journal=journal, use_by=use_by)
         (self.dir / 'policy.cfg').write_text(text)
 
     def token(self, person, groups, life=300, agent=None, **changes):
@@ -599,7 +599,8 @@ def sees_approvals(w, other, token):
                                                ('an agent of an approver', 'bob', ['dba'], {'agent': 'agent-9'}, False)):
         ids, shown = seen(person, *groups, **changes)
         w.check(ids == ((asked if 'requester' in who else everything) if sees else set()), f'{who} {"sees them" if sees else "sees none"}', ids)
-        w.check(shown.returncode == (0 if sees else 3) and ('command, every' in shown.stdout) == sees, f'and {who} {"is" if sees else "is not"} shown one', shown.stderr)
+        w.check(shown.returncode == (0 if sees else 3) and ('command, every' in shown.stdout) == (sees and 'auditor' not in who), f'and {who} {"is" if sees else "is not"} shown one', shown.stderr)
+        w.check('auditor' not in who or ('DELETE' not in shown.stdout and 'sealed' in shown.stdout and 'statement_sha256' in shown.stdout), 'an auditor without its text, which is sealed payload', shown.stdout)
     unknown = other('approval', 'show', 'zzzz', *token('other'))
     hidden = other('approval', 'show', number, *token('other'))
     w.check(unknown.stderr == hidden.stderr, 'what is not seen is not told apart from what is not there', unknown.stderr + hidden.stderr)
@@ -700,7 +701,7 @@ def audits(w):
             bundles[0]['manifest'] == hashlib.sha256(manifest).hexdigest(), 'a bundle that was given out is on record with its manifest', told)
     w.check({kind: (d['records'], d['whole']) for kind, d in told}.items() >= {'read.record': ('1', 'yes'), 'read.proof': ('1', 'yes')}.items() and
             all(int(d['records']) > 0 for kind, d in told if kind == 'read.search' or kind == 'read.tail') and
-            all(d['sessions'] == '1' for kind, d in told if kind == 'read.replay'), 'and of each reading, how much it was', told)
+            all(d['sessions'] == '1' and d['keys'] == '0' for kind, d in told if kind == 'read.replay'), 'and of each reading, how much it was', told)
     done = other('journal', 'show', '999999', *token('audit'))
     w.check(done.returncode == 1 and re.fullmatch(r'sluice: record 999999: there is no such record: [^\n]+\n', done.stderr), 'a record that is none', done.stderr)
 
@@ -721,7 +722,8 @@ def asks(w, verb, **args):
     for f in frames:
         if 'f' in f:
             files[f['f']] = files.get(f['f'], b'') + base64.b64decode(f['b'])
-    return (answer.get('result') if not frames else files), answer.get('error') or (frames and frames[-1].get('error')) or ''
+    text = ''.join(f.get('t', '') for f in frames)
+    return (answer.get('result') if not frames else files or text), answer.get('error') or (frames and frames[-1].get('error')) or ''
 
 
 def discloses(w, worker):
@@ -765,7 +767,9 @@ def discloses(w, worker):
     w.check(not vote(number, 'vera') and w.json('approval', 'show', number)['state'] == 'approved', 'two others agree, and it waits for who asked')
     for what, got in (('another investigator', fetch(number, probe('judy'))), ('an approver', fetch(number, w.token('uma', ['dba']))), ('an auditor', fetch(number, w.token('otto', ['audit']))),
                       ('who asked, as an administrator', fetch(number, probe('ivan', 'dba'))), ('the session of somebody else', fetch(number, session=other)),
-                      ('half a session', fetch(number, session=mine[:16])), ('root', asks(w, 'read', what='bundle', keys=number)), ('another reading', asks(w, 'read', what='replay', session=mine, keys=number, token=probe()))):
+                      ('half a session', fetch(number, session=mine[:16])), ('root', asks(w, 'read', what='bundle', keys=number)), ('another reading', asks(w, 'read', what='session', session=mine, keys=number, token=probe())),
+                      ('a replay of the session of somebody else', asks(w, 'read', what='replay', session=other, keys=number, token=probe())),
+                      ('a replay of no session', asks(w, 'read', what='replay', keys=number, token=probe()))):
         says('', got, f'it is for nobody else: {what}')
     smuggled = {'approval': number, 'sessions': mine, 'records': [0]}
     files, error = asks(w, 'read', what='bundle', session=mine, disclose=smuggled, token=w.token('otto', ['audit']))
@@ -808,6 +812,83 @@ def discloses(w, worker):
     shown = w.json('journal', 'search', '--type', 'key.disclose')['records'][-1]
     w.check((done.returncode == 0) == (w.dir / 'out' / 'root' / 'keys' / f'{mine}.hex').exists() and mine in shown['data']['detail'] and shown['who']['sub'] == f'uid:{os.geteuid()}',
             "root's own way is on record too", (done.stderr, shown))
+
+
+def shows_payload(w, worker):
+    """export.md 8: a replay shows payload to root, and to who asked for it, once, after two others agreed; to an auditor what there is of it."""
+    listed = w.json('session', 'list')['sessions']
+    mine, other = (next(s['id'] for s in listed if s['client'].startswith(f'10.1.0.{flow}:')) for flow in (31, 30))
+    probe = lambda person='ivan', *more: w.token(person, ['probe', *more])
+    audit = ['--token-file', w.dir / 'audit']
+    audit[1].write_text(w.token('otto', ['audit']))
+    payload = 'SELECT 31'
+
+    def approved(person='ivan', votes=('uma', 'vera'), **of):
+        got, error = asks(w, 'journal disclose', reason='case 8', token=probe(person), **(of or {'sessions': mine}))
+        w.check(not error and not [e for e in (asks(w, 'approval vote', id=got['approval'], approve=True, reason='seen', token=w.token(v, ['dba']))[1] for v in votes) if e], f'asked for and {len(votes)} votes', error)
+        return got['approval']
+
+    def replay(session=mine, token=None, **more):
+        """What was shown of it, and the error."""
+        return asks(w, 'read', what='replay', session=session, token=token or probe(), **more)
+
+    def refused(error, got, what):
+        w.check(got[1] and error in got[1] and not got[0], what, got)
+
+    records = lambda kind: w.json('journal', 'search', '--type', kind, '--limit', '10000')['records']
+    for form in ((), ('--asciicast',), ('--speed', '1e6'), ('--type', 'cmd')):
+        done = w.cli('session', 'replay', mine, *form, *audit)
+        w.check(done.returncode == 0 and payload not in done.stdout and 'from the client, sealed: an investigator asks' in done.stdout and f'--sessions {mine}' in done.stdout and 'cmd 2 forwarded' in done.stdout,
+                f'an auditor is shown no payload, and told of it: {" ".join(form)}', (done.stdout[:900], done.stderr))
+    w.check(payload in w.cli('session', 'replay', mine).stdout, "root's replay shows it")
+    told = records('key.disclose')[-1]
+    w.check(told['who']['sub'] == f'uid:{os.geteuid()}' and mine in told['data']['detail'] and told['data']['by'] == 'administrator of the machine', 'which is on record as a disclosure', told)
+    number = approved(votes=('uma',))
+    refused('it is pending', replay(keys=number), 'one vote is not enough')
+    mine_too = asks(w, 'approval vote', id=number, approve=True, reason='mine', token=w.token('ivan', ['dba']))[1]
+    refused('it is pending', replay(keys=number), 'nor one and the vote of who asked')
+    w.check('the requester' in mine_too and not asks(w, 'approval vote', id=number, approve=True, reason='seen', token=w.token('vera', ['dba']))[1], 'but of another', mine_too)
+    for what, got in (('payload', replay(token=w.token('otto', ['audit']), payload=True)), ('the approval', replay(token=w.token('otto', ['audit']), disclose={'approval': number, 'sessions': mine, 'records': [0]}, payload=1))):
+        w.check(got[0] and payload not in got[0] and 'sealed' in got[0] and not got[1], f'an auditor gets nothing by saying that it may: {what}', got)
+    for kind in ('search', 'session', 'grep', 'tail', 'events', 'report', 'sessions'):
+        got = asks(w, 'read', what=kind, session=mine, text='31', format='jsonl' if kind == 'events' else 'html', payload=True, token=w.token('otto', ['audit']))
+        w.check(payload not in json.dumps(str(got)), f'nor by another reading: {kind}', got)
+    for what, got in (('without an approval', replay()), ('an auditor with the approval of somebody else', replay(token=w.token('otto', ['audit']), keys=number)), ('another investigator', replay(token=probe('judy'), keys=number)),
+                      ('one who is an auditor too, as auditor', replay(token=w.token('otto', ['audit', 'probe']), keys=number)),
+                      ('an approver', replay(token=w.token('uma', ['dba']), keys=number)), ('an administrator', replay(token=probe('ivan', 'dba'), keys=number)), ('another session', replay(session=other, keys=number)),
+                      ('the beginning of a session', replay(session=mine[:16], keys=number)), ('two sessions in one', replay(session=f'{mine},{other}', keys=number)), ('root', asks(w, 'read', what='replay', session=mine, keys=number)),
+                      ('an unknown approval', replay(keys='0' * 26)), ('a held command', replay(keys=next(a['id'] for a in w.json('approval', 'list', '--all')['approvals'] if a['kind'] == 'once-hold')))):
+        refused('', got, f'payload is shown to nobody else: {what}')
+    w.check(w.json('approval', 'show', number)['state'] == 'approved', 'and what was refused has not used it up')
+    done = w.cli('session', 'replay', mine, '--keys', number, '--token-file', w.token_file('ivan', ['probe']))
+    w.check(done.returncode == 0 and payload in done.stdout and 'sealed' not in done.stdout, 'who asked is shown it', (done.stdout[:600], done.stderr))
+    over = w.until(lambda: (lambda a: a if a['state'] == 'executed' else None)(w.json('approval', 'show', number)))
+    refused('it is executed', replay(keys=number), 'once only')
+    refused('it is executed', asks(w, 'read', what='bundle', keys=number, token=probe()), 'and no bundle after it')
+    shown = records('key.disclose')[-1]
+    read = next(r for r in records('read.replay') if r['idx'] == shown['data']['reading'])
+    given = next(r['data'] for r in records('read.given') if r['data']['of'] == str(read['idx']))
+    used = next(r for r in records('approval.consume') if r.get('appr', {}).get('id') == number)
+    w.check(over and shown['appr'] == {'id': number, 'h': over['statement_sha256']} and shown['who']['person'] == read['who']['person'] == 'ivan' and shown['data']['sessions'] == [mine] and shown['data']['purpose'] == 'case 8' and
+            number in read['data']['detail'] and mine in read['data']['detail'] and used['idx'] < read['idx'] < shown['idx'] and given['keys'] == '1' and given['whole'] == 'yes', 'by which approval, and what was shown, is on record', (shown, read, given))
+    # Of records: what of the session lies in the range, and no more.
+    size = w.json('show', 'health')['journal']['size']
+    opening = next(r['idx'] for r in records('session.open') if r['sess'] == mine)
+    number = approved(**{'from': opening, 'to': opening + 1})
+    got, error = replay(keys=number)
+    w.check(not error and 'session.open' in got and payload not in got and 'cmd' not in got, 'records outside of those that were asked for stay closed', (got, error))
+    number = approved(**{'from': 0, 'to': size})
+    got, error = replay(keys=number, **{'from': 0, 'to': 1 << 40})
+    w.check(not error and payload in got, 'and within them it is shown', (got, error))
+    filter = dict(text='x' * 5000)
+    refused('of filter', asks(w, 'read', what='search', token=w.token('otto', ['audit']), **filter), 'a reading whose record could not say all of it is refused')
+    w.write_policy(2, expires='2s', groups=', { name = "extra"; issuer = "corp"; group = [ "agents" ]; }', use_by='1s')
+    w.cli('policy', 'reload')
+    number = approved()
+    time.sleep(1.2)
+    refused('expired', replay(keys=number), 'nor after its time')
+    w.write_policy(2, expires='2s', groups=', { name = "extra"; issuer = "corp"; group = [ "agents" ]; }')
+    w.cli('policy', 'reload')
 
 
 def finds_sessions(w, session):
@@ -1107,7 +1188,7 @@ def world(paths, run, count=0, **how):
 
 def works(w):
     worker = starts(w)
-    for step in (logs_in, runs, classifies, approves, denies, revokes, reloads, survives, ends_sessions, keeps_secrets, discloses, fails, breaks):
+    for step in (logs_in, runs, classifies, approves, denies, revokes, reloads, survives, ends_sessions, keeps_secrets, discloses, shows_payload, fails, breaks):
         step(w, worker)
     proves(w)
     streams(w)

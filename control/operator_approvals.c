@@ -1,17 +1,18 @@
 /* operator_approvals.c: the verbs about approvals, and who may see which (approvals.md 5; export.md 8).
  *
  * Root and the user that control runs as are the machine's administrators: they could read the files, and see all. Anybody else shows a
- * token: an auditor's (and no administrator's: one person is not both) sees all; an approver sees what it may decide on; who asked sees
- * its own. A look does not tell what is not seen from what is not there; a vote or a revocation is refused with its reason. Each look, and
+ * token: an auditor's (and no administrator's: one person is not both) sees all, but of a held command no text: that is sealed payload of its
+ * session (journal.md 4); an approver sees what it may decide on; who asked sees its own. A look does not tell what is not seen from what is not there; a vote or a revocation is refused with its reason. Each look, and
  * each refusal, is a record. */
 #include <stdio.h>
 
 #include "control/inbox/who.h"
 #include "control/operator_verbs.h"
 
-/* Who looks: NULL sees everything. */
+/* Who looks. */
 struct viewer {
-	struct principal *p;
+	struct principal *p; /* NULL: root, who sees everything */
+	bool audits;         /* sees that there is each */
 	struct bytes who;
 };
 
@@ -54,6 +55,18 @@ static json_t *needs_json(const struct approval *a)
 	return needs;
 }
 
+/* Of a held command: what is sealed with its session. Its hash stays. */
+static void seal_text(json_t *result, const struct approval *a)
+{
+	static const char *const sealed[] = { "command", "reason", "ticket", "statement", "statement_jcs" };
+
+	if (a->kind != APPROVAL_ONCE_HOLD)
+		return;
+	for (unsigned i = 0; i < sizeof(sealed) / sizeof(*sealed); i++)
+		json_object_del(result, sealed[i]);
+	json_object_set_new(result, "sealed", json_string("command, reason and statement are payload of the session: an investigator asks two persons for it: sluice journal disclose"));
+}
+
 static json_t *approval_json(struct node *n, const struct approval *a)
 {
 	json_t *statement = json_loadb((const char *)a->statement, a->statement_len, JSON_REJECT_DUPLICATES, NULL);
@@ -84,6 +97,11 @@ static json_t *approval_json(struct node *n, const struct approval *a)
 
 static bool sees(struct operation *o, const struct viewer *v, const struct approval *a)
 {
+	return !v->p || v->audits || approvals_may_see(o->node->approvals, a, v->p);
+}
+
+static bool sees_text(struct operation *o, const struct viewer *v, const struct approval *a)
+{
 	return !v->p || approvals_may_see(o->node->approvals, a, v->p);
 }
 
@@ -99,7 +117,7 @@ static struct viewer viewer_of(struct operation *o, struct principal *p, struct 
 {
 	bool all = policy_has_role(o->node->tree, p, POLICY_ROLE_AUDITOR) && !policy_has_role(o->node->tree, p, POLICY_ROLE_ADMINISTRATOR);
 
-	return (struct viewer){ .p = all ? NULL : p, .who = who_write(p, w) };
+	return (struct viewer){ .p = p, .audits = all, .who = who_write(p, w) };
 }
 
 /* A token was verified: `run` for what its owner sees. */
@@ -155,8 +173,12 @@ static void list(struct operation *o, const struct viewer *v)
 	unsigned at = 0;
 
 	while ((a = approvals_next(o->node->approvals, &at))) {
-		if ((all || !approval_is_terminal(a->state)) && sees(o, v, a))
-			json_array_append_new(rows, approval_json(o->node, a));
+		json_t *row = (all || !approval_is_terminal(a->state)) && sees(o, v, a) ? approval_json(o->node, a) : NULL;
+
+		if (row && !sees_text(o, v, a))
+			seal_text(row, a);
+		if (row)
+			json_array_append_new(rows, row);
 	}
 	snprintf(count, sizeof(count), "%zu", json_array_size(rows));
 	node_record(o->node, "read.approvals", v->who, pairs);
@@ -181,7 +203,7 @@ static void show(struct operation *o, const struct viewer *v)
 	const char *pairs[] = { "approval", a ? a->id_text : "", NULL };
 	json_t *records, *statement;
 
-	if (v->p && (!a || !sees(o, v, a))) {
+	if (v->p && !v->audits && (!a || !sees(o, v, a))) {
 		look_refused(o, "approval show", v->who, "no approval of this number is yours to see");
 		return;
 	}
@@ -196,6 +218,8 @@ static void show(struct operation *o, const struct viewer *v)
 	json_object_set_new(o->result, "records", records);
 	json_object_set_new(o->result, "statement", statement ? statement : json_null());
 	json_object_set_new(o->result, "statement_jcs", json_stringn((const char *)a->statement, a->statement_len));
+	if (!sees_text(o, v, a))
+		seal_text(o->result, a);
 }
 
 static void show_identified(struct operation *o, struct principal *p, const struct identity_failure *why)

@@ -1,9 +1,10 @@
 /* operator_read.c: who may read the journal, and the record that is older than the reading (journal.md P8; export.md, roles).
  *
  * Root and the user that control runs as are the machine's administrators: they could read the files. Anybody else shows a token whose
- * principal is in a group of admin.roles.auditor, and in none of admin.roles.administrator: one person is not both. A bundle with payload
- * keys is who asked for them, in a group of admin.roles.investigator, and by an approval (node_disclose.c). Each reading, and
- * each refusal, is a record with that principal; it is on disk before the first byte is given out. Its end is another, `read.given`. */
+ * principal is in a group of admin.roles.auditor, and in none of admin.roles.administrator: one person is not both. It reads records, and no
+ * payload: of a replay it gets the marks. A bundle with payload keys, and a replay with payload, are for who asked for them, in a group of
+ * admin.roles.investigator, and by an approval (node_disclose.c). Each reading, and each refusal, is a record with that principal; payload
+ * given out is `key.disclose` beside it, also to root; all of it is on disk before the first byte is given out. Its end is another, `read.given`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,19 +13,28 @@
 #include "control/operator_verbs.h"
 #include "platform/os/log.h"
 
+#define DETAIL_BYTES 4096 /* a filter longer than that is refused: its record has to say all of it */
+
 static const char *const kinds[] = { "search", "session", "sessions", "grep", "tail", "record", "proof", "replay", "events", "report", "bundle", "verify", NULL };
+
+static bool gives_payload(const struct operation *o)
+{
+	return json_is_true(json_object_get(o->stream, "payload"));
+}
 
 /* What is read, as the record says it: the arguments without the token. */
 static void record_reading(struct operation *o, struct bytes who)
 {
 	const char *what = operation_text(o, "what");
-	char type[64], detail[512] = "", *text = json_dumps(o->stream, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
-	const char *const pairs[] = { "detail", detail, "what", what, NULL };
+	char type[64], *detail = json_dumps(o->stream, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
+	const char *const pairs[] = { "detail", detail ? detail : "", "what", what, NULL };
+	const char *const by_root[] = { "by", "administrator of the machine", "detail", detail ? detail : "", NULL };
 
 	snprintf(type, sizeof(type), strcmp(what, "events") && strcmp(what, "report") && strcmp(what, "bundle") ? "read.%s" : "export", what);
-	snprintf(detail, sizeof(detail), "%s", text ? text : "");
-	free(text);
-	o->reading = node_record(o->node, type, who, pairs);
+	o->reading = detail ? node_record(o->node, type, who, pairs) : UINT64_MAX;
+	if (gives_payload(o) && !o->disclosing[0] && o->reading != UINT64_MAX && node_record(o->node, "key.disclose", who, by_root) == UINT64_MAX)
+		o->reading = UINT64_MAX;
+	free(detail);
 	o->reader_len = who.len < sizeof(o->reader_room) ? who.len : 0;
 	if (o->reader_len)
 		memcpy(o->reader_room, who.base, o->reader_len);
@@ -78,6 +88,14 @@ static void stream_of(struct operation *o)
 	o->stream = json_deep_copy(o->args);
 	json_object_del(o->stream, "token");
 	json_object_del(o->stream, "disclose");
+	json_object_del(o->stream, "payload");
+}
+
+/* A replay shows payload. */
+static void with_payload(struct operation *o)
+{
+	if (!strcmp(operation_text(o, "what"), "replay"))
+		json_object_set_new(o->stream, "payload", json_true());
 }
 
 static void go(struct operation *o, struct bytes who)
@@ -93,7 +111,7 @@ static void go(struct operation *o, struct bytes who)
 		node_disclose_ended(o->node, o->disclosing, "not given out");
 }
 
-/* A bundle with keys, by an approval. */
+/* A bundle with keys, or a replay with payload, by an approval. */
 static void go_disclosing(struct operation *o, const struct principal *p, struct bytes who)
 {
 	if (policy_has_role(o->node->tree, p, POLICY_ROLE_ADMINISTRATOR) || !policy_has_role(o->node->tree, p, POLICY_ROLE_INVESTIGATOR)) {
@@ -101,8 +119,29 @@ static void go_disclosing(struct operation *o, const struct principal *p, struct
 		return;
 	}
 	stream_of(o);
-	if (node_disclose_use(o, p, who))
-		go(o, who);
+	if (!node_disclose_use(o, p, who))
+		return;
+	with_payload(o);
+	go(o, who);
+}
+
+/* Root's own way. */
+static void go_root(struct operation *o)
+{
+	stream_of(o);
+	with_payload(o);
+	go(o, o->who);
+}
+
+static size_t detail_len(const struct operation *o)
+{
+	return json_dumpb(o->args, NULL, 0, JSON_COMPACT | JSON_ENSURE_ASCII) - json_string_length(json_object_get(o->args, "token"));
+}
+
+/* Sessions and records are given out by their keys: which reading `keys` may be for. */
+static bool may_disclose(const struct operation *o, const char *what)
+{
+	return (!strcmp(what, "bundle") || (!strcmp(what, "replay") && operation_text(o, "session"))) && json_object_get(o->args, "token");
 }
 
 static void read_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
@@ -131,10 +170,12 @@ void operation_read(struct operation *o)
 		known |= !strcmp(kinds[i], what);
 	if (!known)
 		operation_fail(o, FRAME_USAGE, "read: not a kind of reading: use the sluice command");
-	else if (json_object_get(o->args, "keys") && (strcmp(what, "bundle") != 0 || !json_object_get(o->args, "token")))
-		operation_fail(o, FRAME_USAGE, "%s: --keys is for a bundle, and for who asked: give --token-file of the investigator", what);
+	else if (detail_len(o) > DETAIL_BYTES)
+		operation_fail(o, FRAME_USAGE, "%s: more than %u bytes of filter, and the record of it has to say all: give less", what, DETAIL_BYTES);
+	else if (json_object_get(o->args, "keys") && !may_disclose(o, what))
+		operation_fail(o, FRAME_USAGE, "%s: --keys is for a bundle or a replay, and for who asked: give --token-file of the investigator", what);
 	else if (o->administrator && !json_object_get(o->args, "token"))
-		go(o, o->who);
+		go_root(o);
 	else if (!o->node->tree)
 		operation_fail(o, FRAME_NOT_PERMITTED, "%s: no policy says who may read: run it as root", what);
 	else if (!json_object_get(o->args, "token"))

@@ -254,12 +254,28 @@ static bool replay_out(void *ctx, struct bytes text)
 	return !r->gone && !atomic_load(&r->all->ending);
 }
 
+/* Whether there was a key to open it with, for the record of what was given out. */
+static void count_key(struct reading *r, struct payload_keys *keys, const char *session)
+{
+	uint8_t id[SEAL_SESSION_BYTES];
+	struct writer w = writer_of(id, sizeof(id));
+	struct seal key = { 0 };
+
+	if (!keys || !session || !hex_read(bytes_str(session), &w) || w.len != sizeof(id))
+		return;
+	r->keys = payload_keys_find(keys, id, &key);
+	r->erased = !r->keys;
+	secret_wipe(&key, sizeof(key));
+}
+
+/* Payload is shown where the core says so, and nowhere else (operator_read.c). */
 static void read_replay(struct reading *r)
 {
 	const char *session = text_of(r, "session");
 	struct archive_filter f;
 	char err[EXPORT_ERROR_BYTES], what[64], no_keys[PAYLOAD_KEYS_ERROR_BYTES];
-	struct payload_keys *keys = payload_keys_open(r->all->keys_dir, false, no_keys);
+	bool opened = json_is_true(json_object_get(r->args, "payload")), good;
+	struct payload_keys *keys = opened ? payload_keys_open(r->all->keys_dir, false, no_keys) : NULL;
 	const char *format = text_of(r, "format");
 	enum replay_form form = json_is_true(json_object_get(r->args, "asciicast")) ? REPLAY_ASCIICAST :
 				format && !strcmp(format, "timed")		    ? REPLAY_TIMED :
@@ -267,8 +283,10 @@ static void read_replay(struct reading *r)
 
 	snprintf(what, sizeof(what), "session %.32s", session ? session : "");
 	f = filter_of(r);
-	if (!session || !replay_write(r->archive, keys, &f, form, replay_out, r, err))
+	good = session && (opened ? replay_write(r->archive, keys, &f, form, replay_out, r, err) : replay_write_withheld(r->archive, &f, form, replay_out, r, err));
+	if (!good)
 		fail(r, what, session ? err : "not named", "run sluice journal verify");
+	count_key(r, keys, session);
 	r->sessions = !r->error[0];
 	payload_keys_close(keys);
 }

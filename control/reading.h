@@ -2,7 +2,7 @@
  *
  * What may be read by whom is decided before (operator_read.c), and its record is on disk before a job is handed over. A thread has its
  * own archive.h reader on the journal's directory, sees nothing of the core's state, and may read that directory, the payload keys and the captures only (Landlock): a replay opens
- * what the session's key seals, a capture (`what` "capture", `id`) what its own does: {"c": "<base64>"}, and {"note": "text"}.
+ * what the session's key seals where the core allowed it, a capture (`what` "capture", `id`) what its own does: {"c": "<base64>"}, and {"note": "text"}.
  *
  * The stream on the connection: the answer {"ok": true, "result": {"stream": true}}, then frames of cli/frame.h: {"i": 7, "r": "<record>"},
  * {"t": "text"}, {"f": "name", "b": "<base64>"} (a piece of a bundle's file, or of "report"), {"bundle": {…}}, {"finding": {…}}, {"verified": {…}},
@@ -41,7 +41,7 @@ struct reading_given {
 	uint64_t records, sessions; /* given out; of a report or an audit, looked at */
 	bool whole;                 /* nothing failed, and the reader took all of it */
 	char manifest[65];          /* SHA-256 of a bundle's MANIFEST.sha256; else "" */
-	uint64_t keys, erased;      /* of payload, given out in a bundle; that there are no more */
+	uint64_t keys, erased;      /* of payload, given out in a bundle or used for a replay; that there are no more */
 	char approval[APPROVAL_ID_TEXT]; /* by which; else "" */
 	bool audit;
 	uint64_t findings;          /* of an audit */
@@ -57,7 +57,7 @@ void readings_signed(struct readings *rs, uint64_t size, const struct merkle_has
 struct reading_given *readings_ended(struct readings *rs);
 
 /* `reading`, `reader`: its record, and whose it is; no record (0): its end is not told. Takes over `fd` and `args`: {"what", "from", "to", "limit", "index", "asciicast", "format", "schema", and the strings of struct archive_filter;
- * "disclose", of node_disclose.c, has a bundle hold payload keys}. `approval`: by which, else "". False, and nothing is taken, when READINGS_MAX
+ * "disclose", of node_disclose.c, has a bundle hold payload keys; "payload": true has a replay show payload: both are the core's to say}. `approval`: by which, else "". False, and nothing is taken, when READINGS_MAX
  * are under way. */
 bool readings_take(struct readings *rs, int fd, json_t *args, uint64_t reading, struct bytes reader, const char *approval);
 bool readings_busy(struct readings *rs);

@@ -274,6 +274,10 @@ static void approval_text(json_t *result)
 {
 	json_t *statement = json_object_get(result, "statement"), *command = json_object_get(result, "command");
 
+	if (json_object_get(result, "sealed")) {
+		print_members(result, 0);
+		return;
+	}
 	json_object_del(result, "statement_jcs");
 	json_incref(statement);
 	json_incref(command);

@@ -174,7 +174,11 @@ int cli_session_replay(struct cli *c)
 	if (!read_filter(c, &filter, &limit))
 		return FRAME_USAGE;
 	filter.session = id;
+	if (cli_option(c, "keys") && !cli_option(c, "token-file"))
+		return cli_fail(c, FRAME_USAGE, "session replay: --keys: is for who asked: give --token-file");
 	args = read_arguments("replay", &filter, 0);
+	if (cli_option(c, "keys"))
+		json_object_set_new(args, "keys", json_string(cli_option(c, "keys")));
 	if (cli_option(c, "speed") || cli_option(c, "step"))
 		return read_play(c, args);
 	json_object_set_new(args, "asciicast", json_boolean(cli_option(c, "asciicast") != NULL));

@@ -6,7 +6,7 @@
 
 #define TWO_PERSONS "Those whom admin.destroy_approval of the policy names decide, two at least and not who asks, with sluice approval approve; then it is done."
 
-#define VIEWER "Root sees all; whoever else may open the control socket gives --token-file: an approver sees what it may decide on, a requester its own, an auditor all."
+#define VIEWER "Root sees all; whoever else may open the control socket gives --token-file: an approver sees what it may decide on, a requester its own, an auditor all, without the text of held commands, which is sealed payload."
 
 #define FILTER_ALONE "person= agent= run= service= target= verdict= type= since= until= "
 #define FILTER FILTER_ALONE "text= "
@@ -45,9 +45,11 @@ const struct cli_verb cli_verbs[] = {
 	  "ID may be a unique beginning of one that runs or ended last. " FILTER_TEXT PAGES COPY "Journaled as read.session. " AUDITOR, cli_session_show },
 	{ "session", "grep", "TEXT", FILTER_ALONE "session= from= limit= dir= index token-file=", "the records of sessions that hold TEXT",
 	  "Each line begins with the session's. " FILTER_TEXT PAGES COPY "Journaled as read.grep. " AUDITOR, cli_session_grep },
-	{ "session", "replay", "ID", "speed= step asciicast verdict= type= since= until= text= token-file=", "what went over the wire, in order",
+	{ "session", "replay", "ID", "keys= speed= step asciicast verdict= type= since= until= text= token-file=", "what went over the wire, in order",
 	  "As a transcript, all at once; --speed 1 shows it as it went, --speed 20 twenty times as fast, --step one event each time Enter is pressed (q ends). "
-	  "With --asciicast as asciicast v2. With a filter, what the records that match tell. Journaled as read.replay. " AUDITOR,
+	  "With --asciicast as asciicast v2. With a filter, what the records that match tell. An auditor sees the records, and of payload how much there is: payload is shown "
+	  "to who asked for it as an investigator, with --keys naming the approval (sluice journal disclose), once, and to root. Journaled as read.replay, and key.disclose where "
+	  "payload is shown. " AUDITOR,
 	  cli_session_replay },
 	{ "session", "kill", "ID", "reason=", "end a session now", "The record follows the act. Needs --reason.", cli_session_kill },
 	{ "approval", "list", "", "all token-file=", "held commands", "--all adds those that are decided. Journaled as read.approvals. " VIEWER, cli_approval_list },
@@ -92,7 +94,7 @@ const struct cli_verb cli_verbs[] = {
 	  "--sessions names up to 16, in full and with commas between, that have ended; or --from and --to mean the sessions that have records in that range of numbers (--to "
 	  "is left out). Needs --purpose and --token-file of an investigator (admin.roles.investigator of the policy, and no administrator), root too. Those whom "
 	  "admin.disclose_approval names decide, two at least and not who asks, with sluice approval approve. Then, once, until the approval's use_by, who asked makes the bundle: sluice "
-	  "export bundle --keys APPROVAL. Journaled as key.disclose, with the approval, before the first byte is given out.", cli_journal_disclose },
+	  "export bundle --keys APPROVAL, or sees one of these sessions: sluice session replay ID --keys APPROVAL. Journaled as key.disclose, with the approval, before the first byte is given out.", cli_journal_disclose },
 	{ "journal", "hold", "ACTION", "matter= reason= session= person= agent= since= until= from= to= hold= token-file=",
 	  "legal holds: add, list, release",
 	  "add: what meets all of --session, --person, --agent, --since, --until, --from, --to (times are RFC 3339 UTC, from and to indexes; ends are left out) is "

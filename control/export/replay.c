@@ -19,12 +19,12 @@ struct replay {
 	uint64_t index;           /* where to look for the next record */
 	uint64_t current;         /* the record whose payload is being given */
 	int64_t start_us, at_us;
-	bool started, failed;
+	bool started, failed, withheld;
 	struct bytes record;      /* a copy: chunks are read through the same archive */
 	size_t list_at;           /* in its `pl` */
 	bool has_list, has_key;
 	struct seal key;          /* secret */
-	char error[EXPORT_ERROR_BYTES];
+	char error[EXPORT_ERROR_BYTES], told[192];
 	uint8_t copy[RECORD_BYTES_MAX];
 	uint8_t mark[MARK_BYTES];
 };
@@ -145,6 +145,14 @@ static bool is_out(struct bytes dir)
 	return dir.len && dir.base[0] == 'o';
 }
 
+/* That there is payload, and what its record says of it anyway. */
+static struct bytes withheld_mark(struct replay *r, const struct record_chunk *chunk, struct bytes dir)
+{
+	snprintf(r->told, sizeof r->told, "payload of %u bytes %s the client, sealed: an investigator asks two persons for it: sluice journal disclose --sessions %s", chunk->len,
+		 is_out(dir) ? "to" : "from", r->session);
+	return bytes_str(r->told);
+}
+
 static bool next_payload(struct replay *r, struct replay_event *event)
 {
 	struct jcs_value list = jcs_get(jcs_value_of(r->record), "pl"), element;
@@ -155,6 +163,10 @@ static bool next_payload(struct replay *r, struct replay_event *event)
 
 	if (!jcs_next(list, &r->list_at, NULL, &element) || !record_chunk_read(&element, &chunk, &seal.dir, &seal.number))
 		return false;
+	if (r->withheld) {
+		*event = (struct replay_event){ .index = r->current, .at_us = r->at_us, .dir = 'm', .text = withheld_mark(r, &chunk, seal.dir) };
+		return true;
+	}
 	if (chunk.sealed && !r->has_key) {
 		*event = (struct replay_event){ .index = r->current, .at_us = r->at_us, .dir = 'm', .text = bytes_str(no_key) };
 		return true;
@@ -332,11 +344,9 @@ static bool header_asciicast(struct sink *sink, const char *session, int64_t sta
 	return put(sink, head) && put_clean(sink, bytes_str(session), control_json) && put(sink, "\"}\n");
 }
 
-bool replay_write(struct archive *a, struct payload_keys *keys, const struct archive_filter *filter, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
-		  void *ctx, char err[EXPORT_ERROR_BYTES])
+/* Closes it. */
+static bool write_all(struct replay *r, const struct archive_filter *filter, enum replay_form form, struct sink *sink, char err[EXPORT_ERROR_BYTES])
 {
-	struct sink sink = { .write = write, .ctx = ctx };
-	struct replay *r = replay_open(a, keys, filter->session, err);
 	struct replay_event event;
 	bool any = false, ok = true;
 
@@ -346,10 +356,10 @@ bool replay_write(struct archive *a, struct payload_keys *keys, const struct arc
 	r->filter.session = r->session;
 	while (ok && replay_next(r, &event)) {
 		if (!any && form == REPLAY_ASCIICAST)
-			ok = header_asciicast(&sink, r->session, r->start_us);
+			ok = header_asciicast(sink, r->session, r->start_us);
 		any = true;
 		if (ok)
-			ok = put_event(&sink, form, &event);
+			ok = put_event(sink, form, &event);
 	}
 	if (!ok)
 		snprintf(err, EXPORT_ERROR_BYTES, "the output takes no more");
@@ -360,4 +370,23 @@ bool replay_write(struct archive *a, struct payload_keys *keys, const struct arc
 	ok = ok && any && !replay_error(r);
 	replay_close(r);
 	return ok;
+}
+
+bool replay_write(struct archive *a, struct payload_keys *keys, const struct archive_filter *filter, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
+		  void *ctx, char err[EXPORT_ERROR_BYTES])
+{
+	struct sink sink = { .write = write, .ctx = ctx };
+
+	return write_all(replay_open(a, keys, filter->session, err), filter, form, &sink, err);
+}
+
+bool replay_write_withheld(struct archive *a, const struct archive_filter *filter, enum replay_form form, bool (*write)(void *ctx, struct bytes text), void *ctx,
+			   char err[EXPORT_ERROR_BYTES])
+{
+	struct sink sink = { .write = write, .ctx = ctx };
+	struct replay *r = replay_open(a, NULL, filter->session, err);
+
+	if (r)
+		r->withheld = true;
+	return write_all(r, filter, form, &sink, err);
 }

@@ -32,5 +32,8 @@ const char *replay_error(const struct replay *r);
 enum replay_form { REPLAY_ASCIICAST, REPLAY_PLAIN, REPLAY_TIMED };
 bool replay_write(struct archive *a, struct payload_keys *keys, const struct archive_filter *filter, enum replay_form form, bool (*write)(void *ctx, struct bytes text),
 		  void *ctx, char err[EXPORT_ERROR_BYTES]);
+/* The same for who may read records and no payload (export.md 8): its records, and a mark for each piece of payload, sealed or not. */
+bool replay_write_withheld(struct archive *a, const struct archive_filter *filter, enum replay_form form, bool (*write)(void *ctx, struct bytes text), void *ctx,
+			   char err[EXPORT_ERROR_BYTES]);
 
 #endif
