@@ -761,6 +761,10 @@ def discloses(w, worker):
         says(error, ask(sessions, **more), f'not everything can be asked for: {error}')
     done = w.cli('--json', 'journal', 'disclose', '--sessions', mine, '--purpose', 'case 7 O 12/26', '--token-file', w.token_file('ivan', ['probe']))
     number = json.loads(done.stdout)['approval']
+    nobody = w.token('mallory', ['other'])
+    noise = [asks(w, 'approval vote', id=number, approve=True, reason='noise', token=nobody)[1] for _ in range(70)]
+    left = w.json('approval', 'show', number)
+    w.check(all(noise) and len(left['records']) == 17 and left['notes_left_out'] == 54, 'refused votes without end take no place of what shows who agreed', left)
     says('it is pending', fetch(number), 'nothing is given out before anybody agreed')
     self = asks(w, 'approval vote', id=number, approve=True, reason='mine', token=w.token('ivan', ['dba']))[1]
     w.check('the requester' in self and not vote(number, 'uma') and 'voted already' in vote(number, 'uma') and 'it is pending' in fetch(number)[1], 'nor by who asks, or one alone', self)

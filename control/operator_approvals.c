@@ -216,6 +216,7 @@ static void show(struct operation *o, const struct viewer *v)
 	statement = json_loadb((const char *)a->statement, a->statement_len, JSON_REJECT_DUPLICATES, NULL);
 	o->result = approval_json(o->node, a);
 	json_object_set_new(o->result, "records", records);
+	json_object_set_new(o->result, "notes_left_out", json_integer(a->notes_left_out));
 	json_object_set_new(o->result, "statement", statement ? statement : json_null());
 	json_object_set_new(o->result, "statement_jcs", json_stringn((const char *)a->statement, a->statement_len));
 	if (!sees_text(o, v, a))

@@ -250,7 +250,9 @@ static const char *not_usable(const struct approval *a, const struct principal *
 		return "it is done by itself, and gives nothing out";
 	if (p->agent[0] || p->act_count)
 		return "agents do not use it";
-	return a->requester && principal_same_person(a->requester, p) ? NULL : "only who asked for it uses it";
+	if (!a->requester || !principal_same_person(a->requester, p))
+		return "only who asked for it uses it";
+	return a->history_cut ? "more has happened to it than can be shown beside what is given out: ask anew" : NULL;
 }
 
 enum approval_vote_result approvals_use(struct approvals *as, struct approval *a, const struct principal *p, struct bytes who, struct approval_clock now,

@@ -473,6 +473,28 @@ static void nothing_is_given_out_before_two_agreed(void **state)
 	assert_int_equal(a->state, APPROVAL_PENDING);
 }
 
+/* What shows who agreed is whole, however often somebody was refused meanwhile; were it not, nothing is given out. */
+static void notes_displace_no_step(void **state)
+{
+	struct approval *a;
+
+	w.on_demand = true;
+	a = asked();
+	for (unsigned i = 0; i < 2 * APPROVAL_HISTORY_MAX; i++)
+		assert_int_equal(vote(a, "mallory", "other", true), APPROVAL_NOT_ELIGIBLE);
+	vote(a, "bob", "dba", true);
+	vote(a, "dora", "dba", true);
+	assert_int_equal(a->state, APPROVAL_APPROVED);
+	a->history_cut = true;
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_NOT_ELIGIBLE);
+	assert_non_null(strstr(why, "ask anew"));
+	a->history_cut = false;
+	assert_int_equal(used_by(a, "carol", ""), APPROVAL_DECIDED);
+	assert_int_equal(a->history, 1 + APPROVAL_NOTES_MAX + 2 + 1 + 1); /* request, notes, votes, grant, consume */
+	assert_int_equal(a->record[a->history - 1], w.records - 1);
+	assert_int_equal(a->notes_left_out, 2 * APPROVAL_HISTORY_MAX + 1 - APPROVAL_NOTES_MAX);
+}
+
 static void nothing_is_given_out_after_its_time_or_once_revoked(void **state)
 {
 	struct approval *a = to_be_used();
@@ -567,6 +589,7 @@ int main(void)
 		TEST(what_is_given_out_waits_for_who_asked_and_is_used_once),
 		TEST(nothing_is_given_out_before_two_agreed),
 		TEST(nothing_is_given_out_after_its_time_or_once_revoked),
+		TEST(notes_displace_no_step),
 		TEST(nothing_is_given_out_that_rests_on_nobody_or_on_other_words),
 		TEST(what_is_given_out_outlives_a_restart),
 	};

@@ -30,7 +30,8 @@
 #define APPROVAL_NEEDS_MAX 8      /* groups in one selector */
 #define APPROVAL_QUORUM_MAX 16
 #define APPROVAL_VOTES_MAX 32
-#define APPROVAL_HISTORY_MAX 64
+#define APPROVAL_NOTES_MAX 16    /* of refused acts and joined requests in an object's history: anybody can cause them, without end */
+#define APPROVAL_HISTORY_MAX 96
 #define APPROVAL_REASON_BYTES 256
 #define APPROVAL_PENDING_MAX 10000
 #define APPROVAL_PENDING_PER_RUN 5    /* against fatigue (approvals.md 7) */
@@ -89,7 +90,9 @@ struct approval {
 	unsigned votes;
 	struct approval_vote *vote;                     /* APPROVAL_VOTES_MAX of them, from the first vote on */
 	unsigned history;
-	uint64_t record[APPROVAL_HISTORY_MAX];          /* indexes in the journal */
+	uint64_t record[APPROVAL_HISTORY_MAX];          /* indexes in the journal: all that its state rests on, and the first notes */
+	unsigned notes, notes_left_out;                 /* refused acts and joined requests: in the history, and in the journal only */
+	bool history_cut;                               /* something else did not fit: nothing is given out by it */
 	/* Where it waits (zeros for kind admin), and who asks. */
 	unsigned worker;
 	uint64_t flow;

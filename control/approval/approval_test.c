@@ -93,6 +93,7 @@ static void compare(const struct approval *a, const struct approval *b)
 		assert_int_equal(a->vote[i].wall_us, b->vote[i].wall_us);
 	}
 	assert_int_equal(a->history, b->history);
+	assert_int_equal(a->notes_left_out, b->notes_left_out);
 	for (unsigned i = 0; i < a->history; i++)
 		assert_int_equal(a->record[i], b->record[i]);
 	assert_string_equal(a->result, b->result);

@@ -231,8 +231,7 @@ bool approvals_replay(struct approvals *as, uint64_t index, struct bytes record,
 		return replay_request(as, index, object, statement);
 	if (!read_text(jcs_get(object, "appr"), "id", id, sizeof(id)) || !(a = approvals_find(as, id)))
 		return false;
-	if (a->history < APPROVAL_HISTORY_MAX)
-		a->record[a->history++] = index;
+	store_keep(a, type, index);
 	if (bytes_equal(type, bytes_str("approval.void")))
 		return replay_void(a, data);
 	return bytes_equal(type, bytes_str("approval.refused")) || bytes_equal(type, bytes_str("approval.join")) || replay_step(as, a, type, data);

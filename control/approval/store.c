@@ -90,14 +90,31 @@ void store_drop(struct approvals *as, struct approval *a)
 	}
 }
 
+/* Steps, votes and those that lost their weight: they always have room. */
+_Static_assert(APPROVAL_HISTORY_MAX >= APPROVAL_NOTES_MAX + 2 * APPROVAL_VOTES_MAX + 8, "no step displaces another from an approval's history");
+
+void store_keep(struct approval *a, struct bytes type, uint64_t index)
+{
+	bool note = bytes_equal(type, bytes_str("approval.refused")) || bytes_equal(type, bytes_str("approval.join"));
+
+	if (note && a->notes == APPROVAL_NOTES_MAX) {
+		a->notes_left_out++;
+		return;
+	}
+	a->notes += note;
+	if (a->history < APPROVAL_HISTORY_MAX)
+		a->record[a->history++] = index;
+	else
+		a->history_cut = true;
+}
+
 bool store_record(struct approvals *as, struct approval *a, const char *type, struct bytes who, struct bytes data, struct bytes payload)
 {
 	uint64_t index;
 
 	if (!data.len || !as->host.record(as->host.ctx, a, type, who, data, payload, &index))
 		return false;
-	if (a->history < APPROVAL_HISTORY_MAX)
-		a->record[a->history++] = index;
+	store_keep(a, bytes_str(type), index);
 	return true;
 }
 

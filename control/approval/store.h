@@ -36,6 +36,9 @@ void store_drop(struct approvals *as, struct approval *a);
  * record's data is {"cause","event","state"} and `extra`, a value for the key "extra" (may be empty). */
 bool store_step(struct approvals *as, struct approval *a, enum approval_event event, const char *cause, struct bytes who, struct bytes extra);
 
+/* `index` into the object's history, or counted when it is one note too many. */
+void store_keep(struct approval *a, struct bytes type, uint64_t index);
+
 /* The record of something that changed no state. */
 bool store_record(struct approvals *as, struct approval *a, const char *type, struct bytes who, struct bytes data, struct bytes payload);
 

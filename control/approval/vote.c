@@ -114,7 +114,7 @@ void approvals_seen(struct approvals *as, struct principal *p)
 			if (!v->voter || strcmp(v->person, p->person) || strcmp(v->voter->iss, p->iss) || p->exp_s < v->voter->exp_s ||
 			    !lost_a_group(as, a, v, p))
 				continue;
-			if (a->kind == APPROVAL_ADMIN && !v->newer)
+			if (a->kind == APPROVAL_ADMIN && !v->newer && !v->is_void)
 				void_vote(as, a, v);
 			principal_put(v->newer);
 			v->newer = principal_get(p);
