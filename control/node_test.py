@@ -895,6 +895,61 @@ def shows_payload(w, worker):
     w.cli('policy', 'reload')
 
 
+def seals(w, worker):
+    """export.md 8: a bundle sealed to a recipient's certificate, opened by openssl alone; whom it is sealed to is on record, and nothing of it lies in clear."""
+    out = w.dir / 'sealed'
+    out.mkdir()
+    sh = lambda line: subprocess.run(line, shell=True, cwd=out, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    made = sh("for k in 'court rsa:2048' 'panel ec' 'stranger ec'; do set -- $k; openssl req -x509 -nodes -days 2 -subj /CN=$1 -newkey $2 $([ $2 = ec ] && echo -pkeyopt ec_paramgen_curve:P-256) "
+              "-keyout $1.key -out $1.pem || exit 1; done; openssl req -x509 -nodes -days 2 -subj /CN=x -newkey ed25519 -keyout ed.key -out ed.pem; cat court.pem panel.pem > chain.pem")
+    w.check(made.returncode == 0, 'certificates of two recipients', made.stdout)
+    prints = [hashlib.sha256(ssl.PEM_cert_to_DER_cert((out / f'{n}.pem').read_text())).hexdigest() for n in ('court', 'panel')]
+    audit = out / 'token'
+    audit.write_text(w.token('otto', ['audit']))
+    to = ('--recipient', out / 'court.pem', '--recipient', out / 'panel.pem')
+    open_it = lambda name, who: sh(f'rm -rf got; mkdir got; openssl cms -decrypt -binary -inform DER -in {name} -inkey {who}.key -recip {who}.pem -out got.tar.zst && zstd -qdc got.tar.zst | tar -C got -xf -')
+    done = w.cli('export', 'bundle', '--to', '12', '--out', out / 'a.p7m', *to, '--token-file', audit)
+    w.check(done.returncode == 0 and all(p in done.stdout for p in prints) and 'openssl cms -decrypt' in done.stdout and (out / 'a.p7m').stat().st_mode & 0o777 == 0o600, "an auditor's, to two", done.stdout + done.stderr)
+    for who in ('panel', 'court'):
+        opened = open_it('a.p7m', who)
+        checked = sh('cd got/sluice-bundle && sh verify.sh 1') if who == 'court' else sh('ls got/sluice-bundle/VERIFY.md')
+        w.check(opened.returncode == 0 and checked.returncode == 0, f'{who} opens it with openssl, and it verifies', opened.stdout + checked.stdout[-400:])
+    w.check('openssl cms -decrypt' in (out / 'got' / 'sluice-bundle' / 'VERIFY.md').read_text(), 'which VERIFY.md says how')
+    manifest = hashlib.sha256((out / 'got' / 'sluice-bundle' / 'MANIFEST.sha256').read_bytes()).hexdigest()
+    w.check(open_it('a.p7m', 'stranger').returncode != 0, 'nobody else does')
+    last = w.json('journal', 'search', '--type', 'export', '--limit', '1000')['records'][-1]
+    given = w.until(lambda: next(r['data'] for r in w.json('journal', 'search', '--type', 'read.given', '--limit', '10000')['records'] if r['data']['of'] == str(last['idx'])))
+    w.check(last['who']['person'] == 'otto' and json.loads(last['data']['detail'])['recipients'] == prints and 'BEGIN' not in last['data']['detail'] and given['manifest'] == manifest, 'to whom is on record, and what', (last, given))
+    # Payload, to whom an investigator says; the approval is not used up by a certificate that cannot be sealed to.
+    session = next(s['id'] for s in w.json('session', 'list')['sessions'] if s['client'].startswith('10.1.0.31:'))
+    number = asks(w, 'journal disclose', sessions=session, reason='case 9', token=w.token('ivan', ['probe']))[0]['approval']
+    for person in ('uma', 'vera'):
+        asks(w, 'approval vote', id=number, approve=True, reason='seen', token=w.token(person, ['dba']))
+    probe = w.token('ivan', ['probe'])
+    for what, pem in (('a key that nothing can be sealed to', (out / 'ed.pem').read_text()), ('no certificate', 'x'), ('one twice', 2 * (out / 'court.pem').read_text())):
+        got = asks(w, 'read', what='bundle', keys=number, recipients=pem, token=probe)
+        w.check('certificate' in got[1] and not got[0] and w.json('approval', 'show', number)['state'] == 'approved', f'{what}: refused, and nothing is used up', got)
+    smuggled = asks(w, 'read', what='bundle', to=12, certificates=(out / 'court.pem').read_text(), token=w.token('otto', ['audit']))
+    w.check('VERIFY.md' in smuggled[0], 'whom it is sealed to is said by what is recorded', smuggled[1])
+    done = w.cli('export', 'bundle', '--keys', number, '--out', out / 'keys.p7m', *to, '--token-file', w.token_file('ivan', ['probe']))
+    opened = open_it('keys.p7m', 'panel')
+    w.check(done.returncode == 0 and opened.returncode == 0 and (out / 'got' / 'sluice-bundle' / 'keys' / f'{session}.hex').exists() and (out / 'got' / 'sluice-bundle' / 'replay.cast').exists() and
+            'SELECT 31' in (out / 'got' / 'sluice-bundle' / 'replay.cast').read_text(), 'an investigator has keys sealed to them', done.stdout + done.stderr + opened.stdout)
+    key = (out / 'got' / 'sluice-bundle' / 'keys' / f'{session}.hex').read_text().strip() if opened.returncode == 0 else 'none'
+    sh('rm -rf got got.tar.zst')
+    left = subprocess.run(['grep', '-rlaF', key, out, *(w.dir / place for place in ('state', 'log', 'run'))], stdout=subprocess.PIPE, text=True).stdout
+    w.check(left == '', 'and no key lies anywhere in clear', left)
+    done = w.cli('--json', 'export', 'bundle', '--with-keys', '--session', session, '--out', out / 'root.p7m', *to)
+    last = w.json('journal', 'search', '--type', 'export', '--limit', '1000')['records'][-1]
+    opened = open_it('root.p7m', 'court')
+    w.check(done.returncode == 0 and opened.returncode == 0 and last['data']['recipients'] == ','.join(prints) and (out / 'got' / 'sluice-bundle' / 'keys' / f'{session}.hex').exists(), "root's keys too", (done.stderr, opened.stdout, last))
+    for what, argv in (('a chain', ('--recipient', out / 'chain.pem')), ('no file', ('--recipient', out / 'none.pem')), ('a key', ('--recipient', out / 'court.key')), ('a PDF', ('--pdf', *to))):
+        done = w.cli('export', 'bundle', '--out', out / 'no.p7m', *argv)
+        w.check(done.returncode == 2 and re.fullmatch(r'sluice: [^\n]+: [^\n]+: [^\n]+\n', done.stderr) and not (out / 'no.p7m').exists(), f'{what} is no recipient', done.stderr)
+    done = w.cli('export', 'bundle', '--type', 'no.such', '--out', out / 'no.p7m', *to)
+    w.check(done.returncode == 1 and not (out / 'no.p7m').exists(), 'what ends early leaves nothing', done.stderr)
+
+
 def finds_sessions(w, session):
     """The sessions that the journal tells of, in pages; and what is in them."""
     listed = w.json('session', 'list', '--person', 'alice', '--type', 'session.close', '--limit', '1000')['sessions']
@@ -1192,7 +1247,7 @@ def world(paths, run, count=0, **how):
 
 def works(w):
     worker = starts(w)
-    for step in (logs_in, runs, classifies, approves, denies, revokes, reloads, survives, ends_sessions, keeps_secrets, discloses, shows_payload, fails, breaks):
+    for step in (logs_in, runs, classifies, approves, denies, revokes, reloads, survives, ends_sessions, keeps_secrets, discloses, shows_payload, seals, fails, breaks):
         step(w, worker)
     proves(w)
     streams(w)

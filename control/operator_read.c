@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/export/recipients.h"
 #include "control/inbox/who.h"
 #include "control/operator_verbs.h"
 #include "platform/os/log.h"
@@ -26,10 +27,17 @@ static bool gives_payload(const struct operation *o)
 static void record_reading(struct operation *o, struct bytes who)
 {
 	const char *what = operation_text(o, "what");
-	char type[64], *detail = json_dumps(o->stream, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
-	const char *const pairs[] = { "detail", detail ? detail : "", "what", what, NULL };
-	const char *const by_root[] = { "by", "administrator of the machine", "detail", detail ? detail : "", NULL };
+	json_t *certificates = json_incref(json_object_get(o->stream, "certificates"));
+	char type[64], *detail;
+	const char *pairs[] = { "detail", "", "what", what, NULL };
+	const char *by_root[] = { "by", "administrator of the machine", "detail", "", NULL };
 
+	/* Whom a bundle is sealed to is said by fingerprints. */
+	json_object_del(o->stream, "certificates");
+	detail = json_dumps(o->stream, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
+	if (certificates)
+		json_object_set_new(o->stream, "certificates", certificates);
+	pairs[1] = by_root[3] = detail ? detail : "";
 	snprintf(type, sizeof(type), strcmp(what, "events") && strcmp(what, "report") && strcmp(what, "bundle") ? "read.%s" : "export", what);
 	o->reading = detail ? node_record(o->node, type, who, pairs) : UINT64_MAX;
 	if (gives_payload(o) && !o->disclosing[0] && o->reading != UINT64_MAX && node_record(o->node, "key.disclose", who, by_root) == UINT64_MAX)
@@ -82,13 +90,37 @@ static void read_refused(struct operation *o, struct bytes who, const char *why)
 	operation_fail(o, FRAME_NOT_PERMITTED, "%s: %s: ask for a role in admin.roles of the policy", operation_text(o, "what"), why);
 }
 
-/* The arguments, without what is not for the thread that reads, or is ours to say. */
-static void stream_of(struct operation *o)
+/* Whom a bundle is to be sealed to: their certificates are looked at before anything is recorded or used up. False after an answer. */
+static bool recipients_take(struct operation *o, json_t *pem)
 {
+	json_t *fingerprints = json_array();
+	char err[RECIPIENTS_ERROR_BYTES];
+	struct recipients to;
+
+	if (!recipients_read(&to, bytes_of(json_string_value(pem), json_string_length(pem)), (int64_t)(o->node->now.wall_us / 1000000), err)) {
+		operation_fail(o, FRAME_USAGE, "--recipient: %s: give certificates in PEM, of RSA or EC keys for encryption", err);
+		json_decref(fingerprints);
+		return false;
+	}
+	for (unsigned i = 0; i < to.count; i++)
+		json_array_append_new(fingerprints, json_string(to.fingerprint[i]));
+	recipients_free(&to);
+	json_object_set(o->stream, "certificates", pem);
+	json_object_set_new(o->stream, "recipients", fingerprints);
+	return true;
+}
+
+/* The arguments, without what is not for the thread that reads, or is ours to say. False after an answer. */
+static bool stream_of(struct operation *o)
+{
+	json_t *pem = json_object_get(o->args, "recipients");
+
 	o->stream = json_deep_copy(o->args);
 	json_object_del(o->stream, "token");
 	json_object_del(o->stream, "disclose");
 	json_object_del(o->stream, "payload");
+	json_object_del(o->stream, "certificates");
+	return !pem || recipients_take(o, pem);
 }
 
 /* A replay shows payload. */
@@ -100,8 +132,6 @@ static void with_payload(struct operation *o)
 
 static void go(struct operation *o, struct bytes who)
 {
-	if (!o->stream)
-		stream_of(o);
 	record_reading(o, who);
 	if (o->reading == UINT64_MAX)
 		operation_fail(o, FRAME_REFUSED, "%s: the journal does not take the record of it: see sluice show journal", operation_text(o, "what"));
@@ -118,8 +148,7 @@ static void go_disclosing(struct operation *o, const struct principal *p, struct
 		read_refused(o, who, "not permitted: your token is no investigator's, or an administrator's");
 		return;
 	}
-	stream_of(o);
-	if (!node_disclose_use(o, p, who))
+	if (!stream_of(o) || !node_disclose_use(o, p, who))
 		return;
 	with_payload(o);
 	go(o, who);
@@ -128,14 +157,29 @@ static void go_disclosing(struct operation *o, const struct principal *p, struct
 /* Root's own way. */
 static void go_root(struct operation *o)
 {
-	stream_of(o);
+	if (!stream_of(o))
+		return;
 	with_payload(o);
 	go(o, o->who);
 }
 
+static void go_auditor(struct operation *o, struct bytes who)
+{
+	if (stream_of(o))
+		go(o, who);
+}
+
+/* Of what the record has to say. */
 static size_t detail_len(const struct operation *o)
 {
-	return json_dumpb(o->args, NULL, 0, JSON_COMPACT | JSON_ENSURE_ASCII) - json_string_length(json_object_get(o->args, "token"));
+	json_t *said = json_copy(o->args);
+	size_t len;
+
+	json_object_del(said, "token");
+	json_object_del(said, "recipients");
+	len = json_dumpb(said, NULL, 0, JSON_COMPACT | JSON_ENSURE_ASCII);
+	json_decref(said);
+	return len;
 }
 
 /* Sessions and records are given out by their keys: which reading `keys` may be for. */
@@ -158,7 +202,7 @@ static void read_identified(struct operation *o, struct principal *p, const stru
 	else if (policy_has_role(o->node->tree, p, POLICY_ROLE_ADMINISTRATOR))
 		read_refused(o, who_write(p, &w), "not permitted: your token is an administrator's and an auditor's");
 	else
-		go(o, who_write(p, &w));
+		go_auditor(o, who_write(p, &w));
 }
 
 void operation_read(struct operation *o)
@@ -172,6 +216,8 @@ void operation_read(struct operation *o)
 		operation_fail(o, FRAME_USAGE, "read: not a kind of reading: use the sluice command");
 	else if (detail_len(o) > DETAIL_BYTES)
 		operation_fail(o, FRAME_USAGE, "%s: more than %u bytes of filter, and the record of it has to say all: give less", what, DETAIL_BYTES);
+	else if (json_object_get(o->args, "recipients") && strcmp(what, "bundle") != 0)
+		operation_fail(o, FRAME_USAGE, "%s: --recipient is for a bundle: leave it out", what);
 	else if (json_object_get(o->args, "keys") && !may_disclose(o, what))
 		operation_fail(o, FRAME_USAGE, "%s: --keys is for a bundle or a replay, and for who asked: give --token-file of the investigator", what);
 	else if (o->administrator && !json_object_get(o->args, "token"))

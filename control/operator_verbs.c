@@ -106,13 +106,14 @@ void operation_key_fingerprints(struct operation *o)
 /* A reader of the journal announces itself: what it reads is a record before it has read. It then opens the directory itself. */
 void operation_journal_read(struct operation *o)
 {
-	const char *what = operation_text(o, "what"), *detail = operation_text(o, "detail");
-	const char *const pairs[] = { "detail", detail ? detail : "", "what", what ? what : "", NULL };
+	const char *what = operation_text(o, "what"), *detail = operation_text(o, "detail"), *recipients = operation_text(o, "recipients");
+	const char *const pairs[] = { "detail", detail ? detail : "", "recipients", recipients ? recipients : "", "what", what ? what : "", NULL };
 	const char *const by_root[] = { "by", "administrator of the machine", "detail", detail ? detail : "", NULL };
 	char type[64], dir[320], vkey[256] = "";
 	struct writer w = writer_of(vkey, sizeof(vkey) - 1);
 
-	if (!what || strlen(what) > 40 || strspn(what, "abcdefghijklmnopqrstuvwxyz") != strlen(what) || (detail && strlen(detail) > 500)) {
+	if (!what || strlen(what) > 40 || strspn(what, "abcdefghijklmnopqrstuvwxyz") != strlen(what) || (detail && strlen(detail) > 500) ||
+	    (recipients && (strlen(recipients) > 1024 || strspn(recipients, "0123456789abcdef,") != strlen(recipients)))) {
 		operation_fail(o, FRAME_USAGE, "read: not a kind of reading: use the sluice command");
 		return;
 	}

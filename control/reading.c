@@ -15,6 +15,7 @@
 #include "control/anchor/judge.h"
 #include "control/capture/sealed.h"
 #include "control/cli/frame.h"
+#include "control/export/bundle_seal.h"
 #include "control/export/replay.h"
 #include "control/export/report.h"
 #include "control/export/session_list.h"
@@ -381,11 +382,33 @@ static void read_report(struct reading *r)
 	assess_destroy(&assess);
 }
 
+static bool give_sealed(void *ctx, struct bytes data)
+{
+	return give_piece(ctx, "bundle.p7m", data);
+}
+
+/* Sealed to those whose certificates the core has looked at. */
+static bool export_sealed(struct reading *r, struct export_request *request, const char *certificates, struct export_result *result, char err[EXPORT_ERROR_BYTES])
+{
+	char wrong[RECIPIENTS_ERROR_BYTES];
+	struct recipients to;
+	bool good;
+
+	if (!recipients_read(&to, bytes_str(certificates), time(NULL), wrong)) {
+		snprintf(err, EXPORT_ERROR_BYTES, "%s", wrong);
+		return false;
+	}
+	good = bundle_seal_export(r->archive, request, &to, give_sealed, r, result, err);
+	recipients_free(&to);
+	return good;
+}
+
 static void give_bundle(struct reading *r, struct export_request *request)
 {
-	const struct bundle_sink sink = { give_piece, r };
+	const struct bundle_sink sink = { .piece = give_piece, .ctx = r };
+	const char *certificates = text_of(r, "certificates");
 	struct checkpoint_keys keys;
-	struct export_result result;
+	struct export_result result = { 0 };
 	struct writer w = writer_of(r->manifest, sizeof(r->manifest) - 1);
 	char err[EXPORT_ERROR_BYTES];
 	bool good;
@@ -395,7 +418,7 @@ static void give_bundle(struct reading *r, struct export_request *request)
 	request->keys = &keys;
 	request->key = r->all->key;
 	request->sink = &sink;
-	good = export_bundle(r->archive, request, &result, err);
+	good = certificates ? export_sealed(r, request, certificates, &result, err) : export_bundle(r->archive, request, &result, err);
 	r->keys = result.keys; /* some may have gone out before it failed */
 	r->erased = result.erased;
 	if (!good) {
@@ -404,9 +427,10 @@ static void give_bundle(struct reading *r, struct export_request *request)
 	}
 	r->records = result.records;
 	hex_write(&w, bytes_of(result.manifest_sha256, sizeof(result.manifest_sha256)));
-	frame(r, json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "bundle", "records", (json_int_t)result.records, "chunks", (json_int_t)result.chunks, "first",
+	frame(r, json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:O?}}", "bundle", "records", (json_int_t)result.records, "chunks", (json_int_t)result.chunks, "first",
 				   (json_int_t)result.first, "last", (json_int_t)result.last, "checkpoint_size", (json_int_t)result.checkpoint_size, "keys",
-				   (json_int_t)result.keys, "erased", (json_int_t)result.erased));
+				   (json_int_t)result.keys, "erased", (json_int_t)result.erased, "manifest_sha256", r->manifest, "recipients",
+				   json_object_get(r->args, "recipients")));
 }
 
 /* Whether a checkpoint covers the record, which may be younger than a second. */

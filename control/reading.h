@@ -57,7 +57,7 @@ void readings_signed(struct readings *rs, uint64_t size, const struct merkle_has
 struct reading_given *readings_ended(struct readings *rs);
 
 /* `reading`, `reader`: its record, and whose it is; no record (0): its end is not told. Takes over `fd` and `args`: {"what", "from", "to", "limit", "index", "asciicast", "format", "schema", and the strings of struct archive_filter;
- * "disclose", of node_disclose.c, has a bundle hold payload keys; "payload": true has a replay show payload: both are the core's to say}. `approval`: by which, else "". False, and nothing is taken, when READINGS_MAX
+ * "disclose", of node_disclose.c, has a bundle hold payload keys; "payload": true has a replay show payload; "certificates" has a bundle sealed to them, as the one file "bundle.p7m": all are the core's to say}. `approval`: by which, else "". False, and nothing is taken, when READINGS_MAX
  * are under way. */
 bool readings_take(struct readings *rs, int fd, json_t *args, uint64_t reading, struct bytes reader, const char *approval);
 bool readings_busy(struct readings *rs);

@@ -32,6 +32,7 @@ struct cli {
 	struct cli_option option[CLI_OPTIONS];
 	unsigned options;
 	struct settings *settings; /* read when first asked for */
+	const char *recipients;    /* fingerprints of whom what is read is sealed to; NULL: nobody */
 };
 
 struct cli_verb {

@@ -7,7 +7,8 @@
 
 #include "control/cli/pdf.h"
 #include "control/cli/read.h"
-#include "control/export/export.h"
+#include "control/cli/sealed.h"
+#include "control/export/bundle_seal.h"
 #include "control/journal/base64.h"
 #include "control/keys/export_key.h"
 #include "control/journal/tiles.h"
@@ -40,6 +41,7 @@ static struct export_key *export_key_of(struct cli *c, char err[OS_ERROR_BYTES])
 /* A bundle that sluice-control makes: its files come in pieces. */
 struct arriving {
 	const char *out;
+	struct sealed_file *sealed; /* NULL: a directory */
 	json_t *bundle;
 	bool bad;
 };
@@ -59,6 +61,8 @@ static bool piece_write(const struct arriving *a, const char *name, struct bytes
 	FILE *f;
 	bool good;
 
+	if (a->sealed)
+		return !strcmp(name, "bundle.p7m") && sealed_put(a->sealed, data);
 	if (snprintf(path, sizeof(path), "%s/%s", a->out, name) >= (int)sizeof(path))
 		return false;
 	if (access(path, F_OK) != 0)
@@ -135,33 +139,63 @@ static void told(const struct arriving *a, bool keys)
 	printf(" in %s; to check it: see VERIFY.md in it\n", a->out);
 }
 
-static int bundle_by_control(struct cli *c, const struct archive_filter *filter, uint64_t limit)
+/* Whom a bundle is sealed to. */
+struct sealing {
+	char *pem;
+	struct recipients to;
+};
+
+static bool out_create(struct arriving *a, struct sealed_file *file, bool secret)
 {
-	struct arriving a = { .out = cli_option(c, "out") };
+	if (!a->sealed)
+		return mkdir(a->out, secret ? 0700 : 0755) == 0;
+	return sealed_create(file, a->out);
+}
+
+static bool out_close(struct arriving *a, bool keep)
+{
+	if (a->sealed)
+		return sealed_close(a->sealed, keep);
+	if (!keep)
+		bundle_remove(a->out);
+	return true;
+}
+
+/* `sealing`: NULL, or to whom. */
+static int bundle_by_control(struct cli *c, const struct archive_filter *filter, uint64_t limit, const struct sealing *sealing)
+{
+	struct sealed_file file;
+	struct arriving a = { .out = cli_option(c, "out"), .sealed = sealing ? &file : NULL };
 	const char *keys = cli_option(c, "keys");
 	json_t *args;
 	int status = FRAME_USAGE;
 
 	if (cli_option(c, "with-keys"))
 		return cli_fail(c, FRAME_NOT_PERMITTED, "export bundle: --with-keys: not with a token: ask with sluice journal disclose, and give --keys");
-	if (mkdir(a.out, keys ? 0700 : 0755) != 0)
+	if (!out_create(&a, &file, keys != NULL))
 		return cli_fail(c, FRAME_REFUSED, "%s: %s: give another --out", a.out, strerror(errno));
 	args = read_arguments("bundle", filter, limit);
 	if (keys)
 		json_object_set_new(args, "keys", json_string(keys));
+	if (sealing)
+		json_object_set_new(args, "recipients", json_string(sealing->pem));
 	if (cli_token(c, args))
 		status = cli_stream(c, json_incref(args), arrives, &a);
 	json_decref(args);
 	if (status == FRAME_DONE && (!a.bundle || a.bad))
 		status = cli_fail(c, FRAME_REFUSED, "%s: cannot be written, or ended early: see the disk's space", a.out);
+	if (!out_close(&a, status == FRAME_DONE) && status == FRAME_DONE)
+		status = cli_fail(c, FRAME_REFUSED, "%s: cannot be written: see the disk's space", a.out);
 	if (status == FRAME_DONE && cli_option(c, "pdf") && !pdf_beside(c, a.out))
 		status = FRAME_REFUSED; /* the bundle is good, and stays */
 	else if (status != FRAME_DONE)
-		bundle_remove(a.out);
+		;
 	else if (c->json)
 		print_json(json_incref(a.bundle));
 	else
 		told(&a, keys != NULL);
+	if (status == FRAME_DONE && sealing && !c->json)
+		sealed_told(&sealing->to, a.out);
 	json_decref(a.bundle);
 	return status;
 }
@@ -187,8 +221,28 @@ static int bundle_told(struct cli *c, const struct export_request *request, cons
 	return FRAME_DONE;
 }
 
+/* Here, into a directory or a sealed file. */
+static bool export_here(struct archive *a, struct export_request *request, const struct sealing *sealing, struct export_result *result, char err[EXPORT_ERROR_BYTES])
+{
+	struct sealed_file file;
+	bool good;
+
+	if (!sealing)
+		return export_bundle(a, request, result, err);
+	if (!sealed_create(&file, request->out)) {
+		snprintf(err, EXPORT_ERROR_BYTES, "%.150s cannot be made: %s", request->out, strerror(errno));
+		return false;
+	}
+	good = bundle_seal_export(a, request, &sealing->to, sealed_put, &file, result, err);
+	if (!sealed_close(&file, good) && good) {
+		snprintf(err, EXPORT_ERROR_BYTES, "%.150s cannot be written", request->out);
+		good = false;
+	}
+	return good;
+}
+
 /* Of the directory, by root or of a copy. Takes `a`. */
-static int bundle_of_directory(struct cli *c, struct archive *a, const char *dir, struct export_request *request)
+static int bundle_of_directory(struct cli *c, struct archive *a, const char *dir, struct export_request *request, const struct sealing *sealing)
 {
 	char err[EXPORT_ERROR_BYTES] = "", no_key[OS_ERROR_BYTES];
 	struct export_key *key = export_key_of(c, no_key);
@@ -207,21 +261,41 @@ static int bundle_of_directory(struct cli *c, struct archive *a, const char *dir
 		status = cli_fail(c, FRAME_REFUSED, "export: %s", no_key);
 	else if (cli_option(c, "with-keys") && !(request->disclose = keys_open(c)))
 		status = cli_fail(c, FRAME_REFUSED, "export: the payload keys cannot be read: run it on the node, as root");
-	else if (!export_bundle(a, request, &result, err))
+	else if (!export_here(a, request, sealing, &result, err))
 		status = cli_fail(c, FRAME_REFUSED, "export: %s: run sluice journal verify", err);
 	else
 		status = bundle_told(c, request, &result);
+	if (status == FRAME_DONE && sealing && !c->json)
+		sealed_told(&sealing->to, request->out);
 	payload_keys_close(request->disclose);
 	export_key_close(key);
 	archive_close(a);
 	return status;
 }
 
+/* Root's keys, and copies, are read here. */
+static bool read_here(const struct cli *c)
+{
+	return cli_option(c, "dir") || (!cli_option(c, "token-file") && (!cli_option(c, "recipient") || cli_option(c, "with-keys")));
+}
+
+static int bundle_to(struct cli *c, struct export_request *request, uint64_t limit, const struct sealing *sealing)
+{
+	char dir[320], detail[480];
+	struct archive *a;
+	int status;
+
+	if (!read_here(c))
+		return bundle_by_control(c, &request->filter, limit, sealing);
+	a = read_open(c, "export", read_filter_text(c, detail, sizeof(detail)), dir, &status);
+	return a ? bundle_of_directory(c, a, dir, request, sealing) : status;
+}
+
 int cli_export_bundle(struct cli *c)
 {
 	struct export_request request = { .out = cli_option(c, "out") };
-	char dir[320], detail[480];
-	struct archive *a;
+	char fingerprints[SEALED_FINGERPRINTS_BYTES];
+	struct sealing sealing;
 	uint64_t limit;
 	int status;
 
@@ -231,10 +305,18 @@ int cli_export_bundle(struct cli *c)
 		return FRAME_USAGE;
 	if (cli_option(c, "keys") && (cli_option(c, "dir") || !cli_option(c, "token-file")))
 		return cli_fail(c, FRAME_USAGE, "export bundle: --keys: is for who asked, and for this node's journal: give --token-file, and no --dir");
+	if (cli_option(c, "pdf") && cli_option(c, "recipient"))
+		return cli_fail(c, FRAME_USAGE, "export bundle: --pdf: not of a sealed bundle: make it of report.html when the bundle is open");
 	if (cli_option(c, "pdf") && !pdf_possible(c))
 		return FRAME_REFUSED;
-	if (cli_option(c, "token-file") && !cli_option(c, "dir"))
-		return bundle_by_control(c, &request.filter, limit);
-	a = read_open(c, "export", read_filter_text(c, detail, sizeof(detail)), dir, &status);
-	return a ? bundle_of_directory(c, a, dir, &request) : status;
+	if (!cli_option(c, "recipient"))
+		return bundle_to(c, &request, limit, NULL);
+	sealing.pem = sealed_recipients(c, &sealing.to);
+	if (!sealing.pem)
+		return FRAME_USAGE;
+	c->recipients = sealed_fingerprints(&sealing.to, fingerprints, sizeof(fingerprints));
+	status = bundle_to(c, &request, limit, &sealing);
+	recipients_free(&sealing.to);
+	free(sealing.pem);
+	return status;
 }

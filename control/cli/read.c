@@ -22,7 +22,8 @@ struct archive *read_open(struct cli *c, const char *what, const char *detail, c
 	if (!cli_journal_dir(c, dir))
 		return NULL;
 	if (!cli_option(c, "dir")) {
-		json_t *told = cli_ask(c, "journal read", json_pack("{s:s, s:s, s:b}", "what", what, "detail", detail, "keys", cli_option(c, "with-keys") != NULL), status);
+		json_t *told = cli_ask(c, "journal read", json_pack("{s:s, s:s, s:b, s:s}", "what", what, "detail", detail, "keys", cli_option(c, "with-keys") != NULL, "recipients",
+								   c->recipients ? c->recipients : ""), status);
 
 		if (!told)
 			return NULL;

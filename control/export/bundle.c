@@ -93,9 +93,16 @@ bool bundle_stream_open(struct bundle *b, const char *name)
 	return (b->sink || b->stream) && ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
 }
 
+static bool stream_put(struct bundle *b, struct bytes data)
+{
+	if (!b->sink)
+		return fwrite(data.base, 1, data.len, b->stream) == data.len;
+	return b->sink->part ? b->sink->part(b->sink->ctx, b->stream_name, data, false) : b->sink->piece(b->sink->ctx, b->stream_name, data);
+}
+
 bool bundle_stream_write(struct bundle *b, struct bytes data)
 {
-	bool put = data.len == 0 || (b->sink ? b->sink->piece(b->sink->ctx, b->stream_name, data) : fwrite(data.base, 1, data.len, b->stream) == data.len);
+	bool put = data.len == 0 || stream_put(b, data);
 
 	return data.len == 0 || (put && EVP_DigestUpdate(b->stream_hash, data.base, data.len) == 1);
 }
@@ -106,6 +113,8 @@ bool bundle_stream_close(struct bundle *b)
 	FILE *stream = b->stream;
 
 	b->stream = NULL;
+	if (b->sink && b->sink->part && !b->sink->part(b->sink->ctx, b->stream_name, (struct bytes){ 0 }, true))
+		return false;
 	return (b->sink || (stream && fclose(stream) == 0)) && EVP_DigestFinal_ex(b->stream_hash, hash, NULL) == 1 && list(b, hash, b->stream_name);
 }
 

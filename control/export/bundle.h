@@ -10,6 +10,8 @@
 /* Where the files go instead of a directory: pieces of a file in order, pieces of other files between them. False: the reader is gone. */
 struct bundle_sink {
 	bool (*piece)(void *ctx, const char *name, struct bytes data);
+	/* Not NULL: files that are written in pieces come here, and `piece` gets whole ones only. `last`: the file's end, without data. */
+	bool (*part)(void *ctx, const char *name, struct bytes data, bool last);
 	void *ctx;
 };
 

@@ -404,12 +404,14 @@ static bool texts_write(struct job *job)
 	static _Thread_local char text[32768], md[32768];
 	const struct export_result *r = job->result;
 	struct writer w = writer_of(text, sizeof text);
-	char head[1024];
+	char head[1536];
 
 	snprintf(head, sizeof head,
 		 "# Evidence of %s\n\n%llu records between %llu and %llu, under the checkpoint of %llu records.\n"
 		 "Evidence are the entries and proofs under `proofs/`, the tiles and the checkpoint. For reading: `zstd -dc records/*.zst`, the same records one a\n"
-		 "line; copies that prove nothing: `events/` (OCSF), `report.html`, `assessment-results.json` (OSCAL), `replay.cast` (of one session).\n",
+		 "line; copies that prove nothing: `events/` (OCSF), `report.html`, `assessment-results.json` (OSCAL), `replay.cast` (of one session).\n"
+		 "Where it came sealed, as one file, it was opened by `openssl cms -decrypt -binary -inform DER -in FILE.p7m -inkey KEY.pem -recip CERT.pem -out\n"
+		 "bundle.tar.zst && zstd -dc bundle.tar.zst | tar -xf -`: had openssl failed, what it wrote would be nobody's word.\n",
 		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
 		 (unsigned long long)r->checkpoint_size);
 	writer_str(&w, head);
