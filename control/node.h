@@ -11,6 +11,7 @@
 #ifndef CONTROL_NODE_H
 #define CONTROL_NODE_H
 
+#include "control/age_clock.h"
 #include "control/approval/approval.h"
 #include "control/credential/credential.h"
 #include "control/credential/scram.h"
@@ -99,6 +100,16 @@ struct captures;
 struct anchors;
 struct rotation;
 
+/* Whose the numbers of kept values are (journal_keep). They are on disk: none moves. */
+enum node_kept {
+	KEPT_RUNS = 0,
+	KEPT_HOLDS = KEPT_RUNS + RUNS_ENTRIES,
+	KEPT_STOP = KEPT_HOLDS + HOLDS_MAX,
+	KEPT_AGE,
+	KEPT_END
+};
+_Static_assert(KEPT_END <= JOURNAL_KEPT, "the journal keeps all of them");
+
 struct node {
 	struct settings *settings;
 	struct entry_clock now;
@@ -127,6 +138,8 @@ struct node {
 	const char *prune_wrong;       /* of the last one: NULL, or why it was not done */
 	char expired_day[PAYLOAD_KEYS_DAY_BYTES]; /* of payload keys, likewise */
 	uint64_t retention_us;
+	struct age_clock age;          /* what retention goes by */
+	uint64_t age_kept_us;          /* monotonic */
 	struct holds *holds;           /* legal holds in force */
 	uint32_t streams_keep;         /* a bit each: an alarm told that it keeps back what would be pruned */
 	uint64_t hold_told;            /* the one that a log line told of last, and one; 0: none */

@@ -12,17 +12,14 @@
 #include "control/operator_verbs.h"
 #include "platform/os/log.h"
 
-#define HOLD_KEPT RUNS_ENTRIES /* places below are those of runs */
 #define HOLD_LOOK_RECORDS 1024u /* about two milliseconds */
 #define HOLD_CURRENT_STEPS 16u
-
-_Static_assert(HOLD_KEPT + HOLDS_MAX <= JOURNAL_KEPT, "the journal keeps all of them");
 
 /* --- what is kept -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t kept_index(const struct node *n, unsigned place)
 {
-	struct reader r = reader_of_bytes(journal_kept(n->journal, HOLD_KEPT + place));
+	struct reader r = reader_of_bytes(journal_kept(n->journal, KEPT_HOLDS + place));
 
 	return r.left == 8 ? reader_be64(&r) : 0;
 }
@@ -34,7 +31,7 @@ static bool keep(struct node *n, unsigned place, uint64_t index)
 	struct writer w = writer_of(raw, sizeof(raw));
 
 	writer_be64(&w, index);
-	return journal_keep(n->journal, HOLD_KEPT + place, writer_done(&w));
+	return journal_keep(n->journal, KEPT_HOLDS + place, writer_done(&w));
 }
 
 static bool place_of(const struct node *n, uint64_t index, unsigned *place)

@@ -13,7 +13,6 @@
 #include "platform/os/shm.h"
 
 #define NOTE "journal-stopped"
-#define KEPT_STOP RUNS_ENTRIES /* the number of the kept value; those below are the runs' */
 
 static enum journal_room room_of(enum journal_level level)
 {

@@ -12,6 +12,7 @@
 #include "control/operator_verbs.h"
 #include "platform/os/log.h"
 
+#define AGE_KEEP_US (3600ull * 1000000)
 #define LOOK_US (60ull * 1000000)
 #define STREAM_STILL_US (5ull * 1000000) /* a receiver that reads confirms each two seconds */
 #define PRUNE_TRIES_US (30ull * 1000000)
@@ -30,6 +31,56 @@ uint64_t node_prune_limit(const struct node *n, const struct settings_stream **s
 	}
 	return holds < streams ? holds : streams;
 }
+
+/* --- the time ------------------------------------------------------------------------------------------------------------ */
+
+static void age_keep(struct node *n)
+{
+	uint8_t room[8];
+	struct writer w = writer_of(room, sizeof(room));
+
+	writer_be64(&w, n->age.time_us);
+	if (journal_keep(n->journal, KEPT_AGE, writer_done(&w)))
+		n->age_kept_us = n->now.mono_us;
+}
+
+static void age_news(struct node *n, enum age_clock_news news)
+{
+	static const char *const states[] = { [AGE_CLOCK_AHEAD] = "ahead", [AGE_CLOCK_TAKEN] = "taken", [AGE_CLOCK_BACK] = "back" };
+	char was[ENTRY_TIME_BYTES], is[ENTRY_TIME_BYTES];
+	const char *const pairs[] = { "alarm", "clock_step", "by", entry_time(n->age.time_us, was), "state", states[news], "wall", entry_time(n->now.wall_us, is), NULL };
+
+	node_record(n, "journal.alarm", (struct bytes){ 0 }, pairs);
+	if (news == AGE_CLOCK_AHEAD)
+		log_warn("retention: the clock says %s, by its own pace it is %s: nothing is destroyed for its age by the new time before a day: set the clock right, or wait", is,
+			 was);
+	else
+		log_info("retention: goes by the clock again: %s", is);
+}
+
+/* Each tick, before any age is judged. What was known in the run before is kept in the journal. */
+static void age_look(struct node *n)
+{
+	struct reader r = reader_of_bytes(journal_kept(n->journal, KEPT_AGE));
+	enum age_clock_news news;
+	uint64_t kept_us = reader_be64(&r);
+
+	if (!n->age.mono_us && r.ok)
+		n->age = (struct age_clock){ .time_us = kept_us, .mono_us = n->now.mono_us };
+	news = age_clock_look(&n->age, n->now.wall_us, n->now.mono_us, !strcmp(n->now.clk, "free"));
+	if (news != AGE_CLOCK_SAME)
+		age_news(n, news);
+	if (news != AGE_CLOCK_SAME || !n->age_kept_us || n->now.mono_us - n->age_kept_us >= AGE_KEEP_US)
+		age_keep(n);
+}
+
+/* Since 1970: what is older than `age_us`; 0: nothing is. */
+static uint64_t before_us(const struct node *n, uint64_t age_us)
+{
+	return n->age.time_us > age_us ? n->age.time_us - age_us : 0;
+}
+
+/* --- records ------------------------------------------------------------------------------------------------------------- */
 
 /* The streams that do not have all of it, and that nobody waits for. */
 static void put_unconfirmed(struct jcs *j, const struct node *n, uint64_t end)
@@ -78,32 +129,32 @@ static bool prune_record(struct node *n, const struct approval *a)
 }
 
 /* What would go if nothing kept it. */
-static bool time_is_over(struct node *n, uint64_t before_us, struct journal_prune *would)
+static bool time_is_over(struct node *n, uint64_t limit_us, struct journal_prune *would)
 {
 	bool any;
 
 	journal_protect(n->journal, UINT64_MAX);
-	any = journal_prune_candidate(n->journal, before_us, would);
+	any = journal_prune_candidate(n->journal, limit_us, would);
 	node_holds_apply(n);
 	return any;
 }
 
 /* Whether a hold keeps what else would go, and which. */
-static bool held_back(struct node *n, uint64_t before_us, struct journal_prune *would, const struct hold **by)
+static bool held_back(struct node *n, uint64_t limit_us, struct journal_prune *would, const struct hold **by)
 {
 	uint64_t limit = holds_limit(n->holds, by);
 
-	return *by && time_is_over(n, before_us, would) && would->end > limit;
+	return *by && time_is_over(n, limit_us, would) && would->end > limit;
 }
 
 /* Told once a hold. */
-static void tell_held(struct node *n, uint64_t before_us)
+static void tell_held(struct node *n, uint64_t limit_us)
 {
 	const struct hold *by;
 	struct journal_prune would;
 	char text[HOLD_TEXT_BYTES];
 
-	if (!held_back(n, before_us, &would, &by) || n->hold_told == by->index + 1)
+	if (!held_back(n, limit_us, &would, &by) || n->hold_told == by->index + 1)
 		return;
 	n->hold_told = by->index + 1;
 	log_warn("retention: records up to %llu stay although their time is over: %s", (unsigned long long)would.end - 1, hold_text(by, text));
@@ -125,14 +176,14 @@ static void stream_alarm(struct node *n, unsigned stream, uint64_t confirmed, ui
 /* The streams that keep what else would go: an alarm each time one begins to, unless it is getting on. */
 static void streams_look(struct node *n)
 {
-	uint64_t age_us = n->tree->journal.retention_records_s * 1000000;
+	uint64_t limit_us = before_us(n, n->tree->journal.retention_records_s * 1000000);
 	bool over;
 	struct journal_prune would;
 	struct journal_state state;
 
-	if (!n->settings->stream_count || n->now.wall_us <= age_us)
+	if (!n->settings->stream_count || !limit_us)
 		return;
-	over = time_is_over(n, n->now.wall_us - age_us, &would);
+	over = time_is_over(n, limit_us, &would);
 	journal_state(n->journal, &state);
 	for (unsigned i = 0; i < n->settings->stream_count; i++) {
 		uint64_t confirmed = feeding_confirmed(n->feeding, i, state.size);
@@ -150,13 +201,13 @@ static void streams_look(struct node *n)
 
 static bool records_look(struct node *n)
 {
-	uint64_t age_us = n->tree->journal.retention_records_s * 1000000;
+	uint64_t limit_us = before_us(n, n->tree->journal.retention_records_s * 1000000);
 
-	if (n->now.wall_us <= age_us)
+	if (!limit_us)
 		return false;
 	(void)node_holds_current(n);
-	tell_held(n, n->now.wall_us - age_us);
-	return !n->tree->journal.prune_approved && journal_prune_candidate(n->journal, n->now.wall_us - age_us, &n->prune) && prune_record(n, NULL);
+	tell_held(n, limit_us);
+	return !n->tree->journal.prune_approved && journal_prune_candidate(n->journal, limit_us, &n->prune) && prune_record(n, NULL);
 }
 
 static bool key_held(void *ctx, const uint8_t session[16])
@@ -171,15 +222,15 @@ static bool key_held(void *ctx, const uint8_t session[16])
 
 static bool keys_look(struct node *n)
 {
-	uint64_t age_us = n->tree->journal.retention_payload_s * 1000000;
+	uint64_t limit_us = before_us(n, n->tree->journal.retention_payload_s * 1000000);
 	char limit[PAYLOAD_KEYS_DAY_BYTES], sessions[16];
 	unsigned count;
 	const struct payload_keys_held held = { key_held, n };
 	const char *const pairs[] = { "day", n->expired_day, "reason", "retention_payload of the policy", "sessions", sessions, NULL };
 
-	if (n->now.wall_us <= age_us)
+	if (!limit_us)
 		return false;
-	payload_keys_day(n->now.wall_us - age_us, limit);
+	payload_keys_day(limit_us, limit);
 	/* A day of which one session is held stays whole. */
 	if (!payload_keys_oldest(n->payload_keys, limit, holds_count(n->holds) ? &held : NULL, n->expired_day, &count))
 		return false;
@@ -190,6 +241,7 @@ static bool keys_look(struct node *n)
 
 void node_retention_tick(struct node *n)
 {
+	age_look(n);
 	if (n->current)
 		streams_look(n);
 	if (n->now.mono_us - n->retention_us < LOOK_US || !n->current || n->prune.segments || n->expired_day[0])
@@ -225,19 +277,19 @@ void node_retention_commit(struct node *n)
 bool node_prune_possible(struct operation *o, struct journal_prune *what)
 {
 	struct node *n = o->node;
-	uint64_t age_us = n->tree->journal.retention_records_s * 1000000, before_us = n->now.wall_us > age_us ? n->now.wall_us - age_us : 0;
+	uint64_t limit_us = before_us(n, n->tree->journal.retention_records_s * 1000000);
 	const struct settings_stream *stream;
 	const struct hold *by;
 	struct journal_prune would;
 	char text[HOLD_TEXT_BYTES];
 
 	(void)node_holds_current(n);
-	if (journal_prune_candidate(n->journal, before_us, what))
+	if (journal_prune_candidate(n->journal, limit_us, what))
 		return true;
-	if (held_back(n, before_us, &would, &by))
+	if (held_back(n, limit_us, &would, &by))
 		operation_fail(o, FRAME_REFUSED, "prune: %s covers records of the oldest segments: nothing goes before it is released: see sluice journal hold list",
 			       hold_text(by, text));
-	else if (time_is_over(n, before_us, &would) && node_prune_limit(n, &stream) < would.end && stream)
+	else if (time_is_over(n, limit_us, &would) && node_prune_limit(n, &stream) < would.end && stream)
 		operation_fail(o, FRAME_REFUSED, "prune: stream %s has not confirmed records of the oldest segments: nothing goes before it has them: see its receiver, "
 			       "or give it up with prune_waits = \"off\" in streams of sluice.conf", stream->name);
 	else

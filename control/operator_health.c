@@ -183,6 +183,7 @@ static json_t *reasons_json(const struct node *n, const struct journal_state *j,
 	add_workers(n, reasons, blocking);
 	add_issuers(n, reasons);
 	add(reasons, !strcmp(n->now.clk, "free"), "the clock is not synchronised");
+	add(reasons, n->age.doubt_us != 0, "the clock was set ahead: retention waits");
 	return reasons;
 }
 

@@ -32,7 +32,7 @@
 #define JOURNAL_BATCH_RECORDS 1024u
 #define JOURNAL_BATCH_BYTES (32u << 20) /* stored bytes, records and chunks together */
 #define JOURNAL_CURSORS 64u             /* ring ids 0..63 */
-#define JOURNAL_KEPT (65536u + 256u)    /* numbers of kept values */
+#define JOURNAL_KEPT (65536u + 320u)    /* numbers of kept values */
 #define JOURNAL_KEPT_BYTES 96u          /* the longest one */
 
 struct journal;

@@ -24,7 +24,7 @@
 #define SEGMENT_VERSION 2
 #define SEGMENT_VERSION_OLDEST 1
 #define SEGMENT_CURSORS 64u
-#define SEGMENT_KEPT (65536u + 256u)
+#define SEGMENT_KEPT (65536u + 320u)
 #define SEGMENT_KEPT_BYTES 96u
 #define SEGMENT_FILE "data.mdb"
 

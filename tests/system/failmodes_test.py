@@ -266,9 +266,10 @@ def flush_stalls(it):
 
 
 def clock_steps(it):
-    """The wall clock steps forward: nothing happens. Back: stopped, with the reason, until it is where it was; and a restart is clean."""
+    """The wall clock steps forward: nothing happens; by more than a year, nothing is destroyed for its age. Back: stopped, with the reason, until it is where it was; and a restart is clean."""
     session = it.session()
     need(session.say('SELECT 1;').strip() == '1', 'no session')
+    it.sluice.cli('journal', 'hold', 'add', '--matter', 'clock', '--reason', 'stays through a stop', '--from', '0', '--to', '1')
     try:
         it.faults.clock(STEP_S)
         time.sleep(1.5)
@@ -282,6 +283,9 @@ def clock_steps(it):
         it.faults.clock(STEP_S)
         world.wait_for('a resume', lambda: level(it)['stop'] == '', 30)
         goes_on(it, session)
+        it.faults.clock(500 * 86400)
+        ahead = world.wait_for('the alarm of a clock set ahead', lambda: [r for r in it.records('--type', 'journal.alarm') if r['data']['alarm'] == 'clock_step'], 30)
+        need([r['data']['state'] for r in ahead] == ['ahead'], f'{ahead}')
     finally:
         it.faults.clock(0)
     world.wait_for('a second stop', lambda: level(it)['stop'] == 'clock', 30)
@@ -293,6 +297,7 @@ def clock_steps(it):
     need(kinds.count('journal.stop') == 2 and kinds.count('journal.resume') == 2, f'not on record: {kinds}')
     need(said[-1]['data']['detail'] == 'a new process' and int(said[-1]['data']['seconds']) < 600, f'the resume: {said[-1]["data"]}')
     need(level(it)['stop'] == '', 'stopped after the restart')
+    need('stays through a stop' in it.sluice.cli('--json', 'journal', 'hold', 'list').stdout, 'what is kept of the stop took the place of a hold')
     return told
 
 
