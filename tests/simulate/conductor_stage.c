@@ -9,7 +9,7 @@
 
 struct stage *stage;
 uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
-uint32_t stage_flows_max = 64, stage_active_max;
+uint32_t stage_flows_max = 64, stage_active_max, stage_memory_bytes = 8u << 20;
 uint64_t stage_ring_used;
 bool stage_opaque, stage_terminated;
 struct stage_peers stage_peers;
@@ -375,10 +375,31 @@ bool stage_reload(struct stage *s)
 	return relay_swap_snapshot(s->relay, next);
 }
 
+/* The rings of a stage that was closed, for the next one: most of a stage is their memory, and it need not be fresh. */
+static void *spare_up, *spare_down;
+
+static void take_rings(struct stage *s, const uint8_t boot[16])
+{
+	s->up = spare_up ? spare_up : aligned_alloc(4096, ring_bytes(LIMIT_RING_UP_BYTES));
+	s->down = spare_down ? spare_down : aligned_alloc(4096, ring_bytes(LIMIT_RING_DOWN_BYTES));
+	spare_up = spare_down = NULL;
+	ring_init(s->up, LIMIT_RING_UP_BYTES, boot);
+	atomic_store(&((struct ring_header *)s->up)->head, stage_ring_used);
+	ring_init(s->down, LIMIT_RING_DOWN_BYTES, boot);
+}
+
+static void give_rings(struct stage *s)
+{
+	free(spare_up);
+	free(spare_down);
+	spare_up = s->up;
+	spare_down = s->down;
+}
+
 int stage_open(void **state)
 {
 	struct relay_config config = {
-		.worker = stage_peers.worker, .workers = stage_peers.workers, .flows_max = stage_flows_max, .sessions_max = stage_flows_max / 4, .active_max = stage_active_max, .chunk_memory_bytes = 8u << 20, .buffers = { stage_flows_max / 8 > 64 ? stage_flows_max / 8 : 64, 8, 4 }, .shared_bytes = 4u << 20, .mtu_bytes = 1500,
+		.worker = stage_peers.worker, .workers = stage_peers.workers, .flows_max = stage_flows_max, .sessions_max = stage_flows_max / 4, .active_max = stage_active_max, .chunk_memory_bytes = stage_memory_bytes, .buffers = { stage_flows_max / 8 > 64 ? stage_flows_max / 8 : 64, 8, 4 }, .shared_bytes = stage_memory_bytes / 2, .mtu_bytes = 1500,
 		.window_bytes = 65536, .hash_key = { 1, 2 }, .lost_after_us = 5000000, .stalled_after_us = 1000000,
 		.splice = stage_terminated ? RELAY_SPLICE_OFF : RELAY_SPLICE_ON,
 	};
@@ -393,11 +414,7 @@ int stage_open(void **state)
 	config.flights = stage->flights;
 	config.flight_flows = config.flows_max;
 	flight_adopt(stage->flights, config.flows_max);
-	stage->up = aligned_alloc(4096, ring_bytes(LIMIT_RING_UP_BYTES));
-	stage->down = aligned_alloc(4096, ring_bytes(LIMIT_RING_DOWN_BYTES));
-	ring_init(stage->up, LIMIT_RING_UP_BYTES, config.boot);
-	atomic_store(&((struct ring_header *)stage->up)->head, stage_ring_used);
-	ring_init(stage->down, LIMIT_RING_DOWN_BYTES, config.boot);
+	take_rings(stage, config.boot);
 	stage->relay = relay_create(&config, &wire, stage->up, stage->down, err, sizeof err);
 	if (!stage->relay)
 		fail_msg("%s", err);
@@ -423,8 +440,7 @@ int stage_close(void **state)
 	free(stage->flights);
 	free(stage->image);
 	free(stage->leaving_image);
-	free(stage->up);
-	free(stage->down);
+	give_rings(stage);
 	free(stage);
 	return 0;
 }

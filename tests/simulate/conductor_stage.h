@@ -73,7 +73,7 @@ struct stage {
 
 extern struct stage *stage;
 extern uint8_t stage_order_bytes[LIMIT_MESSAGE_BYTES];
-extern bool stage_opaque; /* the service is opaque, and the program linked with the real inspectors; before stage_open */
+extern bool stage_opaque; /* the service is opaque; before stage_open */
 extern bool stage_terminated; /* and is never spliced */
 /* Several workers: number and count of those that stage_open makes, how they reach one another, and what becomes of a frame that one
  * has read and that is another's. Of one worker, as it is from the start: not set. */
@@ -88,6 +88,7 @@ extern struct stage_peers stage_peers;
 extern uint64_t stage_ring_used; /* bytes of the ring of events that are full from the start: nobody may read it then (stage_settle); before stage_open */
 extern uint32_t stage_flows_max; /* room for flows, before stage_open: 64; for sessions a quarter of it */
 extern uint32_t stage_active_max; /* flows that have something in flight at one time, before stage_open: all */
+extern uint32_t stage_memory_bytes; /* for chunks, and half as much for what is shared, before stage_open: 8 MiB */
 extern uint8_t stage_frame_head[54]; /* a SYN from the client to the service, checksum left out */
 
 /* cmocka's set-up and tear-down. */

@@ -27,11 +27,12 @@ struct line_session {
 };
 
 static const struct inspector inspector_line;
-const struct inspector *const inspectors[] = { &inspector_line, NULL };
+extern const struct inspector inspector_opaque;
+const struct inspector *const inspectors[] = { &inspector_line, &inspector_opaque, NULL };
 
 const struct inspector *inspector_find(const char *name)
 {
-	return strcmp(name, "line") == 0 ? &inspector_line : NULL;
+	return strcmp(name, "line") == 0 ? &inspector_line : strcmp(name, "opaque") == 0 ? &inspector_opaque : NULL;
 }
 
 static struct bytes line_state(void *session, bool *in_transaction)
