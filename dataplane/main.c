@@ -436,7 +436,8 @@ static void log_ports(const struct dataplane *d)
 
 		port_describe(d->ports, i, &port);
 		page_offloads_text(port.offloads, offloads);
-		log_info("port %s: driver %s, queues in use %u, offloads: %s", d->settings->dataplane.port[i], port.driver, port.queues, offloads);
+		log_info("port %s: driver %s, queues in use %u, offloads: %s; %s", d->settings->dataplane.port[i], port.driver, port.queues, offloads,
+			 port_spreads(d->ports, i));
 	}
 }
 

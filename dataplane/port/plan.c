@@ -33,13 +33,28 @@ static bool cuts_wrong(const struct rte_eth_dev_info *info)
 	return info->driver_name && strcmp(info->driver_name, "net_tap") == 0;
 }
 
+static enum plan_scaling scaling(const struct rte_eth_dev_info *info, unsigned queues, unsigned key_bytes)
+{
+	if (queues == 1)
+		return PLAN_ONE_QUEUE;
+	if ((info->flow_type_rss_offloads & HASHES_WANTED) != HASHES_WANTED)
+		return PLAN_NO_HASH;
+	if (key_bytes < KEY_BYTES_MIN || key_bytes > STEER_KEY_BYTES_MAX)
+		return PLAN_KEY_SIZE;
+	if (info->reta_size == 0 || info->reta_size % STEER_BUCKETS != 0 || info->reta_size > PLAN_TABLE_ENTRIES_MAX)
+		return PLAN_TABLE_SIZE;
+	return PLAN_SCALED;
+}
+
 static void plan_scaling(const struct rte_eth_dev_info *info, struct port_plan *p)
 {
-	if (p->queues == 1 || (info->flow_type_rss_offloads & HASHES_WANTED) != HASHES_WANTED || info->hash_key_size < KEY_BYTES_MIN ||
-	    info->hash_key_size > STEER_KEY_BYTES_MAX || info->reta_size == 0 || info->reta_size % STEER_BUCKETS != 0)
+	unsigned key_bytes = info->hash_key_size ? info->hash_key_size : KEY_BYTES_MIN;
+
+	p->scaling = scaling(info, p->queues, key_bytes);
+	if (p->scaling != PLAN_SCALED)
 		return;
 	p->rss_functions = HASHES_WANTED;
-	p->key_bytes = info->hash_key_size;
+	p->key_bytes = (uint8_t)key_bytes;
 	p->table_entries = info->reta_size;
 }
 
@@ -93,6 +108,21 @@ void port_plan_small(struct port_plan *plan)
 unsigned port_plan_queue(const struct port_plan *plan, unsigned entry, unsigned workers)
 {
 	return steer_worker(entry, workers) % plan->queues;
+}
+
+const char *port_plan_spreads(const struct port_plan *plan)
+{
+	static const char *const words[] = {
+		[PLAN_ONE_QUEUE] = "one queue",
+		[PLAN_SCALED] = "the device spreads (symmetric key)",
+		[PLAN_NO_HASH] = "the workers spread: the device does not hash TCP over IPv4 and IPv6",
+		[PLAN_KEY_SIZE] = "the workers spread: no key of ours has the length of the device's",
+		[PLAN_TABLE_SIZE] = "the workers spread: no indirection table of a size that fits",
+		[PLAN_KEY_NOT_TAKEN] = "the workers spread: the device did not take the key",
+		[PLAN_TABLE_NOT_TAKEN] = "the workers spread: the device did not take the indirection table",
+	};
+
+	return words[plan->scaling];
 }
 
 uint8_t port_plan_offloads(const struct port_plan *plan)

@@ -1,7 +1,8 @@
 /* plan.h: what is asked of the two devices, decided from what they say that they can do. Private to this folder. Pure.
  *
  * Queues: one pair for each worker, as far as the device has so many; receive side scaling over them with our symmetric key where it can
- * hash TCP over IPv4 and IPv6 and takes a key and a table. Nothing rests on it: dataplane/flow/steer.h.
+ * hash TCP over IPv4 and IPv6 and takes a key and a table. Nothing rests on it: dataplane/flow/steer.h. A device that does not say how long
+ * its key is gets the usual 40 bytes, and is looked at (scale.h).
  * Checksums of TCP and UDP: looked at and filled in by the device where it can. A virtio pair that agrees on that hands on frames whose
  * checksum nobody has filled in (`partial`): they are finished when they are bridged (leave.h).
  * Segmentation (TSO): segments of a terminated flow leave in frames of up to `segment_bytes_max`, which the device cuts.
@@ -19,8 +20,22 @@
 
 #define PLAN_PORTS 2
 
+#define PLAN_TABLE_ENTRIES_MAX 512
+
+/* Why a device's receive side scaling is used, or not. */
+enum plan_scaling {
+	PLAN_ONE_QUEUE,        /* nothing to spread over */
+	PLAN_SCALED,
+	PLAN_NO_HASH,          /* it does not hash TCP over IPv4 and IPv6 by addresses and ports */
+	PLAN_KEY_SIZE,         /* its key has no length that ours could have */
+	PLAN_TABLE_SIZE,       /* its indirection table has no size that the rule fits */
+	PLAN_KEY_NOT_TAKEN,    /* it was asked, and does not do it (scale.h) */
+	PLAN_TABLE_NOT_TAKEN,
+};
+
 struct port_plan {
 	unsigned queues;        /* pairs; at least 1 */
+	enum plan_scaling scaling;
 	uint64_t rss_functions; /* 0: no receive side scaling */
 	uint8_t key_bytes;
 	uint16_t table_entries; /* of the indirection table */
@@ -36,6 +51,9 @@ unsigned port_plan_queue(const struct port_plan *plan, unsigned entry, unsigned 
 
 /* There is no memory for large frames: without segmentation and large receive. */
 void port_plan_small(struct port_plan *plan);
+
+/* Who spreads the frames over the workers, in words, for the log. */
+const char *port_plan_spreads(const struct port_plan *plan);
 
 /* What is shown of it: 1 << enum page_offload. */
 uint8_t port_plan_offloads(const struct port_plan *plan);

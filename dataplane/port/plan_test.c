@@ -50,25 +50,29 @@ static void each_device_gets_what_it_can_do(void **state)
 		struct device device;
 		unsigned workers, queues;
 		const char *offloads; /* beside a device that can do everything, and is no virtio */
+		enum plan_scaling scaling;
 	} rows[] = {
-		{ { "net_ice", 64, 64, EVERYTHING, 52, 512, EVERYTHING, EVERYTHING }, 2, 2, "rss rx_checksum tx_checksum tso" },
-		{ { "net_ixgbe", 64, 64, EVERYTHING, 40, 128, RX, TX | IP4 | TSO }, 4, 4, "rss rx_checksum tx_checksum tso" },
-		{ { "net_ice", 64, 64, EVERYTHING, 52, 512, EVERYTHING, EVERYTHING }, 1, 1, "rx_checksum tx_checksum tso" }, /* nobody to share with */
-		{ { "net_af_packet", 1, 1, 0, 0, 0, 0, 0 }, 2, 1, "none" },
-		{ { "net_af_packet", 2, 2, 0, 0, 0, 0, 0 }, 2, 2, "none" },                                                  /* the kernel spreads */
-		{ { "net_one", 8, 1, TCP, 40, 64, 0, 0 }, 4, 1, "none" },                                                     /* queues come in pairs */
-		{ { "net_v4", 8, 8, RTE_ETH_RSS_NONFRAG_IPV4_TCP, 40, 128, 0, 0 }, 2, 2, "none" },
-		{ { "net_short", 8, 8, TCP, 16, 128, 0, 0 }, 2, 2, "none" },                                                  /* no key for IPv6 */
-		{ { "net_long", 8, 8, TCP, 200, 128, 0, 0 }, 2, 2, "none" },                                                  /* longer than ours */
-		{ { "net_odd", 8, 8, TCP, 40, 100, 0, 0 }, 2, 2, "none" },                                                    /* not our buckets */
-		{ { "net_all", 8, 8, TCP, 40, 64, 0, 0 }, 2, 2, "rss" },
-		{ { "net_half", 8, 8, 0, 0, 0, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | LRO, IP4 | TSO }, 2, 2, "none" },              /* nothing without TCP's */
-		{ { "net_bare", 8, 8, 0, 0, 0, 0, TX | TSO }, 2, 2, "tx_checksum" },                                          /* who fills in IPv4's? */
-		{ { "net_joins", 8, 8, 0, 0, 0, RX | LRO, TX | IP4 | TSO }, 2, 2, "rx_checksum tx_checksum tso" },            /* and forgets where */
-		{ { "net_virtio_user", 2, 2, 0, 0, 0, RX | LRO, TX | TSO }, 2, 2, "rx_checksum tx_checksum tso" },
-		{ { "net_vhost", 2, 2, 0, 0, 0, RX, TX }, 1, 1, "rx_checksum tx_checksum" },
-		{ { "net_tap", 16, 16, 0, 0, 0, RX, TX | IP4 | TSO }, 1, 1, "rx_checksum tx_checksum" },                      /* cuts wrong */
-		{ { "net_nothing", 0, 0, 0, 0, 0, 0, 0 }, 2, 1, "none" },
+		{ { "net_ice", 64, 64, EVERYTHING, 52, 512, EVERYTHING, EVERYTHING }, 2, 2, "rss rx_checksum tx_checksum tso", PLAN_SCALED },
+		{ { "net_ixgbe", 64, 64, EVERYTHING, 40, 128, RX, TX | IP4 | TSO }, 4, 4, "rss rx_checksum tx_checksum tso", PLAN_SCALED },
+		{ { "net_ice", 64, 64, EVERYTHING, 52, 512, EVERYTHING, EVERYTHING }, 1, 1, "rx_checksum tx_checksum tso", PLAN_ONE_QUEUE }, /* nobody to share with */
+		{ { "net_af_packet", 1, 1, 0, 0, 0, 0, 0 }, 2, 1, "none", PLAN_ONE_QUEUE },
+		{ { "net_af_packet", 2, 2, 0, 0, 0, 0, 0 }, 2, 2, "none", PLAN_NO_HASH },                                                  /* the kernel spreads */
+		{ { "net_one", 8, 1, TCP, 40, 64, 0, 0 }, 4, 1, "none", PLAN_ONE_QUEUE },                                                     /* queues come in pairs */
+		{ { "net_v4", 8, 8, RTE_ETH_RSS_NONFRAG_IPV4_TCP, 40, 128, 0, 0 }, 2, 2, "none", PLAN_NO_HASH },
+		{ { "net_short", 8, 8, TCP, 16, 128, 0, 0 }, 2, 2, "none", PLAN_KEY_SIZE },                                                  /* no key for IPv6 */
+		{ { "net_long", 8, 8, TCP, 200, 128, 0, 0 }, 2, 2, "none", PLAN_KEY_SIZE },                                                  /* longer than ours */
+		{ { "net_odd", 8, 8, TCP, 40, 100, 0, 0 }, 2, 2, "none", PLAN_TABLE_SIZE },                                                    /* not our buckets */
+		{ { "net_all", 8, 8, TCP, 40, 64, 0, 0 }, 2, 2, "rss", PLAN_SCALED },
+		{ { "net_silent", 8, 8, TCP, 0, 128, 0, 0 }, 2, 2, "rss", PLAN_SCALED },                                      /* 40 bytes, and looked at */
+		{ { "net_untabled", 8, 8, TCP, 40, 0, 0, 0 }, 2, 2, "none", PLAN_TABLE_SIZE },                                /* as net_tap */
+		{ { "net_vast", 8, 8, TCP, 40, 2048, 0, 0 }, 2, 2, "none", PLAN_TABLE_SIZE },
+		{ { "net_half", 8, 8, 0, 0, 0, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | LRO, IP4 | TSO }, 2, 2, "none", PLAN_NO_HASH },              /* nothing without TCP's */
+		{ { "net_bare", 8, 8, 0, 0, 0, 0, TX | TSO }, 2, 2, "tx_checksum", PLAN_NO_HASH },                                          /* who fills in IPv4's? */
+		{ { "net_joins", 8, 8, 0, 0, 0, RX | LRO, TX | IP4 | TSO }, 2, 2, "rx_checksum tx_checksum tso", PLAN_NO_HASH },            /* and forgets where */
+		{ { "net_virtio_user", 2, 2, 0, 0, 0, RX | LRO, TX | TSO }, 2, 2, "rx_checksum tx_checksum tso", PLAN_NO_HASH },
+		{ { "net_vhost", 2, 2, 0, 0, 0, RX, TX }, 1, 1, "rx_checksum tx_checksum", PLAN_ONE_QUEUE },
+		{ { "net_tap", 16, 16, 0, 0, 0, RX, TX | IP4 | TSO }, 1, 1, "rx_checksum tx_checksum", PLAN_ONE_QUEUE },                      /* cuts wrong */
+		{ { "net_nothing", 0, 0, 0, 0, 0, 0, 0 }, 2, 1, "none", PLAN_ONE_QUEUE },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -78,6 +82,8 @@ static void each_device_gets_what_it_can_do(void **state)
 		port_plan(info, rows[i].workers, p);
 		if (p[0].queues != rows[i].queues || strcmp(words(port_plan_offloads(&p[0])), rows[i].offloads) != 0)
 			fail_msg("row %zu, %s: %u queues, %s", i, rows[i].device.driver, p[0].queues, words(port_plan_offloads(&p[0])));
+		assert_int_equal(p[0].scaling, rows[i].scaling);
+		assert_true(strlen(port_plan_spreads(&p[0])) > 0);
 		assert_int_equal(p[0].rss_functions & ~(uint64_t)TCP, 0);
 		assert_int_equal(p[0].rx_offloads & ~rows[i].device.receives, 0);
 		assert_int_equal(p[0].tx_offloads & ~rows[i].device.sends, 0);

@@ -13,11 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dataplane/flow/steer.h"
 #include "dataplane/port/environment.h"
 #include "dataplane/port/exchange.h"
 #include "dataplane/port/leave.h"
 #include "dataplane/port/plan.h"
+#include "dataplane/port/scale.h"
 
 #define RX_DESCRIPTORS 1024
 #define TX_DESCRIPTORS 1024
@@ -87,31 +87,11 @@ static bool setup_queues(struct devices *d, unsigned port, const char **step, in
 	return *rc == 0;
 }
 
-/* The indirection table, by the same rule as in software. Without it the card spreads as it likes, and the workers sort that out. */
-static void fill_table(uint16_t id, unsigned workers, struct port_plan *plan)
-{
-	struct rte_eth_rss_reta_entry64 table[RTE_ETH_RSS_RETA_SIZE_512 / RTE_ETH_RETA_GROUP_SIZE] = { 0 };
-
-	if (!plan->rss_functions)
-		return;
-	for (unsigned i = 0; i < plan->table_entries && plan->table_entries <= RTE_ETH_RSS_RETA_SIZE_512; i++) {
-		table[i / RTE_ETH_RETA_GROUP_SIZE].mask = UINT64_MAX;
-		table[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE] = (uint16_t)port_plan_queue(plan, i, workers);
-	}
-	if (plan->table_entries > RTE_ETH_RSS_RETA_SIZE_512 || rte_eth_dev_rss_reta_update(id, table, plan->table_entries) != 0)
-		plan->rss_functions = 0;
-}
-
 static int configure(uint16_t id, const struct port_plan *plan)
 {
-	static uint8_t key[STEER_KEY_BYTES_MAX];
 	struct rte_eth_conf conf = { .rxmode = { .offloads = plan->rx_offloads }, .txmode = { .offloads = plan->tx_offloads } };
 
-	if (plan->rss_functions) {
-		steer_key(key, plan->key_bytes);
-		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf.rx_adv_conf.rss_conf = (struct rte_eth_rss_conf){ .rss_key = key, .rss_key_len = plan->key_bytes, .rss_hf = plan->rss_functions };
-	}
+	scale_configure(plan, &conf);
 	return rte_eth_dev_configure(id, (uint16_t)plan->queues, (uint16_t)plan->queues, &conf);
 }
 
@@ -150,7 +130,7 @@ static bool start_device(struct devices *d, unsigned port, const char *device, s
 		snprintf(err, err_len, "port %s: the far end does not answer: start it first", device);
 		return false;
 	}
-	fill_table(id, d->workers, plan);
+	scale_check(id, d->workers, plan);
 	(void)rte_eth_promiscuous_enable(id); /* the bridge has to see every frame; a veth has no other mode */
 	(void)rte_eth_dev_set_mtu(id, (uint16_t)mtu_bytes);
 	return true;
@@ -676,6 +656,11 @@ void port_describe(const struct ports *p, unsigned port, struct page_port *out)
 	}
 	out->queues = p->devices->plan[port].queues;
 	out->offloads = port_plan_offloads(&p->devices->plan[port]);
+}
+
+const char *port_spreads(const struct ports *p, unsigned port)
+{
+	return port_plan_spreads(&p->devices->plan[port]);
 }
 
 uint64_t port_now_us(void)

@@ -104,6 +104,9 @@ struct port_counters port_counters(const struct ports *p, unsigned port);
 /* What the device and its driver say: name, link, and their own counts. From any thread; may call the system. */
 void port_describe(const struct ports *p, unsigned port, struct page_port *out);
 
+/* Who spreads the frames over the workers, the device or they themselves, and why; for the log. */
+const char *port_spreads(const struct ports *p, unsigned port);
+
 /* Microseconds of a monotonic clock, never 0; no system call. */
 uint64_t port_now_us(void);
 
