@@ -476,11 +476,12 @@ static void responded(void *host, const struct inspect_response *a)
 	uint64_t position;
 	struct event_response e = {
 		.flow = f->id, .n = f->n, .ref = a->ref, .outcome = (uint8_t)a->outcome, .status = a->status, .tag = a->tag,
-		.rows = a->rows, .octets = a->octets, .duration_us = r->now_us - f->session->command_at_us, .truncated = f->session->captured_cut,
+		.rows = a->rows, .octets = a->octets, .duration_us = r->now_us - f->session->command_at_us,
 		.limit = (uint8_t)a->limit,
 	};
 
 	barrier_capture(r, f);
+	e.truncated = f->session->captured_cut; /* also by what was said last */
 	for (unsigned i = 0; a->masked && i < a->masked_count; i++) {
 		r->counters.masked_cells += a->masked[i];
 		if (a->masked[i] && writer_space(&w) >= 6) {

@@ -234,6 +234,26 @@ static void beyond_the_payload_limit_windows_have_records(void **state)
 	assert_int_equal(stage->part.octets, 10 * ROW_BYTES);
 }
 
+/* The record of an answer says that its payload is not whole; also when the limit is passed by the end of it. */
+static void the_limit_is_on_record(void **state)
+{
+	const struct { uint64_t limit; bool truncated; } row[] = { { 0, false }, { 8, false }, { 7, true } };
+
+	for (unsigned i = 0; i < 3; i++) {
+		if (i > 0) {
+			stage_close(state);
+			stage_open(state);
+		}
+		use(POLICY_AUDIT_PROMPT, POLICY_RECORD_FULL, row[i].limit);
+		ask();
+		server_says("one row\n");
+		stage_pass(stage, 1000000);
+		assert_int_equal(stage->responses, 1);
+		assert_int_equal(stage->last_truncated, row[i].truncated);
+		assert_int_equal(stage->payload_bytes, row[i].truncated ? 0 : 8);
+	}
+}
+
 static void a_stopped_journal_withholds_the_answer(void **state)
 {
 	use(POLICY_AUDIT_ANSWERS, POLICY_RECORD_FULL, 0);
@@ -350,7 +370,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STAGED(only_answers_holds_answers), STAGED(an_answer_waits_for_its_record), STAGED(a_short_answer_without_payload_has_one_record),
 		STAGED(a_refusal_waits_for_its_record), STAGED(answers_leave_one_after_the_other), STAGED(a_long_answer_is_read_ahead_within_a_bound),
-		STAGED(windows_without_payload_have_records), STAGED(beyond_the_payload_limit_windows_have_records),
+		STAGED(windows_without_payload_have_records), STAGED(beyond_the_payload_limit_windows_have_records), STAGED(the_limit_is_on_record),
 		STAGED(a_stopped_journal_withholds_the_answer), STAGED(a_stalled_journal_withholds_the_answer), STAGED(nothing_is_said_inside_a_message),
 		STAGED(what_cannot_be_described_is_not_delivered),
 		STAGED(a_stopped_journal_is_told), STAGED(what_a_held_command_waits_for_is_told_when_it_is_on_record),

@@ -164,6 +164,7 @@ static void see_response(struct stage *s, struct bytes payload, uint64_t end)
 	s->responses++;
 	s->response_position = end;
 	s->last_outcome = m.outcome;
+	s->last_truncated = m.truncated;
 }
 
 static void see_part(struct stage *s, struct bytes payload)
