@@ -155,6 +155,7 @@ unsigned tcp_half_skip(struct tcp_half *half, uint32_t ack, uint64_t now_us)
 	half->returning = seq_after(half->reset_seq, s->next);
 	if (!seq_after(ack, s->next))
 		return 0;
+	half->returning_fin &= !seq_after(tcp_send_end(s) + from->receive.queue.bytes, half->reset_seq - 1); /* it was none: bytes stand there */
 	fin = half->returning_fin && ack == half->reset_seq;
 	upto -= fin;
 	if (seq_after(upto, tcp_send_end(s)))
