@@ -10,92 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/export/disclosure_kit.h"
 #include "control/export/export.h"
 #include "control/export/replay.h"
-#include "control/journal/base64.h"
 #include "control/journal/journal_fixture.h"
 #include "control/journal/verify.h"
 
 static char dir[128], journal_dir[160], keys_dir[160];
 static struct fixture_signer signer;
 static struct payload_keys *keys;
-static const char *const secret[2] = { "alpha-4111111111111111", "beta-4222222222222222" };
 
-static void session_text(unsigned number, char out[33])
-{
-	snprintf(out, 33, "%032x", number + 10);
-}
-
-/* session.open with the commitment, then a command with one sealed chunk, of the two sessions. */
-static void write_session(struct journal *j, unsigned number)
-{
-	struct seal seal;
-	struct record_seal place = { .seal = &seal, .dir = bytes_str("i"), .number = 4096 * number + 1 };
-	uint8_t id[16] = { 0 }, hash[32], text[1024], payload[300];
-	char session[33];
-	struct record_chunk chunk;
-	struct writer w = writer_of(text, sizeof text);
-	struct jcs c = jcs_of(&w);
-	uint64_t index;
-
-	id[15] = (uint8_t)(number + 10);
-	session_text(number, session);
-	assert_true(payload_keys_make(keys, id, FIXTURE_TIME, &seal));
-	seal_commitment(&seal, hash);
-	jcs_open(&c);
-	jcs_key(&c, "data");
-	jcs_open(&c);
-	jcs_put_hex(&c, "key_h", bytes_of(hash, 32));
-	jcs_close(&c);
-	jcs_put_int(&c, "n", 0);
-	jcs_put_str(&c, "sess", session);
-	jcs_put_str(&c, "t", "session.open");
-	jcs_put_str(&c, "ts", "2026-11-20T10:00:00.000000Z");
-	jcs_close(&c);
-	assert_int_equal(journal_append(j, jcs_done(&c), &index), JOURNAL_OK);
-	snprintf((char *)payload, sizeof payload, "SELECT '%s'", secret[number]);
-	assert_int_equal(journal_chunk_sealed(j, &place, bytes_str((char *)payload), &chunk), JOURNAL_OK);
-	w = writer_of(text, sizeof text);
-	c = jcs_of(&w);
-	jcs_open(&c);
-	jcs_put_int(&c, "n", 1);
-	jcs_key(&c, "pl");
-	jcs_array(&c);
-	record_chunk_put(&c, "i", place.number, &chunk);
-	jcs_array_close(&c);
-	jcs_put_str(&c, "sess", session);
-	jcs_put_str(&c, "t", "cmd");
-	jcs_put_str(&c, "ts", "2026-11-20T10:00:01.000000Z");
-	jcs_close(&c);
-	assert_int_equal(journal_append(j, jcs_done(&c), &index), JOURNAL_OK);
-}
-
-/* --- the records of an approval of the first session's key ---------------------------------------------------------------- */
-
-#define APPROVAL "0123456789abcdefghjkmnpqrs"
-
-static uint64_t approval_record[5];
-static char statement[512];
-
-static void approval_write(struct journal *j)
-{
-	char h[65] = "", session[33], text[5][1600];
-	struct writer w = writer_of(h, sizeof h - 1);
-
-	session_text(0, session);
-	snprintf(statement, sizeof statement,
-		 "{\"cmd\":{\"norm\":\"{\\\"args\\\":{\\\"sessions\\\":[\\\"%s\\\"]},\\\"operation\\\":\\\"journal.disclose\\\"}\"},\"quorum\":2,\"reason\":\"why\",\"who\":{\"person\":\"ivan\"}}", session);
-	hex_write(&w, bytes_of(merkle_sha256(bytes_str(statement)).b, 32));
-	snprintf(text[0], sizeof text[0], "{\"appr\":{\"h\":\"%s\",\"id\":\"" APPROVAL "\"},\"data\":{\"statement\":%s,\"statement_len\":%zu},\"t\":\"approval.request\"}", h, statement, strlen(statement));
-	for (unsigned i = 0; i < 2; i++)
-		snprintf(text[1 + i], sizeof text[0],
-			 "{\"appr\":{\"h\":\"%s\",\"id\":\"" APPROVAL "\"},\"data\":{\"extra\":{\"doc\":{\"reason\":\"seen\",\"statement\":\"%s\",\"v\":1,\"vote\":\"approve\",\"voter\":\"%s\"}}},\"t\":\"approval.vote\"}",
-			 h, h, i ? "dora" : "bob");
-	for (unsigned i = 0; i < 2; i++)
-		snprintf(text[3 + i], sizeof text[0], "{\"appr\":{\"h\":\"%s\",\"id\":\"" APPROVAL "\"},\"data\":{},\"t\":\"%s\"}", h, i ? "key.disclose" : "approval.consume");
-	for (unsigned i = 0; i < 5; i++)
-		assert_int_equal(journal_append(j, bytes_str(text[i]), &approval_record[i]), JOURNAL_OK);
-}
+static uint64_t approval_record[KIT_APPROVAL_RECORDS];
 
 static int setup(void **state)
 {
@@ -113,9 +38,9 @@ static int setup(void **state)
 	j = journal_open(&config, FIXTURE_TIME, err);
 	if (!keys || !j)
 		return -1;
-	write_session(j, 0);
-	write_session(j, 1);
-	approval_write(j);
+	kit_session(j, keys, 0);
+	kit_session(j, keys, 1);
+	kit_approval(j, approval_record);
 	assert_true(payload_keys_sync(keys));
 	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
 	assert_true(journal_publish_flush(j, &s, FIXTURE_TIME, 1000));
@@ -165,8 +90,8 @@ static bool shell(const char *name, const char *commands)
 {
 	char line[2048], first[33], second[33];
 
-	session_text(0, first);
-	session_text(1, second);
+	kit_session_text(0, first);
+	kit_session_text(1, second);
 	snprintf(line, sizeof line, "cd %s/%s && A=%s B=%s && { %s; } > ../out 2>&1", dir, name, first, second, commands);
 	if (system(line) == 0)
 		return true;
@@ -183,7 +108,7 @@ static bool replay_shows(unsigned number, struct payload_keys *with, const char 
 	struct replay_event e;
 	bool seen = false;
 
-	session_text(number, session);
+	kit_session_text(number, session);
 	assert_non_null(a);
 	r = replay_open(a, with, session, err);
 	assert_non_null(r);
@@ -222,8 +147,8 @@ static void without_keys_the_bundle_verifies_and_tells_nothing(void **state)
 	assert_true(shell("closed", "[ ! -d keys ] && ! { cat $(find . -type f ! -name '*.zst'); zstd -qdc $(find . -name '*.zst'); } | grep -aq -e alpha-4111 -e beta-4222"));
 	/* Nor is it a mere zstd frame. */
 	assert_true(shell("closed", "for c in chunks/*; do ! zstd -dc $c || exit 1; done"));
-	assert_true(replay_shows(0, keys, secret[0]));
-	assert_false(replay_shows(0, NULL, secret[0]));
+	assert_true(replay_shows(0, keys, kit_secret[0]));
+	assert_false(replay_shows(0, NULL, kit_secret[0]));
 	assert_true(replay_shows(0, NULL, "payload that cannot be read"));
 }
 
@@ -240,9 +165,9 @@ static void after_the_key_is_destroyed_proofs_stand_and_content_is_gone(void **s
 	assert_int_equal(bundle("after", keys).keys, 1);
 	assert_true(shell("after", "sh verify.sh all"));
 	assert_false(shell("after", "[ -e keys/$A.hex ]"));
-	assert_false(replay_shows(0, keys, secret[0]));
+	assert_false(replay_shows(0, keys, kit_secret[0]));
 	assert_true(replay_shows(0, keys, "payload that cannot be read"));
-	assert_true(replay_shows(1, keys, secret[1]));
+	assert_true(replay_shows(1, keys, kit_secret[1]));
 	/* Nothing on disk says it: neither journal, nor keys, nor bundles. */
 	assert_true(shell("after", "! grep -rq alpha-4111 ../journal ../keys ."));
 }
@@ -255,8 +180,8 @@ static const char steps[] = "{ echo 'set -eu; WORK=$(mktemp -d); trap \"rm -rf $
 
 static struct export_disclosure of_first(char session[33])
 {
-	session_text(0, session);
-	return (struct export_disclosure){ .approval = APPROVAL, .sessions = session, .record = approval_record, .records = 5 };
+	kit_session_text(0, session);
+	return (struct export_disclosure){ .approval = KIT_APPROVAL, .sessions = session, .record = approval_record, .records = KIT_APPROVAL_RECORDS };
 }
 
 static void an_approval_discloses_its_sessions_and_no_other(void **state)
@@ -265,7 +190,7 @@ static void an_approval_discloses_its_sessions_and_no_other(void **state)
 	const struct export_disclosure d = of_first(session);
 	struct export_result r = bundle_of("both", keys, &d, (struct archive_filter){ 0 });
 
-	session_text(1, other);
+	kit_session_text(1, other);
 	snprintf(both, sizeof both, "%s,%s", other, session);
 	assert_int_equal(r.keys, 1);
 	assert_int_equal(r.chunks, 2);
@@ -298,6 +223,11 @@ static void an_approval_that_was_tampered_with_is_seen(void **state)
 {
 	static const char *const rows[] = {
 		"sed -i s/approve/deny/ approvals/*/*.vote.jcs",
+		"truncate -s -1 approvals/*/5.vote.jcs",
+		"echo >> $(ls approvals/*/5.vote.jcs)",
+		/* A line of its own is another pattern for grep: a vote of nobody on record. */
+		"h=$(sha256sum < $(ls approvals/*/statement.jcs) | cut -c1-64); for v in approvals/*/[56].vote.jcs; do "
+		"printf '{\\n\"statement\":\"%s\",\"v\":1,\"vote\":\"approve\",\"voter\":\"eve%s\"}' $h $(basename $v .vote.jcs) > $v; done",
 		"rm approvals/*/6.*",
 		"sed -i s/why/for/ approvals/*/statement.jcs",
 		"rm approvals/*/8.*",                                              /* key.disclose */

@@ -1,8 +1,10 @@
 /* Mutations of a bundle, by seed: a bit flipped, a byte put in or taken out, a file cut, removed or put in another's place. Each is seen by step 1 of
  * the bundle's VERIFY.md, and, of evidence, also by the step that is there for it when manifest and signature were made to fit.
  *
- * The steps are run one by one, as VERIFY.md has them, by the shell and public tools. MUTATIONS in the environment: how many (12; the long form is
- * 1,000); SEED: which ones. What is not seen is printed with seed, number, file and place.
+ * So is what shows who allowed payload keys, and the keys themselves: keys/ and approvals/ of another bundle.
+ *
+ * The steps are run one by one, as VERIFY.md has them, by the shell and public tools. MUTATIONS in the environment: how many (12, and 6 of the
+ * other bundle; the long form is 1,000 and 500); SEED: which ones. What is not seen is printed with seed, number, file and place.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "control/export/disclosure_kit.h"
 #include "control/export/export.h"
 #include "control/journal/journal_fixture.h"
 #include "control/journal/tiles.h"
@@ -38,6 +41,7 @@ static const struct {
 } evidence[] = {
 	{ "checkpoint", "2 3 4 5" }, { "vkey", "2 3" },	      { "trust/log-", "2 3" }, { "records/", "4" }, { "proofs/entry-", "4" },
 	{ "proofs/", "2 4 5" },	     { "tile/0/", "2 4 5" }, { "chunks/", "4 6" },    { "trust/keys/0-", "2 4 8 10" },
+	{ "keys/", "2 4 7 11" },     { "approvals/", "2 11" },
 };
 
 static char dir[128], out[160], copy[170];
@@ -45,6 +49,7 @@ static uint8_t step_room[STEPS_MAX][STEP_BYTES_MAX];
 static struct writer step[STEPS_MAX]; /* the code blocks of each */
 static char name[FILES_MAX][128];
 static unsigned files, unchanged;
+static bool disclosed; /* of the bundle only keys/ and approvals/ are changed */
 static uint64_t seed;
 static struct rng rng;
 
@@ -74,8 +79,11 @@ static void write_file(const char *file, struct bytes content)
 
 static int list_file(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
-	if (flag == FTW_F && files < FILES_MAX)
-		snprintf(name[files++], sizeof name[0], "%.127s", path + strlen(out) + 1);
+	const char *file = path + strlen(out) + 1;
+	bool about = !strncmp(file, "keys/", 5) || !strncmp(file, "approvals/", 10);
+
+	if (flag == FTW_F && files < FILES_MAX && (about || !disclosed))
+		snprintf(name[files++], sizeof name[0], "%.127s", file);
 	return 0;
 }
 
@@ -103,8 +111,20 @@ static void take_steps(void)
 		else if (code && number < STEPS_MAX)
 			writer_bytes(&step[number], line, len + 1);
 	}
-	for (unsigned i = 1; i <= 10; i++)
+	for (unsigned i = 1; i <= 11; i++)
 		assert_true(step[i].ok && step[i].len > 0);
+}
+
+/* The bundle `out` is the one to be changed, as `copy`. */
+static void use_bundle(void)
+{
+	fixture_copy(out, copy);
+	files = 0;
+	nftw(out, list_file, 16, FTW_PHYS);
+	qsort(name, files, sizeof name[0], by_name);
+	for (unsigned i = 0; i < STEPS_MAX; i++)
+		step[i] = writer_of(step_room[i], sizeof step_room[i]);
+	take_steps();
 }
 
 static int build(void **state)
@@ -130,13 +150,54 @@ static int build(void **state)
 	archive_close(archive);
 	export_key_close(key);
 	fixture_signer_free(&signer);
-	fixture_copy(out, copy);
-	nftw(out, list_file, 16, FTW_PHYS);
-	qsort(name, files, sizeof name[0], by_name);
-	for (unsigned i = 0; i < STEPS_MAX; i++)
-		step[i] = writer_of(step_room[i], sizeof step_room[i]);
-	take_steps();
+	use_bundle();
 	return good && files > 20 ? 0 : -1;
+}
+
+static void publish_sessions(const char *journal_dir, struct fixture_signer *signer, struct payload_keys *keys, uint64_t record[KIT_APPROVAL_RECORDS])
+{
+	struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
+	struct journal_signer s = fixture_signer_journal(signer);
+	char err[JOURNAL_ERROR_BYTES];
+	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
+
+	assert_true(j && keys);
+	kit_session(j, keys, 0);
+	kit_session(j, keys, 1);
+	kit_approval(j, record);
+	assert_true(payload_keys_sync(keys) && journal_commit(j, FIXTURE_TIME) == JOURNAL_OK && journal_publish_flush(j, &s, FIXTURE_TIME, 1000));
+	journal_close(j);
+}
+
+/* Two sessions, of which an approval discloses one. */
+static int build_disclosed(void **state)
+{
+	char journal_dir[160], keys_dir[160], session[33], err[JOURNAL_ERROR_BYTES], wrong[EXPORT_ERROR_BYTES] = "";
+	static struct fixture_signer signer;
+	uint64_t record[KIT_APPROVAL_RECORDS];
+	const struct export_disclosure d = { .approval = KIT_APPROVAL, .sessions = session, .record = record, .records = KIT_APPROVAL_RECORDS };
+	struct export_request request = { .out = out, .keys = &signer.keys, .disclosure = &d };
+	struct export_result result;
+	struct archive *archive;
+	bool good;
+
+	snprintf(journal_dir, sizeof journal_dir, "%s/sessions", dir);
+	snprintf(keys_dir, sizeof keys_dir, "%s/payload-keys", dir);
+	snprintf(out, sizeof out, "%s/disclosed", dir);
+	snprintf(copy, sizeof copy, "%s/disclosed-changed", dir);
+	kit_session_text(0, session);
+	request.filter.session = session;
+	fixture_signer_init(&signer);
+	request.disclose = payload_keys_open(keys_dir, true, err);
+	publish_sessions(journal_dir, &signer, request.disclose, record);
+	archive = archive_open(journal_dir, err);
+	good = archive && export_bundle(archive, &request, &result, wrong) && result.keys == 1;
+	archive_close(archive);
+	payload_keys_close(request.disclose);
+	fixture_signer_free(&signer);
+	disclosed = true;
+	use_bundle();
+	return good && files > 10 ? 0 : -1;
 }
 
 static int clean_up(void **state)
@@ -241,14 +302,35 @@ static const char *mutate(const char *file, size_t *at)
 	return words[how];
 }
 
-static void every_mutation_is_seen(void **state)
+/* Packed lines are what they unpack to: step 4 has compared that with the entries. A key is the same in capitals, and `keys` with more blanks. */
+static bool says_the_same(const char *file)
+{
+	static uint8_t room[2][FILE_BYTES_MAX];
+	struct bytes text[2];
+	char path[400];
+
+	if (strncmp(file, "records/", 8) == 0)
+		return true;
+	snprintf(path, sizeof path, "%s/%s", copy, file);
+	if ((strncmp(file, "keys/", 5) != 0 && !strstr(file, "/keys")) || access(path, F_OK) != 0)
+		return false;
+	for (unsigned i = 0; i < 2; i++) {
+		struct bytes all = read_file(i ? copy : out, file, room[i]);
+
+		text[i] = bytes_of(room[i], 0);
+		for (size_t k = 0; k < all.len; k++)
+			if (!strchr(" \n", room[i][k]))
+				room[i][text[i].len++] = room[i][k] >= 'A' && room[i][k] <= 'F' ? room[i][k] | 0x20 : room[i][k];
+	}
+	return bytes_equal(text[0], text[1]);
+}
+
+static void mutations(unsigned long count)
 {
 	static uint8_t room[FILE_BYTES_MAX];
-	const char *asked = getenv("MUTATIONS");
-	unsigned long count = asked ? strtoul(asked, NULL, 10) : 12, missed = 0;
+	unsigned long missed = 0;
 
-	assert_true(steps_pass("1"));
-	assert_true(steps_pass("2 3 4 5 6 7 8 9 10"));
+	unchanged = 0;
 	for (unsigned long number = 0; number < count;) {
 		/* Each file in turn, from a place that the seed says. */
 		const char *file = name[(seed * 7 + number * 5) % files], *steps = steps_of(file), *what;
@@ -260,8 +342,7 @@ static void every_mutation_is_seen(void **state)
 			continue;
 		by_manifest = !steps_pass("1");
 		by_step = !steps || !steps_pass(steps);
-		/* Packed lines are what they unpack to: step 4 has compared that with the entries. */
-		if (!by_step && strncmp(file, "records/", 8) == 0)
+		if (!by_step && says_the_same(file))
 			unchanged++, by_step = true;
 		if ((!by_manifest || !by_step) && missed++ < 20)
 			print_error("seed %llu, mutation %lu: %s of %s at %zu was not seen by %s\n", (unsigned long long)seed, number, what, file, at,
@@ -274,9 +355,29 @@ static void every_mutation_is_seen(void **state)
 	assert_true(steps_pass("1"));
 }
 
+static unsigned long asked(unsigned long otherwise)
+{
+	const char *text = getenv("MUTATIONS");
+
+	return text ? strtoul(text, NULL, 10) : otherwise;
+}
+
+static void every_mutation_is_seen(void **state)
+{
+	assert_true(steps_pass("1"));
+	assert_true(steps_pass("2 3 4 5 6 7 8 9 10 11"));
+	mutations(asked(12));
+}
+
+static void every_mutation_of_a_disclosure_is_seen(void **state)
+{
+	assert_true(steps_pass("1 2 4 7 11"));
+	mutations(asked(12) / 2);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(every_mutation_is_seen) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(every_mutation_is_seen), cmocka_unit_test_setup(every_mutation_of_a_disclosure_is_seen, build_disclosed) };
 
 	seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 10) : 20261130;
 	rng = rng_seeded(seed);
