@@ -95,7 +95,7 @@ class Sink:
 
 class World:
     def __init__(self, folder, sluice, control, worker_tool, classes, helpers, conf='', old=None, streams=''):
-        self.dir, self.count, self.failed, self.polls, self.searched = Path(folder), 0, 0, False, set()
+        self.dir, self.count, self.failed, self.polls, self.searched, self.started = Path(folder), 0, 0, False, set(), 0
         self.sluice, self.control, self.worker_tool, self.classes = sluice, control, worker_tool, classes
         for name in ('run', 'state', 'cred', 'ca', 'libexec', 'bin'):
             (self.dir / name).mkdir()
@@ -168,6 +168,7 @@ upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
         again = self.polls or form in self.searched
         env = {**os.environ, 'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'} if again else None
         self.searched.add(form)
+        self.started += 1
         return subprocess.run([self.sluice, '-c', self.dir / 'sluice.conf', *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, env=env)
 
     def json(self, *argv):
@@ -198,14 +199,14 @@ upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
         end = time.monotonic() + seconds
         try:
             while time.monotonic() < end:
-                self.polls = True
+                self.polls, before = True, self.started
                 try:
                     got = what()
                     if got:
                         return got
                 except (ValueError, KeyError, IndexError, OSError, subprocess.SubprocessError):
                     pass
-                time.sleep(0.05)
+                time.sleep(0.05 if self.started == before else 0.4)  # a process costs more than the wait for what it asks
         finally:
             self.polls = False
         return None

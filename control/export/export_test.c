@@ -411,7 +411,7 @@ static void bundle_of_a_living_journal_verifies(void **state)
 			journal_publish(j, &s, FIXTURE_TIME + turn * 500);
 		_exit(1);
 	}
-	for (unsigned round = 0; round < 12;) {
+	for (unsigned round = 0; round < 6;) {
 		usleep(5000);
 		a = archive_open(live, err);
 		if (!a)
@@ -422,7 +422,7 @@ static void bundle_of_a_living_journal_verifies(void **state)
 			if (!ok)
 				print_error("%s\n", err);
 			assert_true(ok);
-			if (round++ == 6)
+			if (round++ == 3)
 				assert_int_equal(run_verify(out, "4"), 0);
 			fixture_remove(out);
 		}
