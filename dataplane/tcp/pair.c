@@ -25,7 +25,7 @@ struct tcp_config tcp_config_default(void)
 		.rto_min_us = 200000,
 		.rto_max_us = 60000000,
 		.syn_retries = 5,
-		.retries = 12,
+		.retries = 15,
 		.tail_probe = true,
 		.probe_alone_us = 50000, /* Linux delays for 40 ms at most */
 		.ack_delay_us = 1000,
