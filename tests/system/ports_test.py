@@ -206,11 +206,11 @@ def virtio(it, result):
 # --- What the operator reads ---
 
 def said(it, ports, eal):
-    """The data plane alone, which must refuse to start: its last line."""
+    """The data plane alone, which must refuse to start: its last line, and all that it said."""
     configure(it, ports, eal)
     done = world.run(it.sluice.tool('sluice-dataplane'), '-c', it.sluice.conf, check=False, timeout=60)
     need(done.returncode == 1, f'status {done.returncode}: {done.stderr[-300:]}')
-    return [line for line in done.stderr.splitlines() if line.startswith('sluice-dataplane: ')][-1]
+    return [line for line in done.stderr.splitlines() if line.startswith('sluice-dataplane: ')][-1], done.stderr
 
 
 def refusals(it, result):
@@ -225,9 +225,9 @@ def refusals(it, result):
     )
     for name, ports, eal, wanted in rows:
         def one(ports=ports, eal=eal, wanted=wanted):
-            line = said(it, ports, eal)
+            line, everything = said(it, ports, eal)
             for text in wanted:
-                need(text in line, f'"{text}" is not in: {line}')
+                need(text in line, f'"{text}" is not in: {line}; all of it: {everything[-900:]}')
             return line
         result.check(f'refused and explained: {name}', one)
 
@@ -235,7 +235,7 @@ def refusals(it, result):
 def no_pages(it):
     if pages('free_hugepages') > 0:
         return 'others on this machine have huge pages: not shown here'
-    line = said(it, devices(it, 'net_af_packet'), [])
+    line, _ = said(it, devices(it, 'net_af_packet'), [])
     for text in ('no free huge page', '/sys/kernel/mm/hugepages', '--hugepages', '--no-huge'):
         need(text in line, f'"{text}" is not in: {line}')
     return line
