@@ -1,9 +1,10 @@
 /* age_clock.h: the time by which records and keys are old enough to be destroyed (journal.md 5, retention).
  *
  * The wall clock may be set forward, by mistake or on purpose; what retention destroys does not come back. So the time goes on by the
- * monotonic clock, and follows the wall clock only as long as that has not run ahead by more than a day. If it has, the old time goes on,
- * and the new one is taken after a day on which the clock was right by its own word (not free): time enough for somebody to look. A machine
- * that was off for longer waits its day too. Pure; the times are arguments.
+ * monotonic clock. It follows the wall clock back at once, but forward only slowly: what that is ahead is caught up with by an hour a day, so
+ * that many small steps do no more than none. If the wall clock is ahead by more than a day, the old time goes on alone, and the new one is
+ * taken after a day on which the clock was right by its own word (not free): time enough for somebody to look. A machine that was off for
+ * longer waits its day too. Pure; the times are arguments.
  */
 #ifndef CONTROL_AGE_CLOCK_H
 #define CONTROL_AGE_CLOCK_H
@@ -13,6 +14,7 @@
 
 #define AGE_CLOCK_AHEAD_US (24ull * 3600 * 1000000)
 #define AGE_CLOCK_WAIT_US (24ull * 3600 * 1000000)
+#define AGE_CLOCK_PACE 24 /* of the time that passed, one part in so many is caught up with */
 
 struct age_clock {
 	uint64_t time_us;  /* since 1970; 0: nothing is known, the wall clock is taken as it is */

@@ -34,10 +34,32 @@ static void it_follows_the_wall_clock(void **state)
 		{ NOW, 5, true, AGE_CLOCK_SAME, NOW },
 		{ NOW + HOUR, HOUR, true, AGE_CLOCK_SAME, NOW + HOUR },
 		{ NOW - HOUR, 2 * HOUR, false, AGE_CLOCK_SAME, NOW - HOUR },             /* set back */
-		{ NOW + 25 * HOUR, 4 * HOUR, false, AGE_CLOCK_SAME, NOW + 25 * HOUR },   /* forward, by a day */
 	};
 
 	play((struct age_clock){ 0 }, rows, sizeof(rows) / sizeof(*rows));
+}
+
+static void a_small_step_is_caught_up_with(void **state)
+{
+	static const struct row rows[] = {
+		{ NOW, 1, false, AGE_CLOCK_SAME, NOW },
+		{ NOW + 2 * HOUR, 1, false, AGE_CLOCK_SAME, NOW },
+		{ NOW + 26 * HOUR, 1 + 24 * HOUR, false, AGE_CLOCK_SAME, NOW + 25 * HOUR },
+		{ NOW + 50 * HOUR, 1 + 48 * HOUR, false, AGE_CLOCK_SAME, NOW + 50 * HOUR },
+		{ NOW + 51 * HOUR, 1 + 49 * HOUR, false, AGE_CLOCK_SAME, NOW + 51 * HOUR },
+	};
+
+	play((struct age_clock){ 0 }, rows, sizeof(rows) / sizeof(*rows));
+}
+
+/* Somebody sets the clock forward by 23 hours, each hour of ten days. */
+static void small_steps_do_not_add_up(void **state)
+{
+	struct age_clock c = { .time_us = NOW, .mono_us = 1 };
+
+	for (unsigned hour = 1; hour <= 240; hour++)
+		age_clock_look(&c, c.time_us + 24 * HOUR, 1 + hour * HOUR, false);
+	assert_true(c.time_us == NOW + 250 * HOUR);
 }
 
 static void a_step_forward_waits_a_day(void **state)
@@ -80,6 +102,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_follows_the_wall_clock),
+		cmocka_unit_test(a_small_step_is_caught_up_with),
+		cmocka_unit_test(small_steps_do_not_add_up),
 		cmocka_unit_test(a_step_forward_waits_a_day),
 		cmocka_unit_test(a_clock_that_nobody_sets_is_not_taken),
 		cmocka_unit_test(set_right_again_it_goes_on),
