@@ -105,6 +105,7 @@ size_t wire_receive(struct wire *w, uint64_t now_us, uint8_t out[WIRE_FRAME_BYTE
 		return 0;
 	len = w->frames[i].len;
 	memcpy(out, w->frames[i].data, len);
-	w->frames[i] = w->frames[--w->count];
+	w->count--;
+	memmove(&w->frames[i], &w->frames[w->count], offsetof(struct wire_frame, data) + w->frames[w->count].len);
 	return len;
 }

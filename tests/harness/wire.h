@@ -13,7 +13,7 @@
 #include "platform/base/random.h"
 
 #define WIRE_FRAMES_MAX 1024 /* in flight; more are lost, as in a full buffer */
-#define WIRE_FRAME_BYTES 2048
+#define WIRE_FRAME_BYTES 9216 /* a jumbo frame and its headers */
 
 struct wire_profile {
 	uint32_t loss_ppm, reorder_ppm, duplicate_ppm, corrupt_ppm;

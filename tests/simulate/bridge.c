@@ -7,6 +7,7 @@
  * is for TCP only: a lost neighbour solicitation says nothing about us.
  *
  * `whole` takes frames as a host hands them over that leaves segmentation and checksums to its card: up to 64 KiB in one.
+ * Segments are as large as both interfaces allow; what a router says of a smaller path the flow hears, and who it was sent to as well.
  *
  * usage: bridge CLIENT_INTERFACE SERVER_INTERFACE move|copy|whole [LOSS REORDER DUPLICATE CORRUPT (ppm) DELAY_US]
  */
@@ -19,10 +20,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "dataplane/packet/inner.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/tcp/tcp.h"
 #include "tests/harness/wire.h"
@@ -49,7 +52,7 @@ struct bridge {
 	unsigned active_count;
 	bool copy, whole, impaired;
 	struct wire in[2], out[2];
-	uint64_t now_us, segments_in, segments_out, refused, opened;
+	uint64_t now_us, segments_in, segments_out, refused, opened, paths;
 	unsigned side;
 	struct flow *flow;
 };
@@ -78,6 +81,18 @@ static int open_port(const char *name)
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	return fd;
+}
+
+static unsigned mtu_of(const struct bridge *b, unsigned side, const char *name)
+{
+	struct ifreq ask = { 0 };
+
+	(void)snprintf(ask.ifr_name, sizeof(ask.ifr_name), "%s", name);
+	if (ioctl(b->fd[side], SIOCGIFMTU, &ask) < 0) {
+		perror(name);
+		exit(1);
+	}
+	return (unsigned)ask.ifr_mtu;
 }
 
 static bool send_frame(struct bridge *b, unsigned side, const void *frame, size_t len)
@@ -201,6 +216,30 @@ static void frame_in(struct bridge *b, unsigned side, const uint8_t *frame, size
 		tcp_frame(b, side, &p, b->whole ? PACKET_CHECKSUM_PARTIAL : PACKET_CHECKSUM_UNKNOWN);
 }
 
+/* A router behind `side`: what our half sends there is too large. */
+static void too_big(struct bridge *b, unsigned side, const struct packet *p)
+{
+	struct packet_too_big big;
+	struct flow *f;
+
+	if (!packet_too_big(p, &big))
+		return;
+	f = b->flows[ntohs(side == TCP_SERVER ? big.quoted.source_port : big.quoted.destination_port)];
+	if (!f || !f->used)
+		return;
+	b->paths += tcp_pair_path_mtu(&f->pair, side, big.seq, packet_mss(big.quoted.ip_version, big.mtu_bytes), b->now_us);
+	f->dirty = true;
+}
+
+static void pass_on(struct bridge *b, unsigned side, const uint8_t *frame, size_t len)
+{
+	struct packet p;
+
+	if (packet_parse(bytes_of(frame, len), &p) == ERROR_none && p.ip_version != 0)
+		too_big(b, side, &p);
+	(void)send(b->fd[!side], frame, len, MSG_DONTWAIT);
+}
+
 static void receive(struct bridge *b, unsigned side)
 {
 	static uint8_t frame[WHOLE_FRAME_BYTES];
@@ -213,7 +252,7 @@ static void receive(struct bridge *b, unsigned side)
 		if (len <= 0)
 			break;
 		if (!is_tcp(frame, (size_t)len, &p))
-			(void)send(b->fd[!side], frame, (size_t)len, MSG_DONTWAIT);
+			pass_on(b, side, frame, (size_t)len);
 		else if (b->impaired)
 			wire_send(&b->in[side], frame, (size_t)len, b->now_us);
 		else
@@ -264,6 +303,7 @@ static void all_flows(struct bridge *b)
 int main(int argc, char **argv)
 {
 	static struct bridge b;
+	unsigned mtu;
 	void *memory = malloc(POOL_BYTES);
 
 	if (argc != 4 && argc != 9)
@@ -277,6 +317,8 @@ int main(int argc, char **argv)
 	if (argc == 9)
 		impair(&b, argv + 4);
 	b.config = tcp_config_default();
+	mtu = mtu_of(&b, 0, argv[1]) < mtu_of(&b, 1, argv[2]) ? mtu_of(&b, 0, argv[1]) : mtu_of(&b, 1, argv[2]);
+	b.config.mss_max = (uint16_t)packet_mss(4, mtu);
 	b.config.receive_bytes_max = b.config.send_bytes_max = 1u << 20;
 	(void)tcp_pool_init(&b.pool, memory, POOL_BYTES);
 	printf("ready\n");
@@ -293,8 +335,8 @@ int main(int argc, char **argv)
 		all_flows(&b);
 		deliver(&b);
 	}
-	printf("opened %llu, in %llu, out %llu, refused %llu, active %u, chunks held %zu\n", (unsigned long long)b.opened,
-	       (unsigned long long)b.segments_in, (unsigned long long)b.segments_out, (unsigned long long)b.refused,
+	printf("opened %llu, in %llu, out %llu, refused %llu, paths lowered %llu, active %u, chunks held %zu\n", (unsigned long long)b.opened,
+	       (unsigned long long)b.segments_in, (unsigned long long)b.segments_out, (unsigned long long)b.refused, (unsigned long long)b.paths,
 	       b.active_count, tcp_pool_used(&b.pool));
 	return 0;
 }

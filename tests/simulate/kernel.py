@@ -9,6 +9,7 @@ how both ends and the bridge were left.
 import argparse
 import hashlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,6 +21,8 @@ TAG = "tcpk%d" % (os.getpid() % 10000)
 A, B = TAG + "a", TAG + "b"
 CLIENT, SERVER = "10.231.7.1", "10.231.7.2"
 CLIENT6, SERVER6 = "fd00:231::1", "fd00:231::2"
+C = TAG + "c"  # beyond B, which routes there over a link that carries less than the server says of itself
+BEYOND, BEYOND6 = "10.231.8.2", "fd00:232::2"
 
 SHORT = 2000  # short connections
 
@@ -44,6 +47,17 @@ CASES = {
     "copy": {"impair": (10000, 0, 0, 0, 200), "mode": "copy"},
     "64-KiB-segments": {"mode": "whole", "offload": True},
     "tiny-buffers": {"buffers": 4096, "share": 0.05},
+    # frames of 9,000 bytes; "wants": what the bridge must have seen
+    "jumbo": {"mtu": (9000, 9000)},
+    "jumbo-loss": {"mtu": (9000, 9000), "impair": (20000, 50000, 10000, 10000, 200), "share": 0.5},
+    "jumbo-64-KiB-segments": {"mtu": (9000, 9000), "mode": "whole", "offload": True},
+    "jumbo-agents": {"mtu": (9000, 1500), "impair": (10000, 0, 0, 0, 200), "share": 0.5},
+    "jumbo-targets": {"mtu": (1500, 9000), "mode": "whole", "offload": True},
+    # both ends believe in more than the bridge's second interface takes: what they are told of one another must be that
+    "jumbo-narrow-port": {"mtu": (9000, 9000), "port": 1500, "impair": (10000, 0, 0, 0, 200), "share": 0.5},
+    "jumbo-path": {"mtu": (9000, 9000), "address": BEYOND, "wants": r"paths lowered [1-9]"},
+    "jumbo-path-loss": {"mtu": (9000, 9000), "address": BEYOND, "impair": (20000, 0, 0, 0, 200), "share": 0.5, "wants": r"paths lowered [1-9]"},
+    "jumbo-path-ipv6": {"mtu": (9000, 9000), "address": BEYOND6, "wants": r"paths lowered [1-9]"},
 }
 
 
@@ -63,7 +77,20 @@ def set_up():
         sh(f"sysctl -qw net.ipv6.conf.{dev}.disable_ipv6=1", check=False)
 
 
+    sh(f"ip netns add {C}")
+    sh(f"ip -n {B} link add beyond type veth peer name eth0 netns {C}")
+    for ns, dev, address, address6 in ((B, "beyond", "10.231.8.1", "fd00:232::1"), (C, "eth0", BEYOND, BEYOND6)):
+        sh(f"ip -n {ns} addr add {address}/24 dev {dev}")
+        sh(f"ip -n {ns} addr add {address6}/64 dev {dev} nodad")
+        sh(f"ip -n {ns} link set {dev} up; ip -n {ns} link set lo up")
+        sh(f"ip netns exec {ns} ethtool -K {dev} tx off rx off tso off gso off gro off")
+    sh(f"ip netns exec {B} sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+    sh(f"ip -n {A} route add 10.231.8.0/24 via {SERVER}; ip -n {A} -6 route add fd00:232::/64 via {SERVER6}")
+    sh(f"ip -n {C} route add 10.231.7.0/24 via 10.231.8.1 advmss 8960; ip -n {C} -6 route add fd00:231::/64 via fd00:232::1 advmss 8940")
+
+
 def tear_down():
+    sh(f"ip netns del {C}", check=False)
     for ns, dev in ((A, TAG + "p0"), (B, TAG + "p1")):
         sh(f"ip link del {dev}", check=False)
         sh(f"ip netns del {ns}", check=False)
@@ -214,11 +241,11 @@ def run(name, case, bridge_path, size):
     for ns in (A, B):
         for key, value in sysctls.items():
             sh(f"ip netns exec {ns} sysctl -qw net.ipv4.{key}={value}")
-    for ns, dev in ((A, TAG + "p0"), (B, TAG + "p1")):
+    for ns, dev, mtu in zip((A, B), (TAG + "p0", TAG + "p1"), case.get("mtu", (1500, 1500))):
         offload = "on" if case.get("offload") else "off"
         sh(f"ip netns exec {ns} ethtool -K eth0 tx {offload} tso {offload} gso {offload}", check=False)
-        for link in (f"-n {ns} link set eth0", f"link set {dev}"):
-            sh(f"ip {link} mtu {case.get('mtu', 1500)}")
+        sh(f"ip -n {ns} link set eth0 mtu {mtu}; ip link set {dev} mtu {case.get('port', mtu) if ns == B else mtu}")
+        sh(f"ip -n {ns} route flush cache; ip -n {ns} -6 route flush cache", check=False)  # what was learned of paths
     command = [bridge_path, TAG + "p0", TAG + "p1", case.get("mode", "move"), *map(str, case.get("impair", ()))]
     bridge = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     bridge.stdout.readline()
@@ -232,7 +259,7 @@ def run(name, case, bridge_path, size):
             part = int(size * case.get("share", 1))
             buffers = case.get("buffers")
             address = case.get("address", SERVER)
-            results = finish([in_namespace(B, serve, part, buffers, address), in_namespace(A, connect, part, buffers, address)])
+            results = finish([in_namespace(C if address in (BEYOND, BEYOND6) else B, serve, part, buffers, address), in_namespace(A, connect, part, buffers, address)])
     finally:
         seconds = time.time() - begin
         time.sleep(1.0 if "impair" in case else 0.1)
@@ -243,6 +270,7 @@ def run(name, case, bridge_path, size):
             for key in sysctls:
                 sh(f"ip netns exec {ns} sysctl -qw net.ipv4.{key}=1")
     good = all(r == "ok" for r in results) and (summary.endswith("chunks held 0") or case.get("ragged", False))
+    good = good and re.search(case.get("wants", ""), summary) is not None
     return good, "%.1f s; %s; %s" % (seconds, " / ".join(results), summary)
 
 
@@ -260,6 +288,7 @@ def main():
         cases = {args.case: cases[args.case]}
     print("1..%d" % len(cases))
     failed = 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was made is removed then too
     try:
         set_up()
         for number, (name, case) in enumerate(cases.items(), 1):
