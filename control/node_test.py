@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -707,6 +708,76 @@ def audits(w):
     w.check(done.returncode == 1 and re.fullmatch(r'sluice: record 999999: there is no such record: [^\n]+\n', done.stderr), 'a record that is none', done.stderr)
 
 
+def forged(w, note, out):
+    """Another root for as many records, signed by the log's own key: whoever has the key can make a second history."""
+    origin, size = note.split('\n')[:2]
+    body = f'{origin}\n{size}\n{base64.b64encode(hashlib.sha256(b"another").digest()).decode()}\n'
+    key = next((w.dir / 'state').rglob('ed25519.pem'))
+    (out / 'body').write_text(body)
+    subprocess.run(['openssl', 'pkeyutl', '-sign', '-rawin', '-inkey', key, '-in', out / 'body', '-out', out / 'sig'], check=True)
+    public = subprocess.run(['openssl', 'pkey', '-in', key, '-pubout', '-outform', 'DER'], stdout=subprocess.PIPE, check=True).stdout[-32:]
+    key_id = hashlib.sha256(origin.encode() + b'\n\x01' + public).digest()[:4]
+    (out / 'forged').write_text(f'{body}\n\u2014 {origin} {base64.b64encode(key_id + (out / "sig").read_bytes()).decode()}\n')
+    return out / 'forged'
+
+
+def extends(w):
+    """Checkpoints that an auditor kept: the node's journal, and a copy of it, against them; a bundle since one; and a proof between two, by public tools."""
+    out, state = w.dir / 'out' / 'kept', w.dir / 'state' / 'journal'
+    out.mkdir()
+    covered = lambda: (lambda j: j['checkpoint_size'] == j['size'])(w.json('show', 'health')['journal'])
+    audit = '--token-file', w.token_file('olga', ['audit'])
+
+    def keep(name):
+        w.until(covered)
+        (out / name).write_bytes((state / 'checkpoint').read_bytes())
+        return out / name, int((out / name).read_text().split('\n')[1])
+
+    old, old_size = keep('old')
+    shutil.copytree(state, out / 'early')
+    w.cli('journal', 'tail', '--limit', '1')
+    new, new_size = keep('new')
+    w.check(new_size > old_size, 'the journal goes on', (old_size, new_size))
+    both = 'journal', 'verify', '--checkpoint', new, '--checkpoint', old
+    for how, more in (('by root', ()), ('by sluice-control', audit)):
+        done = w.cli(*both, *more)
+        w.check(done.returncode == 0 and f"kept: 2 of 2 checkpoints are of this journal's history, the newest of {new_size} records\n" in done.stdout, f'two kept checkpoints, {how}', done.stdout + done.stderr)
+    said = w.json(*both)
+    w.check(said['good'] and said['kept'] == {'given': 2, 'good': 2, 'size': new_size}, 'and as JSON', said)
+    done = w.cli('journal', 'verify', out / 'early', '--checkpoint', new)
+    w.check(done.returncode == 1 and f'records {old_size} to {new_size - 1} are missing: {new} is a signed checkpoint' in done.stdout, 'a journal that was cut back', done.stdout + done.stderr)
+    fork = forged(w, old.read_text(), out)
+    for more in ((), audit):
+        done = w.cli('--json', 'journal', 'verify', '--checkpoint', fork, *more)
+        found = json.loads(done.stdout)
+        w.check(done.returncode == 1 and [f['kind'] for f in found['findings']] == ['fork'] and not found['good'] and found['kept']['good'] == 0, 'a second history', done.stdout)
+    (out / 'unsigned').write_text(old.read_text().replace(f'\n{old_size}\n', f'\n{old_size - 1}\n'))
+    done = w.cli('journal', 'verify', '--checkpoint', out / 'unsigned')
+    w.check(done.returncode == 1 and f'wrong: {out}/unsigned is' in done.stdout, 'one that nobody signed', done.stdout)
+    (out / 'cut').write_bytes(old.read_bytes()[:50])
+    for verb in (('journal', 'verify', '--checkpoint'), ('export', 'bundle', '--out', out / 'none', '--since-checkpoint')):
+        for name in ('cut', 'no-such-file'):
+            done = w.cli(*verb, out / name)
+            w.check(done.returncode == 2 and f'{name}: ' in done.stderr and not (out / 'none').exists(), f'{" ".join(verb[:2])} and a file that is none, {name}', done.stderr)
+    for how, more in (('root', ()), ('auditor', audit)):
+        done = w.cli('export', 'bundle', '--from', str(old_size - 2), '--to', str(old_size), '--since-checkpoint', old, '--out', out / how, *more)
+        checked = subprocess.run(['sh', 'verify.sh', '1', '', old], cwd=out / how, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+        w.check(checked.returncode == 0 and f'12. since: the first {old_size} records are those of the kept checkpoint' in checked.stdout, f'a bundle since then, for {how}', done.stderr + checked.stdout[-500:])
+        done = w.cli('export', 'bundle', '--to', '3', '--since-checkpoint', fork, '--out', out / 'none', *more)
+        w.check(done.returncode == 1 and 'a fork' in done.stderr and not (out / 'none').exists(), 'and none since another history', done.stderr)
+    proof = w.cli('journal', 'proof', '--consistency', str(old_size), str(new_size)).stdout
+    head, note = proof.split('\n\n', 1)
+    w.check(head.split('\n')[0] == f'old {old_size}' and note.split('\n')[:3] == new.read_text().split('\n')[:3], 'a proof between two checkpoints', proof)
+    (out / 'hashes').write_text(''.join(h + '\n' for h in head.split('\n')[1:]))
+    by_tools = lambda a, b: subprocess.run(['sh', out / 'root' / 'consis.sh', a, b, out / 'hashes']).returncode
+    w.check(by_tools(old, new) == 0 and by_tools(fork, new) != 0 and by_tools(old, old) != 0, 'which sha256sum believes, and of no other checkpoint')
+    told = w.json('journal', 'proof', '--consistency', str(old_size), str(new_size))
+    w.check((told['from'], told['to']) == (old_size, new_size) and [base64.b64encode(bytes.fromhex(h)).decode() for h in told['hashes']] == head.split('\n')[1:], 'and as JSON', told)
+    for argv in (('0',), (str(new_size + 1000), str(new_size)), (str(old_size), str(new_size + 1000)), ('x',)):
+        done = w.cli('journal', 'proof', '--consistency', *argv)
+        w.check(done.returncode == (2 if argv == ('x',) else 1) and not done.stdout and done.stderr, f'no proof for {argv}', done.stderr)
+
+
 def asks(w, verb, **args):
     """One request as the command would make it: the result or the frames of a stream, and the error."""
     with socket.socket(socket.AF_UNIX) as s:
@@ -1253,6 +1324,7 @@ def works(w):
     proves(w)
     streams(w)
     audits(w)
+    extends(w)
     keeps_to_itself(w, worker)
     tells_on_the_still(w)
     ends(w)

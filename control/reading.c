@@ -1,21 +1,18 @@
-#include "control/reading.h"
+#include "control/reading_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/anchor/judge.h"
 #include "control/capture/sealed.h"
 #include "control/cli/frame.h"
 #include "control/export/bundle_seal.h"
+#include "control/export/consistency.h"
 #include "control/export/replay.h"
 #include "control/export/report.h"
 #include "control/export/session_list.h"
@@ -34,43 +31,10 @@
 #define COVER_WAIT_MS 100
 #define PIECE_BYTES (3u << 17) /* of a file, before base64 */
 
-struct readings {
-	char dir[320], keys_dir[320], captures_dir[320];
-	const struct export_key *key; /* signs the manifests of bundles */
-	int jobs[2];  /* a pipe of struct job: the queue and its bell in one */
-	int ended[2]; /* a pipe of struct reading_given *, read without waiting */
-	pthread_mutex_t signed_lock; /* of the following */
-	bool signed_known;
-	uint64_t signed_size;
-	struct merkle_hash signed_root;
-	atomic_uint under_way;
-	atomic_bool ending;
-	pthread_t thread[READING_THREADS];
-	unsigned threads;
-	sem_t ready;
-	atomic_bool failed;
-	char err[OS_ERROR_BYTES];
-};
-
 struct job {
 	int fd;
 	json_t *args;
 	struct reading_given *given; /* NULL: its end is not told */
-};
-
-struct reading {
-	struct readings *all;
-	int fd;
-	json_t *args;
-	struct archive *archive;
-	bool gone; /* the reader, or this process */
-	uint64_t records, sessions, keys, erased;
-	char manifest[65];
-	bool audit, wrong_is_missing;
-	uint64_t findings;
-	char wrong[READING_WRONG_BYTES];
-	uint64_t next; /* where the next page begins; 0: there is none */
-	char error[ARCHIVE_ERROR_BYTES + 160];
 };
 
 /* --- the stream ---------------------------------------------------------------------------------------------------------- */
@@ -93,7 +57,7 @@ static void send_all(struct reading *r, const uint8_t *at, size_t left)
 }
 
 /* `document` is taken. */
-static void frame(struct reading *r, json_t *document)
+void reading_frame(struct reading *r, json_t *document)
 {
 	size_t len = document ? json_dumpb(document, NULL, 0, JSON_COMPACT) : 0;
 	uint8_t *room = len && len <= READING_FRAME_BYTES ? malloc(len + 4) : NULL;
@@ -124,7 +88,7 @@ static uint64_t number_of(const struct reading *r, const char *name)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
-static void fail(struct reading *r, const char *what, const char *why, const char *remedy)
+void reading_fail(struct reading *r, const char *what, const char *why, const char *remedy)
 {
 	snprintf(r->error, sizeof(r->error), "%s: %s: %s", what, why, remedy);
 }
@@ -134,7 +98,7 @@ static void fail(struct reading *r, const char *what, const char *why, const cha
 static void put_record(struct reading *r, uint64_t index, struct bytes record)
 {
 	r->records++;
-	frame(r, json_pack("{s:I, s:s%}", "i", (json_int_t)index, "r", (const char *)record.base, record.len));
+	reading_frame(r, json_pack("{s:I, s:s%}", "i", (json_int_t)index, "r", (const char *)record.base, record.len));
 }
 
 static void read_records(struct reading *r, struct archive_filter *filter, uint64_t limit)
@@ -148,7 +112,7 @@ static void read_records(struct reading *r, struct archive_filter *filter, uint6
 	while (!r->gone && next != ARCHIVE_END && (!limit || found < limit)) {
 		next = archive_search(r->archive, filter, &index, SEARCH_BUDGET, &record, &why);
 		if (next == ARCHIVE_BROKEN) {
-			fail(r, "journal", why, "run sluice journal verify");
+			reading_fail(r, "journal", why, "run sluice journal verify");
 			return;
 		}
 		if (next == ARCHIVE_FOUND) {
@@ -157,7 +121,7 @@ static void read_records(struct reading *r, struct archive_filter *filter, uint6
 		}
 		/* Nothing found for long: the other end hears that somebody looks. */
 		if (next == ARCHIVE_MORE && ++quiet % 256 == 0)
-			frame(r, json_pack("{s:I}", "at", (json_int_t)index));
+			reading_frame(r, json_pack("{s:I}", "at", (json_int_t)index));
 		r->gone |= atomic_load(&r->all->ending);
 	}
 	r->next = limit && found == limit ? index : 0;
@@ -190,7 +154,7 @@ static bool give_session(void *ctx, json_t *session)
 	struct reading *r = ctx;
 
 	r->sessions++;
-	frame(r, json_pack("{s:o}", "s", session));
+	reading_frame(r, json_pack("{s:o}", "s", session));
 	return !r->gone && !atomic_load(&r->all->ending);
 }
 
@@ -200,7 +164,7 @@ static void read_sessions(struct reading *r)
 	char err[EXPORT_ERROR_BYTES];
 
 	if (!session_list(r->archive, &f, number_of(r, "limit"), give_session, r, &r->next, err))
-		fail(r, "journal", err, "run sluice journal verify");
+		reading_fail(r, "journal", err, "run sluice journal verify");
 }
 
 static void read_tail(struct reading *r)
@@ -223,12 +187,25 @@ static void read_record(struct reading *r)
 	snprintf(what, sizeof(what), "record %llu", (unsigned long long)index);
 	snprintf(range, sizeof(range), "the journal holds %llu to %llu", (unsigned long long)archive_first(r->archive), (unsigned long long)archive_size(r->archive));
 	if (why)
-		fail(r, what, why, range);
+		reading_fail(r, what, why, range);
 	else
 		put_record(r, index, record);
 }
 
-static void read_proof(struct reading *r)
+/* Of two trees. */
+static void read_consistency(struct reading *r)
+{
+	char wrong[CONSISTENCY_ERROR_BYTES], *room = malloc(CONSISTENCY_BYTES);
+	struct writer w = writer_of(room, room ? CONSISTENCY_BYTES : 0);
+
+	if (!consistency_write(r->archive, number_of(r, "consistency"), number_of(r, "to"), &w, wrong))
+		reading_fail(r, "journal proof", wrong, "give sizes of checkpoints, the smaller one first");
+	else
+		reading_frame(r, json_pack("{s:s%}", "t", room, w.len));
+	free(room);
+}
+
+static void read_inclusion(struct reading *r)
 {
 	uint64_t index = number_of(r, "index"), size;
 	static const char uncovered[] = "no checkpoint covers it yet";
@@ -241,9 +218,17 @@ static void read_proof(struct reading *r)
 	snprintf(what, sizeof(what), "record %llu", (unsigned long long)index);
 	r->records += !why;
 	if (why)
-		fail(r, what, why, "wait a second and ask again");
+		reading_fail(r, what, why, "wait a second and ask again");
 	else
-		frame(r, json_pack("{s:s%}", "t", (const char *)room, w.len));
+		reading_frame(r, json_pack("{s:s%}", "t", (const char *)room, w.len));
+}
+
+static void read_proof(struct reading *r)
+{
+	if (json_object_get(r->args, "consistency"))
+		read_consistency(r);
+	else
+		read_inclusion(r);
 }
 
 static bool replay_out(void *ctx, struct bytes text)
@@ -251,7 +236,7 @@ static bool replay_out(void *ctx, struct bytes text)
 	struct reading *r = ctx;
 
 	if (text.len)
-		frame(r, json_pack("{s:s%}", "t", (const char *)text.base, text.len));
+		reading_frame(r, json_pack("{s:s%}", "t", (const char *)text.base, text.len));
 	return !r->gone && !atomic_load(&r->all->ending);
 }
 
@@ -286,7 +271,7 @@ static void read_replay(struct reading *r)
 	f = filter_of(r);
 	good = session && (opened ? replay_write(r->archive, keys, &f, form, replay_out, r, err) : replay_write_withheld(r->archive, &f, form, replay_out, r, err));
 	if (!good)
-		fail(r, what, session ? err : "not named", "run sluice journal verify");
+		reading_fail(r, what, session ? err : "not named", "run sluice journal verify");
 	count_key(r, keys, session);
 	r->sessions = !r->error[0];
 	payload_keys_close(keys);
@@ -295,12 +280,12 @@ static void read_replay(struct reading *r)
 /* --- exports, and the audit ----------------------------------------------------------------------------------------------- */
 
 /* The log's public keys, as they lie beside the journal: whoever trusts nothing of this machine has them from elsewhere. */
-static bool keys_of(struct reading *r, struct checkpoint_keys *keys)
+bool reading_keys(struct reading *r, struct checkpoint_keys *keys)
 {
 	const char *why = checkpoint_keys_beside(r->all->dir, keys);
 
 	if (why)
-		fail(r, "the log's public keys", why, "wait for the first checkpoint");
+		reading_fail(r, "the log's public keys", why, "wait for the first checkpoint");
 	return !why;
 }
 
@@ -309,7 +294,7 @@ static bool give_text(void *ctx, struct bytes line)
 	struct reading *r = ctx;
 
 	r->records++;
-	frame(r, json_pack("{s:s%}", "t", (const char *)line.base, line.len));
+	reading_frame(r, json_pack("{s:s%}", "t", (const char *)line.base, line.len));
 	return !r->gone && !atomic_load(&r->all->ending);
 }
 
@@ -321,12 +306,12 @@ static void read_events(struct reading *r)
 	char err[EXPORT_ERROR_BYTES];
 
 	if (!stream_form_of(format ? format : "jsonl", &request.form)) {
-		fail(r, "export events", "no such format", "jsonl, ocsf, cef, syslog or syslog-cef");
+		reading_fail(r, "export events", "no such format", "jsonl, ocsf, cef, syslog or syslog-cef");
 		return;
 	}
 	request.origin = checkpoint_keys_beside(r->all->dir, &keys) ? "" : keys.name;
 	if (!stream_write(r->archive, &request, give_text, r, err))
-		fail(r, "export", err, "run sluice journal verify");
+		reading_fail(r, "export", err, "run sluice journal verify");
 }
 
 static bool give_piece(void *ctx, const char *name, struct bytes data)
@@ -339,7 +324,7 @@ static bool give_piece(void *ctx, const char *name, struct bytes data)
 		struct writer w = writer_of(room, room ? PIECE_BYTES / 3 * 4 + 8 : 0);
 
 		base64_write(&w, bytes_of(data.base, len));
-		frame(r, w.ok ? json_pack("{s:s, s:s%}", "f", name, "b", room, w.len) : NULL);
+		reading_frame(r, w.ok ? json_pack("{s:s, s:s%}", "f", name, "b", room, w.len) : NULL);
 		if (room)
 			secret_wipe(room, w.len);
 		free(room);
@@ -361,19 +346,19 @@ static void read_report(struct reading *r)
 	size_t len;
 
 	if (!report_form_of(format ? format : "html", &form)) {
-		fail(r, "export report", "no such format", "html or oscal");
+		reading_fail(r, "export report", "no such format", "html or oscal");
 		return;
 	}
 	if (!assess_create(&assess)) {
-		fail(r, "export report", err, "take a smaller range");
+		reading_fail(r, "export report", err, "take a smaller range");
 		return;
 	}
 	if (!stream_assess(r->archive, &filter, &assess, err)) {
-		fail(r, "export", err, "run sluice journal verify");
+		reading_fail(r, "export", err, "run sluice journal verify");
 	} else if (assess.records == 0) {
-		fail(r, "export report", "no record matches", "widen the filter");
+		reading_fail(r, "export report", "no record matches", "widen the filter");
 	} else if (!report_text(&assess, form, checkpoint_keys_beside(r->all->dir, &keys) ? "" : keys.name, time(NULL), &text, &len)) {
-		fail(r, "export report", "nothing in this selection to ask about", "widen the filter");
+		reading_fail(r, "export report", "nothing in this selection to ask about", "widen the filter");
 	} else {
 		r->records = assess.records;
 		(void)give_piece(r, "report", bytes_of(text, len));
@@ -406,28 +391,30 @@ static bool export_sealed(struct reading *r, struct export_request *request, con
 static void give_bundle(struct reading *r, struct export_request *request)
 {
 	const struct bundle_sink sink = { .piece = give_piece, .ctx = r };
-	const char *certificates = text_of(r, "certificates");
+	const char *certificates = text_of(r, "certificates"), *since = text_of(r, "since_checkpoint");
 	struct checkpoint_keys keys;
 	struct export_result result = { 0 };
 	struct writer w = writer_of(r->manifest, sizeof(r->manifest) - 1);
 	char err[EXPORT_ERROR_BYTES];
 	bool good;
 
-	if (!keys_of(r, &keys))
+	if (!reading_keys(r, &keys))
 		return;
 	request->keys = &keys;
 	request->key = r->all->key;
 	request->sink = &sink;
+	if (since)
+		request->since = bytes_str(since);
 	good = certificates ? export_sealed(r, request, certificates, &result, err) : export_bundle(r->archive, request, &result, err);
 	r->keys = result.keys; /* some may have gone out before it failed */
 	r->erased = result.erased;
 	if (!good) {
-		fail(r, "export", err, "run sluice journal verify");
+		reading_fail(r, "export", err, "run sluice journal verify");
 		return;
 	}
 	r->records = result.records;
 	hex_write(&w, bytes_of(result.manifest_sha256, sizeof(result.manifest_sha256)));
-	frame(r, json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:O?}}", "bundle", "records", (json_int_t)result.records, "chunks", (json_int_t)result.chunks, "first",
+	reading_frame(r, json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:O?}}", "bundle", "records", (json_int_t)result.records, "chunks", (json_int_t)result.chunks, "first",
 				   (json_int_t)result.first, "last", (json_int_t)result.last, "checkpoint_size", (json_int_t)result.checkpoint_size, "keys",
 				   (json_int_t)result.keys, "erased", (json_int_t)result.erased, "manifest_sha256", r->manifest, "recipients",
 				   json_object_get(r->args, "recipients")));
@@ -446,7 +433,7 @@ static bool covered(struct reading *r, uint64_t index)
 		(void)poll(NULL, 0, COVER_WAIT_MS);
 		(void)archive_refresh(r->archive, err);
 		if (tries % 32 == 31)
-			frame(r, json_pack("{s:I}", "at", (json_int_t)index));
+			reading_frame(r, json_pack("{s:I}", "at", (json_int_t)index));
 	}
 	return false;
 }
@@ -469,9 +456,9 @@ static void read_disclosed(struct reading *r, json_t *disclose)
 	request.filter.in_session = true;
 	request.disclose = payload_keys_open(r->all->keys_dir, false, no_keys);
 	if (!request.disclose)
-		fail(r, "payload keys", no_keys, "see the log of sluice-control");
+		reading_fail(r, "payload keys", no_keys, "see the log of sluice-control");
 	else if (!what.records || !covered(r, record[what.records - 1]))
-		fail(r, "export", "no checkpoint covers the approval yet", "see sluice show journal, and ask anew");
+		reading_fail(r, "export", "no checkpoint covers the approval yet", "see sluice show journal, and ask anew");
 	else
 		give_bundle(r, &request);
 	payload_keys_close(request.disclose);
@@ -489,97 +476,6 @@ static void read_bundle(struct reading *r)
 		give_bundle(r, &request);
 }
 
-static json_int_t place(uint64_t n)
-{
-	return n > INT64_MAX ? -1 : (json_int_t)n;
-}
-
-static void finding_keep(struct reading *r, const struct verify_finding *f)
-{
-	bool missing = f->kind == VERIFY_ORDER || f->kind == VERIFY_CHECKPOINT;
-
-	if (f->kind == VERIFY_UNVERIFIED || (r->wrong[0] && (r->wrong_is_missing || !missing)))
-		return;
-	snprintf(r->wrong, sizeof(r->wrong), "%s", f->what);
-	r->wrong_is_missing = missing;
-}
-
-static void give_finding(void *ctx, const struct verify_finding *f)
-{
-	finding_keep(ctx, f);
-	frame(ctx, json_pack("{s:{s:s, s:s, s:I, s:I, s:I, s:I}}", "finding", "kind", verify_kind_name(f->kind), "what", f->what, "index", place(f->index), "last",
-			     place(f->last), "segment", place(f->segment), "byte", place(f->byte)));
-}
-
-static bool goes_on(void *ctx, uint64_t done, uint64_t total)
-{
-	struct reading *r = ctx;
-
-	frame(r, json_pack("{s:I}", "at", (json_int_t)done));
-	return !r->gone && !atomic_load(&r->all->ending);
-}
-
-static bool signed_last(void *ctx, uint64_t *size, struct merkle_hash *root)
-{
-	struct readings *rs = ctx;
-	bool known;
-
-	pthread_mutex_lock(&rs->signed_lock);
-	known = rs->signed_known;
-	*size = rs->signed_size;
-	*root = rs->signed_root;
-	pthread_mutex_unlock(&rs->signed_lock);
-	return known;
-}
-
-void readings_signed(struct readings *rs, uint64_t size, const struct merkle_hash *root)
-{
-	pthread_mutex_lock(&rs->signed_lock);
-	rs->signed_known = true;
-	rs->signed_size = size;
-	rs->signed_root = *root;
-	pthread_mutex_unlock(&rs->signed_lock);
-}
-
-static json_t *quorum_json(const struct judge *j)
-{
-	return json_pack("{s:b, s:b, s:s, s:I, s:I, s:I}", "policy", j->policy != NULL, "asks", j->policy && witness_policy_asks(j->policy), "wrong",
-			 j->policy_wrong ? j->policy_wrong : "", "size", (json_int_t)j->quorum.size, "witnesses",
-			 (json_int_t)__builtin_popcountll(j->quorum.witnesses), "time_s", (json_int_t)j->quorum.time_s);
-}
-
-static void read_verify(struct reading *r)
-{
-	struct checkpoint_keys keys;
-	struct judge judge = { 0 };
-	const struct verify_options options = { .dir = r->all->dir, .keys = &keys, .judge = judge_anchor, .judge_ctx = &judge, .ctx = r, .found = give_finding,
-						.progress = goes_on, .signed_last = signed_last, .signed_ctx = r->all };
-	struct verify_summary s = { 0 };
-	json_t *quorum;
-	bool good;
-
-	if (!keys_of(r, &keys))
-		return;
-	/* What is configured was written there at the start. */
-	judge_read_beside(&judge, r->all->dir);
-	good = verify_journal(&options, &s);
-	r->records = s.size - s.first;
-	r->audit = !atomic_load(&r->all->ending);
-	r->findings = s.findings;
-	quorum = quorum_json(&judge);
-	judge_free(&judge);
-	if (atomic_load(&r->all->ending))
-		fail(r, "journal verify", "sluice-control is ending", "try again later");
-	else
-		frame(r, json_pack("{s:{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:O}}", "verified", "good", good, "first",
-				   (json_int_t)s.first, "size", (json_int_t)s.size, "segments", (json_int_t)s.segments, "checkpoints", (json_int_t)s.checkpoints,
-				   "chunks", (json_int_t)s.chunks, "sessions", (json_int_t)s.sessions, "findings", (json_int_t)s.findings, "covered",
-				   (json_int_t)s.covered, "signatures_checked", s.signatures_checked, "tokens", (json_int_t)s.tokens, "stamped",
-				   (json_int_t)s.stamped, "stamped_s", (json_int_t)s.stamped_s, "cosignatures", (json_int_t)s.cosignatures, "cosigned",
-				   (json_int_t)s.cosigned, "cosigned_s", (json_int_t)s.cosigned_s, "unverified", (json_int_t)s.unverified, "signer_compared", s.signer_known, "quorum", quorum));
-	json_decref(quorum);
-}
-
 /* --- captures ------------------------------------------------------------------------------------------------------------ */
 
 static void give_chunk(struct reading *r, struct bytes chunk)
@@ -588,7 +484,7 @@ static void give_chunk(struct reading *r, struct bytes chunk)
 	struct writer w = writer_of(room, room ? PIECE_BYTES / 3 * 4 + 8 : 0);
 
 	base64_write(&w, chunk);
-	frame(r, w.ok ? json_pack("{s:s%}", "c", room, w.len) : NULL);
+	reading_frame(r, w.ok ? json_pack("{s:s%}", "c", room, w.len) : NULL);
 	if (room)
 		secret_wipe(room, w.len);
 	free(room);
@@ -601,7 +497,7 @@ static void give_capture(struct reading *r, const struct seal *key)
 	struct bytes chunk;
 
 	if (!sealed_read_open(&file, r->all->captures_dir, key)) {
-		fail(r, "capture save", "its file cannot be opened", "see sluice capture list");
+		reading_fail(r, "capture save", "its file cannot be opened", "see sluice capture list");
 		return;
 	}
 	while (next == SEALED_CHUNK && !r->gone && !atomic_load(&r->all->ending)) {
@@ -611,9 +507,9 @@ static void give_capture(struct reading *r, const struct seal *key)
 	}
 	sealed_read_close(&file);
 	if (next == SEALED_BROKEN)
-		fail(r, "capture save", "the file was changed", "what came before is as it was captured");
+		reading_fail(r, "capture save", "the file was changed", "what came before is as it was captured");
 	else if (next != SEALED_END)
-		frame(r, json_pack("{s:s}", "note", "the capture has not ended, or sluice-control did not end it: this is what there is of it"));
+		reading_frame(r, json_pack("{s:s}", "note", "the capture has not ended, or sluice-control did not end it: this is what there is of it"));
 }
 
 static void read_capture(struct reading *r)
@@ -626,7 +522,7 @@ static void read_capture(struct reading *r)
 	struct seal key = { 0 };
 
 	if (!keys || !id || !hex_read(bytes_str(id), &w) || w.len != sizeof(session) || !payload_keys_find(keys, session, &key))
-		fail(r, "capture save", "its key is gone", "nobody can read it any more");
+		reading_fail(r, "capture save", "its key is gone", "nobody can read it any more");
 	else
 		give_capture(r, &key);
 	secret_wipe(&key, sizeof(key));
@@ -638,7 +534,7 @@ static const struct {
 	void (*run)(struct reading *r);
 } kinds[] = {
 	{ "search", read_search }, { "session", read_search }, { "sessions", read_sessions }, { "grep", read_grep }, { "tail", read_tail }, { "record", read_record }, { "proof", read_proof }, { "replay", read_replay },
-	{ "events", read_events }, { "report", read_report }, { "bundle", read_bundle }, { "verify", read_verify }, { "capture", read_capture },
+	{ "events", read_events }, { "report", read_report }, { "bundle", read_bundle }, { "verify", reading_verify }, { "capture", read_capture },
 };
 
 /* The pipe has room for what READINGS_MAX readings tell. */
@@ -672,10 +568,10 @@ static void serve(struct readings *rs, const struct job *job)
 	const char *what = text_of(&r, "what");
 	char err[ARCHIVE_ERROR_BYTES];
 
-	frame(&r, json_pack("{s:b, s:{s:b}}", "ok", 1, "result", "stream", 1));
+	reading_frame(&r, json_pack("{s:b, s:{s:b}}", "ok", 1, "result", "stream", 1));
 	r.archive = archive_open(rs->dir, err);
 	if (!r.archive)
-		fail(&r, rs->dir, err, "see the log of sluice-control");
+		reading_fail(&r, rs->dir, err, "see the log of sluice-control");
 	/* A bundle is evidence, an index is not. */
 	if (r.archive && what && strcmp(what, "bundle") != 0)
 		(void)archive_use_index(r.archive);
@@ -684,11 +580,11 @@ static void serve(struct readings *rs, const struct job *job)
 			kinds[i].run(&r);
 	}
 	if (r.error[0])
-		frame(&r, json_pack("{s:b, s:i, s:s}", "end", 1, "status", (int)FRAME_REFUSED, "error", r.error));
+		reading_frame(&r, json_pack("{s:b, s:i, s:s}", "end", 1, "status", (int)FRAME_REFUSED, "error", r.error));
 	else if (r.next)
-		frame(&r, json_pack("{s:b, s:I}", "end", 1, "next", (json_int_t)r.next));
+		reading_frame(&r, json_pack("{s:b, s:I}", "end", 1, "next", (json_int_t)r.next));
 	else
-		frame(&r, json_pack("{s:b}", "end", 1));
+		reading_frame(&r, json_pack("{s:b}", "end", 1));
 	if (r.archive)
 		archive_close(r.archive);
 	tell_end(rs, &r, job->given);

@@ -162,7 +162,7 @@ static bool out_close(struct arriving *a, bool keep)
 }
 
 /* `sealing`: NULL, or to whom. */
-static int bundle_by_control(struct cli *c, const struct archive_filter *filter, uint64_t limit, const struct sealing *sealing)
+static int bundle_by_control(struct cli *c, const struct export_request *request, uint64_t limit, const struct sealing *sealing)
 {
 	struct sealed_file file;
 	struct arriving a = { .out = cli_option(c, "out"), .sealed = sealing ? &file : NULL };
@@ -174,9 +174,11 @@ static int bundle_by_control(struct cli *c, const struct archive_filter *filter,
 		return cli_fail(c, FRAME_NOT_PERMITTED, "export bundle: --with-keys: not with a token: ask with sluice journal disclose, and give --keys");
 	if (!out_create(&a, &file, keys != NULL))
 		return cli_fail(c, FRAME_REFUSED, "%s: %s: give another --out", a.out, strerror(errno));
-	args = read_arguments("bundle", filter, limit);
+	args = read_arguments("bundle", &request->filter, limit);
 	if (keys)
 		json_object_set_new(args, "keys", json_string(keys));
+	if (request->since.len)
+		json_object_set_new(args, "since_checkpoint", json_stringn((const char *)request->since.base, request->since.len));
 	if (sealing)
 		json_object_set_new(args, "recipients", json_string(sealing->pem));
 	if (cli_token(c, args))
@@ -286,13 +288,14 @@ static int bundle_to(struct cli *c, struct export_request *request, uint64_t lim
 	int status;
 
 	if (!read_here(c))
-		return bundle_by_control(c, &request->filter, limit, sealing);
+		return bundle_by_control(c, request, limit, sealing);
 	a = read_open(c, "export", read_filter_text(c, detail, sizeof(detail)), dir, &status);
 	return a ? bundle_of_directory(c, a, dir, request, sealing) : status;
 }
 
 int cli_export_bundle(struct cli *c)
 {
+	static uint8_t since[CHECKPOINT_BYTES_MAX];
 	struct export_request request = { .out = cli_option(c, "out") };
 	char fingerprints[SEALED_FINGERPRINTS_BYTES];
 	struct sealing sealing;
@@ -301,7 +304,7 @@ int cli_export_bundle(struct cli *c)
 
 	if (!request.out)
 		return cli_fail(c, FRAME_USAGE, "export bundle: no directory: give --out");
-	if (!read_filter(c, &request.filter, &limit))
+	if (!read_filter(c, &request.filter, &limit) || (cli_option(c, "since-checkpoint") && !read_checkpoint_file(c, cli_option(c, "since-checkpoint"), since, &request.since)))
 		return FRAME_USAGE;
 	if (cli_option(c, "keys") && (cli_option(c, "dir") || !cli_option(c, "token-file")))
 		return cli_fail(c, FRAME_USAGE, "export bundle: --keys: is for who asked, and for this node's journal: give --token-file, and no --dir");

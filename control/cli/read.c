@@ -2,6 +2,7 @@
  *
  * sluice-control reads for them, when the policy lets who asks, and records it first. A journal named by --dir is somebody's copy: it
  * is opened here, with the reader that also serves auditors, and nobody is told. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -276,6 +277,23 @@ bool read_keys(struct cli *c, const char *dir, struct checkpoint_keys *keys, boo
 	return false;
 }
 
+bool read_checkpoint_file(struct cli *c, const char *path, uint8_t room[CHECKPOINT_BYTES_MAX], struct bytes *note)
+{
+	FILE *f = fopen(path, "re");
+	size_t len = f ? fread(room, 1, CHECKPOINT_BYTES_MAX, f) : 0;
+	const char *wrong = len && !ferror(f) ? NULL : f ? "nothing can be read of it" : strerror(errno);
+	struct checkpoint parsed;
+
+	if (f)
+		fclose(f);
+	*note = bytes_of(room, len);
+	if (!wrong)
+		wrong = checkpoint_parse(*note, true, &parsed, NULL);
+	if (wrong)
+		cli_fail(c, FRAME_USAGE, "%s: %s: give a checkpoint of the log as it was published", path, wrong);
+	return !wrong;
+}
+
 /* One record of a copy, or its proof. */
 static int copy_one(struct cli *c, uint64_t index, bool proof)
 {
@@ -305,7 +323,7 @@ static int copy_one(struct cli *c, uint64_t index, bool proof)
 	return why ? FRAME_REFUSED : FRAME_DONE;
 }
 
-static int read_one(struct cli *c, const char *what)
+int read_one(struct cli *c, const char *what)
 {
 	uint64_t index;
 
@@ -314,11 +332,6 @@ static int read_one(struct cli *c, const char *what)
 	if (cli_option(c, "dir"))
 		return copy_one(c, index, !strcmp(what, "proof"));
 	return read_from_control(c, json_pack("{s:s, s:I}", "what", what, "index", (json_int_t)index));
-}
-
-int cli_journal_proof(struct cli *c)
-{
-	return read_one(c, "proof");
 }
 
 int cli_journal_show(struct cli *c)

@@ -33,6 +33,11 @@ bool read_session_id(struct cli *c, char out[33], int *status);
 /* The log's public keys: those of --key, or what lies beside the journal; `*own` tells which. */
 bool read_keys(struct cli *c, const char *dir, struct checkpoint_keys *keys, bool *own);
 
+/* A checkpoint that somebody kept, as a file: a whole note. False after an error line. */
+bool read_checkpoint_file(struct cli *c, const char *path, uint8_t room[CHECKPOINT_BYTES_MAX], struct bytes *note);
+/* read.c: a record, or its proof, by its number. The exit status. */
+int read_one(struct cli *c, const char *what);
+
 /* The number of an option, 0 when it was not given; false after an error line. */
 bool read_number_option(struct cli *c, const char *name, uint64_t *out);
 

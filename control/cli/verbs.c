@@ -67,14 +67,15 @@ const struct cli_verb cli_verbs[] = {
 	  "Runs sluice-sqlparse for the text.", cli_policy_explain },
 	{ "policy", "reload", "", "", "read the policy file again", "Flows stay. A file with an error changes nothing: exit status 2.", cli_policy_reload },
 	{ "policy", "show", "", "", "the policy in force", "", cli_show_policy },
-	{ "journal", "verify", "[DIR]", "key= tsa= witness= witness-policy= state= token-file=", "check a journal: records, tree, signatures, counters, time stamps, cosignatures",
+	{ "journal", "verify", "[DIR]", "checkpoint= key= tsa= witness= witness-policy= state= token-file=", "check a journal: records, tree, signatures, counters, time stamps, cosignatures",
 	  "DIR is a journal's directory or a copy of one; left out, the node's own. Reads only. --key names a file with the log's vkey or PEM from elsewhere; without it "
 	  "the vkey beside the journal is used. --tsa names the certificates of the time-stamp authorities' CAs (PEM), --witness the keys of witnesses, one a line; without "
 	  "them those beside the journal (trust/) are used, and for the node's own those of sluice.conf. A time stamp is judged at its own time. Anchors by somebody who is "
 	  "not known are counted as unverified, which is no error. --witness-policy names a text with log, witness, group and quorum lines (C2SP tlog-policy): no checkpoint with its "
 	  "quorum is an error then; without it the journal's own (trust/witness-policy) is used, and the newest checkpoint with its quorum is told. --state names the signer's state file (for the node's own <state_dir>/signer/state, where it may be read): a "
-	  "journal that was cut back to an older checkpoint is then named. Each line says what is wrong, where, and what to do; with --json each finding has a kind: record, order, "
-	  "tile, spine, checkpoint, anchor, unverified. Exit status 0 when all is good, 1 when something is wrong, 2 for a file or option that cannot be used. "
+	  "journal that was cut back to an older checkpoint is then named. --checkpoint FILE, up to eight times, is a checkpoint that you kept: it has to be signed by the log's keys, "
+	  "and the journal has to be that one's history and what came after; a fork is named by the records between which it begins. Each line says what is wrong, where, and what to do; with --json each finding has a kind: record, order, "
+	  "tile, spine, checkpoint, anchor, fork, unverified. Exit status 0 when all is good, 1 when something is wrong, 2 for a file or option that cannot be used. "
 	  "With --token-file of an auditor sluice-control checks the node's own under its own keys and says what it found; journaled as read.verify.", cli_journal_verify },
 	{ "journal", "bench", "[DIR]", "", "what the journal's disk can do: the time of a commit's flushes",
 	  "DIR is a directory on that disk; left out, the journal's own. Writes 1 MiB that is gone afterwards; records that are written meanwhile wait a little. "
@@ -102,17 +103,21 @@ const struct cli_verb cli_verbs[] = {
 	  "--matter and --reason. list: also how far the journal was compared with each; what was not compared counts as held. release: needs --hold and --reason. "
 	  "Journaled as journal.hold, read.holds, journal.hold_release. Root may, and with --token-file administrators of the policy; auditors may list.",
 	  cli_journal_hold },
-	{ "journal", "proof", "N", "dir= token-file=", "the .tlog-proof of record N", AUDITOR, cli_journal_proof },
+	{ "journal", "proof", "[N]", "consistency= dir= token-file=", "the .tlog-proof of record N; or that one tree is the beginning of a later one",
+	  "--consistency FROM: that the first FROM records are the beginning of the tree of N records (left out: of the newest checkpoint), as the body of a C2SP tlog-witness "
+	  "add-checkpoint request: old FROM, the hashes (RFC 6962 2.1.2), an empty line, the later checkpoint. consis.sh of a bundle checks it with sha256sum: it takes both "
+	  "checkpoints and the hashes. Journaled as read.proof. " AUDITOR, cli_journal_proof },
 	{ "journal", "show", "N", "dir= token-file=", "record N", "Journaled as read.record. " AUDITOR, cli_journal_show },
 	{ "journal", "search", "", FILTER "session= from= to= limit= dir= index token-file=", "records that match all that is given",
 	  FILTER_TEXT PAGES COPY "Journaled as read.search. " AUDITOR, cli_journal_search },
 	{ "journal", "tail", "", "limit= dir= token-file=", "the newest records", "Journaled as read.tail. " AUDITOR, cli_journal_tail },
-	{ "export", "bundle", "", FILTER "out= recipient= pdf keys= with-keys session= from= to= dir= token-file=", "a directory that proves itself with openssl and sha256sum",
+	{ "export", "bundle", "", FILTER "out= recipient= pdf keys= with-keys since-checkpoint= session= from= to= dir= token-file=", "a directory that proves itself with openssl and sha256sum",
 	  "--out must not exist. --recipient CERT.pem, up to eight times, makes it one file that they alone can open, with `openssl cms -decrypt` (CMS, AES-256-GCM, of tar and "
 	  "zstd): RSA of 2048 bits at least, or EC on P-256, P-384 or P-521. sluice-control seals it (of a copy, and with --with-keys, this command does): it is on no disk in "
 	  "clear, and whom it is sealed to is on record. " FILTER_TEXT "--pdf makes a PDF of its report too (needs Debian's " PDF_PACKAGE "): report.pdf in it; with a token OUT.pdf beside it, since "
 	  "the node signed the bundle before. --keys names an approval (sluice journal disclose): the bundle then holds the records and the keys of the "
-	  "sessions that it is about, for who asked and once; no auditor's role is needed for these. --with-keys discloses the keys of all sessions in it, to root. Journaled as export, and "
+	  "sessions that it is about, for who asked and once; no auditor's role is needed for these. --with-keys discloses the keys of all sessions in it, to root. "
+	  "--since-checkpoint FILE, a checkpoint that you kept: the bundle then proves that its log is that one's, and what came after; where it is not, there is none. Journaled as export, and "
 	  "key.disclose, before the first byte. " AUDITOR, cli_export_bundle },
 	{ "export", "events", "", FILTER "format= schema= session= from= to= dir= token-file=",
 	  "records for other systems, one a line, on standard output",

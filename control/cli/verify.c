@@ -16,6 +16,15 @@ struct findings {
 	json_t *verified;          /* sluice-control's summary */
 	bool json;
 	unsigned named;
+	unsigned kept; /* checkpoints that were given */
+};
+
+/* Those of --checkpoint. */
+struct kept {
+	unsigned count;
+	struct verify_kept_note note[VERIFY_KEPT_MAX];
+	char name[VERIFY_KEPT_MAX][100];
+	uint8_t room[VERIFY_KEPT_MAX][CHECKPOINT_BYTES_MAX];
 };
 
 static const char *text_of(json_t *object, const char *name)
@@ -127,7 +136,7 @@ static json_t *quorum_json(const struct quorum *q, uint64_t newest)
 			 (json_int_t)q->witnesses, "time", at, "newest", q->size && q->size == newest);
 }
 
-static void summary_print(const struct verify_summary *s, const struct quorum *q, bool own, bool good)
+static void summary_print(const struct verify_summary *s, const struct quorum *q, unsigned kept, bool own, bool good)
 {
 	if (own && s->signatures_checked)
 		puts("note: checked under the vkey beside the journal; give --key with one that you got elsewhere");
@@ -141,6 +150,8 @@ static void summary_print(const struct verify_summary *s, const struct quorum *q
 	quorum_print(q, s->covered);
 	if (s->unverified)
 		printf("unverified: %llu time stamps and cosignatures of authorities and witnesses that are not known here\n", (unsigned long long)s->unverified);
+	if (kept)
+		printf("kept: %u of %u checkpoints are of this journal's history, the newest of %llu records\n", s->kept, kept, (unsigned long long)s->kept_size);
 	if (s->signer_known)
 		puts("signer: the newest checkpoint was compared with its state");
 	if (good)
@@ -158,15 +169,20 @@ static json_t *anchors_json(uint64_t count, uint64_t size, int64_t time_s)
 	return json_pack("{s:I, s:I, s:s}", "good", (json_int_t)count, "size", (json_int_t)size, "time", at);
 }
 
+static json_t *kept_json(const struct verify_summary *s, unsigned given)
+{
+	return json_pack("{s:i, s:i, s:I}", "given", (int)given, "good", (int)s->kept, "size", (json_int_t)s->kept_size);
+}
+
 static void verified_print(const struct findings *f, const struct verify_summary *s, const struct quorum *q, bool own, bool good)
 {
 	if (f->json)
-		print_json(json_pack("{s:b, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o, s:I, s:O, s:O}", "good", good, "first", (json_int_t)s->first, "size", (json_int_t)s->size,
+		print_json(json_pack("{s:b, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o, s:o, s:I, s:O, s:O}", "good", good, "first", (json_int_t)s->first, "size", (json_int_t)s->size,
 				     "covered", (json_int_t)s->covered, "signatures_checked", s->signatures_checked, "signer_compared", s->signer_known, "timestamps",
 				     anchors_json(s->tokens, s->stamped, s->stamped_s), "cosignatures", anchors_json(s->cosignatures, s->cosigned, s->cosigned_s),
-				     "quorum", quorum_json(q, s->covered), "unverified_count", (json_int_t)s->unverified, "findings", f->list, "unverified", f->unverified));
+				     "quorum", quorum_json(q, s->covered), "kept", kept_json(s, f->kept), "unverified_count", (json_int_t)s->unverified, "findings", f->list, "unverified", f->unverified));
 	else
-		summary_print(s, q, own, good);
+		summary_print(s, q, f->kept, own, good);
 }
 
 /* --- by sluice-control ---------------------------------------------------------------------------------------------------- */
@@ -207,7 +223,7 @@ static struct verify_summary summary_of(json_t *v)
 		.chunks = number_of(v, "chunks"), .sessions = number_of(v, "sessions"), .findings = number_of(v, "findings"), .covered = number_of(v, "covered"),
 		.signatures_checked = json_is_true(json_object_get(v, "signatures_checked")), .tokens = number_of(v, "tokens"),
 		.cosignatures = number_of(v, "cosignatures"), .unverified = number_of(v, "unverified"), .stamped = number_of(v, "stamped"),
-		.signer_known = json_is_true(json_object_get(v, "signer_compared")), .cosigned = number_of(v, "cosigned"), .stamped_s = (int64_t)number_of(v, "stamped_s"), .cosigned_s = (int64_t)number_of(v, "cosigned_s"),
+		.signer_known = json_is_true(json_object_get(v, "signer_compared")), .cosigned = number_of(v, "cosigned"), .kept = (unsigned)number_of(v, "kept"), .kept_size = number_of(v, "kept_size"), .stamped_s = (int64_t)number_of(v, "stamped_s"), .cosigned_s = (int64_t)number_of(v, "cosigned_s"),
 	};
 }
 
@@ -221,10 +237,16 @@ static struct quorum quorum_said(json_t *v)
 	return q;
 }
 
-static int verify_by_control(struct cli *c, struct findings *findings)
+static int verify_by_control(struct cli *c, const struct kept *kept, struct findings *findings)
 {
-	json_t *args = json_pack("{s:s}", "what", "verify");
+	json_t *args = json_pack("{s:s}", "what", "verify"), *notes = json_array();
 	int status = FRAME_USAGE;
+
+	for (unsigned i = 0; i < kept->count; i++)
+		json_array_append_new(notes, json_stringn((const char *)kept->note[i].note.base, kept->note[i].note.len));
+	if (kept->count)
+		json_object_set(args, "checkpoints", notes);
+	json_decref(notes);
 
 	if (cli_token(c, args))
 		status = cli_stream(c, json_incref(args), verify_frame, findings);
@@ -232,7 +254,7 @@ static int verify_by_control(struct cli *c, struct findings *findings)
 	if (status == FRAME_DONE && findings->verified) {
 		const struct verify_summary s = summary_of(findings->verified);
 		const struct quorum q = quorum_said(findings->verified);
-		bool good = json_is_true(json_object_get(findings->verified, "good"));
+		bool good = json_is_true(json_object_get(findings->verified, "good")) && s.kept == kept->count;
 
 		verified_print(findings, &s, &q, true, good);
 		if (!c->json)
@@ -344,8 +366,26 @@ static void quorum_demand(struct findings *findings, const char *policy, const s
 	s->findings++;
 }
 
+/* False after an error line. */
+static bool kept_read(struct cli *c, struct kept *k)
+{
+	for (unsigned i = 0; i < c->options; i++) {
+		if (strcmp(c->option[i].name, "checkpoint"))
+			continue;
+		if (k->count == VERIFY_KEPT_MAX)
+			return cli_fail(c, FRAME_USAGE, "journal verify: more than %u checkpoints: give fewer", VERIFY_KEPT_MAX), false;
+		snprintf(k->name[k->count], sizeof(k->name[0]), "%s", c->option[i].value);
+		k->note[k->count].name = k->name[k->count];
+		if (!read_checkpoint_file(c, c->option[i].value, k->room[k->count], &k->note[k->count].note))
+			return false;
+		k->count++;
+	}
+	return true;
+}
+
 int cli_journal_verify(struct cli *c)
 {
+	static struct kept kept;
 	struct findings findings = { .json = c->json, .list = json_array(), .unverified = json_array() };
 	struct verify_options options = { .ctx = &findings, .found = on_finding, .judge = judge_anchor, .signed_last = signed_last };
 	struct judge judge = { 0 };
@@ -356,14 +396,19 @@ int cli_journal_verify(struct cli *c)
 	int status = FRAME_USAGE;
 	bool own, good, has_keys;
 
-	if (!c->positionals && cli_option(c, "token-file")) {
-		status = verify_by_control(c, &findings);
+	if (!kept_read(c, &kept)) {
+		status = FRAME_USAGE;
+	} else if (!c->positionals && cli_option(c, "token-file")) {
+		findings.kept = kept.count;
+		status = verify_by_control(c, &kept, &findings);
 	} else if ((options.dir = c->positionals ? c->positional[0] : cli_journal_dir(c, own_dir))) {
 		has_keys = read_keys(c, options.dir, &keys, &own);
 		if ((has_keys || own) && judge_read(c, options.dir, &judge) && state_path(c, state)) {
 			options.keys = has_keys ? &keys : NULL;
 			options.judge_ctx = &judge;
 			options.signed_ctx = state;
+			options.kept = kept.note;
+			options.kept_count = findings.kept = kept.count;
 			good = verify_journal(&options, &s);
 			q = quorum_of(&judge);
 			quorum_demand(&findings, cli_option(c, "witness-policy"), &q, &s);

@@ -8,6 +8,7 @@ const char bundle_consis_sh[] =
 	"{ read -r _; read -r m; read -r old; } < \"$1\"; old=$(printf %s \"$old\" | hex)\n"
 	"{ read -r _; read -r n; read -r new; } < \"$2\"; new=$(printf %s \"$new\" | hex)\n"
 	"[ \"$m\" -gt 0 ] && [ \"$m\" -le \"$n\" ] && [ ${#old} = 64 ] || exit 1\n"
+	"if grep -qvx '[A-Za-z0-9+/]\\{42\\}[AEIMQUYcgkosw048]=' \"$3\"; then exit 1; fi\n"
 	"if [ \"$m\" = \"$n\" ]; then [ \"$old\" = \"$new\" ] && [ ! -s \"$3\" ]; exit; fi\n"
 	"fn=$((m-1)); sn=$((n-1)); fr=; sr=\n"
 	"while [ $((fn & 1)) = 1 ]; do fn=$((fn>>1)); sn=$((sn>>1)); done\n"
@@ -85,4 +86,19 @@ const char bundle_anchors_md[] =
 	"    if (quorum == \"none\") print \"9. quorum: the policy asks for no witness\"\n"
 	"    else if (best != \"\") print \"9. quorum: the checkpoint of \" best \" records has it: OK\"\n"
 	"    else { print \"9. quorum: none of these checkpoints has it\"; exit (own != \"\") } }' \"$POLICY\" \"$WORK/seen9\"; fi\n"
+	"```\n";
+
+const char bundle_since_md[] =
+	"\n"
+	"## 12. Since the checkpoint that was kept\n"
+	"Only where the bundle was asked for with a checkpoint that its reader had (`--since-checkpoint`): the log of today is what that one signed, and what came\n"
+	"after. It is worth what yours is worth: give your own copy as third argument of verify.sh (the second may be `''`), or compare it by eye.\n"
+	"```sh\n"
+	"if [ -n \"${3:-}\" ]; then sed '/^$/,$d' since/checkpoint > \"$WORK/body12\"; sed '/^$/,$d' \"$3\" | cmp - \"$WORK/body12\"; fi\n"
+	"if [ -e since/checkpoint ]; then\n"
+	"  { read -r origin12; read -r size12; } < since/checkpoint; [ \"$origin12\" = \"$origin\" ]\n"
+	"  signed_by since/checkpoint \"$(key_of \"$size12\")\"\n"
+	"  sh consis.sh since/checkpoint checkpoint since/consistency || { echo 'the kept checkpoint is not of this history'; exit 1; }\n"
+	"  echo \"12. since: the first $size12 records are those of the kept checkpoint, $((size - size12)) came after: OK\"\n"
+	"fi\n"
 	"```\n";

@@ -10,6 +10,7 @@ extern const char bundle_key_functions_md[]; /* behind it */
 extern const char bundle_anchors_md[];       /* and the steps that follow */
 extern const char bundle_keys_md[];
 extern const char bundle_disclosure_md[];
+extern const char bundle_since_md[];
 extern const char bundle_end_md[];
 extern const char bundle_incl_sh[];
 extern const char bundle_consis_sh[];

@@ -13,6 +13,7 @@
 #include "control/export/bundle_copies.h"
 #include "control/export/bundle_policies.h"
 #include "control/export/bundle_text.h"
+#include "control/export/consistency.h"
 #include "control/export/export_anchor.h"
 #include "control/export/export_disclosure.h"
 #include "control/export/export_keys.h"
@@ -374,6 +375,13 @@ static bool anchors_write(struct job *job)
 	return !wrong || fail(job, "%s", wrong);
 }
 
+static bool since_write(struct job *job)
+{
+	char wrong[CONSISTENCY_ERROR_BYTES];
+
+	return !job->request->since.len || consistency_since(&job->bundle, job->archive, &job->keys, &job->checkpoint, job->request->since, wrong) || fail(job, "%s", wrong);
+}
+
 static bool disclosure_write(struct job *job)
 {
 	const char *wrong = export_disclosure_write(job->request, &job->bundle, job->archive, &job->told, bytes_of(job->note, job->note_len), &job->result->erased);
@@ -386,7 +394,7 @@ static void commands_of(const char *text, struct writer *out)
 {
 	static const char begin[] = "```sh\n", end[] = "```\n";
 
-	writer_str(out, "#!/bin/sh\n# The commands of VERIFY.md, in order: sh verify.sh [RECORDS|all [POLICY]]\n");
+	writer_str(out, "#!/bin/sh\n# The commands of VERIFY.md, in order: sh verify.sh [RECORDS|all [POLICY [CHECKPOINT]]]\n");
 	for (const char *at = strstr(text, begin); at; at = strstr(at, begin)) {
 		const char *stop;
 
@@ -401,7 +409,7 @@ static void commands_of(const char *text, struct writer *out)
 
 static bool texts_write(struct job *job)
 {
-	static _Thread_local char text[32768], md[32768];
+	static _Thread_local char text[65536], md[49152];
 	const struct export_result *r = job->result;
 	struct writer w = writer_of(text, sizeof text);
 	char head[1536];
@@ -415,7 +423,7 @@ static bool texts_write(struct job *job)
 		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
 		 (unsigned long long)r->checkpoint_size);
 	writer_str(&w, head);
-	snprintf(md, sizeof md, "%s%s%s%s%s%s%s%s", bundle_begin_md, job->request->key ? bundle_signed_md : bundle_unsigned_md, bundle_verify_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_disclosure_md, bundle_end_md);
+	snprintf(md, sizeof md, "%s%s%s%s%s%s%s%s%s", bundle_begin_md, job->request->key ? bundle_signed_md : bundle_unsigned_md, bundle_verify_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_disclosure_md, bundle_since_md, bundle_end_md);
 	writer_str(&w, md);
 	if (!bundle_file(&job->bundle, "VERIFY.md", writer_done(&w)))
 		return write_failed(job, "VERIFY.md");
@@ -449,7 +457,7 @@ bool export_bundle(struct archive *a, const struct export_request *request, stru
 	if (ok && !(request->sink ? bundle_create_to(&job->bundle, request->sink) : bundle_create(&job->bundle, request->out, request->disclose != NULL)))
 		ok = fail(job, "%.150s cannot be made: %s", request->out ? request->out : "the bundle", strerror(errno));
 	ok = ok && records_write(job) && bundle_copies_finish(job->copies, request, &job->filter, err) && tiles_write_all(job) && policies_write(job) &&
-	     anchors_write(job) && keys_write(job) && disclosure_write(job) && texts_write(job);
+	     anchors_write(job) && since_write(job) && keys_write(job) && disclosure_write(job) && texts_write(job);
 	if (ok && !bundle_finish(&job->bundle, request->key, result->manifest_sha256))
 		ok = write_failed(job, "MANIFEST.sha256");
 	bundle_close(&job->bundle, ok);

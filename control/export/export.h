@@ -15,6 +15,7 @@
  *	policy/<hash>.cfg             the policies that the records name in `pol`, with proofs (bundle_policies.h)
  *	events/, report.html, assessment-results.json, replay.cast   copies (bundle_copies.h)
  *	checkpoints/                  those that an authority stamped or a witness cosigned (export_anchor.h)
+ *	since/                        a checkpoint that the reader kept, and that `checkpoint` extends it (consistency.h)
  *	MANIFEST.sha256, VERIFY.md, verify.sh (its commands, to be run as they are), incl.sh, consis.sh
  *	MANIFEST.sig, trust/export.pem   the manifest's signature, Ed25519, and the node's export key (export_key.h)
  * Everything written was checked against the signed root first: a journal with a damaged record in the range gives no bundle.
@@ -45,6 +46,7 @@ struct export_request {
 	const struct bundle_sink *sink;     /* not NULL: files go there, and `out` is not looked at */
 	const struct checkpoint_keys *keys; /* the log's public keys, of any of its generations */
 	const struct export_key *key;       /* signs the manifest; NULL: the bundle is not signed as a whole, and says so */
+	struct bytes since;                 /* a kept checkpoint's note; empty: none */
 	struct payload_keys *disclose;      /* NULL: the content of sealed payload stays unreadable */
 	const struct export_disclosure *disclosure; /* NULL: keys of all sessions that the filter lets through, by nobody's approval */
 	bool (*render)(void *ctx, struct bytes page, char **pdf, size_t *len); /* NULL: no report.pdf; false: no bundle. `pdf` is from malloc */

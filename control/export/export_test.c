@@ -70,7 +70,7 @@ static void export_to(const struct archive_filter *filter, struct export_result 
 }
 
 /* The code blocks of VERIFY.md, run as an auditor would, in a shell that knows nothing of us. 0 when all passed. */
-static int run_verify(const char *bundle, const char *how_many)
+static int run_verify_with(const char *bundle, const char *how_many, const char *policy, const char *kept)
 {
 	pid_t child = fork();
 	int status = -1;
@@ -83,12 +83,17 @@ static int run_verify(const char *bundle, const char *how_many)
 			_exit(126);
 		dup2(quiet, 1);
 		dup2(quiet, 2);
-		execle("/bin/sh", "sh", "-c", "sed -n '/^```sh$/,/^```$/p' VERIFY.md | grep -v '^```' > ../commands && exec sh ../commands \"$0\"", how_many,
+		execle("/bin/sh", "sh", "-c", "sed -n '/^```sh$/,/^```$/p' VERIFY.md | grep -v '^```' > ../commands && exec sh ../commands \"$0\" \"$1\" \"$2\"", how_many, policy, kept,
 		       (char *)NULL, environment);
 		_exit(127);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int run_verify(const char *bundle, const char *how_many)
+{
+	return run_verify_with(bundle, how_many, "", "");
 }
 
 static void fresh_copy(void)
@@ -171,6 +176,119 @@ static void bundle_verifies_with_public_tools(void **state)
 	/* The tile's other entries were not asked for. */
 	snprintf(path, sizeof path, "%s/tile/entries", out);
 	assert_int_not_equal(access(path, R_OK), 0);
+}
+
+/* The note of the journal's checkpoint of `size` records, and as the file "kept" beside the bundle. */
+static struct bytes keep_note(const char *of, uint64_t size, uint8_t room[CHECKPOINT_BYTES_MAX])
+{
+	char path[200], err[ARCHIVE_ERROR_BYTES];
+	struct archive *a;
+	struct bytes note;
+	uint64_t found;
+
+	snprintf(path, sizeof path, "%s/%s", dir, of);
+	a = archive_open(path, err);
+	assert_true(a && archive_checkpoint(a, size, size, &found, &note) && note.len <= CHECKPOINT_BYTES_MAX);
+	memcpy(room, note.base, note.len);
+	note = bytes_of(room, note.len);
+	archive_close(a);
+	assert_int_equal(tiles_write_file(dir, "kept", note), 0);
+	return note;
+}
+
+/* A journal that begins with another record than the fixture's. */
+static void publish_other(const char *in, struct fixture_signer *by)
+{
+	char path[200], err[JOURNAL_ERROR_BYTES];
+	struct journal_config config = { .dir = path, .origin = FIXTURE_ORIGIN };
+	struct journal_signer s = fixture_signer_journal(by);
+	struct journal *j;
+	uint64_t index;
+
+	snprintf(path, sizeof path, "%s/%s", dir, in);
+	j = journal_open(&config, FIXTURE_TIME, err);
+	assert_non_null(j);
+	assert_int_equal(journal_append(j, bytes_str("{\"n\":0,\"other\":true,\"sess\":\"00000000000000000000000000000000\",\"t\":\"cmd\"}"), &index), JOURNAL_OK);
+	assert_true(fixture_fill(j, 59, 50, FIXTURE_TIME) && journal_publish_flush(j, &s, FIXTURE_TIME, 1000));
+	journal_close(j);
+}
+
+static struct archive *open_in(const char *name)
+{
+	char path[200], err[ARCHIVE_ERROR_BYTES];
+	struct archive *a;
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	a = archive_open(path, err);
+	assert_non_null(a);
+	return a;
+}
+
+static void publish_in(const char *name, struct fixture_signer *by, uint64_t more)
+{
+	char path[200];
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	assert_true(fixture_published(path, by, more, 0));
+}
+
+static void copy_in(const char *from, const char *to)
+{
+	char path[2][200];
+
+	snprintf(path[0], sizeof path[0], "%s/%s", dir, from);
+	snprintf(path[1], sizeof path[1], "%s/%s", dir, to);
+	fixture_copy(path[0], path[1]);
+}
+
+/* The log went on from 60 to 110 records: its bundle proves that, by the reader's own copy of the checkpoint of 60. */
+static void bundle_since_a_kept_checkpoint(void **state)
+{
+	uint8_t room[5][CHECKPOINT_BYTES_MAX];
+	struct fixture_signer own, twice, foreign;
+	struct export_request request = { .filter = { .from = 55, .to = 57 }, .out = out, .keys = &own.keys };
+	struct {
+		const char *says;
+		struct bytes note;
+	} refused[] = { { "a fork", { 0 } }, { "records are missing", { 0 } }, { "the kept checkpoint is", { 0 } }, { "the kept checkpoint is", { 0 } } };
+	char err[EXPORT_ERROR_BYTES];
+	struct export_result r;
+	struct archive *a;
+
+	fixture_signer_init(&own);
+	fixture_signer_init(&foreign);
+	twice = own; /* the same keys, and no memory of what they signed */
+	publish_other("since-fork", &twice);
+	publish_in("since-foreign", &foreign, 60);
+	publish_in("since", &own, 60);
+	publish_in("since", &own, 50);
+	a = open_in("since");
+	request.since = keep_note("since", 60, room[0]);
+	assert_true(export_bundle(a, &request, &r, err));
+	assert_int_equal(run_verify_with(out, "2", "", "../kept"), 0);
+	assert_int_equal(run_verify(out, "2"), 0);
+	/* Not the one that the reader has. */
+	keep_note("since", 110, room[1]);
+	assert_int_not_equal(run_verify_with(out, "2", "", "../kept"), 0);
+	refused[2].note = bytes_of(room[0], 40);
+	refused[3].note = keep_note("since-foreign", 60, room[2]);
+	refused[0].note = keep_note("since-fork", 60, room[3]);
+	fixture_remove(out);
+	copy_in("since", "since-before");
+	publish_in("since", &own, 10);
+	refused[1].note = keep_note("since", 120, room[4]);
+	archive_close(a);
+	a = open_in("since-before");
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+		request.since = refused[i].note;
+		assert_false(export_bundle(a, &request, &r, err));
+		print_message("# %s\n", err);
+		assert_non_null(strstr(err, refused[i].says));
+		assert_int_not_equal(access(out, F_OK), 0);
+	}
+	archive_close(a);
+	fixture_signer_free(&own);
+	fixture_signer_free(&foreign);
 }
 
 static void session_alone_verifies(void **state)
@@ -546,6 +664,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(bundle_verifies_with_public_tools),
+		TEST(bundle_since_a_kept_checkpoint),
 		TEST(session_alone_verifies),
 		TEST(changed_file_fails),
 		TEST(forgery_with_a_fitting_manifest_fails),

@@ -30,9 +30,11 @@
 #define RECORDS 20u
 #define FIRST 9u
 #define END 12u
+#define KEPT 13u /* the checkpoint that the bundle's reader had */
+#define BODY (sizeof(FIXTURE_ORIGIN) + 3 + 45) /* of that: its three lines */
 #define FILES_MAX 64
 #define FILE_BYTES_MAX (1u << 18)
-#define STEPS_MAX 12
+#define STEPS_MAX 13
 #define STEP_BYTES_MAX 8192
 
 /* Evidence, by the beginning of its files' names, and the steps of VERIFY.md that it takes to see it changed. */
@@ -42,6 +44,7 @@ static const struct {
 	{ "checkpoint", "2 3 4 5" }, { "vkey", "2 3" },	      { "trust/log-", "2 3" }, { "records/", "4" }, { "proofs/entry-", "4" },
 	{ "proofs/", "2 4 5" },	     { "tile/0/", "2 4 5" }, { "chunks/", "4 6" },    { "trust/keys/0-", "2 4 8 10" },
 	{ "keys/", "2 4 7 11" },     { "approvals/", "2 11" },
+	{ "since/", "2 4 8 12" },
 };
 
 static char dir[128], out[160], copy[170];
@@ -111,7 +114,7 @@ static void take_steps(void)
 		else if (code && number < STEPS_MAX)
 			writer_bytes(&step[number], line, len + 1);
 	}
-	for (unsigned i = 1; i <= 11; i++)
+	for (unsigned i = 1; i < STEPS_MAX; i++)
 		assert_true(step[i].ok && step[i].len > 0);
 }
 
@@ -135,6 +138,7 @@ static int build(void **state)
 	struct export_result result;
 	struct export_key *key;
 	struct archive *archive;
+	uint64_t size;
 	bool good;
 
 	fixture_dir(dir);
@@ -142,9 +146,11 @@ static int build(void **state)
 	snprintf(out, sizeof out, "%s/bundle", dir);
 	snprintf(copy, sizeof copy, "%s/changed", dir);
 	fixture_signer_init(&signer);
-	if (!fixture_published(journal_dir, &signer, RECORDS, 0))
+	if (!fixture_published(journal_dir, &signer, KEPT, 0) || !fixture_published(journal_dir, &signer, RECORDS - KEPT, 0))
 		return -1;
 	archive = archive_open(journal_dir, err);
+	if (!archive || !archive_checkpoint(archive, KEPT, KEPT, &size, &request.since))
+		return -1;
 	request.key = key = export_key_open(dir, true, err);
 	good = archive && key && export_bundle(archive, &request, &result, wrong) && result.records == END - FIRST && result.chunks > 0;
 	archive_close(archive);
@@ -248,6 +254,9 @@ static size_t any_place(const char *file, size_t len)
 {
 	if (strncmp(file, "tile/0/", 7) == 0)
 		return FIRST * 32 + rng_below(&rng, (END - FIRST) * 32);
+	/* Of its signatures one is asked for. */
+	if (strcmp(file, "since/checkpoint") == 0)
+		return rng_below(&rng, BODY);
 	return rng_below(&rng, len);
 }
 
@@ -365,7 +374,7 @@ static unsigned long asked(unsigned long otherwise)
 static void every_mutation_is_seen(void **state)
 {
 	assert_true(steps_pass("1"));
-	assert_true(steps_pass("2 3 4 5 6 7 8 9 10 11"));
+	assert_true(steps_pass("2 3 4 5 6 7 8 9 10 11 12"));
 	mutations(asked(12));
 }
 

@@ -21,6 +21,7 @@
 #include "control/journal/segment_view.h"
 #include "control/journal/spine_view.h"
 #include "control/journal/tiles.h"
+#include "control/journal/verify_kept.h"
 #include "control/journal/verify_report.h"
 #include "control/journal/verify_session.h"
 #include "control/journal/verify_spine.h"
@@ -56,6 +57,7 @@ struct verify {
 	size_t file_note_len;
 	struct checkpoint file;   /* the `checkpoint` file; size 0 when absent */
 	uint64_t good_size;       /* the newest checkpoint that was right */
+	struct merkle_hash good_root;
 	bool has_tiles;
 	bool prune_said;           /* a record says why the oldest ones are gone */
 	struct key_list keys;      /* when options->keys is given */
@@ -140,6 +142,7 @@ static void checkpoint_one(struct verify *v, const struct checkpoint *c, const c
 		return;
 	if (merkle_equal(&computed, &c->root)) {
 		v->good_size = size;
+		v->good_root = c->root;
 		return;
 	}
 	if (v->tile_differs) {
@@ -148,6 +151,7 @@ static void checkpoint_one(struct verify *v, const struct checkpoint *c, const c
 		/* The damaged record is named already, and this checkpoint speaks for its stored leaf. */
 		if (merkle_equal(&stored, &c->root)) {
 			v->good_size = size;
+			v->good_root = c->root;
 			return;
 		}
 	}
@@ -634,6 +638,8 @@ bool verify_journal(const struct verify_options *options, struct verify_summary 
 	verify_sessions_init(&v->sessions, v->report.list.count && v->report.list.first[0] > 0);
 	if (v->view)
 		walk(v);
+	if (!v->report.full)
+		verify_kept(&v->report, options->keys ? &v->keys : NULL, v->index, &(struct checkpoint){ .size = v->good_size, .root = v->good_root });
 	summary->size = v->index;
 	summary->covered = v->good_size;
 	summary->sessions = v->sessions.used;

@@ -8,6 +8,7 @@
  * and public keys that the auditor got elsewhere; writes nothing, locks nothing.
  * What a log alone cannot prove: that records newer than the last checkpoint, or checkpoints newer than everything that speaks
  * of them (the file, the spine's mark, anchors, prune records, the signer's state), existed.
+ * Checkpoints that the caller kept elsewhere are held against the journal: what it cannot say of itself.
  * What time stamps and cosignatures say is judged by whom the caller names (anchor/judge.h): this folder knows no authority.
  */
 #ifndef CONTROL_JOURNAL_VERIFY_H
@@ -24,6 +25,7 @@ enum verify_kind {
 	VERIFY_SPINE,      /* a hash or mark of the spine */
 	VERIFY_CHECKPOINT, /* a checkpoint is wrong, or missing */
 	VERIFY_ANCHOR,     /* a time stamp or cosignature */
+	VERIFY_FORK,       /* a checkpoint that somebody kept is of another history */
 	VERIFY_UNVERIFIED, /* no finding: an anchor of somebody whose key is not known */
 	VERIFY_KINDS
 };
@@ -56,6 +58,13 @@ struct verify_judged {
 	const char *why; /* unless GOOD: a fixed text */
 };
 
+/* A checkpoint from elsewhere, and what findings call it. */
+#define VERIFY_KEPT_MAX 8u
+struct verify_kept_note {
+	const char *name;
+	struct bytes note;
+};
+
 struct verify_options {
 	const char *dir;
 	const struct checkpoint_keys *keys; /* NULL: signatures are not checked, and the summary says so */
@@ -63,6 +72,8 @@ struct verify_options {
 	void (*judge)(void *ctx, const struct verify_anchor *anchor, struct verify_judged *out); /* NULL: no anchor's content is looked at */
 	void *signed_ctx;
 	bool (*signed_last)(void *ctx, uint64_t *size, struct merkle_hash *root); /* the last checkpoint of the signer's state, as it is now; NULL or false: not known */
+	const struct verify_kept_note *kept; /* at most VERIFY_KEPT_MAX */
+	unsigned kept_count;
 	unsigned findings_max;              /* stop after so many; 0: 100 */
 	void *ctx;
 	void (*found)(void *ctx, const struct verify_finding *finding); /* may be NULL */
@@ -75,6 +86,8 @@ struct verify_summary {
 	uint64_t tokens, cosignatures, unverified; /* anchors that are good; those of unknown keys */
 	uint64_t stamped, cosigned; /* records under the newest good one of each kind */
 	int64_t stamped_s, cosigned_s; /* its time, seconds since 1970 */
+	unsigned kept;         /* kept checkpoints that are the beginning of this journal */
+	uint64_t kept_size;    /* of the newest of them */
 	uint64_t findings;
 	uint64_t covered;      /* records under a good checkpoint; the rest is the unsigned tail */
 	bool signatures_checked;

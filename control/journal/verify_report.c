@@ -19,7 +19,7 @@ struct verify_place verify_range(uint64_t first, uint64_t last)
 
 const char *verify_kind_name(enum verify_kind kind)
 {
-	static const char *const names[VERIFY_KINDS] = { "record", "order", "tile", "spine", "checkpoint", "anchor", "unverified" };
+	static const char *const names[VERIFY_KINDS] = { "record", "order", "tile", "spine", "checkpoint", "anchor", "fork", "unverified" };
 
 	return names[(unsigned)kind < VERIFY_KINDS ? kind : VERIFY_RECORD];
 }
@@ -33,6 +33,7 @@ const char *verify_kind_advice(enum verify_kind kind)
 		"records and checkpoints are judged without it: take spine/ from a copy whose audit is good",
 		"ask whoever holds a checkpoint of this log (witness, earlier bundle): one that is signed and does not fit is proof of a second history",
 		"ask the authority or the witness for its own record of it; the checkpoint under it is judged by itself",
+		"keep the directory and that checkpoint: where both are signed, they prove a second history; ask others which one they know",
 		"give the authority's certificate with --tsa, or the witness's key with --witness",
 	};
 
