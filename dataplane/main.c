@@ -240,10 +240,6 @@ static bool start(struct dataplane *d, char err[ERROR_BYTES])
 	const char *device[PORT_COUNT] = { s->dataplane.port[0], s->dataplane.port[1] };
 
 	d->workers = s->workers;
-	if (!device[0] || !device[1]) {
-		snprintf(err, OS_ERROR_BYTES, "sluice.conf: no wire ports: name two in dataplane.ports");
-		return false;
-	}
 	if (!load_mask_key(d, err))
 		return false;
 	for (unsigned w = 0; w < d->workers; w++)
@@ -502,6 +498,10 @@ int main(int argc, char **argv)
 				    why, sizeof why);
 	if (!d->settings) {
 		fprintf(stderr, "%s\n", why);
+		return 2;
+	}
+	if (!d->settings->dataplane.port[0] || !d->settings->dataplane.port[1]) {
+		log_error("sluice.conf: no wire ports: name two in dataplane.ports");
 		return 2;
 	}
 	if (!tls_arena_install()) {

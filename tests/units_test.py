@@ -67,6 +67,9 @@ def main():
     number += 1
     code, said = run('systemd-sysusers', '--dry-run', units / 'sluice.sysusers')
     check(number, code == 0, 'the users: systemd-sysusers takes them', said)
+    number += 1
+    wanted = {f'/usr/lib/{kind}.d/sluice.conf' for kind in ('sysusers', 'tmpfiles')}
+    check(number, wanted <= files, 'the users and the directories: installed', wanted - files)
     print(f'1..{number}')
     return 1 if failed else 0
 

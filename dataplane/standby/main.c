@@ -25,6 +25,7 @@
 #include "platform/os/settings.h"
 #include "platform/os/shm.h"
 
+#define INTERFACE_BYTES 32
 #define LOOK_MS 50    /* for a new claimant and a new policy */
 #define YIELD_MS 1    /* for a claim, while bridging */
 #define BURSTS 64     /* between two looks at the claim */
@@ -193,22 +194,31 @@ static void run(struct standby *s)
 
 /* --- Start --------------------------------------------------------------------------------------------------------------- */
 
-static bool start(struct standby *s, char err[OS_ERROR_BYTES])
+/* Whether sluice.conf has a standby, and ports that it can read; `name` are their interfaces. */
+static bool configured(const struct standby *s, char name[WIRE_PORTS][INTERFACE_BYTES], char err[OS_ERROR_BYTES])
 {
-	static const char *const calls[] = { "openat", "setsockopt", "recvmmsg", "sendmmsg", NULL };
-	char name[WIRE_PORTS][32];
-	const char *const interface[WIRE_PORTS] = { name[0], name[1] }, *const read[] = { s->settings->run_dir, NULL }, *const write[] = { NULL };
-	const char *run_dir = s->settings->run_dir;
-
+	if (!s->settings->dataplane.standby) {
+		snprintf(err, OS_ERROR_BYTES, "sluice.conf: dataplane.standby is \"off\": nobody stands by: disable sluice-standby.service");
+		return false;
+	}
 	for (unsigned i = 0; i < WIRE_PORTS; i++) {
 		const char *device = s->settings->dataplane.port[i];
 
-		if (device && settings_interface(device, name[i], sizeof name[i]))
+		if (device && settings_interface(device, name[i], INTERFACE_BYTES))
 			continue;
 		snprintf(err, OS_ERROR_BYTES, "port %.60s: no interface of the kernel: only net_af_packet and net_af_xdp can be stood in for; use a bypass NIC",
 			 device ? device : "(none)");
 		return false;
 	}
+	return true;
+}
+
+static bool start(struct standby *s, char name[WIRE_PORTS][INTERFACE_BYTES], char err[OS_ERROR_BYTES])
+{
+	static const char *const calls[] = { "openat", "setsockopt", "recvmmsg", "sendmmsg", NULL };
+	const char *const interface[WIRE_PORTS] = { name[0], name[1] }, *const read[] = { s->settings->run_dir, NULL }, *const write[] = { NULL };
+	const char *run_dir = s->settings->run_dir;
+
 	s->page = shm_open_or_make(run_dir, "standby", sizeof *s->page, 0660, err);
 	s->wire = s->page ? wire_open(interface, err) : NULL;
 	if (s->page && !life_prepare(s->page)) {
@@ -226,7 +236,7 @@ static bool start(struct standby *s, char err[OS_ERROR_BYTES])
 int main(int argc, char **argv)
 {
 	static struct standby s;
-	char why[4096] = "", err[OS_ERROR_BYTES] = "";
+	char why[4096] = "", err[OS_ERROR_BYTES] = "", name[WIRE_PORTS][INTERFACE_BYTES];
 
 	log_open("sluice-standby", LOG_LEVEL_INFO);
 	s.settings = settings_open(arguments_config(argc, argv, "sluice-standby",
@@ -237,7 +247,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", why);
 		return 2;
 	}
-	if (!start(&s, err)) {
+	if (!configured(&s, name, err)) {
+		log_error("%s", err);
+		return 2;
+	}
+	if (!start(&s, name, err)) {
 		log_error("%s", err);
 		return 1;
 	}
