@@ -9,7 +9,9 @@
  * `whole` takes frames as a host hands them over that leaves segmentation and checksums to its card: up to 64 KiB in one.
  * Segments are as large as both interfaces allow; what a router says of a smaller path the flow hears, and who it was sent to as well.
  *
- * usage: bridge CLIENT_INTERFACE SERVER_INTERFACE move|copy|whole [LOSS REORDER DUPLICATE CORRUPT (ppm) DELAY_US]
+ * `splice` hands each flow over to forwarding (dataplane/tcp/splice.h) and takes it back, again and again, at random moments.
+ *
+ * usage: bridge CLIENT_INTERFACE SERVER_INTERFACE move|copy|whole|splice [LOSS REORDER DUPLICATE CORRUPT (ppm) DELAY_US]
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -27,13 +29,15 @@
 
 #include "dataplane/packet/inner.h"
 #include "dataplane/packet/packet.h"
-#include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/splice.h"
 #include "tests/harness/wire.h"
 
 #define POOL_BYTES (256u << 20)
 #define FRAME_BYTES WIRE_FRAME_BYTES
 #define WHOLE_FRAME_BYTES 65600
 #define BURST 64
+#define CYCLE_US 60000u  /* of waiting for a moment to hand over, */
+#define HOLD_US 40000u   /* in which the windows stand still for so long */
 
 struct flow {
 	bool used;
@@ -41,6 +45,8 @@ struct flow {
 	struct tcp_pair pair;
 	struct packet_template template[2];
 	unsigned have_template;
+	struct tcp_splice splice;
+	uint64_t change_at_us; /* it is handed over, or taken back, then */
 };
 
 struct bridge {
@@ -50,9 +56,11 @@ struct bridge {
 	struct flow *flows[65536];
 	uint16_t active[65536];
 	unsigned active_count;
-	bool copy, whole, impaired;
+	bool copy, whole, splice, impaired;
 	struct wire in[2], out[2];
 	uint64_t now_us, segments_in, segments_out, refused, opened, paths;
+	uint64_t spliced, drained, back, returning; /* handed over, with something of ours in flight; taken back, with something that is not */
+	struct rng rng;
 	unsigned side;
 	struct flow *flow;
 };
@@ -138,13 +146,86 @@ static void relay(struct bridge *b, struct flow *f)
 	}
 }
 
+/* --- Handed over and taken back --- */
+
+static uint64_t some_time(struct bridge *b)
+{
+	static const uint64_t most_us[] = { 1, 1000, 5000, 40000 };
+
+	return rng_below(&b->rng, most_us[rng_below(&b->rng, 4)]);
+}
+
+static void splice_answer(struct bridge *b, struct flow *f, unsigned side)
+{
+	struct tcp_segment s;
+
+	b->flow = f;
+	b->side = side;
+	tcp_splice_ack(&f->splice, &f->pair, side, &s);
+	(void)emit(b, &s);
+}
+
+static void take_back(struct bridge *b, struct flow *f)
+{
+	tcp_splice_take_back(&f->splice, &f->pair, b->now_us);
+	b->back++;
+	b->returning += f->pair.half[0].returning || f->pair.half[1].returning;
+	f->change_at_us = b->now_us + some_time(b);
+}
+
+/* As the conductor does: a flow that does not come to rest by itself is promised nothing new for a while. */
+static void hand_over(struct bridge *b, struct flow *f)
+{
+	unsigned answers;
+
+	tcp_pair_window_rule(&f->pair, (b->now_us - f->change_at_us) % CYCLE_US < HOLD_US ? TCP_WINDOW_HOLD : TCP_WINDOW_FOLLOW);
+	if (!tcp_splice_ready(&f->pair))
+		return;
+	answers = tcp_splice_begin(&f->splice, &f->pair, b->now_us);
+	b->spliced++;
+	b->drained += f->splice.side[0].draining || f->splice.side[1].draining;
+	f->change_at_us = b->now_us + some_time(b);
+	for (unsigned side = 0; side < 2; side++)
+		if (answers & 1u << side)
+			splice_answer(b, f, side);
+}
+
+static void splice_segment(struct bridge *b, struct flow *f, unsigned side, const struct packet *p, struct tcp_segment *s)
+{
+	struct packet_shift by = tcp_splice_shift(&f->splice, side);
+	unsigned events = tcp_splice_input(&f->splice, &f->pair, side, s, b->now_us);
+
+	f->dirty = true;
+	if (f->splice.on && events & TCP_SPLICE_ANSWER)
+		splice_answer(b, f, side);
+	if (!(events & TCP_SPLICE_FORWARD))
+		return;
+	b->flow = f;
+	b->side = !side;
+	if (events & TCP_SPLICE_REBUILT) {
+		(void)emit(b, s);
+		return;
+	}
+	packet_shift_frame(p, &by);
+	(void)send_frame(b, !side, p->frame.base, p->frame.len);
+}
+
 static void turn(struct bridge *b, struct flow *f)
 {
 	unsigned events[2];
 
+	if (f->splice.on && b->now_us >= f->change_at_us)
+		take_back(b, f);
+	if (f->splice.on)
+		tcp_splice_sync(&f->splice, &f->pair, b->now_us);
 	if (tcp_pair_deadline_us(&f->pair) <= b->now_us)
 		tcp_pair_timer(&f->pair, b->now_us, events);
-	relay(b, f);
+	if (!f->splice.on)
+		relay(b, f);
+	else if (tcp_timed_out(&f->pair.half[0]) || tcp_timed_out(&f->pair.half[1]))
+		tcp_splice_abort(&f->splice, &f->pair, b->now_us);
+	if (b->splice && !f->splice.on && b->now_us >= f->change_at_us)
+		hand_over(b, f);
 	b->flow = f;
 	for (b->side = 0; b->side < 2; b->side++)
 		(void)tcp_pair_output(&f->pair, b->side, emit, b, BURST, b->now_us);
@@ -176,12 +257,19 @@ static void tcp_frame(struct bridge *b, unsigned side, const struct packet *p, e
 	b->segments_in++;
 	if (!f)
 		f = *slot = calloc(1, sizeof(*f));
+	if (f->splice.on && b->now_us < f->change_at_us) {
+		splice_segment(b, f, side, p, &s);
+		return;
+	}
+	if (f->splice.on)
+		take_back(b, f);
 	if (!f->used) {
 		if (side != TCP_CLIENT || !tcp_pair_open(&f->pair, &b->config, &b->pool, &s, b->now_us)) {
 			refuse(b, side, p, &s);
 			return;
 		}
 		f->used = true;
+		f->change_at_us = b->now_us + some_time(b);
 		f->have_template = 0;
 		b->opened++;
 		b->active[b->active_count++] = port;
@@ -312,6 +400,8 @@ int main(int argc, char **argv)
 	signal(SIGINT, stop);
 	b.fd[0] = open_port(argv[1]);
 	b.fd[1] = open_port(argv[2]);
+	b.rng = rng_seeded((uint64_t)getpid());
+	b.splice = !strcmp(argv[3], "splice");
 	b.copy = !strcmp(argv[3], "copy");
 	b.whole = !strcmp(argv[3], "whole");
 	if (argc == 9)
@@ -335,6 +425,9 @@ int main(int argc, char **argv)
 		all_flows(&b);
 		deliver(&b);
 	}
+	if (b.splice)
+		printf("handed over %llu, %llu in flight, taken back %llu, %llu in flight, ", (unsigned long long)b.spliced, (unsigned long long)b.drained,
+		       (unsigned long long)b.back, (unsigned long long)b.returning);
 	printf("opened %llu, in %llu, out %llu, refused %llu, paths lowered %llu, active %u, chunks held %zu\n", (unsigned long long)b.opened,
 	       (unsigned long long)b.segments_in, (unsigned long long)b.segments_out, (unsigned long long)b.refused, (unsigned long long)b.paths,
 	       b.active_count, tcp_pool_used(&b.pool));

@@ -9,6 +9,7 @@ how both ends and the bridge were left.
 import argparse
 import hashlib
 import os
+import random
 import re
 import signal
 import socket
@@ -25,6 +26,10 @@ C = TAG + "c"  # beyond B, which routes there over a link that carries less than
 BEYOND, BEYOND6 = "10.231.8.2", "fd00:232::2"
 
 SHORT = 2000  # short connections
+
+# Wanted of the bridge's summary; with few bytes and much loss a moment with something in flight need not come.
+HANDED = r"handed over [1-9]\d*, \d+ in flight, taken back [1-9]"
+BOTH_WAYS = r"handed over \d+, [1-9]\d* in flight, taken back \d+, [1-9]\d* in flight"
 
 # Impairment is loss, reordering, duplication, corruption (parts per million) and delay (microseconds), in each direction
 # of each of the two wires.
@@ -47,6 +52,20 @@ CASES = {
     "copy": {"impair": (10000, 0, 0, 0, 200), "mode": "copy"},
     "64-KiB-segments": {"mode": "whole", "offload": True},
     "tiny-buffers": {"buffers": 4096, "share": 0.05},
+    # handed over to forwarding and taken back, again and again; with something in flight, of ours and not of ours
+    "splice": {"mode": "splice", "share": 2, "gaps": 10000, "wants": BOTH_WAYS},
+    "splice-loss": {"mode": "splice", "impair": (20000, 100000, 10000, 5000, 300), "gaps": 10000, "wants": BOTH_WAYS},
+    "splice-one-in-five": {"mode": "splice", "impair": (200000, 50000, 20000, 10000, 200), "share": 0.1, "gaps": 2000, "ragged": True,
+                           "wants": HANDED},
+    "splice-bare": {
+        "mode": "splice",
+        "impair": (10000, 20000, 0, 0, 200),
+        "sysctl": {"tcp_window_scaling": 0, "tcp_sack": 0, "tcp_timestamps": 0},
+        "share": 0.2,
+        "gaps": 5000,
+        "wants": HANDED,
+    },
+    "splice-tiny-buffers": {"mode": "splice", "impair": (10000, 0, 0, 0, 200), "buffers": 4096, "share": 0.2, "gaps": 10000},
     # frames of 9,000 bytes; "wants": what the bridge must have seen
     "jumbo": {"mtu": (9000, 9000)},
     "jumbo-loss": {"mtu": (9000, 9000), "impair": (20000, 50000, 10000, 10000, 200), "share": 0.5},
@@ -116,16 +135,20 @@ def in_namespace(ns, function, *arguments):
     return pid, read
 
 
-def stream(seed, size):
+def stream(seed, size, gaps=0):
+    """The bytes of one direction; with gaps in pieces of less than so many bytes, and a pause behind each: a flow comes to rest now and then."""
     block = hashlib.shake_128(seed).digest(1 << 20)
     sent = 0
     while sent < size:
-        part = block[: min(len(block), size - sent)]
+        at = sent % len(block)
+        part = block[at : at + min(random.randrange(1, gaps) if gaps else len(block), size - sent)]
         yield part
         sent += len(part)
+        if gaps:
+            time.sleep(random.random() * 0.004)
 
 
-def exchange(conn, mine, theirs, size, buffers):
+def exchange(conn, mine, theirs, size, buffers, gaps):
     if buffers:
         conn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffers)
         conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffers)
@@ -134,7 +157,7 @@ def exchange(conn, mine, theirs, size, buffers):
 
     def send():
         try:
-            for part in stream(mine, size):
+            for part in stream(mine, size, gaps):
                 conn.sendall(part)
             conn.shutdown(socket.SHUT_WR)
         except OSError as e:
@@ -164,20 +187,20 @@ def exchange(conn, mine, theirs, size, buffers):
     return "ok"
 
 
-def serve(size, buffers, address):
+def serve(size, buffers, address, gaps):
     s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind((address, 5432))
     s.listen(16)
     s.settimeout(60)
     conn, _ = s.accept()
-    return exchange(conn, b"server", b"client", size, buffers)
+    return exchange(conn, b"server", b"client", size, buffers, gaps)
 
 
-def connect(size, buffers, address):
+def connect(size, buffers, address, gaps):
     time.sleep(0.3)
     conn = socket.create_connection((address, 5432), timeout=60)
-    return exchange(conn, b"client", b"server", size, buffers)
+    return exchange(conn, b"client", b"server", size, buffers, gaps)
 
 
 def refused():
@@ -253,13 +276,14 @@ def run(name, case, bridge_path, size):
     try:
         if name == "refused":
             results = finish([in_namespace(A, refused)])
-        elif name == "reuse":
+        elif name.endswith("reuse"):
             results = finish([in_namespace(B, echo_server, SHORT), in_namespace(A, churn, SHORT)])
         else:
             part = int(size * case.get("share", 1))
             buffers = case.get("buffers")
-            address = case.get("address", SERVER)
-            results = finish([in_namespace(C if address in (BEYOND, BEYOND6) else B, serve, part, buffers, address), in_namespace(A, connect, part, buffers, address)])
+            address, gaps = case.get("address", SERVER), case.get("gaps", 0)
+            where = C if address in (BEYOND, BEYOND6) else B
+            results = finish([in_namespace(where, serve, part, buffers, address, gaps), in_namespace(A, connect, part, buffers, address, gaps)])
     finally:
         seconds = time.time() - begin
         time.sleep(1.0 if "impair" in case else 0.1)
@@ -283,7 +307,7 @@ def main():
     if os.geteuid() != 0:
         print("1..0 # SKIP needs root")
         return 0
-    cases = {"refused": {}, "reuse": {}, **CASES}
+    cases = {"refused": {}, "reuse": {}, "splice-reuse": {"mode": "splice", "wants": HANDED}, **CASES}
     if args.case:
         cases = {args.case: cases[args.case]}
     print("1..%d" % len(cases))
