@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """Bytes through a terminated flow whose wires lose, reorder, duplicate and damage frames on both sides of Sluice: every byte is there,
 in order, once; connections open, half-close, close and reset as without it. Then some where one frame in five is lost each time:
-HEAVY_BYTES=1073741824 for as much of it as the goal says, which takes about an hour."""
+HEAVY_BYTES=1073741824 for as much of it as the goal says, which takes about an hour; FLOWS=64 HEAVY_BYTES=16777216 for as much in many flows at
+once; then BRIDGED=1 tells how many of these two kernels bring to an end through the same wires when Sluice only bridges. ONLY=heavy: nothing else."""
 import os
 import re
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +20,9 @@ from tap import need, world
 FAULTS = ('loss=20', 'reorder=50', 'duplicate=10', 'corrupt=5')  # per thousand
 GIGABYTE = 1 << 30
 HEAVY_BYTES = int(os.environ.get('HEAVY_BYTES', 400000))
+FLOWS = int(os.environ.get('FLOWS', 4))
+BRIDGED = '10.77.0.11' if os.environ.get('BRIDGED') else None  # an address that no service names
+ONLY_HEAVY = os.environ.get('ONLY') == 'heavy'
 SECONDS = 130         # for the large transfer; less than a gigabyte is said when that is not enough
 SHORT = 200
 
@@ -154,15 +159,57 @@ def postgres(it):
     need(done.stdout == direct, 'the rows differ')
 
 
+def streams(it, address):
+    """FLOWS streams at once, each both ways; what became of each that did not come to its end, by its client's port."""
+    wrong = {}
+
+    def work(number):
+        try:
+            it.bulk(HEAVY_BYTES, address, timeout=120 + FLOWS * HEAVY_BYTES // 20000)
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            port = re.search(r'port (\d+)', str(error))
+            wrong[int(port[1]) if port else -number] = str(error)
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, FLOWS + 1)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return wrong
+
+
+def recorded(it, ports):
+    """What the flight recorders say of these flows: which end gave up, and when."""
+    told = []
+    for flow in it.json('show', 'flows', '--abnormal')['flows']:
+        if int(flow['client'].rpartition(':')[2]) in ports:
+            shown = it.json('show', 'flow', flow['flow'])
+            told.append(f'{flow["client"]}: {flow["state"]}; client {shown.get("client_half")} server {shown.get("server_half")}; '
+                        + ', '.join(f'{line["ms"]} {line["what"]}' for line in shown['trace'][-12:]))
+    return '\n'.join(told)
+
+
 def heavy(it, cables):
     """One frame in five lost, on each wire and each way."""
     for cable in cables:
         cable.child.send_signal(signal.SIGUSR1)
     try:
-        return it.bulk(HEAVY_BYTES, timeout=120 + HEAVY_BYTES // 20000)
+        wrong = streams(it, None)
+        need(not wrong, f'{len(wrong)} of {FLOWS} flows: {wrong}\n{recorded(it, wrong) if wrong else ""}')
+        told = f'{FLOWS} flows of {HEAVY_BYTES} bytes each way, byte-exact'
+        if BRIDGED:
+            alone = streams(it, BRIDGED)
+            need(not [e for e in alone.values() if 'is wrong' in e], f'between two kernels: {alone}')
+            told += f'; when bridged, {FLOWS - len(alone)} of {FLOWS} {alone or ""}'
+        return told
     finally:
         for cable in cables:
             cable.child.send_signal(signal.SIGUSR1)
+
+
+def bridged(it):
+    """A second address of the target, which no service names, with a server of its own."""
+    world.run('ip', '-n', it.wire.target, 'addr', 'add', f'{BRIDGED}/24', 'dev', 'behind')
+    it.bulk_server(BRIDGED)
 
 
 def run(it, result):
@@ -170,6 +217,11 @@ def run(it, result):
     echo_server(it)
     result.check('before: a clean wire', lambda: it.bulk(32 << 20))
     cables = [it.fray(it.wire.agent, 'seed=1', *FAULTS), it.fray(it.wire.target, 'seed=2', *FAULTS)]
+    if BRIDGED:
+        bridged(it)
+    if ONLY_HEAVY:
+        result.check('one frame in five lost', lambda: heavy(it, cables))
+        return
     result.check(f'{SHORT} short connections, eight at a time', lambda: short(it))
     result.check('half-close both ways', lambda: half_close(it))
     result.check('reset by the client', lambda: reset(it))
