@@ -20,14 +20,22 @@ static struct tcp_delivery delivery_of(const struct tcp_half *half, const struct
 	return d;
 }
 
+/* The peer says that it had it already (RFC 2883). What it echoes may be of what came first, long before the copy that it answers. */
+static bool answers_a_copy(const struct tcp_segment *segment)
+{
+	const struct tcp_options *o = &segment->options;
+
+	return o->sack_count > 0 && seq_before(o->sack[0].start, segment->ack);
+}
+
 /* Karn, RFC 6298 3: what was sent once, or what the echoed timestamp says. */
-static void measure(struct tcp_half *half, const struct tcp_delivery *d)
+static void measure(struct tcp_half *half, const struct tcp_segment *segment, const struct tcp_delivery *d)
 {
 	const struct tcp_config *config = tcp_pair_of(half)->config;
 
 	if (d->sampled)
 		tcp_rtt_sample(&half->rtt, config, d->rtt_us);
-	else if (d->echo_known)
+	else if (d->echo_known && !answers_a_copy(segment))
 		tcp_rtt_sample(&half->rtt, config, d->echo_ms_ago * 1000ull);
 	half->rtt.backoff = 0;
 }
@@ -68,7 +76,7 @@ static void advance(struct tcp_half *half, const struct tcp_segment *segment, st
 	half->retries = 0;
 	r->lossy -= r->lossy > 0;
 	half->retransmit_now = half->probe_now = false;
-	measure(half, d);
+	measure(half, segment, d);
 	if (r->mode == TCP_RECOVERY_NONE && seq_after(s->una, r->point))
 		r->point = s->una - 1; /* follows, so that it never is half the sequence space behind */
 	/* RFC 9438 and RFC 5681 3.1: a window that was not used says nothing about the path (by when it was sent: of a burst of ACKs only

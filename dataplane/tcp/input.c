@@ -61,6 +61,16 @@ static void note_timestamp(struct tcp_half *half, const struct tcp_segment *s, u
 	}
 }
 
+/* The newest segment once more, because our ACK of it was lost: what is echoed now is the copy's timestamp, as hosts do it. The first
+ * one's would make a round trip of all the time since then, and of the next time-out a minute. */
+static void note_copy(struct tcp_half *half, const struct tcp_segment *s, uint64_t now_us)
+{
+	uint32_t end = s->seq + segment_bytes(s);
+
+	if (seq_before(s->seq, end) && seq_upto(half->receive.ack_sent, end) && seq_upto(end, half->receive.next))
+		note_timestamp(half, s, now_us);
+}
+
 /* A segment that is not acceptable gets an ACK, so that a peer that is out of step learns where we are; without data it
  * counts as a challenge, so that two ends cannot answer each other for ever. */
 static unsigned refuse(struct tcp_half *half, const struct tcp_segment *s, uint64_t now_us)
@@ -77,6 +87,7 @@ static unsigned refuse(struct tcp_half *half, const struct tcp_segment *s, uint6
 		tcp_timer_wait(half, now_us); /* the last ACK was lost: 3.10.7.4, "restart the 2 MSL time-out" */
 	if (s->payload_bytes > 0 && half->sack && seq_before(s->seq, r->next))
 		tcp_sack_duplicate(r, s->seq, seq_min(s->seq + s->payload_bytes, r->next));
+	note_copy(half, s, now_us);
 	return drop(half, s->payload_bytes > 0 || tcp_half_challenge(half, now_us));
 }
 
