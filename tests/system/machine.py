@@ -133,6 +133,10 @@ class Machine:
         return world.run('nsenter', '-t', self.leader, '-m', '-u', '-i', '-n', '-p', '-C', '-r', '-w', 'env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C.UTF-8',
                          'SYSTEMD_COLORS=0', 'SYSTEMD_PAGER=', *argv, check=check, **options)
 
+    def memlock(self):
+        """How much a service with LimitMEMLOCK=infinity may lock."""
+        return self.run('bash', '-c', 'ulimit -l unlimited 2>/dev/null; ulimit -l').stdout.strip()
+
     def path(self, name):
         """A file of its root, from outside."""
         return Path(f'/proc/{self.leader}/root{name}')

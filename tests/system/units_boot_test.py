@@ -213,6 +213,13 @@ def configure(box):
     box.machine.path('/etc/sluice/credentials').chmod(0o700)
     box.write('/etc/sluice/egress-ca/none.pem', '')
     box.policy(1, PORT)
+    ports_of(box, 'packet')
+
+
+def ports_of(box, driver):
+    """The drop-in for ports of the kernel's, as README says."""
+    box.machine.run('install', '-D', '-m', '0644', '-t', '/etc/systemd/system/sluice-dataplane.service.d', f'/usr/share/sluice/systemd/ports-{driver}.conf')
+    box.systemctl('daemon-reload')
 
 
 def active(box):
@@ -278,6 +285,40 @@ def bridged_meanwhile(box):
     box.bridged()
     need(box.show('sluice-standby', 'ActiveState') == 'active', 'the standby was stopped too')
     box.systemctl('start', 'sluice-dataplane')
+    box.works()
+
+
+def xdp(box):
+    """The other kind of ports of the kernel's, with its drop-in."""
+    box.systemctl('stop', 'sluice-dataplane')
+    box.write('/etc/sluice/sluice.conf', CONF.format(*box.wire.ports).replace('net_af_packet', 'net_af_xdp'))
+    if box.machine.memlock() != 'unlimited':  # where this runs no limit can be raised: LimitMEMLOCK=infinity does nothing
+        box.write('/etc/systemd/system/sluice-dataplane.service.d/memlock.conf', '[Service]\nCapabilityBoundingSet=CAP_IPC_LOCK\n')
+    ports_of(box, 'xdp')
+    box.systemctl('start', 'sluice-dataplane')
+    box.works()
+    box.bridged()
+    return confined(box)
+
+
+def unkernelled(box):
+    """The unit as it stands, for a NIC that the kernel does not drive: no network, no capability. There is none here: net_null."""
+    good = CONF.format(*box.wire.ports)
+    box.systemctl('stop', *OUR)
+    box.machine.run('rm', '-r', '/etc/systemd/system/sluice-dataplane.service.d')
+    box.systemctl('daemon-reload')
+    box.write('/etc/sluice/sluice.conf', re.sub(r'ports = .*?\]', 'ports = [ "net_null0", "net_null1" ]', good))
+    begin = box.now()
+    box.systemctl('start', 'sluice-control', 'sluice-dataplane')
+    world.wait_for('the workers to poll', lambda: 'is in force' in box.said('sluice-dataplane', begin), 30)
+    (_, status), = box.processes('sluice-dataplane').items()
+    need(int(status['CapBnd'], 16) == 1 << 6 | 1 << 7, f'it starts with the capabilities {status["CapBnd"]}')
+    net = [os.readlink(f'/proc/{pid}/ns/net') for pid in (status['pid'], box.machine.leader)]
+    need(net[0] != net[1], 'it sees the machine\'s network')
+    box.systemctl('stop', *OUR)
+    box.write('/etc/sluice/sluice.conf', good)
+    ports_of(box, 'packet')
+    box.systemctl('start', *OUR)
     box.works()
 
 
@@ -373,6 +414,8 @@ def run(box, result):
                                 ('sluice-dataplane', 'sluice-dataplane', 'sluice-dataplane'), ('sluice-standby', 'sluice-standby', 'sluice-dataplane')):
         result.check(f'kill -9 {program} of {user}', lambda: killed(box, unit, program, user))
     result.check('the data plane is stopped, the wire lives', lambda: bridged_meanwhile(box))
+    result.check('ports of net_af_xdp', lambda: xdp(box))
+    result.check('ports that the kernel does not drive', lambda: unkernelled(box))
     result.check('systemctl reload with another policy', lambda: reloaded(box))
     result.check('systemctl reload with a broken policy', lambda: refused(box))
     result.check('systemctl restart', lambda: restarted(box))
