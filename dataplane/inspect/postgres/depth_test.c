@@ -269,6 +269,28 @@ static void without_pieces_a_long_group_waits_for_replies(void **state)
 	kit_end(&k);
 }
 
+/* Messages that are no commands fill the queue of replies alone. */
+static void without_pieces_more_replies_wait(void **state)
+{
+	unsigned answered = 0;
+	struct writer w = fresh();
+
+	begin(0);
+	for (unsigned i = 0; i < 2 * PG_REPLIES_OWN; i++)
+		kit_message(&w, 'S', NULL, 0);
+	say(SIDE_CLIENT, &w);
+	while (answered < 2 * PG_REPLIES_OWN) {
+		unsigned sent = count(SIDE_SERVER, 'S');
+
+		assert_true(sent > answered && sent <= answered + PG_REPLIES_OWN);
+		for (; answered < sent; answered++)
+			ready('I');
+	}
+	assert_int_equal(count(SIDE_CLIENT, 'Z'), 2 * PG_REPLIES_OWN);
+	assert_true(k.refused > 0);
+	kit_end(&k);
+}
+
 /* Portals that stay open take commands for as long: the one too many is refused, and what is there can be used. */
 static void without_pieces_open_portals_are_few(void **state)
 {
@@ -329,30 +351,42 @@ static void without_pieces_statements_are_few_and_short(void **state)
 }
 
 /* A result of `columns` text columns, the last one with a value to be masked. */
+static void wide_description(struct writer *w, unsigned columns)
+{
+	size_t mark = pg_frame_begin(w, 'T');
+
+	writer_be16(w, (uint16_t)columns);
+	for (unsigned i = 0; i < columns; i++) {
+		writer_cstr(w, "c");
+		writer_be32(w, 1000);
+		writer_be16(w, i + 1 == columns ? 3 : 1);
+		writer_be32(w, 25);
+		writer_be16(w, 0xffff);
+		writer_be32(w, 0xffffffff);
+		writer_be16(w, 0);
+	}
+	pg_frame_end(w, mark);
+}
+
+static void wide_row(struct writer *w, unsigned columns)
+{
+	size_t mark = pg_frame_begin(w, 'D');
+
+	writer_be16(w, (uint16_t)columns);
+	for (unsigned i = 0; i < columns; i++) {
+		writer_be32(w, i + 1 == columns ? (uint32_t)strlen(CANARY) : 1);
+		writer_str(w, i + 1 == columns ? CANARY : "x");
+	}
+	pg_frame_end(w, mark);
+	kit_complete(w, "SELECT 1");
+}
+
 static void wide_answer(unsigned columns)
 {
 	struct writer w = fresh();
-	size_t mark = pg_frame_begin(&w, 'T');
 
-	writer_be16(&w, (uint16_t)columns);
-	for (unsigned i = 0; i < columns; i++) {
-		writer_cstr(&w, "c");
-		writer_be32(&w, 1000);
-		writer_be16(&w, i + 1 == columns ? 3 : 1);
-		writer_be32(&w, 25);
-		writer_be16(&w, 0xffff);
-		writer_be32(&w, 0xffffffff);
-		writer_be16(&w, 0);
-	}
-	pg_frame_end(&w, mark);
-	mark = pg_frame_begin(&w, 'D');
-	writer_be16(&w, (uint16_t)columns);
-	for (unsigned i = 0; i < columns; i++) {
-		writer_be32(&w, i + 1 == columns ? (uint32_t)strlen(CANARY) : 1);
-		writer_str(&w, i + 1 == columns ? CANARY : "x");
-	}
-	pg_frame_end(&w, mark);
-	kit_complete(&w, "SELECT 1");
+	wide_description(&w, columns);
+	wide_row(&w, columns);
 	say(SIDE_SERVER, &w);
 }
 
@@ -385,6 +419,38 @@ static void wide_results(void **state)
 		}
 		kit_end(&k);
 	}
+}
+
+/* Described in one group, executed in the next one of the same transaction: what was planned is kept until then. */
+static void a_wide_result_described_before(void **state)
+{
+	struct writer w = fresh();
+
+	begin(UINT32_MAX);
+	kit_query(&w, "begin");
+	say(SIDE_CLIENT, &w);
+	kit_complete(&w, "BEGIN");
+	say(SIDE_SERVER, &w);
+	ready('T');
+	kit_parse(&w, "", "select * from customers");
+	kit_bind(&w, "p", "");
+	kit_message(&w, 'D', "Pp", 3);
+	say(SIDE_CLIENT, &w);
+	sync();
+	kit_message(&w, '1', NULL, 0);
+	kit_message(&w, '2', NULL, 0);
+	wide_description(&w, LIMIT_COLUMNS);
+	say(SIDE_SERVER, &w);
+	ready('T');
+	kit_execute(&w, "p", 0);
+	say(SIDE_CLIENT, &w);
+	sync();
+	wide_row(&w, LIMIT_COLUMNS);
+	say(SIDE_SERVER, &w);
+	ready('T');
+	assert_int_equal(count(SIDE_CLIENT, 'D'), 1);
+	assert_false(kit_wrote(&k, SIDE_CLIENT, CANARY));
+	kit_end(&k);
 }
 
 /* A row of a COPY that ends in the next message is kept until then. */
@@ -432,9 +498,11 @@ int main(void)
 		cmocka_unit_test(a_text_that_moved_is_the_same),
 		cmocka_unit_test(a_long_group_takes_depths_and_gives_them_back),
 		cmocka_unit_test(without_pieces_a_long_group_waits_for_replies),
+		cmocka_unit_test(without_pieces_more_replies_wait),
 		cmocka_unit_test(without_pieces_open_portals_are_few),
 		cmocka_unit_test(without_pieces_statements_are_few_and_short),
 		cmocka_unit_test(wide_results),
+		cmocka_unit_test(a_wide_result_described_before),
 		cmocka_unit_test(carried_rows),
 		cmocka_unit_test(a_session_that_ends_gives_all_back),
 	};
