@@ -38,6 +38,8 @@ struct job {
 	uint8_t note[CHECKPOINT_BYTES_MAX];
 	size_t note_len;
 	struct tile_set tiles;
+	bool tiles_begun;
+	uint64_t tile; /* the last one of leaves that was written */
 	struct frames *lines;
 	struct bundle_copies *copies;
 	struct bundle_policies *policies;
@@ -129,6 +131,77 @@ static bool choose_checkpoint(struct job *job)
 	if (!job->filter.to)
 		job->filter.to = size;
 	job->result->checkpoint_size = size;
+	return true;
+}
+
+/* --- tiles ------------------------------------------------------------------------------------------------------------ */
+
+static bool tile_write(struct job *job, unsigned level, uint64_t number)
+{
+	unsigned width = tile_set_width(&job->tiles, level, number);
+	struct merkle_hash hash[TILES_WIDTH];
+	char name[TILES_PATH_MAX];
+
+	if (!tile_set_get(&job->tiles, job->archive, level, number, hash))
+		return fail(job, "the hashes of a tile are not those of the tree: run journal verify");
+	tiles_path((int)level, number, width, name);
+	return bundle_file(&job->bundle, name, bytes_of(hash, width * sizeof hash[0])) || write_failed(job, name);
+}
+
+static bool entries_write(struct job *job, uint64_t number, unsigned width)
+{
+	uint8_t *bundle = malloc(TILES_BUNDLE_MAX);
+	struct writer w = writer_of(bundle, bundle ? TILES_BUNDLE_MAX : 0);
+	char name[TILES_PATH_MAX];
+	const char *wrong = NULL;
+	bool ok;
+
+	for (unsigned i = 0; !wrong && i < width; i++) {
+		struct bytes record = { 0 };
+
+		wrong = archive_read(job->archive, number * TILES_WIDTH + i, &record);
+		if (!wrong)
+			tiles_put_entry(&w, record);
+	}
+	tiles_path(TILES_ENTRIES, number, width, name);
+	ok = wrong ? fail(job, "%s", wrong) : bundle_file(&job->bundle, name, writer_done(&w)) || write_failed(job, name);
+	free(bundle);
+	return ok;
+}
+
+/* Whether a bundle of all entries of a tile shows nothing that the request leaves out. */
+static bool is_whole(const struct job *job, uint64_t number, unsigned width)
+{
+	const struct archive_filter *f = &job->filter;
+	bool filtered = f->session || f->type || f->person || f->agent || f->run || f->target || f->service ||
+			f->verdict || f->since || f->until || f->in_session || f->sessions || f->text;
+
+	return !filtered && number * TILES_WIDTH >= f->from && number * TILES_WIDTH + width <= f->to;
+}
+
+/* The leaves' tile of a record, once: records come in order. */
+static bool tile_of_record(struct job *job, uint64_t number)
+{
+	unsigned width = tile_set_width(&job->tiles, 0, number);
+
+	if (job->tiles_begun && job->tile == number)
+		return true;
+	job->tiles_begun = true;
+	job->tile = number;
+	return tile_write(job, 0, number) && (!is_whole(job, number, width) || entries_write(job, number, width));
+}
+
+/* The last tile when it is not full, and all above: what it takes to come from any leaf to the root. */
+static bool tiles_above_write(struct job *job)
+{
+	uint64_t last = job->tiles.size / TILES_WIDTH;
+
+	if (tile_set_width(&job->tiles, 0, last) && job->tile != last && !tile_write(job, 0, last))
+		return false;
+	for (unsigned level = 1; level < TILE_SET_LEVELS; level++)
+		for (uint64_t n = 0; tile_set_width(&job->tiles, level, n); n++)
+			if (!tile_write(job, level, n))
+				return false;
 	return true;
 }
 
@@ -267,70 +340,12 @@ static bool records_write(struct job *job)
 		if (result->records++ == 0)
 			result->first = index;
 		result->last = index;
-		if (!record_write(job, index, record))
+		if (!record_write(job, index, record) || !tile_of_record(job, index / TILES_WIDTH))
 			return false;
 	}
 	if (!result->records)
 		return fail(job, "no record matches");
 	return frames_finish(job->lines) || write_failed(job, "records");
-}
-
-/* --- tiles ------------------------------------------------------------------------------------------------------------ */
-
-static bool tile_write(struct job *job, unsigned level, uint64_t number)
-{
-	unsigned width = tile_set_width(&job->tiles, level, number);
-	struct merkle_hash hash[TILES_WIDTH];
-	char name[TILES_PATH_MAX];
-
-	if (!tile_set_get(&job->tiles, job->archive, level, number, hash))
-		return fail(job, "the hashes of a tile are not those of the tree: run journal verify");
-	tiles_path((int)level, number, width, name);
-	return bundle_file(&job->bundle, name, bytes_of(hash, width * sizeof hash[0])) || write_failed(job, name);
-}
-
-static bool entries_write(struct job *job, uint64_t number, unsigned width)
-{
-	uint8_t *bundle = malloc(TILES_BUNDLE_MAX);
-	struct writer w = writer_of(bundle, bundle ? TILES_BUNDLE_MAX : 0);
-	char name[TILES_PATH_MAX];
-	bool ok = bundle != NULL;
-
-	for (unsigned i = 0; ok && i < width; i++) {
-		struct bytes record;
-
-		ok = archive_read(job->archive, number * TILES_WIDTH + i, &record) == NULL;
-		tiles_put_entry(&w, record);
-	}
-	tiles_path(TILES_ENTRIES, number, width, name);
-	ok = ok && bundle_file(&job->bundle, name, writer_done(&w));
-	free(bundle);
-	return ok || write_failed(job, name);
-}
-
-/* Whether a bundle of all entries of a tile shows nothing that the request leaves out. */
-static bool is_whole(const struct job *job, uint64_t number, unsigned width)
-{
-	const struct archive_filter *f = &job->filter;
-	bool filtered = f->session || f->type || f->person || f->agent || f->run || f->target || f->service ||
-			f->verdict || f->since || f->until || f->in_session || f->sessions || f->text;
-
-	return !filtered && number * TILES_WIDTH >= f->from && number * TILES_WIDTH + width <= f->to;
-}
-
-static bool tiles_write_all(struct job *job)
-{
-	for (uint64_t n = job->result->first / TILES_WIDTH; n <= job->result->last / TILES_WIDTH; n++) {
-		unsigned width = tile_set_width(&job->tiles, 0, n);
-
-		if (!tile_write(job, 0, n) || (is_whole(job, n, width) && !entries_write(job, n, width)))
-			return false;
-	}
-	for (unsigned level = 1; level < TILE_SET_LEVELS; level++)
-		for (uint64_t n = 0; tile_set_width(&job->tiles, level, n); n++)
-			if (!tile_write(job, level, n))
-				return false;
-	return true;
 }
 
 /* --- keys and texts --------------------------------------------------------------------------------------------------- */
@@ -456,7 +471,7 @@ bool export_bundle(struct archive *a, const struct export_request *request, stru
 	ok = choose_checkpoint(job);
 	if (ok && !(request->sink ? bundle_create_to(&job->bundle, request->sink) : bundle_create(&job->bundle, request->out, request->disclose != NULL)))
 		ok = fail(job, "%.150s cannot be made: %s", request->out ? request->out : "the bundle", strerror(errno));
-	ok = ok && records_write(job) && bundle_copies_finish(job->copies, request, &job->filter, err) && tiles_write_all(job) && policies_write(job) &&
+	ok = ok && records_write(job) && bundle_copies_finish(job->copies, request, &job->filter, err) && tiles_above_write(job) && policies_write(job) &&
 	     anchors_write(job) && since_write(job) && keys_write(job) && disclosure_write(job) && texts_write(job);
 	if (ok && !bundle_finish(&job->bundle, request->key, result->manifest_sha256))
 		ok = write_failed(job, "MANIFEST.sha256");

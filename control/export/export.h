@@ -5,8 +5,8 @@
  *	proofs/entry-<index>.json     each record's canonical bytes
  *	proofs/<index>.tlog-proof     its inclusion under `checkpoint`
  *	checkpoint                    the signed tree head
- *	tile/                         C2SP tiles: level 0 for the range, the levels above back to 0; entry bundles where the
- *	                              range covers a whole tile and nothing is filtered out
+ *	tile/                         C2SP tiles: level 0 where there are records of the bundle, and the last one; the levels above back to 0; entry
+ *	                              bundles where the range covers a whole tile and nothing is filtered out
  *	chunks/<sha256>               payload chunks as stored (sealed, or plain zstd frames), named by their own hash
  *	keys/<session>.hex            keys of the sessions' payload, only when they are to be disclosed
  *	approvals/<id>/               who allowed that (export_disclosure.h)

@@ -42,7 +42,7 @@ static const struct {
 	const char *prefix, *steps;
 } evidence[] = {
 	{ "checkpoint", "2 3 4 5" }, { "vkey", "2 3" },	      { "trust/log-", "2 3" }, { "records/", "4" }, { "proofs/entry-", "4" },
-	{ "proofs/", "2 4 5" },	     { "tile/0/", "2 4 5" }, { "chunks/", "4 6" },    { "trust/keys/0-", "2 4 8 10" },
+	{ "proofs/", "2 4 5" },	     { "tile/", "2 4 5" }, { "chunks/", "4 6" },    { "trust/keys/0-", "2 4 8 10" },
 	{ "keys/", "2 4 7 11" },     { "approvals/", "2 11" },
 	{ "since/", "2 4 8 12" },
 };
@@ -249,11 +249,9 @@ static const char *steps_of(const char *file)
 	return NULL;
 }
 
-/* Where in a file something is changed. Of a tile only the hashes of this bundle's records are evidence of it. */
+/* Where in a file something is changed. */
 static size_t any_place(const char *file, size_t len)
 {
-	if (strncmp(file, "tile/0/", 7) == 0)
-		return FIRST * 32 + rng_below(&rng, (END - FIRST) * 32);
 	/* Of its signatures one is asked for. */
 	if (strcmp(file, "since/checkpoint") == 0)
 		return rng_below(&rng, BODY);
