@@ -197,6 +197,18 @@ static void not_with_a_hole_nor_with_too_much_window(void **state)
 	assert_false(tcp_splice_ready(&pair));
 }
 
+/* What was read here and not moved on would be acknowledged, and nobody's to repeat. */
+static void not_with_unread_bytes(void **state)
+{
+	assert_true(tcp_splice_ready(&pair));
+	input(TCP_CLIENT, segment(TCP_ACK, R, 9001, 100, 102, 500000));
+	assert_false(tcp_splice_ready(&pair));
+	assert_int_equal(tcp_move(&pair.half[0], &pair.half[1], 5000), 100);
+	assert_false(tcp_splice_ready(&pair)); /* nor sent */
+	output();
+	assert_true(tcp_splice_ready(&pair));
+}
+
 /* Sent on, and not acknowledged by anybody: a RST goes behind it. */
 static void a_reset_goes_behind_what_was_sent_on(void **state)
 {
@@ -241,7 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PAIRED(the_client_is_told_r_and_nothing_below), PAIRED(what_is_ours_is_repeated), PAIRED(timestamps_run_on),
-		PAIRED(not_with_a_hole_nor_with_too_much_window), PAIRED(a_reset_goes_behind_what_was_sent_on),
+		PAIRED(not_with_a_hole_nor_with_too_much_window), PAIRED(not_with_unread_bytes), PAIRED(a_reset_goes_behind_what_was_sent_on),
 		PAIRED(a_dead_peer_is_found_with_data_under_way),
 	};
 

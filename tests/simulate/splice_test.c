@@ -572,6 +572,54 @@ static void a_wrong_checksum_goes_no_further(void **state)
 	assert_memory_equal(frame + len - 4, "part", 4);
 }
 
+#define IP 14u
+#define LARGE_BYTES 3000u
+
+/* [from, from + len) of what the IPv4 packet in `whole` carries, as a fragment. */
+static void give_fragment(const uint8_t *whole, size_t from, size_t len, bool more)
+{
+	uint8_t frame[1600];
+	uint16_t sum;
+
+	memcpy(frame, whole, IP + 20);
+	memcpy(frame + IP + 20, whole + IP + 20 + from, len);
+	frame[IP + 2] = (uint8_t)((20 + len) >> 8);
+	frame[IP + 3] = (uint8_t)(20 + len);
+	frame[IP + 6] = (uint8_t)(more << 5 | from / 8 >> 8);
+	frame[IP + 7] = (uint8_t)(from / 8);
+	frame[IP + 10] = frame[IP + 11] = 0;
+	sum = (uint16_t)~packet_sum_fold(packet_sum(0, frame + IP, 20));
+	memcpy(frame + IP + 10, &sum, sizeof sum);
+	assert_int_equal(relay_frame(stage->relay, 0, bytes_of(frame, IP + 20 + len), PACKET_CHECKSUM_UNKNOWN, stage->now_us), RELAY_TAKEN);
+}
+
+/* A segment that came in fragments is larger than a frame: it goes on in several, and the FIN is the last one's. */
+static void what_is_larger_than_a_frame_goes_on_in_pieces(void **state)
+{
+	static uint8_t payload[LARGE_BYTES], whole[LARGE_BYTES + 100];
+	struct tcp_segment s = { .flags = TCP_ACK | TCP_FIN, .window = 60000, .payload_bytes = LARGE_BYTES, .span_count = 1 };
+	uint64_t frames;
+
+	talk();
+	for (size_t i = 0; i < LARGE_BYTES; i++)
+		payload[i] = (uint8_t)(i * 7 + i / 256);
+	s.seq = stage->end[0].next;
+	s.ack = stage->end[0].ack;
+	s.spans[0] = bytes_of(payload, LARGE_BYTES);
+	stage->end[0].next += LARGE_BYTES + 1;
+	frames = spliced_frames();
+	assert_int_equal(packet_build(&stage->end[0].template, &s, whole, sizeof whole, PACKET_BUILD_FULL).bytes, IP + 40 + LARGE_BYTES);
+	give_fragment(whole, 0, 1480, true);
+	give_fragment(whole, 1480, 1480, true);
+	give_fragment(whole, 2960, 20 + LARGE_BYTES - 2960, false);
+	assert_int_equal(spliced_frames(), frames + 1);
+	stage_settle(stage);
+	assert_int_equal(stage->end[1].got_bytes, 5 + LARGE_BYTES);
+	assert_memory_equal(stage->end[1].got + 5, payload, LARGE_BYTES);
+	assert_true(stage->end[1].finished);
+	says(1, "and the other way");
+}
+
 #define SPLICED(f) cmocka_unit_test_setup_teardown(f, open_spliced, stage_close)
 #define TERMINATED(f) cmocka_unit_test_setup_teardown(f, open_terminated, stage_close)
 
@@ -590,7 +638,7 @@ int main(void)
 		SPLICED(a_policy_that_allows_it_changes_nothing), SPLICED(a_policy_that_wants_reading_ends_it),
 		TERMINATED(a_policy_that_wants_reading_ends_it), SPLICED(a_reset_passes_and_ends_it), SPLICED(a_dead_peer_is_found),
 		SPLICED(who_answers_keepalive_lives), cmocka_unit_test(hostile_segments), SPLICED(a_sender_is_on_its_own_side),
-		SPLICED(a_wrong_checksum_goes_no_further), TERMINATED(with_prompt_nothing_waits_for_the_begin),
+		SPLICED(what_is_larger_than_a_frame_goes_on_in_pieces), SPLICED(a_wrong_checksum_goes_no_further), TERMINATED(with_prompt_nothing_waits_for_the_begin),
 		TERMINATED(with_strict_the_client_waits_for_the_begin), TERMINATED(with_answers_both_wait_for_the_begin),
 		TERMINATED(a_begin_that_is_never_durable_ends_it), TERMINATED(a_target_that_resets_is_no_kill),
 		SPLICED(a_policy_takes_it_back_and_hands_it_over), TERMINATED(a_policy_takes_it_back_and_hands_it_over),

@@ -382,6 +382,62 @@ static void a_closed_window_is_probed(void **state)
 	goes_on(F, 9001);
 }
 
+/* One of the server's from before, that was late: it says what has arrived by now, but no more how much there is room for. */
+static void an_older_segment_sets_no_window(void **state)
+{
+	struct tcp_segment s;
+
+	(void)pass(TCP_SERVER, segment(TCP_ACK, 9001, A, 10));
+	(void)pass(TCP_CLIENT, segment(TCP_ACK, F, 9011, 0));
+	tcp_splice_take_back(&splice, &pair, now_us);
+	output();
+	s = segment(TCP_ACK, 9006, F, 10);
+	s.window = 100;
+	input(TCP_SERVER, s);
+	assert_int_equal(server->send.una, F);
+	assert_int_equal(server->send.una + server->send.window, A + 30000);
+	assert_int_equal(last(TCP_CLIENT)->ack, F);
+	goes_on(F, 9016);
+}
+
+/* Half a window ago is no number that nobody could know (RFC 5961 5). */
+static void an_older_acknowledgement_is_taken_as_one(void **state)
+{
+	take_back();
+	input(TCP_SERVER, segment(TCP_ACK, 9001, A - 900, 10));
+	assert_int_equal(last(TCP_CLIENT)->seq, 9001);
+	assert_int_equal(last(TCP_CLIENT)->payload_bytes, 10);
+	input(TCP_SERVER, segment(TCP_ACK, 9011, F, 0));
+	goes_on(F, 9011);
+}
+
+/* The window was the server's, 30,000 bytes; nobody reads, and the half has room for 4,096. */
+static void no_more_is_taken_than_there_is_room_for(void **state)
+{
+	config.receive_bytes_max = 4096;
+	take_back();
+	for (uint32_t seq = A; seq < A + 10000; seq += 1000) {
+		struct tcp_segment s = segment(TCP_ACK, seq, 9001, 1000);
+
+		(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
+	}
+	assert_int_equal(tcp_readable_bytes(client), 5000);
+	output();
+	assert_int_equal(last(TCP_CLIENT)->ack, A + 5000);
+	config.receive_bytes_max = 256u << 10;
+}
+
+/* A FIN that counts as sent here was sent by the client, whenever that was. */
+static void no_round_trip_is_told_from_what_was_skipped(void **state)
+{
+	send_fin_on();
+	take_back();
+	server->rtt.min_us = 5000;
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F + 1, 0));
+	assert_true(server->rtt.min_us >= 5000);
+	half_closed();
+}
+
 #define SPLICED(f) cmocka_unit_test_setup_teardown(f, open_spliced, close_pair)
 
 int main(void)
@@ -392,7 +448,9 @@ int main(void)
 		SPLICED(nobody_has_what_was_never_sent), SPLICED(a_fin_that_was_sent_on_is_acknowledged), SPLICED(a_fin_that_was_sent_on_is_repeated),
 		SPLICED(a_fin_was_acknowledged_before), SPLICED(two_fins), SPLICED(a_reset_where_it_was_acknowledged),
 		SPLICED(a_reset_behind_all_that_was_sent_on), SPLICED(a_reset_elsewhere_is_challenged), SPLICED(an_abort_goes_behind_what_was_sent_on),
-		SPLICED(time_goes_on_for_both), SPLICED(a_closed_window_is_probed),
+		SPLICED(time_goes_on_for_both), SPLICED(a_closed_window_is_probed), SPLICED(an_older_segment_sets_no_window),
+		SPLICED(an_older_acknowledgement_is_taken_as_one), SPLICED(no_more_is_taken_than_there_is_room_for),
+		SPLICED(no_round_trip_is_told_from_what_was_skipped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
