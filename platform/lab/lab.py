@@ -286,7 +286,9 @@ class Appliance:
     """sluice run: control, its helpers and the data plane."""
 
     def __init__(self, lab, wire, build, policy, login_password, roots, driver='net_af_packet', lcores='0,1', idle='adaptive',
-                 memory='256Mi', flows='1k', egress_ca=None, upstreams=('shop-db',), splice='on', ports=None):
+                 memory='256Mi', flows='1k', egress_ca=None, upstreams=('shop-db',), splice='on', ports=None,
+                 cpus=None):
+        self.cpus = cpus  # of control and its helpers; None: any
         self.lab, self.build, self.dir = lab, lab.dir / 'stage', lab.dir / 'sluice'
         # The helpers' users may not be able to enter the directories above the checkout (mktemp -d, a home).
         if not self.build.exists():
@@ -332,7 +334,7 @@ dataplane : {{ ports = [ {ports} ]; eal = [ "--no-huge", "-m", "256", "--no-shco
         return self.build / ('usr/sbin' if name.startswith('sluice-') else 'usr/bin') / name
 
     def start(self, seconds=30):
-        self.process = Process('sluice', [self.tool('sluice'), 'run', '-c', self.conf], self.lab.dir / 'sluice.log', env=self.env)
+        self.process = Process('sluice', [self.tool('sluice'), 'run', '-c', self.conf], self.lab.dir / 'sluice.log', env=self.env, cpus=self.cpus)
         self.lab.own(self.stop)
         wait_for('sluice', self.ready, seconds)
 
