@@ -25,7 +25,7 @@ const struct cli_verb cli_verbs[] = {
 	  "issuer's keys, services that fail open or are not read, the clock. Exit status 0 inspecting or degraded, 1 blocking, 4 control does not answer.",
 	  cli_show_health },
 	{ "show", "journal", "", "", "the journal's volume, commits and checkpoints",
-	  "level is ok, alarm (80 % of the volume), digest (90 %: services with on_journal_full = \"digest\" are recorded without payload), no_sessions (95 %: nobody "
+	  "level is ok, alarm (80 % of the volume), digest (90 %: services with on_journal_full = \"digest\" are recorded without payload, requests and answers; an answer's record says so: truncated_by), no_sessions (95 %: nobody "
 	  "new may log in), full (98 %: commands are refused). stop names what commands are refused for: full, signer, clock.", cli_show_journal },
 	{ "show", "sessions", "", "", "as session list --open", "", cli_show_sessions },
 	{ "show", "approvals", "", "token-file=", "as approval list", "", cli_show_approvals },

@@ -198,6 +198,23 @@ static uint64_t put_masked(struct jcs *j, const struct describe_response *d)
 	return cells;
 }
 
+/* That payload is missing, and all that it is missing for. */
+static void put_cut(struct jcs *j, unsigned cut)
+{
+	static const struct {
+		unsigned bit;
+		const char *word;
+	} words[] = { { RESPONSE_CUT_JOURNAL, "journal_full" }, { RESPONSE_CUT_LIMIT, "payload_limit" }, { RESPONSE_CUT_RING, "ring_full" } };
+
+	jcs_put_bool(j, "truncated", true);
+	jcs_key(j, "truncated_by");
+	jcs_array(j);
+	for (unsigned i = 0; i < 3; i++)
+		if (cut & words[i].bit)
+			jcs_str(j, bytes_str(words[i].word));
+	jcs_array_close(j);
+}
+
 void describe_response_out(struct jcs *j, const void *from)
 {
 	static const char *const verdicts[RESPONSE_outcomes] = { "forwarded", "error", "blocked", "cancelled", "lost" };
@@ -213,7 +230,7 @@ void describe_response_out(struct jcs *j, const void *from)
 	jcs_put_uint(j, "rows", e->rows);
 	jcs_put_text(j, "tag", e->tag);
 	if (e->truncated)
-		jcs_put_bool(j, "truncated", true);
+		put_cut(j, e->truncated);
 	jcs_put_uint(j, "us", e->duration_us);
 	jcs_put_str(j, "verdict", e->outcome == RESPONSE_OK && cells ? "masked" : verdicts[e->outcome]);
 }

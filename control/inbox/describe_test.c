@@ -13,7 +13,12 @@ static void the_limit_that_was_reached_is_on_record(void **state)
 	static const struct {
 		enum response_limit limit;
 		const char *expected;
+		unsigned cut;
 	} rows[] = {
+		{ RESPONSE_LIMIT_NONE, "{\"code\":\"42501\",\"masked\":{},\"masked_cells\":0,\"octets\":40,\"rows\":3,\"tag\":\"\",\"truncated\":true,\"truncated_by\":[\"payload_limit\"],"
+				       "\"us\":7,\"verdict\":\"error\"}", RESPONSE_CUT_LIMIT },
+		{ RESPONSE_LIMIT_NONE, "{\"code\":\"42501\",\"masked\":{},\"masked_cells\":0,\"octets\":40,\"rows\":3,\"tag\":\"\",\"truncated\":true,"
+				       "\"truncated_by\":[\"journal_full\",\"ring_full\"],\"us\":7,\"verdict\":\"error\"}", RESPONSE_CUT_RING | RESPONSE_CUT_JOURNAL },
 		{ RESPONSE_LIMIT_NONE, "{\"code\":\"42501\",\"masked\":{},\"masked_cells\":0,\"octets\":40,\"rows\":3,\"tag\":\"\",\"us\":7,\"verdict\":\"error\"}" },
 		{ RESPONSE_LIMIT_ROWS, "{\"code\":\"42501\",\"limit\":\"max_rows\",\"masked\":{},\"masked_cells\":0,\"octets\":40,\"rows\":3,\"tag\":\"\",\"us\":7,"
 				       "\"verdict\":\"error\"}" },
@@ -24,7 +29,7 @@ static void the_limit_that_was_reached_is_on_record(void **state)
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const struct event_response e = { .outcome = RESPONSE_ERROR, .status = bytes_str("42501"), .rows = 3, .octets = 40, .duration_us = 7,
-						  .limit = (uint8_t)rows[i].limit };
+						  .limit = (uint8_t)rows[i].limit, .truncated = (uint8_t)rows[i].cut };
 		const struct describe_response d = { .event = &e };
 		struct writer w = writer_of(text, sizeof text - 1);
 		struct jcs j = jcs_of(&w);

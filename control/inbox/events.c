@@ -330,15 +330,18 @@ static void on_command(struct inbox *in, struct session *s, const struct event_c
 static void on_response(struct inbox *in, struct session *s, const struct event_response *e)
 {
 	const struct policy_image *image = in->host.image(in->host.ctx, s->generation);
-	const struct describe_response d = { .event = e, .image = image };
+	struct event_response shown = *e;
+	const struct describe_response d = { .event = &shown, .image = image };
 	struct entry_chunk list[ENTRY_CHUNKS_MAX];
 	struct entry record = { .type = "resp", .session = s, .has_n = true, .n = e->n, .has_ref = true, .ref = e->ref,
 				.out = { describe_response_out, &d }, .chunks = list };
 
-	if (e->ref >= e->n || e->outcome >= RESPONSE_outcomes || e->limit >= RESPONSE_limits) {
-		break_session(in, s, "response to a later command, or with an unknown outcome or limit");
+	if (e->ref >= e->n || e->outcome >= RESPONSE_outcomes || e->limit >= RESPONSE_limits || e->truncated & ~RESPONSE_CUT_BY_WORKER) {
+		break_session(in, s, "response to a later command, or with an unknown outcome, limit or cut");
 		return;
 	}
+	if (s->left_out_ref && s->left_out_ref == e->ref)
+		shown.truncated |= RESPONSE_CUT_JOURNAL;
 	in->patient = true;
 	answer_is_waited_for(in, s);
 	s->n = e->n + 1;
@@ -578,6 +581,41 @@ static void dispatch_part(struct inbox *in, unsigned worker, struct bytes payloa
 		on_part(in, s, &e);
 }
 
+/* From 90 % of the journal's volume on, of a service that has it so: its digest, where somebody waits for a record of it, and no more. */
+struct left_out {
+	const struct event_payload *event;
+	uint8_t hash[32];
+};
+
+static void describe_left_out(struct jcs *j, const void *from)
+{
+	const struct left_out *l = from;
+
+	jcs_put_str(j, "dir", l->event->direction ? "o" : "i");
+	jcs_put_hex(j, "h", bytes_of(l->hash, sizeof(l->hash)));
+	jcs_put_str(j, "left_out", "journal_full");
+	jcs_put_uint(j, "len", l->event->data.len);
+}
+
+static bool leaves_out(struct inbox *in, struct session *s, const struct event_payload *e)
+{
+	struct left_out out = { .event = e };
+	const struct entry record = { .type = "payload", .session = s, .has_ref = true, .ref = e->ref, .data = { describe_left_out, &out } };
+	enum policy_audit audit;
+	bool full = true;
+
+	if (in->thrifty)
+		levels(in, in->host.image(in->host.ctx, s->generation), s->service, &full, &audit);
+	if (full)
+		return false;
+	s->left_out_ref = e->ref;
+	if (audit == POLICY_AUDIT_ANSWERS || (audit == POLICY_AUDIT_STRICT && e->direction == 0)) {
+		inbox_commitment(in, s, e->data, out.hash);
+		(void)inbox_append(in, &record, false, NULL);
+	}
+	return true;
+}
+
 static void dispatch_payload(struct inbox *in, unsigned worker, struct bytes payload)
 {
 	struct session *s;
@@ -588,7 +626,7 @@ static void dispatch_payload(struct inbox *in, unsigned worker, struct bytes pay
 		withheld_payload(in, s, &e);
 	if (s)
 		answer_is_waited_for(in, s);
-	if (s && e.data.len)
+	if (s && e.data.len && !leaves_out(in, s, &e))
 		inbox_payload_add(in, s, e.direction ? "o" : "i", e.data);
 }
 

@@ -63,6 +63,7 @@ struct session {
 	uint64_t commands, blocked, held, rows;
 	uint32_t secret_ref[SESSION_SECRETS]; /* the last commands with secrets in them; not kept over a restart */
 	unsigned secrets;            /* such commands so far */
+	uint32_t left_out_ref;       /* the last command of which payload was left out for the journal's level; 0: none; not kept over a restart */
 	unsigned audit;              /* enum policy_audit of the last command's policy; not kept over a restart */
 	uint64_t waits_for;          /* number of the last commit that the session's client waited for */
 	bool asked_approval;         /* has objects in control/approval */

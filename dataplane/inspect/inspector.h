@@ -107,6 +107,7 @@ struct inspect_response {
 	const uint32_t *masked;   /* cells masked, by policy class number; NULL: none */
 	unsigned masked_count;
 	enum response_limit limit; /* the rule's limit that ended it */
+	bool sent_cut;             /* not all that host->sent was told of is kept */
 };
 
 /* An agent's presentation of itself. `token` is wiped by the host. */
@@ -165,6 +166,10 @@ struct inspect_host {
 	 * little is left: the session does with what it has, and never waits for a piece. What is given back is wiped. */
 	void *(*borrow)(void *host, enum inspect_piece size);
 	void (*give_back)(void *host, enum inspect_piece size, void *memory);
+
+	/* Bulk data of the judged command `ref` as the client sent it, before it is written to the server: kept as payload where that is recorded, and on record
+	 * before the server gets it. False: beyond the service's limit, and not all of it is kept (inspect_response.sent_cut). NULL: nothing is kept. */
+	bool (*sent)(void *host, uint32_t ref, struct bytes data);
 };
 
 /* Why a session is ended from outside. */

@@ -1,7 +1,8 @@
 /* What may leave, for which side, and when: the same for both sides. A barrier names a position in the bytes towards a side and one in the
  * event ring: bytes from the first on leave when the second is durable.
  *
- * Towards the server it stands where a command was judged, and waits for the command's record. Towards the client, with audit "answers",
+ * Towards the server it stands where a command was judged, and waits for the command's record; and in front of what the client sends in bulk (rows of a
+ * COPY), where that is kept, for its payload. Towards the client, with audit "answers",
  * it stands where the events before it describe what was written, and waits for the next one: payload where it is kept; the record of the
  * answer's end; otherwise the record `resp.part`, of a window at most 64 KiB long (a longer message is one window). A window is
  * closed when nothing waits in front of it, or when it is full, so a slow disk makes windows longer, not more of them, and one after
@@ -17,9 +18,13 @@ static bool guards(const struct flow *f)
 	return f->audit == POLICY_AUDIT_ANSWERS && f->session->logged_in && f->session->commands > 0 && !f->opaque && !f->session->own_words;
 }
 
-void barrier_put(struct relay *r, struct flow *f, enum side side, uint64_t position)
+static uint64_t server_position(const struct flow *f)
 {
-	uint64_t from = side == SIDE_CLIENT ? f->session->described : f->session->out[side].written + (f->session->io ? f->session->io->out[side]->len : 0);
+	return f->session->out[SIDE_SERVER].written + (f->session->io ? f->session->io->out[SIDE_SERVER]->len : 0);
+}
+
+static void put_from(struct relay *r, struct flow *f, enum side side, uint64_t from, uint64_t position)
+{
 	struct barrier *list = f->session->barrier[side];
 	unsigned n = f->session->barriers[side];
 
@@ -33,6 +38,11 @@ void barrier_put(struct relay *r, struct flow *f, enum side side, uint64_t posit
 		f->session->barriers[side]++;
 	}
 	orders_await_durable(r, f, position);
+}
+
+void barrier_put(struct relay *r, struct flow *f, enum side side, uint64_t position)
+{
+	put_from(r, f, side, side == SIDE_CLIENT ? f->session->described : server_position(f), position);
 }
 
 void barrier_hold(struct relay *r, struct flow *f, uint64_t position, bool both_ways)
@@ -79,6 +89,65 @@ size_t barrier_released(struct relay *r, struct flow *f, enum side side)
 	return until <= start ? 0 : (size_t)(until - start);
 }
 
+void barrier_sent_report(struct relay *r, struct flow *f)
+{
+	struct event_payload e = { .flow = f->id, .data = bytes_of(r->sent, r->sent_bytes) };
+	uint64_t position;
+
+	if (r->sent_bytes == 0)
+		return;
+	e.ref = f->session->sent_ref;
+	r->sent_bytes = 0;
+	/* The ring had room for all that lay here when the call began: only a broken one comes here. */
+	if (!report_payload(&r->report, &e, &position))
+		f->kill_asked = true;
+	else if (f->audit != POLICY_AUDIT_PROMPT)
+		put_from(r, f, SIDE_SERVER, r->sent_from, position);
+}
+
+bool barrier_sent(struct relay *r, struct flow *f, uint32_t ref, struct bytes data)
+{
+	struct flow_session *s = f->session;
+	uint64_t left;
+	bool whole;
+
+	if (!s->recorded)
+		return true;
+	if (s->sent_ref != ref) {
+		barrier_sent_report(r, f);
+		s->sent_ref = ref;
+		s->sent_total = 0;
+	}
+	left = s->payload_bytes_max > s->sent_total ? s->payload_bytes_max - s->sent_total : 0;
+	whole = data.len <= left;
+	data.len = whole ? data.len : (size_t)left;
+	s->sent_total += data.len;
+	while (data.len > 0) {
+		size_t room = RELAY_WINDOW_BYTES - r->sent_bytes, len = data.len < room ? data.len : room;
+
+		if (r->sent_bytes == 0)
+			r->sent_from = server_position(f);
+		memcpy(r->sent + r->sent_bytes, data.base, len);
+		r->sent_bytes += len;
+		data = bytes_of(data.base + len, data.len - len);
+		if (r->sent_bytes == RELAY_WINDOW_BYTES)
+			barrier_sent_report(r, f);
+	}
+	return whole;
+}
+
+/* Whether payload of the current answer may still be kept; what says no stays said. */
+static bool capture_on(struct relay *r, struct flow *f, size_t len)
+{
+	struct flow_session *s = f->session;
+
+	if (s->recorded && s->captured_total + len > s->payload_bytes_max)
+		s->captured_cut |= RESPONSE_CUT_LIMIT;
+	else if (s->recorded && !s->captured_cut && !report_has_room(&r->report))
+		s->captured_cut |= RESPONSE_CUT_RING;
+	return s->recorded && !s->captured_cut;
+}
+
 void barrier_capture(struct relay *r, struct flow *f)
 {
 	const struct writer *w = f->session->io ? f->session->io->out[SIDE_CLIENT] : NULL;
@@ -93,8 +162,7 @@ void barrier_capture(struct relay *r, struct flow *f)
 
 		f->session->captured += len;
 		f->session->answer_octets += len;
-		f->session->captured_cut |= f->session->recorded && (f->session->captured_total + len > f->session->payload_bytes_max || !report_has_room(&r->report));
-		if (!f->session->recorded || f->session->captured_cut || !report_payload(&r->report, &e, &position)) {
+		if (!capture_on(r, f, len) || !report_payload(&r->report, &e, &position)) {
 			f->session->bare += (uint32_t)len;
 			continue;
 		}

@@ -91,6 +91,10 @@ struct relay {
 	struct page_counters counters;
 	struct flight flight;
 	uint16_t order_type; /* of the order that is being taken */
+	/* What the client sends in bulk within one call (barrier_sent): RELAY_WINDOW_BYTES, and where it will stand in out[SIDE_SERVER]. */
+	uint8_t *sent;
+	size_t sent_bytes;
+	uint64_t sent_from;
 	struct bytes order_rest; /* the order that was not finished in the last turn, in order_bytes; empty: none */
 	struct report report;
 	struct ring_consumer orders;
@@ -275,6 +279,11 @@ bool barrier_holds(const struct relay *r, struct flow *f, enum side to);
 
 /* How many bytes of out[side] may leave now. */
 size_t barrier_released(struct relay *r, struct flow *f, enum side side);
+
+/* Within a call into the inspector: what the client sends in bulk, as payload of command `ref`, before it is written to the server. False: beyond the
+ * service's limit. barrier_sent_report puts what was gathered into the ring: before any other event of the flow, and at the end of the call. */
+bool barrier_sent(struct relay *r, struct flow *f, uint32_t ref, struct bytes data);
+void barrier_sent_report(struct relay *r, struct flow *f);
 
 /* Within a call into the inspector: reports what it wrote to the client since the last time, as payload of the current command. */
 void barrier_capture(struct relay *r, struct flow *f);

@@ -86,7 +86,7 @@ struct flow_session {
 	bool suspended;          /* control lets no command be judged at present: suspended_say */
 	bool cancel_asked;
 	bool tls_named;          /* the client has to name its protocol by ALPN */
-	bool captured_cut;
+	uint8_t captured_cut;    /* enum response_cut, of the current command */
 	uint8_t pieces;          /* that the inspector has borrowed */
 	uint8_t issued_len;      /* of the cancel key that the client has; 0: none yet */
 	uint16_t upstream_key_len;
@@ -102,6 +102,8 @@ struct flow_session {
 	const uint8_t *upstream_key; /* in the session */
 	uint32_t upstream_process;
 	uint32_t current_ref;    /* the command whose answer is being delivered */
+	uint32_t sent_ref;       /* the command whose bulk data was sent last */
+	uint64_t sent_total;     /* … how much of it is kept */
 	size_t captured;         /* of the writer towards the client, already reported as payload */
 	size_t captured_total;   /* of the current command */
 	uint64_t command_at_us, commands, rows;

@@ -219,7 +219,7 @@ static void begin_answer(struct relay *r, struct flow *f, uint32_t ref)
 {
 	f->session->current_ref = ref;
 	f->session->captured_total = 0;
-	f->session->captured_cut = false;
+	f->session->captured_cut = 0;
 	f->session->answer_octets = 0;
 	f->session->command_at_us = r->now_us;
 }
@@ -283,6 +283,7 @@ static enum judged judge(void *host, const struct statement *statement, struct j
 	struct verdict v;
 
 	*out = (struct judgement){ 0 };
+	barrier_sent_report(r, f);
 	f->session->pending.kept = false;
 	if (s.raw.len > LIMIT_STATEMENT_BYTES || s.params.len > LIMIT_PARAMETERS_BYTES)
 		s.reason = REASON_TOO_LONG;
@@ -480,8 +481,9 @@ static void responded(void *host, const struct inspect_response *a)
 		.limit = (uint8_t)a->limit,
 	};
 
+	barrier_sent_report(r, f);
 	barrier_capture(r, f);
-	e.truncated = f->session->captured_cut; /* also by what was said last */
+	e.truncated = f->session->captured_cut | (a->sent_cut ? RESPONSE_CUT_LIMIT : 0); /* also by what was said last */
 	for (unsigned i = 0; a->masked && i < a->masked_count; i++) {
 		r->counters.masked_cells += a->masked[i];
 		if (a->masked[i] && writer_space(&w) >= 6) {
@@ -502,6 +504,13 @@ static void responded(void *host, const struct inspect_response *a)
 	}
 	f->n++;
 	barrier_conclude(r, f, position);
+}
+
+static bool sent(void *host, uint32_t ref, struct bytes data)
+{
+	struct flow *f = host;
+
+	return barrier_sent(f->relay, f, ref, data);
 }
 
 static void login(void *host, const struct inspect_login *l)
@@ -670,4 +679,5 @@ const struct inspect_host host_calls = {
 	.share_room = share_room,
 	.borrow = borrow,
 	.give_back = give_back,
+	.sent = sent,
 };

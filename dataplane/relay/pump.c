@@ -157,6 +157,7 @@ static bool call_begin(struct relay *r, struct flow *f, struct call *c, size_t r
 
 static void call_end(struct relay *r, struct flow *f, struct call *c)
 {
+	barrier_sent_report(r, f);
 	barrier_capture(r, f);
 	for (int side = 0; side < 2; side++) {
 		stream_commit(&f->session->out[side], c->out[side].len);

@@ -101,10 +101,11 @@ static bool take_memory(struct relay *r)
 	r->cache_memory = memory_of(cache_bytes(CACHE_SLOTS));
 	r->durable = calloc(RELAY_DURABLE_QUEUE, sizeof *r->durable);
 	r->order_bytes = malloc(LIMIT_MESSAGE_BYTES);
+	r->sent = malloc(RELAY_WINDOW_BYTES);
 	r->report.scratch = malloc(LIMIT_MESSAGE_BYTES);
 	r->table = r->flows ? flow_table_create(c->flows_max, c->hash_key, &r->flows->key, sizeof *r->flows) : NULL;
 	if (!r->flows || !r->says || !r->free_flows || !r->free_sessions || !r->session_memory || !r->shared_memory || !r->chunk_memory ||
-	    !r->actives || !r->fragments || !r->cache_memory || !r->durable || !r->order_bytes || !r->report.scratch || !r->table ||
+	    !r->actives || !r->fragments || !r->cache_memory || !r->durable || !r->order_bytes || !r->sent || !r->report.scratch || !r->table ||
 	    !buffer_pool_create(&r->buffers, c->buffers) || !take_pieces(r))
 		return false;
 	for (uint32_t i = 0; i < c->flows_max; i++)
@@ -198,6 +199,7 @@ void relay_destroy(struct relay *r)
 	free(r->free_sessions);
 	free(r->durable);
 	free(r->order_bytes);
+	free(r->sent);
 	free(r->report.scratch);
 	free(r);
 }

@@ -53,6 +53,8 @@ enum command_reason {
 enum response_outcome { RESPONSE_OK, RESPONSE_ERROR, RESPONSE_REFUSED, RESPONSE_CANCELLED, RESPONSE_LOST, RESPONSE_outcomes };
 
 /* Which limit of a rule ended the answer, or undid the change. */
+/* Why payload of a command or of its answer is not kept: beyond payload_limit; the ring was full; the journal's volume is (control's own word). */
+enum response_cut { RESPONSE_CUT_LIMIT = 1, RESPONSE_CUT_RING = 2, RESPONSE_CUT_JOURNAL = 4, RESPONSE_CUT_BY_WORKER = RESPONSE_CUT_LIMIT | RESPONSE_CUT_RING };
 enum response_limit { RESPONSE_LIMIT_NONE, RESPONSE_LIMIT_ROWS, RESPONSE_LIMIT_BYTES, RESPONSE_limits };
 
 enum withdraw_cause { WITHDRAW_CANCELLED, WITHDRAW_CLIENT_GONE, WITHDRAW_SERVER_GONE, WITHDRAW_causes };

@@ -87,7 +87,7 @@ struct policy_service {
 	enum policy_stale on_stale_revocation;
 	enum policy_splice splice;
 	enum policy_clock on_clock_free; /* new logins while the node's clock runs freely */
-	uint64_t payload_bytes_max;                           /* of one answer, kept as payload; what is beyond is said to be cut */
+	uint64_t payload_bytes_max;                           /* of one answer, and of one command's bulk data (COPY FROM STDIN), kept as payload; what is beyond is said to be cut */
 	bool run_id_required;
 	unsigned listeners;
 };

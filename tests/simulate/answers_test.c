@@ -254,6 +254,65 @@ static void the_limit_is_on_record(void **state)
 	}
 }
 
+/* What the client sends in bulk is payload of its command, as it was sent, and reaches the server when that is on record. */
+static void bulk_waits_for_its_payload(void **state)
+{
+	static const enum policy_audit levels[] = { POLICY_AUDIT_STRICT, POLICY_AUDIT_PROMPT, POLICY_AUDIT_ANSWERS };
+
+	for (unsigned i = 0; i < 3; i++) {
+		if (i > 0) {
+			stage_close(state);
+			stage_open(state);
+		}
+		use(levels[i], POLICY_RECORD_FULL, 0);
+		ask();
+		stage_client_says(stage, "=one\n");
+		stage_client_says(stage, "=two\n");
+		assert_int_equal(stage->payload_bytes, 10);
+		assert_memory_equal(stage->payload, "=one\n=two\n", 10);
+		stage_pass(stage, 500000);
+		assert_int_equal(stage_got(stage, 1, "=one"), levels[i] == POLICY_AUDIT_PROMPT);
+		stage_durable(stage);
+		stage_settle(stage);
+		assert_true(stage_got(stage, 1, "select 1\n=one\n=two\n"));
+		server_says("done\n");
+		stage_durable(stage);
+		stage_settle(stage);
+		assert_int_equal(stage->responses, 1);
+		assert_int_equal(stage->last_truncated, 0);
+	}
+}
+
+/* Beyond the service's limit it goes on and is not kept, which the answer's record says; a service that keeps no payload keeps none of it. */
+static void bulk_is_kept_up_to_the_limit(void **state)
+{
+	static const struct {
+		enum policy_record record;
+		uint64_t limit;
+		unsigned kept, truncated;
+	} row[] = { { POLICY_RECORD_FULL, 10, 10, 0 }, { POLICY_RECORD_FULL, 7, 7, RESPONSE_CUT_LIMIT }, { POLICY_RECORD_FULL, 5, 5, RESPONSE_CUT_LIMIT }, { POLICY_RECORD_META, 7, 0, 0 } };
+
+	for (unsigned i = 0; i < 4; i++) {
+		if (i > 0) {
+			stage_close(state);
+			stage_open(state);
+		}
+		use(POLICY_AUDIT_STRICT, row[i].record, row[i].limit);
+		ask();
+		stage_client_says(stage, "=one\n");
+		stage_client_says(stage, "=two\n");
+		assert_int_equal(stage->payload_bytes, row[i].kept);
+		assert_memory_equal(stage->payload, "=one\n=two\n", row[i].kept);
+		stage_durable(stage);
+		stage_settle(stage);
+		assert_true(stage_got(stage, 1, "=one\n=two\n"));
+		server_says("ok\n");
+		stage_pass(stage, 1000000);
+		assert_int_equal(stage->responses, 1);
+		assert_int_equal(stage->last_truncated, row[i].truncated);
+	}
+}
+
 static void a_stopped_journal_withholds_the_answer(void **state)
 {
 	use(POLICY_AUDIT_ANSWERS, POLICY_RECORD_FULL, 0);
@@ -370,7 +429,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STAGED(only_answers_holds_answers), STAGED(an_answer_waits_for_its_record), STAGED(a_short_answer_without_payload_has_one_record),
 		STAGED(a_refusal_waits_for_its_record), STAGED(answers_leave_one_after_the_other), STAGED(a_long_answer_is_read_ahead_within_a_bound),
-		STAGED(windows_without_payload_have_records), STAGED(beyond_the_payload_limit_windows_have_records), STAGED(the_limit_is_on_record),
+		STAGED(windows_without_payload_have_records), STAGED(beyond_the_payload_limit_windows_have_records), STAGED(the_limit_is_on_record), STAGED(bulk_waits_for_its_payload), STAGED(bulk_is_kept_up_to_the_limit),
 		STAGED(a_stopped_journal_withholds_the_answer), STAGED(a_stalled_journal_withholds_the_answer), STAGED(nothing_is_said_inside_a_message),
 		STAGED(what_cannot_be_described_is_not_delivered),
 		STAGED(a_stopped_journal_is_told), STAGED(what_a_held_command_waits_for_is_told_when_it_is_on_record),

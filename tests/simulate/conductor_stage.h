@@ -51,7 +51,7 @@ struct stage {
 	unsigned commands, logins, responses, opens, closes, withdrawals, classifies, hellos;
 	uint64_t octets_up, octets_down; /* of the last close */
 	unsigned last_action, last_reason, close_cause, last_outcome;
-	bool last_truncated;
+	unsigned last_truncated;
 	uint32_t held_ref;
 	unsigned rechecks;       /* answers to APPROVAL_RECHECK, and the last one */
 	struct event_rechecked recheck;

@@ -1,5 +1,5 @@
 /* The inspector of a protocol of lines, for tests of the conductor: the first line logs in, every other one is a command. A line of the
- * server that begins with + is a row, and goes by as it comes; any other one ends the answer.
+ * client that begins with = is bulk data of the last command. A line of the server that begins with + is a row, and goes by as it comes; any other one ends the answer.
  * It stands in for the registry of inspectors too. "KEY" asks for the session's cancel key; "CANCEL process key" as the first line asks
  * for the end of what that session waits for. "BORROW" takes a piece of memory, until the session ends, and says whether there was one. */
 #include <stdio.h>
@@ -13,7 +13,7 @@ struct line_session {
 	const struct inspect_env *env;
 	const struct inspect_host *host;
 	void *context;
-	bool asked, in;
+	bool asked, in, cut;
 	uint32_t ref;
 	char held[256];
 	bool within;      /* a row of which the end has not come */
@@ -51,6 +51,7 @@ static void line_open(void *session, const struct inspect_env *env, const struct
 static void line_conclude(struct line_session *s, bool allowed, const struct judgement *j, struct inspect_io *io)
 {
 	s->ref = j->n;
+	s->cut = false;
 	if (allowed) {
 		writer_str(io->out[SIDE_SERVER], s->held);
 		writer_str(io->out[SIDE_SERVER], "\n");
@@ -115,6 +116,11 @@ static struct inspect_result line_client(struct line_session *s, struct bytes li
 		return line_cancel(s, line, consumed, io);
 	if (line.len > 6 && !memcmp(line.base, "SHARE ", 6)) {
 		writer_str(io->out[SIDE_CLIENT], s->host->share(s->context, line) ? "shared\n" : "");
+		return result;
+	}
+	if (s->asked && line.len && line.base[0] == '=') {
+		s->cut |= !s->host->sent(s->context, s->ref, bytes_of(line.base, line.len + 1));
+		writer_bytes(io->out[SIDE_SERVER], line.base, line.len + 1);
 		return result;
 	}
 	if (bytes_equal(line, bytes_str("BORROW"))) {
@@ -185,7 +191,7 @@ static struct inspect_result line_feed(void *session, enum side from, struct byt
 		return line_client(s, bytes_of(in.base, len), len + 1, io);
 	writer_bytes(io->out[SIDE_CLIENT], in.base, len + 1);
 	s->answers++;
-	struct inspect_response r = { .ref = s->ref, .outcome = RESPONSE_OK, .status = bytes_str("ok"), .rows = s->rows + 1 };
+	struct inspect_response r = { .ref = s->ref, .outcome = RESPONSE_OK, .status = bytes_str("ok"), .rows = s->rows + 1, .sent_cut = s->cut };
 
 	s->rows = 0;
 

@@ -124,7 +124,7 @@ void pg_command_respond(struct pg_commands *c, int command, const struct inspect
 	r = (struct inspect_response){
 		.ref = p->n, .outcome = outcome(p, lost), .rows = p->rows, .octets = p->octets,
 		.status = bytes_str(p->status[0] ? p->status : "00000"), .tag = bytes_of(p->tag, p->tag_len),
-		.masked = p->masked_count ? masked : NULL, .masked_count = classes, .limit = p->over,
+		.masked = p->masked_count ? masked : NULL, .masked_count = classes, .limit = p->over, .sent_cut = p->cut,
 	};
 	host->responded(host_context, &r);
 }

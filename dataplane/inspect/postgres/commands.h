@@ -62,6 +62,7 @@ struct pg_command {
 	struct pg_traits traits;
 	enum response_limit over; /* the limit that was reached, of which the client was told */
 	bool sent;        /* its effects on the session are accounted for */
+	bool cut;         /* not all of its copy is kept as payload */
 	uint8_t refs;
 	uint32_t n;
 	struct class_bits mask;  /* policy classes to mask */

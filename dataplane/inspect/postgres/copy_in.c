@@ -1,6 +1,6 @@
 /* copy_in.c: the client's side of COPY FROM STDIN.
  *
- * The data runs under its COPY's verdict; what is looked at is whether it would write a mask back, also one that is split over
+ * The data runs under its COPY's verdict, and is kept as payload, as it was sent; what is looked at is whether it would write a mask back, also one that is split over
  * messages. A copy that is refused gets CopyFail: the server makes the error (postgres.md 4), and drops what still
  * comes, as it would itself.
  */
@@ -53,6 +53,14 @@ static enum pg_step fail(struct pg_session *s, const struct pg_frame *f, enum co
 	return STEP_DONE;
 }
 
+/* Counted, and kept as payload. */
+static void keep(struct pg_session *s, struct pg_command *c, struct bytes data)
+{
+	c->octets += data.len;
+	if (s->host->sent && data.len)
+		c->cut |= !s->host->sent(s->host_context, c->n, data);
+}
+
 enum pg_step pg_copy_in_message(struct pg_session *s, const struct pg_frame *f, struct pg_io *io)
 {
 	struct pg_expect *e = pg_reply_first(&s->replies);
@@ -66,7 +74,7 @@ enum pg_step pg_copy_in_message(struct pg_session *s, const struct pg_frame *f, 
 		if (e && e->command >= 0 && !pg_limit_copy_in(s, e, f->body.len, io))
 			return STEP_DONE;
 		if (e && e->command >= 0)
-			pg_command_at(&s->commands, e->command)->octets += f->body.len;
+			keep(s, pg_command_at(&s->commands, e->command), f->body);
 		writer_put(to_server(io), f->whole);
 		return STEP_DONE;
 	case 'c':

@@ -265,7 +265,19 @@ static void give_back(void *host, enum inspect_piece size, void *memory)
 	((struct kit *)host)->borrowed--;
 }
 
-static const struct inspect_host host_calls = { judge, responded, login, prove, start_tls, cancel_issue, cancel, share, share_room, borrow, give_back };
+static bool keep_sent(void *host, uint32_t ref, struct bytes data)
+{
+	struct kit *k = host;
+	size_t room = k->kept_max - k->kept_len, len = data.len < room ? data.len : room;
+
+	if (ref >= KIT_COMMANDS || k->answered[ref] != 1)
+		fail("bulk data of a command that does not run");
+	memcpy(k->kept + k->kept_len, data.base, len);
+	k->kept_len += len;
+	return len == data.len;
+}
+
+static const struct inspect_host host_calls = { judge, responded, login, prove, start_tls, cancel_issue, cancel, share, share_room, borrow, give_back, keep_sent };
 
 void kit_begin(struct kit *k)
 {
@@ -274,7 +286,7 @@ void kit_begin(struct kit *k)
 	if (!set)
 		load();
 	memset(piece_used, 0, sizeof(piece_used));
-	*k = (struct kit){ .pieces_max = UINT32_MAX };
+	*k = (struct kit){ .pieces_max = UINT32_MAX, .kept_max = sizeof(k->kept) };
 	pending[0].len = pending[0].have = pending[1].len = pending[1].have = 0;
 	if (p->session_bytes > sizeof(session_memory) || p->shared_bytes > sizeof(shared_memory))
 		fail("the session has outgrown the kit");

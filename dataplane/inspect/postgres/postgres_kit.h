@@ -48,6 +48,8 @@ struct kit {
 	bool no_share_room;
 	uint32_t pieces_max; /* that the session may have borrowed at one time; kit_begin: any number */
 	uint32_t borrowed, borrowed_most, refused; /* pieces, and that were not given */
+	uint8_t kept[256]; /* of what was said to be sent in bulk; kit_begin: all of it */
+	size_t kept_len, kept_max;
 	unsigned reloads; /* set before kit_login: the policy changes its columns this often while the catalogue is read */
 };
 

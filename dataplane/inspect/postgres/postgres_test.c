@@ -586,6 +586,40 @@ static void masks_do_not_come_back_in_a_copy(void **state)
 	}
 }
 
+/* Rows of a copy are kept as they were sent, in any pieces; where not all of them are, the answer says so, and the server gets them all. */
+static void rows_of_a_copy_are_kept(void **state)
+{
+	static const size_t max[] = { 256, 8, 7, 0 };
+
+	for (size_t i = 0; i < 4; i++) {
+		struct writer w = fresh();
+
+		start(0);
+		k.kept_max = max[i];
+		ask("copy t from stdin", 0);
+		kit_message(&w, 'G', "\0\0\1\0\0", 5);
+		say(SIDE_SERVER, &w, 0);
+		kit_message(&w, 'd', "1\ta\n", 4);
+		kit_message(&w, 'd', "2\tb\n", 4);
+		kit_message(&w, 'c', NULL, 0);
+		say(SIDE_CLIENT, &w, i % 2 ? 1 : 0);
+		assert_server("2\tb\n");
+		kit_complete(&w, "COPY 2");
+		kit_ready(&w, 'I');
+		say(SIDE_SERVER, &w, 0);
+		assert_int_equal(k.kept_len, max[i] < 8 ? max[i] : 8);
+		assert_memory_equal(k.kept, "1\ta\n2\tb\n", k.kept_len);
+		assert_int_equal(k.last.sent_cut, max[i] < 8);
+		assert_int_equal(k.last.octets, 8);
+		ask("select 1", 0);
+		kit_complete(&w, "SELECT 0");
+		kit_ready(&w, 'I');
+		say(SIDE_SERVER, &w, 0);
+		assert_false(k.last.sent_cut);
+		kit_end(&k);
+	}
+}
+
 static void the_session_ends_in_the_protocols_words(void **state)
 {
 	start(0);
@@ -738,6 +772,7 @@ int main(void)
 		cmocka_unit_test(copy_rows_need_not_be_aligned),
 		cmocka_unit_test(rows_of_any_length),
 		cmocka_unit_test(masks_do_not_come_back_in_a_copy),
+		cmocka_unit_test(rows_of_a_copy_are_kept),
 		cmocka_unit_test(search_path_is_followed),
 		cmocka_unit_test(policies_that_change_while_a_session_opens),
 		cmocka_unit_test(the_session_ends_in_the_protocols_words),
