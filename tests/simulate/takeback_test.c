@@ -382,6 +382,37 @@ static void a_closed_window_is_probed(void **state)
 	goes_on(F, 9001);
 }
 
+/* A FIN that was sent on and was none of the client's: there is a byte at its place, and what acknowledges that is no end. */
+static void a_false_fin_that_was_sent_on_is_forgotten(void **state)
+{
+	struct tcp_segment s = segment(TCP_ACK, A, 9001, 600);
+
+	send_fin_on();
+	take_back();
+	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
+	s = segment(TCP_ACK, 9001, F + 1, 0);
+	(void)tcp_pair_input(&pair, TCP_SERVER, &s, now_us);
+	assert_int_equal(client->state, TCP_ESTABLISHED);
+	assert_int_equal(tcp_readable_bytes(client), 99);
+	assert_int_equal(tcp_move(client, server, 5000), 99);
+	output();
+	assert_int_equal(last(TCP_SERVER)->seq, F + 1);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F + 100, 0));
+	goes_on(F + 100, 9001);
+}
+
+/* The same for one that comes afterwards, behind a hole: the server acknowledges more than it could end. */
+static void a_false_fin_behind_the_hole_is_forgotten(void **state)
+{
+	assert_int_equal(pass(TCP_CLIENT, segment(TCP_ACK, F, 9001, 100)), TCP_SPLICE_FORWARD);
+	take_back();
+	input(TCP_CLIENT, segment(TCP_ACK | TCP_FIN, F, 9001, 0));
+	assert_true(client->receive.fin_known);
+	input(TCP_SERVER, segment(TCP_ACK, 9001, F + 100, 0));
+	assert_false(client->receive.fin_known);
+	goes_on(F + 100, 9001);
+}
+
 /* One of the server's from before, that was late: it says what has arrived by now, but no more how much there is room for. */
 static void an_older_segment_sets_no_window(void **state)
 {
@@ -450,7 +481,8 @@ int main(void)
 		SPLICED(a_reset_behind_all_that_was_sent_on), SPLICED(a_reset_elsewhere_is_challenged), SPLICED(an_abort_goes_behind_what_was_sent_on),
 		SPLICED(time_goes_on_for_both), SPLICED(a_closed_window_is_probed), SPLICED(an_older_segment_sets_no_window),
 		SPLICED(an_older_acknowledgement_is_taken_as_one), SPLICED(no_more_is_taken_than_there_is_room_for),
-		SPLICED(no_round_trip_is_told_from_what_was_skipped),
+		SPLICED(no_round_trip_is_told_from_what_was_skipped), SPLICED(a_false_fin_that_was_sent_on_is_forgotten),
+		SPLICED(a_false_fin_behind_the_hole_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
