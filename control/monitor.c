@@ -1,12 +1,15 @@
 /* monitor.c: the part of sluice-control that keeps its privileges: makes the directories, starts the core and the helpers, each as
  * its own user, and hands the core its end of each helper's socket.
  *
+ * Where SLUICE_HELPERS names a directory (the systemd unit does, which has no network), helpers that go out are not started here but asked
+ * for at the sockets there: other units start them (asked.h).
  * It reads nothing from anybody but the core, and of the core only numbers of helpers to start again. A helper that ends is
  * started again, ever more slowly; when the core ends, so does everything. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -35,7 +38,7 @@ struct monitor {
 	struct settings *settings;
 	struct child helper[HELPERS_MAX]; /* HELPER_count of them, then one for each stream */
 	unsigned helpers;
-	char program[HELPERS_MAX][PATH_BYTES], keys[PATH_BYTES], state[PATH_BYTES], streams[PATH_BYTES], port[SETTINGS_STREAMS][8];
+	char program[HELPERS_MAX][PATH_BYTES], at[HELPERS_MAX][PATH_BYTES], keys[PATH_BYTES], state[PATH_BYTES], streams[PATH_BYTES], port[SETTINGS_STREAMS][8];
 	pid_t core;
 	int channel, signals;
 	bool ending;
@@ -72,12 +75,13 @@ static bool directories(struct monitor *m, char err[OS_ERROR_BYTES])
 	    !directory(s->state_dir, "", s->users.control, group, false, 0751, err) ||
 	    !directory(s->state_dir, "journal", s->users.control, group, true, 0700, err) ||
 	    !directory(s->state_dir, "payload-keys", s->users.control, group, true, 0700, err) ||
-	    !directory(s->state_dir, "signer", s->users.signer, group, true, 0700, err))
+	    /* The group may see whether the signer has a state, and nothing more: so may a monitor without capabilities. */
+	    !directory(s->state_dir, "signer", s->users.signer, group, false, 0710, err))
 		return false;
 	if (s->stream_count && !directory(s->state_dir, "export", s->users.export, group, true, 0700, err))
 		return false;
 	/* The authority's key is the starter's alone; only its certificate is for others. */
-	return directory(s->state_dir, "keys", NULL, group, true, 0700, err);
+	return directory(s->state_dir, "keys", NULL, group, false, 0700, err);
 }
 
 /* --- helpers ------------------------------------------------------------------------------------------------------------- */
@@ -95,8 +99,14 @@ static void stream_describe(struct monitor *m, unsigned i)
 	c->user = m->settings->users.export;
 }
 
+static bool goes_out(unsigned h)
+{
+	return h == HELPER_EGRESS || h >= HELPER_count;
+}
+
 static void helpers_describe(struct monitor *m)
 {
+	const char *sockets = getenv("SLUICE_HELPERS");
 	const struct settings *s = m->settings;
 	struct stat at;
 
@@ -104,6 +114,8 @@ static void helpers_describe(struct monitor *m)
 	for (unsigned h = 0; h < m->helpers; h++) {
 		snprintf(m->program[h], PATH_BYTES, "%s/%s", s->libexec, name_of(h));
 		m->helper[h] = (struct child){ .program = m->program[h], .argv = { name_of(h) }, .socket = CHILD_STREAM, .pidfd = -1 };
+		snprintf(m->at[h], PATH_BYTES, "%s/%s.sock", sockets ? sockets : "", name_of(h));
+		m->helper[h].at = sockets && goes_out(h) ? m->at[h] : NULL;
 	}
 	snprintf(m->keys, PATH_BYTES, "%s/signer", s->state_dir);
 	snprintf(m->state, PATH_BYTES, "%s/signer/state", s->state_dir);
@@ -246,7 +258,7 @@ static void helpers_end(struct monitor *m)
 	for (unsigned h = 0; h < m->helpers; h++)
 		child_signal(&m->helper[h], SIGKILL);
 	for (unsigned h = 0; h < m->helpers; h++) {
-		struct pollfd p = { .fd = m->helper[h].pidfd, .events = POLLIN };
+		struct pollfd p = { .fd = m->helper[h].pidfd, .events = child_events(&m->helper[h]) };
 
 		if (p.fd >= 0 && poll(&p, 1, 2000) == 1)
 			(void)child_reap(&m->helper[h], mono_ms(), how);
@@ -283,7 +295,7 @@ int monitor_run(struct settings *settings)
 		struct pollfd fds[2 + HELPERS_MAX] = { { .fd = m.signals, .events = POLLIN }, { .fd = m.channel, .events = POLLIN } };
 
 		for (unsigned h = 0; h < m.helpers; h++)
-			fds[2 + h] = (struct pollfd){ .fd = m.helper[h].pidfd, .events = POLLIN };
+			fds[2 + h] = (struct pollfd){ .fd = m.helper[h].pidfd, .events = child_events(&m.helper[h]) };
 		if (!m.ending)
 			helpers_look(&m);
 		poll(fds, 2 + m.helpers, wait_ms(&m));

@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Tenths, as they are: they may not get worse. R8 is 15: control, whose helpers go out, and what reads the kernel's ports are above it still.
-EXPOSURE_MAX = {'sluice-control.service': 28, 'sluice-dataplane.service': 14, 'sluice-standby.service': 18, 'sluice-witness@.service': 4}
+# Tenths, as they are: they may not get worse. R8 is 15: what reads the kernel's ports is above it still.
+EXPOSURE_MAX = {'sluice-control.service': 15, 'sluice-egress@.service': 12, 'sluice-export@.service': 12, 'sluice-dataplane.service': 14, 'sluice-standby.service': 18, 'sluice-witness@.service': 4}
 # The data plane's with a drop-in for ports of the kernel's.
 DROP_IN_MAX = {'ports-packet.conf': 25, 'ports-xdp.conf': 31}
 failed = 0

@@ -1,6 +1,7 @@
 /* main.c: sluice-egress, the process that talks to the outside for control.
  *
  * sluice-egress --ca-dir DIR     (started by control, with the stream socket on descriptor 3)
+ * sluice-egress --asked          (started by systemd for a connection of control's, which then says the rest: asked.h)
  *
  * Start: open what needs opening, load what libraries load late (name service modules), give everything up, sandbox.
  * Loop: frames in, requests out, answers back, until descriptor 3 ends. A frame that breaks the rules of wire.h ends the
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "control/egress/fetcher.h"
+#include "platform/os/asked.h"
 #include "platform/os/log.h"
 #include "platform/os/priv.h"
 #include "platform/os/sandbox.h"
@@ -161,12 +163,13 @@ static const char *ca_dir_of(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static struct link link;
-	const char *ca_dir = ca_dir_of(argc, argv);
+	const char *ca_dir;
 	char err[OS_ERROR_BYTES];
 	enum link_status status;
 	int dir;
 
 	log_open("sluice-egress", LOG_LEVEL_INFO);
+	ca_dir = asked_arguments(&argc, &argv) ? ca_dir_of(argc, argv) : NULL;
 	if (!ca_dir) {
 		log_error("usage: --ca-dir DIR is wanted: it is started by sluice-control");
 		return 1;

@@ -1,6 +1,7 @@
 /* main.c: sluice-export, which carries one stream of events to one receiver.
  *
  * sluice-export --name N --state DIR --host H --port P --ca F --certificate F --key F   (started by control, the socket on descriptor 3)
+ * sluice-export --asked   (started by systemd for a connection of control's, which then says the rest: asked.h)
  *
  * Control reads the journal and forms the messages (control/feeding.c); this process knows no journal, only where the receiver is and how
  * far it has confirmed. Loop: a message comes in, it goes out; every CONFIRM_MESSAGES of them, or CONFIRM_MS after the first, the
@@ -23,6 +24,7 @@
 #include "control/ship/cursor.h"
 #include "control/ship/frame.h"
 #include "control/ship/link.h"
+#include "platform/os/asked.h"
 #include "platform/os/log.h"
 #include "platform/os/priv.h"
 #include "platform/os/sandbox.h"
@@ -220,7 +222,7 @@ int main(int argc, char **argv)
 	enum shipping_end end;
 
 	log_open("sluice-export", LOG_LEVEL_INFO);
-	if (!arguments_read(argc, argv, &a)) {
+	if (!asked_arguments(&argc, &argv) || !arguments_read(argc, argv, &a)) {
 		log_error("usage: --name, --state, --host, --port, --ca, --certificate and --key are wanted: it is started by sluice-control");
 		return 1;
 	}

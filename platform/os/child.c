@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/os/asked.h"
 #include "platform/os/priv.h"
 
 #define CHILD_FD 3
@@ -68,12 +70,31 @@ static _Noreturn void become(const struct child *c, int fd, pid_t parent)
 	_exit(STATUS_NO_EXEC);
 }
 
+static bool ask(struct child *c, uint64_t now_ms, int *fd, char err[OS_ERROR_BYTES])
+{
+	int connection = asked_connect(c->at, c->argv, err);
+
+	c->pidfd = connection >= 0 ? fcntl(connection, F_DUPFD_CLOEXEC, 0) : -1;
+	if (c->pidfd >= 0) {
+		*fd = connection;
+		return true;
+	}
+	if (connection >= 0) {
+		snprintf(err, OS_ERROR_BYTES, "%.80s: %.60s: raise the limit of open files", c->at, strerror(errno));
+		close(connection);
+	}
+	fell(c, now_ms);
+	return false;
+}
+
 bool child_start(struct child *c, uint64_t now_ms, int *fd, char err[OS_ERROR_BYTES])
 {
 	int pair[2] = { -1, -1 };
 	pid_t parent = getpid();
 
 	c->started_ms = now_ms;
+	if (c->at)
+		return ask(c, now_ms, fd, err);
 	if (c->socket != CHILD_NO_SOCKET &&
 	    socketpair(AF_UNIX, (c->socket == CHILD_STREAM ? SOCK_STREAM : SOCK_SEQPACKET) | SOCK_CLOEXEC, 0, pair) < 0) {
 		snprintf(err, OS_ERROR_BYTES, "%.80s: %.60s: raise the limit of open files", c->program, strerror(errno));
@@ -103,10 +124,31 @@ bool child_start(struct child *c, uint64_t now_ms, int *fd, char err[OS_ERROR_BY
 	return true;
 }
 
+short child_events(const struct child *c)
+{
+	return c->at ? POLLRDHUP : POLLIN;
+}
+
+static bool connection_over(const struct child *c)
+{
+	struct pollfd p = { .fd = c->pidfd, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) == 1;
+}
+
 bool child_reap(struct child *c, uint64_t now_ms, char how[OS_ERROR_BYTES])
 {
 	int status;
 
+	if (c->at) {
+		if (c->pidfd < 0 || !connection_over(c))
+			return false;
+		snprintf(how, OS_ERROR_BYTES, "its connection is over");
+		close(c->pidfd);
+		c->pidfd = -1;
+		fell(c, now_ms);
+		return true;
+	}
 	if (c->pidfd < 0 || waitpid(c->pid, &status, WNOHANG) != c->pid)
 		return false;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_NO_EXEC)
@@ -130,6 +172,8 @@ uint64_t child_due(const struct child *c, uint64_t now_ms)
 
 void child_signal(const struct child *c, int signal)
 {
-	if (c->pidfd >= 0)
+	if (c->at && c->pidfd >= 0)
+		shutdown(c->pidfd, SHUT_RDWR);
+	else if (c->pidfd >= 0)
 		syscall(SYS_pidfd_send_signal, c->pidfd, signal, NULL, 0);
 }

@@ -75,20 +75,25 @@ bool priv_harden(char err[OS_ERROR_BYTES])
 
 bool priv_directory(const char *path, const struct priv_user *user, gid_t gid, unsigned mode, char err[OS_ERROR_BYTES])
 {
+	bool made = mkdir(path, 0700) == 0, root = geteuid() == 0, owned, moded, good;
 	struct stat at;
-	bool made = mkdir(path, 0700) == 0, good;
 	int fd;
 
 	if (!made && errno != EEXIST)
 		return fail(err, path, strerror(errno), "make its parent directory");
+	if (lstat(path, &at) < 0)
+		return fail(err, path, strerror(errno), "check its parent directory");
+	if (!S_ISDIR(at.st_mode))
+		return fail(err, path, strerror(ENOTDIR), "must be a directory");
+	owned = !root || (at.st_uid == user->uid && at.st_gid == gid);
+	moded = !(made || root) || (at.st_mode & 07777) == mode;
+	/* One that is right is not opened: a root without capabilities may not open what is another user's. */
+	if (owned && moded)
+		return true;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return fail(err, path, strerror(errno), "must be a directory");
-	good = fstat(fd, &at) == 0;
-	if (good && geteuid() == 0 && (at.st_uid != user->uid || at.st_gid != gid))
-		good = fchown(fd, user->uid, gid) == 0;
-	if (good && (made || geteuid() == 0) && (at.st_mode & 07777) != mode)
-		good = fchmod(fd, (mode_t)mode) == 0;
+	good = (owned || fchown(fd, user->uid, gid) == 0) && (moded || fchmod(fd, (mode_t)mode) == 0);
 	close(fd);
 	return good || fail(err, path, strerror(errno), "check its owner");
 }

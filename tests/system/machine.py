@@ -93,6 +93,7 @@ class Machine:
         for name in ('passwd', 'group'):
             lines = Path(f'/usr/share/base-passwd/{name}.master').read_text().replace('*', 'x')
             (self.etc / name).write_text(lines)
+        (self.etc / 'hosts').write_text(f'127.0.0.1 localhost {self.name}\n')
         (self.etc / 'hostname').write_text(f'{self.name}\n')
         (self.etc / 'machine-id').write_text(os.urandom(16).hex() + '\n')
         for name in MASKED:
@@ -132,6 +133,12 @@ class Machine:
         """A command inside."""
         return world.run('nsenter', '-t', self.leader, '-m', '-u', '-i', '-n', '-p', '-C', '-r', '-w', 'env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C.UTF-8',
                          'SYSTEMD_COLORS=0', 'SYSTEMD_PAGER=', *argv, check=check, **options)
+
+    def processes(self, unit):
+        """Ids, as this machine has them, of a unit's processes. `unit` without .service; of a template up to its @: of all instances."""
+        top, name = self.group / 'system.slice', unit.removesuffix('@')
+        groups = [top / f'{unit}.service'] if name == unit else (top / f'system-{name}.slice'.replace('-', '\\x2d').replace('system\\x2d', 'system-')).glob(f'{unit}*.service')
+        return [int(pid) for group in groups if (group / 'cgroup.procs').exists() for pid in (group / 'cgroup.procs').read_text().split()]
 
     def memlock(self):
         """How much a service with LimitMEMLOCK=infinity may lock."""

@@ -28,6 +28,8 @@ state_dir = "/var/lib/sluice";
 policy = "/etc/sluice/policy.cfg";
 credentials = "/etc/sluice/credentials";
 egress_ca = "/etc/sluice/egress-ca";
+streams = ( {{ name = "siem"; host = "localhost"; port = 6514; form = "ocsf"; ca = "/etc/sluice/siem-ca.pem"; certificate = "/etc/sluice/export.pem";
+               key = "/etc/sluice/export.key"; }} );
 libexec = "/usr/libexec/sluice";
 users : {{ group = "sluice"; control = "sluice"; dataplane = "sluice-dataplane"; signer = "sluice-signer";
           egress = "sluice-egress"; sqlparse = "sluice-sqlparse"; export = "sluice-export"; }};
@@ -36,13 +38,16 @@ dataplane : {{ ports = [ "net_af_packet0,iface={}", "net_af_packet1,iface={}" ];
 '''
 POLICY = '''policy : {{ format = 1; name = "boot"; version = {version}; comment = "of the test"; }};
 defaults : {{ unmatched = "block"; unknown = "block"; run_id = "optional"; audit = "strict"; record = "full"; }};
+issuers = ( {{ name = "nobody"; issuer = "https://localhost:6515"; audience = "urn:boot"; ca = "none.pem"; algs = [ "ES256" ]; typ = [ "at+jwt" ]; skew = 1;
+               max_life = 3600; map : {{ person = "sub"; }}; }} );
 services = ( {services} );
 '''
 SERVICE = '{{ name = "stream-{port}"; protocol = "opaque"; listen = [ "{address}:{port}" ]; tls = "off"; reason = "not inspected"; }}'
 # Each process, by unit: user, and what may be left of root. A helper's name is its program's.
 PROCESSES = {
-    'sluice-control': {('sluice-control', 'root'), ('sluice-control', 'sluice'), ('sluice-signer', 'sluice-signer'), ('sluice-egress', 'sluice-egress'),
-                       ('sluice-sqlparse', 'sluice-sqlparse')},
+    'sluice-control': {('sluice-control', 'root'), ('sluice-control', 'sluice'), ('sluice-signer', 'sluice-signer'), ('sluice-sqlparse', 'sluice-sqlparse')},
+    'sluice-egress@': {('sluice-egress', 'sluice-egress')},
+    'sluice-export@': {('sluice-export', 'sluice-export')},
     'sluice-dataplane': {('sluice-dataplane', 'sluice-dataplane')},
     'sluice-standby': {('sluice-standby', 'sluice-dataplane')},
 }
@@ -86,8 +91,7 @@ class Box:
         names, found = {}, {}
         for line in self.machine.path('/etc/passwd').read_text().splitlines():
             names[int(line.split(':')[2])] = line.split(':')[0]
-        group = self.machine.group / 'system.slice' / f'{unit}.service' / 'cgroup.procs'
-        for pid in group.read_text().split() if group.exists() else []:
+        for pid in self.machine.processes(unit):
             try:
                 status = dict(line.split(':\t', 1) for line in Path(f'/proc/{pid}/status').read_text().splitlines() if ':\t' in line)
                 program = os.path.basename(os.readlink(f'/proc/{pid}/exe'))
@@ -157,6 +161,22 @@ while True:
 '''
 
 
+# A receiver of event streams: each connection is read to its end, and ended in the way that confirms.
+RECEIVER = '''
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('127.0.0.1', 6514)); s.listen(4)
+while True:
+    try:
+        with context.wrap_socket(s.accept()[0], server_side=True) as c:
+            while d := c.recv(65536): print(d.decode(), flush=True)
+            c.unwrap()
+    except OSError as error: print(error, flush=True)
+'''
+
+
 # --- Before there is a configuration ---
 
 def enabled(box):
@@ -211,7 +231,12 @@ def configure(box):
     box.write('/etc/sluice/sluice.conf', CONF.format(*box.wire.ports))
     box.write('/etc/sluice/credentials/shop_app', 'upstream-secret', 0o600)
     box.machine.path('/etc/sluice/credentials').chmod(0o700)
-    box.write('/etc/sluice/egress-ca/none.pem', '')
+    authority = world.Authority(box.lab.dir / 'siem-ca', 'SIEM CA')
+    for name, path in zip(('export.pem', 'export.key'), authority.issue('localhost', 'DNS:localhost,IP:127.0.0.1')):
+        box.write(f'/etc/sluice/{name}', path.read_text(), 0o640)
+        box.machine.run('chown', 'root:sluice-export', f'/etc/sluice/{name}')
+    box.write('/etc/sluice/siem-ca.pem', authority.cert.read_text())
+    box.write('/etc/sluice/egress-ca/none.pem', authority.cert.read_text())
     box.policy(1, PORT)
     ports_of(box, 'packet')
 
@@ -250,11 +275,25 @@ def traffic(box):
     return f'session {sessions[0]["id"]}; 1400 bytes of what no service names'
 
 
+def outside(box):
+    """Control has no network; sluice-export delivers events all the same, and sluice-egress tries to fetch an issuer's keys."""
+    mine = os.readlink(f'/proc/{box.machine.leader}/ns/net')
+    for unit, wanted in PROCESSES.items():
+        for (program, user), status in box.processes(unit).items():
+            inside = os.readlink(f'/proc/{status["pid"]}/ns/net') == mine
+            need(inside == (unit != 'sluice-control'), f'{program} of {user}: {"it has" if inside else "it has not"} the machine\'s network')
+    receiver = world.Process('receiver', ['/usr/bin/python3', '-c', RECEIVER, box.machine.path('/etc/sluice/export.pem'), box.machine.path('/etc/sluice/export.key')], box.lab.dir / 'receiver.log', box.machine.name)
+    box.lab.own(receiver.stop)
+    world.wait_for('an event', lambda: receiver.need_alive() and '"class_uid"' in receiver.log.read_text(errors='replace'), 60)
+    return world.wait_for('a word about the issuer', lambda: next((line for line in box.said('sluice-control').splitlines() if 'nobody' in line), None), 60)
+
+
 # --- Killed ---
 
 def killed(box, unit, program, user):
     """kill -9: another comes, guarded traffic works, and the journal has all of it. Only the data plane's death ends what is open."""
-    restarts, old = int(box.show(unit, 'NRestarts')), box.pid(unit, program, user)
+    old = box.pid(unit, program, user)
+    restarts = int(box.show(unit, 'NRestarts')) if program == unit else None
     others = {u: box.show(u, 'MainPID') for u in OUR if u != unit}
     with box.connect() as lives:
         box.echo(lives)
@@ -359,8 +398,8 @@ def stopped(box):
     for unit in OUR:
         state, result, status = box.show(unit, 'ActiveState', 'Result', 'ExecMainStatus')
         need((state, result, status) == ('inactive', 'success', '0'), f'{unit}: {state}, {result}, status {status}')
-        group = box.machine.group / 'system.slice' / f'{unit}.service' / 'cgroup.procs'
-        need(not group.exists() or not group.read_text(), f'{unit}: processes are left')
+    for unit in PROCESSES:
+        world.wait_for(f'the last process of {unit}', lambda: not box.machine.processes(unit), 10)
     need('killed' not in (said := box.said('sluice-control')).splitlines()[-1], said[-300:])
     return f'{took:.1f} s; {verified(box)}'
 
@@ -409,7 +448,8 @@ def run(box, result):
         return
     result.check('users, capabilities, filters', lambda: confined(box))
     result.check('a session, and what is bridged', lambda: traffic(box))
-    for unit, program, user in (('sluice-control', 'sluice-sqlparse', 'sluice-sqlparse'), ('sluice-control', 'sluice-signer', 'sluice-signer'),
+    result.check('helpers that go out', lambda: outside(box))
+    for unit, program, user in (('sluice-egress@', 'sluice-egress', 'sluice-egress'), ('sluice-control', 'sluice-sqlparse', 'sluice-sqlparse'), ('sluice-control', 'sluice-signer', 'sluice-signer'),
                                 ('sluice-control', 'sluice-control', 'sluice'), ('sluice-control', 'sluice-control', 'root'),
                                 ('sluice-dataplane', 'sluice-dataplane', 'sluice-dataplane'), ('sluice-standby', 'sluice-standby', 'sluice-dataplane')):
         result.check(f'kill -9 {program} of {user}', lambda: killed(box, unit, program, user))
