@@ -2,8 +2,9 @@
 #undef _FILE_OFFSET_BITS
 #include "control/journal/disk_kit.h"
 
+#include "control/journal/disk_names.h"
+
 #include <assert.h>
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +26,7 @@ struct piece {
 };
 
 struct tracked {
-	ino_t inode;
+	uint64_t number; /* the inode, or what disk_names.h gave it when that went */
 	uint8_t *synced;
 	size_t synced_len, synced_room;
 	struct piece *piece;
@@ -71,6 +72,7 @@ static void forget(struct tracked *t)
 	t->synced_len = t->size = 0;
 }
 
+/* In the watched directory, or, a directory, that itself. */
 static bool below(int fd)
 {
 	char link[64], path[PATH_MAX];
@@ -83,19 +85,38 @@ static bool below(int fd)
 	if (len <= 0)
 		return false;
 	path[len] = 0;
-	return strncmp(path, disk.dir, strlen(disk.dir)) == 0 && path[strlen(disk.dir)] == '/';
+	return strncmp(path, disk.dir, strlen(disk.dir)) == 0 && (path[strlen(disk.dir)] == '/' || path[strlen(disk.dir)] == 0);
 }
 
-static struct tracked *find(ino_t inode, bool make)
+static struct tracked *find(uint64_t number, bool make)
 {
-	for (unsigned i = 0; i < disk.files; i++)
-		if (disk.file[i].inode == inode)
-			return &disk.file[i];
-	if (!make)
+	unsigned at = 0;
+
+	while (at < disk.files && disk.file[at].number != number)
+		at++;
+	if (at == disk.files && !make)
 		return NULL;
-	assert(disk.files < FILES_MAX);
-	disk.file[disk.files] = (struct tracked){ .inode = inode };
-	return &disk.file[disk.files++];
+	assert(at < FILES_MAX);
+	if (at == disk.files)
+		disk.file[disk.files++] = (struct tracked){ .number = number };
+	return &disk.file[at];
+}
+
+/* What no directory names any more, whatever the cut leaves. */
+static void forget_unnamed(void)
+{
+	for (unsigned i = 0; i < disk.files;) {
+		struct tracked *t = &disk.file[i];
+
+		if (disk_names_known(t->number)) {
+			i++;
+			continue;
+		}
+		forget(t);
+		free(t->piece);
+		free(t->synced);
+		*t = disk.file[--disk.files];
+	}
 }
 
 static struct tracked *tracked_of(int fd)
@@ -248,16 +269,22 @@ ssize_t writev(int fd, const struct iovec *part, int parts)
 static int sync_one(const char *name, int fd)
 {
 	struct tracked *t = tracked_of(fd);
+	struct stat st;
+	bool directory = !t && !disk.inside && below(fd) && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 	int code;
 
-	if (!t)
+	if (!t && !directory)
 		return real_sync(name, fd);
 	moment();
-	if (faulty(true))
+	if (t && faulty(true))
 		return -1;
 	code = real_sync(name, fd);
-	if (code == 0)
+	if (code == 0 && t)
 		settle(t);
+	if (code == 0 && directory) {
+		disk_names_synced(st.st_ino);
+		forget_unnamed();
+	}
 	return code;
 }
 
@@ -273,12 +300,16 @@ int fdatasync(int fd)
 
 int syncfs(int fd)
 {
-	/* The test's disk is that of others too: only what is watched is synced. */
+	/* The test's disk is that of others too: only what is watched is synced, and not by the journal that is opened from an image. */
 	if (!disk.dir[0])
 		return real_sync("syncfs", fd);
+	if (disk.inside)
+		return 0;
 	moment();
 	for (unsigned i = 0; i < disk.files; i++)
 		settle(&disk.file[i]);
+	disk_names_synced(0);
+	forget_unnamed();
 	return 0;
 }
 
@@ -312,10 +343,103 @@ int open(const char *path, int flags, ...)
 	if (fd >= 0 && (flags & O_ACCMODE) != O_RDONLY && disk.dir[0] && !disk.inside) {
 		struct stat st;
 
-		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 && below(fd))
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 && below(fd)) {
+			disk_names_changed(path);
 			forget(find(st.st_ino, true));
+		}
 	}
 	return fd;
+}
+
+/* A change of names: a moment before it, and what lost its last name by it keeps what it had, under a number of its own. */
+struct change {
+	bool watched;
+	uint64_t last;
+};
+
+static struct change change_begin(const char *goes)
+{
+	struct change c = { .watched = disk.dir[0] && !disk.inside };
+
+	if (c.watched) {
+		moment();
+		c.last = goes ? disk_names_last(goes) : 0;
+	}
+	return c;
+}
+
+static int change_end(const struct change *c, int code, const char *path, const char *other)
+{
+	struct tracked *t;
+
+	if (code != 0 || !c->watched)
+		return code;
+	t = c->last ? find(c->last, false) : NULL;
+	if (c->last) {
+		uint64_t number = disk_names_gone(c->last);
+
+		if (t)
+			t->number = number;
+	}
+	disk_names_changed(path);
+	if (other)
+		disk_names_changed(other);
+	return code;
+}
+
+int rename(const char *from, const char *to)
+{
+	static int (*real)(const char *, const char *);
+	struct change c = change_begin(to);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "rename");
+	return change_end(&c, real(from, to), from, to);
+}
+
+static int remove_by(const char *call, const char *path)
+{
+	int (*real)(const char *);
+	struct change c = change_begin(path);
+
+	*(void **)&real = dlsym(RTLD_NEXT, call);
+	return change_end(&c, real(path), path, NULL);
+}
+
+int unlink(const char *path)
+{
+	return remove_by("unlink", path);
+}
+
+int rmdir(const char *path)
+{
+	return remove_by("rmdir", path);
+}
+
+int unlinkat(int fd, const char *name, int flags)
+{
+	char link[64], path[PATH_MAX];
+	ssize_t len;
+	static int (*real)(int, const char *, int);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "unlinkat");
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	len = disk.dir[0] && !disk.inside && name[0] != '/' ? readlink(link, path, sizeof path - 1) : -1;
+	if (len <= 0)
+		return real(fd, name, flags);
+	snprintf(path + len, sizeof path - (size_t)len, "/%s", name);
+	return flags & AT_REMOVEDIR ? rmdir(path) : unlink(path);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+	static int (*real)(const char *, mode_t);
+	struct change c = change_begin(NULL);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "mkdir");
+	return change_end(&c, real(path, mode), path, NULL);
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off_t at) __attribute__((alias("pwrite")));
@@ -337,6 +461,7 @@ void disk_watch(const char *dir, void (*before)(void *ctx), void *ctx)
 	disk.dir[0] = 0;
 	if (dir && !realpath(dir, disk.dir))
 		disk.dir[0] = 0;
+	disk_names_watch(disk.dir[0] ? disk.dir : NULL);
 	disk.before = before;
 	disk.ctx = ctx;
 }
@@ -381,40 +506,27 @@ static void image_file(const char *path, const struct tracked *t, struct rng *rn
 	free(data);
 }
 
-static void image_dir(const char *from, const char *to, struct rng *rng, unsigned keep)
+struct contents {
+	struct rng *rng;
+	unsigned keep;
+};
+
+/* lock.mdb is no evidence: LMDB makes it anew. */
+static void image_contents(void *ctx, const char *path, uint64_t number)
 {
-	char a[PATH_MAX], b[PATH_MAX];
-	DIR *d = opendir(from);
-	struct dirent *e;
+	const struct contents *c = ctx;
+	const struct tracked *t = find(number, false);
 
-	assert(mkdir(to, 0700) == 0 && d);
-	while ((e = readdir(d)) != NULL) {
-		struct stat st;
-		struct tracked *t;
-
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		snprintf(a, sizeof a, "%s/%s", from, e->d_name);
-		snprintf(b, sizeof b, "%s/%s", to, e->d_name);
-		if (lstat(a, &st) != 0)
-			continue;
-		if (S_ISDIR(st.st_mode)) {
-			image_dir(a, b, rng, keep);
-			continue;
-		}
-		/* lock.mdb is no evidence: LMDB makes it anew. */
-		t = find(st.st_ino, false);
-		if (t)
-			image_file(b, t, rng, keep);
-	}
-	closedir(d);
+	if (t)
+		image_file(path, t, c->rng, c->keep);
 }
 
 void disk_image(const char *to, struct rng *rng, unsigned keep)
 {
+	struct contents c = { rng, keep };
 	bool was = disk.inside;
 
 	disk.inside = true;
-	image_dir(disk.dir, to, rng, keep);
+	disk_names_image(to, rng, keep, image_contents, &c);
 	disk.inside = was;
 }

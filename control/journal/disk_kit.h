@@ -1,11 +1,11 @@
 /* disk_kit.h: a disk that forgets, and one that fails, for tests of the journal.
  *
- * This file's functions stand in front of libc's pwrite, write, writev, fsync, fdatasync, syncfs, ftruncate and open (they are the
+ * This file's functions stand in front of libc's pwrite, write, writev, fsync, fdatasync, syncfs, ftruncate, open and what changes names (they are the
  * program's own symbols, so LMDB's calls come here as well). While watching a directory they keep, for each file below it, what is
  * surely on disk and what was written since, cut into pages of 4 KiB. From that disk_image makes what a power cut could leave at this
  * moment: of each page any prefix of its unsynced writes, independent of the other pages. A write through a descriptor with O_DSYNC
- * (LMDB's meta page) is on disk when it returns. Names are as they are; a file renamed before its data was synced may be empty.
- * One thread.
+ * (LMDB's meta page) is on disk when it returns. The names of mkdir, rename, unlink, unlinkat, rmdir and open are lost too, unless their
+ * directory was synced (disk_names.h). One thread.
  */
 #ifndef CONTROL_JOURNAL_DISK_KIT_H
 #define CONTROL_JOURNAL_DISK_KIT_H

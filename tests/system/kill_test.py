@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """kill -9 of every process. What has to hold: it comes back; no statement reached PostgreSQL without its record in the journal;
-the journal is good and no session's counter has a gap; what was held is never released by a death."""
+the journal is good and no session's counter has a gap; what was held is never released by a death. KILLS in the environment: so many more
+at random, six in each run of pgbench; SEED: which ones."""
 import collections
 import ctypes
 import hashlib
@@ -253,6 +254,22 @@ def dataplane(it):
     return 'the old connection is reset, new ones work'
 
 
+# --- The long form ---
+
+VICTIMS = {'core': lambda it: core(it)[1], 'monitor': lambda it: core(it)[0],
+           **{name: lambda it, name=name: it.pid(name) for name in ('sluice-sqlparse', 'sluice-signer', 'sluice-egress', 'sluice-dataplane')}}
+
+
+def at_random(it, result, kills, seed):
+    chance, done = random.Random(seed), 0
+    while done < kills:
+        names = [chance.choice(list(VICTIMS)) for _ in range(min(6, kills - done))]
+        done += len(names)
+        result.check(f'seed {seed}, {done} of {kills}: {", ".join(names)}', lambda names=names: bench_kill(it, [VICTIMS[name] for name in names]))
+        if done % 60 == 0 or done == kills:
+            result.check('every statement is on record', lambda: compare(it, 100 + done, 200))
+
+
 def run(it, result):
     # A client that waits for an answer when the data plane dies learns it from its own keepalive, which is answered with a reset.
     for namespace in (it.wire.agent, it.wire.target):
@@ -273,6 +290,7 @@ def run(it, result):
     result.check('everything is killed at random in the middle of pgbench', lambda: bench_kill(
         it, [lambda i: core(i)[1], lambda i: i.pid('sluice-sqlparse'), lambda i: i.pid('sluice-dataplane')]))
     result.check('every statement is on record still', lambda: compare(it, 2, 200))
+    at_random(it, result, int(os.environ.get('KILLS', 0)), os.environ.get('SEED', '1'))
 
 
 if __name__ == '__main__':
