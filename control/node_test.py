@@ -743,7 +743,7 @@ def extends(w):
         done = w.cli(*both, *more)
         w.check(done.returncode == 0 and f"kept: 2 of 2 checkpoints are of this journal's history, the newest of {new_size} records\n" in done.stdout, f'two kept checkpoints, {how}', done.stdout + done.stderr)
     said = w.json(*both)
-    w.check(said['good'] and said['kept'] == {'given': 2, 'good': 2, 'size': new_size}, 'and as JSON', said)
+    w.check(said['good'] and said['recorded'] and said['kept'] == {'given': 2, 'good': 2, 'size': new_size}, 'and as JSON', said)
     done = w.cli('journal', 'verify', out / 'early', '--checkpoint', new)
     w.check(done.returncode == 1 and f'records {old_size} to {new_size - 1} are missing: {new} is a signed checkpoint' in done.stdout, 'a journal that was cut back', done.stdout + done.stderr)
     fork = forged(w, old.read_text(), out)
@@ -1253,7 +1253,19 @@ def proves(w):
     w.check((w.dir / 'bundle' / 'report.pdf').read_bytes()[:5] == b'%PDF-' and '  report.pdf\n' in (w.dir / 'bundle' / 'MANIFEST.sha256').read_text(), 'with its report as PDF', done.stderr)
     w.check(done.returncode == 0 and (w.dir / 'bundle' / 'VERIFY.md').exists(), 'export bundle', done.stderr)
     reads = [r['t'] for r in w.json('journal', 'search', '--type', 'read.')['records']]
-    w.check({'read.session', 'read.replay', 'read.search', 'read.proof', 'read.approval'} <= set(reads), 'readings are records', set(reads))
+    w.check({'read.session', 'read.replay', 'read.search', 'read.proof', 'read.approval', 'read.verify'} <= set(reads), 'readings are records', set(reads))
+    audit = w.json('journal', 'search', '--type', 'read.verify')['records'][-1]
+    w.check(audit['who']['sub'] == f'uid:{os.geteuid()}' and audit['data']['what'] == 'verify', "so is root's own audit", audit)
+    before = len(w.json('journal', 'search', '--type', 'read.sessions')['records'])
+    session = w.json('session', 'list')['sessions'][0]['id']
+    w.json('show', 'sessions')
+    looks = w.json('journal', 'search', '--type', 'read.sessions')['records'][before:]
+    w.check([r['data']['detail'] for r in looks] == ['live', 'live, open ones'], 'and each look at the live list', looks)
+    told = w.json('session', 'replay', session)
+    shown = w.json('session', 'show', session, '--limit', '10000')['records']
+    times = [e['at'] for e in told['events']]
+    w.check(told['session'] == session and times == sorted(times) and [e['text'].split()[0] for e in told['events'] if e['dir'] == 'mark' and not e['text'].startswith('payload')] == [r['t'] for r in shown],
+            'a replay as JSON tells of each record, in order', told['events'][:3])
     w.check(any(r['t'] == 'export' for r in w.json('journal', 'search', '--type', 'export')['records']), 'so is the export')
 
 
@@ -1294,7 +1306,7 @@ def ends(w):
     w.check(done.returncode == 4 and re.fullmatch(r'sluice: [^:]+: [^:]+: [^:]+\n', done.stderr), 'without control the command says so', done.stderr)
     done = w.cli('journal', 'verify', '--json')
     found = json.loads(done.stdout)
-    w.check(found['good'] and found['covered'] == found['size'], 'every record is under a checkpoint', done.stdout)
+    w.check(found['good'] and found['covered'] == found['size'] and not found['recorded'], 'every record is under a checkpoint, and this audit on record nowhere', done.stdout)
     for left, places in (('CANARY-55|eyJhbGciOi', ('state', 'log', 'run', 'bundle')), (re.escape(SECRET), ('state', 'log', 'bundle'))):
         everything = subprocess.run(['grep', '-rlaE', left, *(w.dir / place for place in places)], stdout=subprocess.PIPE, text=True).stdout
         w.check(everything == '', 'neither password nor token was left anywhere', everything)

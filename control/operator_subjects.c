@@ -46,8 +46,11 @@ void operation_sessions(struct operation *o)
 	struct node *n = o->node;
 	bool open_only = json_is_true(json_object_get(o->args, "open"));
 	unsigned first = n->closed_count > NODE_CLOSED ? n->closed_count - NODE_CLOSED : 0;
+	const char *const pairs[] = { "detail", open_only ? "live, open ones" : "live", "what", "sessions", NULL };
 	json_t *list = json_array();
 
+	/* A look at who does what is a record; while the journal takes none, whoever has to end sessions has to see them all the same. */
+	(void)node_record(n, "read.sessions", o->who, pairs);
 	for (unsigned i = first; !open_only && i < n->closed_count; i++)
 		json_array_append_new(list, closed_json(&n->closed[i % NODE_CLOSED]));
 	for (struct session *s = session_next(n->sessions, NULL); s; s = session_next(n->sessions, s))

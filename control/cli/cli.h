@@ -26,7 +26,7 @@ struct cli_option {
 struct cli {
 	const struct cli_verb *verb;
 	const char *config;
-	bool json;
+	bool json, quiet; /* quiet: cli_fail says nothing */
 	const char *positional[CLI_POSITIONALS];
 	unsigned positionals;
 	struct cli_option option[CLI_OPTIONS];

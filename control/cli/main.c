@@ -24,6 +24,8 @@ int cli_fail(const struct cli *c, enum frame_status status, const char *format, 
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	if (c->quiet)
+		return (int)status;
 	if (c->json) {
 		const char *last = strrchr(text, ':');
 		json_t *e = json_pack("{s:s, s:s, s:s}", "error", text, "id", status <= FRAME_PENDING ? ids[status] : "error", "hint", last ? last + 2 : "");

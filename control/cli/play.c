@@ -1,4 +1,4 @@
-/* play.c: session replay in the terminal at the recorded speed, another one, or step by step.
+/* play.c: session replay in the terminal at the recorded speed, another one, or step by step; and as one JSON document.
  *
  * All of it is taken from sluice-control first and kept in memory: whoever looks at one step for an hour keeps nobody waiting, and nothing of a
  * session's content gets to a disk here. Lines are REPLAY_TIMED of replay.h: safe for a terminal as they come. */
@@ -85,30 +85,81 @@ static int play(struct cli *c, const char *text, size_t len, double speed)
 	return FRAME_DONE;
 }
 
+/* All of a replay, a line an event. Takes `args`; the text is the caller's to wipe. */
+static int collect(struct cli *c, json_t *args, char **text, size_t *len)
+{
+	FILE *all = open_memstream(text, len);
+	int status = FRAME_USAGE;
+
+	if (!all)
+		status = cli_fail(c, FRAME_REFUSED, "session replay: out of memory: take a part, with --since and --until");
+	else if (json_object_set_new(args, "format", json_string("timed")) == 0 && cli_token(c, args))
+		status = cli_stream(c, json_incref(args), take, all);
+	json_decref(args);
+	if (all && fclose(all) != 0 && status == FRAME_DONE)
+		status = cli_fail(c, FRAME_REFUSED, "session replay: out of memory: take a part, with --since and --until");
+	return status;
+}
+
+static void forget(char *text, size_t len)
+{
+	if (text)
+		explicit_bzero(text, len);
+	free(text);
+}
+
 int read_play(struct cli *c, json_t *args)
 {
 	const char *given = cli_option(c, "speed");
 	char *text = NULL, *end = NULL;
 	double speed = given ? strtod(given, &end) : 0;
 	size_t len = 0;
-	FILE *all = NULL;
 	int status = FRAME_USAGE;
 
-	if (given && (cli_option(c, "step") || !*given || *end || !(speed >= SPEED_LEAST && speed <= SPEED_MOST)))
+	if (given && (cli_option(c, "step") || !*given || *end || !(speed >= SPEED_LEAST && speed <= SPEED_MOST))) {
 		cli_fail(c, FRAME_USAGE, "session replay: --speed %s: not a speed: give 1 for the recorded one, 10 for ten times that; or --step alone", given);
-	else if (c->json || cli_option(c, "asciicast"))
+		json_decref(args);
+	} else if (c->json || cli_option(c, "asciicast")) {
 		cli_fail(c, FRAME_USAGE, "session replay: --speed and --step are for a terminal: leave --json and --asciicast out");
-	else if (!(all = open_memstream(&text, &len)))
-		cli_fail(c, FRAME_REFUSED, "session replay: out of memory: take a part, with --since and --until");
-	else if (json_object_set_new(args, "format", json_string("timed")) == 0 && cli_token(c, args))
-		status = cli_stream(c, json_incref(args), take, all);
-	json_decref(args);
-	if (all && fclose(all) != 0 && status == FRAME_DONE)
-		status = cli_fail(c, FRAME_REFUSED, "session replay: out of memory: take a part, with --since and --until");
+		json_decref(args);
+	} else {
+		status = collect(c, args, &text, &len);
+	}
 	if (status == FRAME_DONE)
 		status = play(c, text, len, speed);
-	if (text)
-		explicit_bzero(text, len);
-	free(text);
+	forget(text, len);
+	return status;
+}
+
+/* [seconds, "m" | "i" | "o", text] as an object. NULL: it is none. */
+static json_t *event_json(const char *line, size_t len)
+{
+	json_t *event = json_loadb(line, len, 0, NULL), *text = json_array_get(event, 2), *out = NULL;
+	const char *dir = json_string_value(json_array_get(event, 1));
+
+	if (dir && text)
+		out = json_pack("{s:O, s:s, s:O}", "at", json_array_get(event, 0), "dir", *dir == 'm' ? "mark" : *dir == 'i' ? "in" : "out", "text", text);
+	json_decref(event);
+	return out;
+}
+
+int read_replay_json(struct cli *c, json_t *args, const char *session)
+{
+	json_t *events = json_array();
+	char *text = NULL;
+	size_t len = 0;
+	int status = collect(c, args, &text, &len);
+
+	for (const char *at = text, *end; status == FRAME_DONE && at < text + len; at = end + 1) {
+		end = memchr(at, '\n', len - (size_t)(at - text));
+		if (!end || json_array_append_new(events, event_json(at, (size_t)(end - at))) != 0) {
+			status = cli_fail(c, FRAME_UNREACHABLE, "session replay: cut off: see the log of sluice-control");
+			break;
+		}
+	}
+	if (status == FRAME_DONE)
+		print_json(json_pack("{s:s, s:O}", "session", session, "events", events));
+	json_decref(events);
+	forget(text, len);
 	return status;
 }

@@ -17,6 +17,8 @@ int read_from_control(struct cli *c, json_t *args);
 
 /* play.c: a replay with --speed or --step. Takes `args`. The exit status. */
 int read_play(struct cli *c, json_t *args);
+/* A replay as {"session", "events": [{"at", "dir": mark | in | out, "text"}]}. Takes `args`. The exit status. */
+int read_replay_json(struct cli *c, json_t *args, const char *session);
 
 /* Prints the records of a reading of this kind, by sluice-control or from the copy of --dir; for people as lines. `session` (may be NULL) is
  * named in the JSON document. The exit status. */

@@ -181,6 +181,8 @@ int cli_session_replay(struct cli *c)
 		json_object_set_new(args, "keys", json_string(cli_option(c, "keys")));
 	if (cli_option(c, "speed") || cli_option(c, "step"))
 		return read_play(c, args);
+	if (c->json && !cli_option(c, "asciicast"))
+		return read_replay_json(c, args, id);
 	json_object_set_new(args, "asciicast", json_boolean(cli_option(c, "asciicast") != NULL));
 	return read_from_control(c, args);
 }

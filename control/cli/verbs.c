@@ -40,14 +40,14 @@ const struct cli_verb cli_verbs[] = {
 	{ "show", "version", "", "", "version of control and of this command", "", cli_show_version },
 	{ "session", "list", "", FILTER "open from= limit= dir= index token-file=", "sessions, those that ended first; or those that the journal tells of",
 	  "Without a filter: what runs and what ended last, as sluice-control has it; --open leaves out what has ended. With one, or --from, the sessions that have a "
-	  "record that matches all, in the order of their first such record. " FILTER_TEXT PAGES COPY "Journaled as read.sessions. " AUDITOR, cli_session_list },
+	  "record that matches all, in the order of their first such record. " FILTER_TEXT PAGES COPY "Journaled as read.sessions, the live list too. " AUDITOR, cli_session_list },
 	{ "session", "show", "ID", FILTER "from= limit= dir= index token-file=", "the records of one session, all or those that match",
 	  "ID may be a unique beginning of one that runs or ended last. " FILTER_TEXT PAGES COPY "Journaled as read.session. " AUDITOR, cli_session_show },
 	{ "session", "grep", "TEXT", FILTER_ALONE "session= from= limit= dir= index token-file=", "the records of sessions that hold TEXT",
 	  "Each line begins with the session's. " FILTER_TEXT PAGES COPY "Journaled as read.grep. " AUDITOR, cli_session_grep },
 	{ "session", "replay", "ID", "keys= speed= step asciicast verdict= type= since= until= text= token-file=", "what went over the wire, in order",
 	  "As a transcript, all at once; --speed 1 shows it as it went, --speed 20 twenty times as fast, --step one event each time Enter is pressed (q ends). "
-	  "With --asciicast as asciicast v2. With a filter, what the records that match tell. An auditor sees the records, and of payload how much there is: payload is shown "
+	  "With --asciicast as asciicast v2, with --json as one document of events (at: seconds; dir: mark, in or out; text). With a filter, what the records that match tell. An auditor sees the records, and of payload how much there is: payload is shown "
 	  "to who asked for it as an investigator, with --keys naming the approval (sluice journal disclose), once, and to root. Journaled as read.replay, and key.disclose where "
 	  "payload is shown. " AUDITOR,
 	  cli_session_replay },
@@ -76,7 +76,8 @@ const struct cli_verb cli_verbs[] = {
 	  "journal that was cut back to an older checkpoint is then named. --checkpoint FILE, up to eight times, is a checkpoint that you kept: it has to be signed by the log's keys, "
 	  "and the journal has to be that one's history and what came after; a fork is named by the records between which it begins. Each line says what is wrong, where, and what to do; with --json each finding has a kind: record, order, "
 	  "tile, spine, checkpoint, anchor, fork, unverified. Exit status 0 when all is good, 1 when something is wrong, 2 for a file or option that cannot be used. "
-	  "With --token-file of an auditor sluice-control checks the node's own under its own keys and says what it found; journaled as read.verify.", cli_journal_verify },
+	  "An audit of the node's own is journaled as read.verify before it begins; where sluice-control does not run, or takes no record, it goes on and says so. "
+	  "With --token-file of an auditor sluice-control checks the node's own under its own keys and says what it found.", cli_journal_verify },
 	{ "journal", "bench", "[DIR]", "", "what the journal's disk can do: the time of a commit's flushes",
 	  "DIR is a directory on that disk; left out, the journal's own. Writes 1 MiB that is gone afterwards; records that are written meanwhile wait a little. "
 	  "sluice-control measures the same at its first start and keeps it as a node.health record.", cli_journal_bench },

@@ -17,6 +17,7 @@ struct findings {
 	bool json;
 	unsigned named;
 	unsigned kept; /* checkpoints that were given */
+	bool recorded; /* the audit itself */
 };
 
 /* Those of --checkpoint. */
@@ -177,10 +178,10 @@ static json_t *kept_json(const struct verify_summary *s, unsigned given)
 static void verified_print(const struct findings *f, const struct verify_summary *s, const struct quorum *q, bool own, bool good)
 {
 	if (f->json)
-		print_json(json_pack("{s:b, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o, s:o, s:I, s:O, s:O}", "good", good, "first", (json_int_t)s->first, "size", (json_int_t)s->size,
+		print_json(json_pack("{s:b, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o, s:o, s:b, s:I, s:O, s:O}", "good", good, "first", (json_int_t)s->first, "size", (json_int_t)s->size,
 				     "covered", (json_int_t)s->covered, "signatures_checked", s->signatures_checked, "signer_compared", s->signer_known, "timestamps",
 				     anchors_json(s->tokens, s->stamped, s->stamped_s), "cosignatures", anchors_json(s->cosignatures, s->cosigned, s->cosigned_s),
-				     "quorum", quorum_json(q, s->covered), "kept", kept_json(s, f->kept), "unverified_count", (json_int_t)s->unverified, "findings", f->list, "unverified", f->unverified));
+				     "quorum", quorum_json(q, s->covered), "kept", kept_json(s, f->kept), "recorded", f->recorded, "unverified_count", (json_int_t)s->unverified, "findings", f->list, "unverified", f->unverified));
 	else
 		summary_print(s, q, f->kept, own, good);
 }
@@ -383,6 +384,23 @@ static bool kept_read(struct cli *c, struct kept *k)
 	return true;
 }
 
+/* Root's own audit of the node's journal is a record before it begins, like every reading. It goes on where there can be none: a journal that is stopped,
+ * or whose control is, is what it is for. */
+static bool put_on_record(struct cli *c)
+{
+	char detail[480];
+	json_t *told;
+	int status;
+
+	c->quiet = true;
+	told = cli_ask(c, "journal read", json_pack("{s:s, s:s}", "what", "verify", "detail", read_filter_text(c, detail, sizeof(detail))), &status);
+	c->quiet = false;
+	if (!told && !c->json)
+		printf("note: this audit is not on record: sluice-control %s\n", status == FRAME_UNREACHABLE ? "does not run" : "did not take it");
+	json_decref(told);
+	return told != NULL;
+}
+
 int cli_journal_verify(struct cli *c)
 {
 	static struct kept kept;
@@ -400,10 +418,12 @@ int cli_journal_verify(struct cli *c)
 		status = FRAME_USAGE;
 	} else if (!c->positionals && cli_option(c, "token-file")) {
 		findings.kept = kept.count;
+		findings.recorded = true;
 		status = verify_by_control(c, &kept, &findings);
 	} else if ((options.dir = c->positionals ? c->positional[0] : cli_journal_dir(c, own_dir))) {
 		has_keys = read_keys(c, options.dir, &keys, &own);
 		if ((has_keys || own) && judge_read(c, options.dir, &judge) && state_path(c, state)) {
+			findings.recorded = !c->positionals && put_on_record(c);
 			options.keys = has_keys ? &keys : NULL;
 			options.judge_ctx = &judge;
 			options.signed_ctx = state;
