@@ -131,6 +131,73 @@ static enum finding ask_denied(const struct assess *a, const struct event *e)
 	return is(e, "cmd") && !e->rules ? met(strcmp(e->verdict, "blocked") == 0) : APART;
 }
 
+/* What is refused meanwhile is on record as any refusal: the stop says why, the resumption for how long. */
+static enum finding ask_stops(const struct assess *a, const struct event *e)
+{
+	if (is(e, "journal.stop"))
+		return met(*member(e, "cause"));
+	return is(e, "journal.resume") ? met(*member(e, "cause") && *member(e, "seconds")) : APART;
+}
+
+static bool is_sha256(const json_t *text)
+{
+	const char *hex = json_string_value(text);
+
+	return hex && strlen(hex) == 64 && strspn(hex, "0123456789abcdef") == 64;
+}
+
+static enum finding ask_hashed(const struct assess *a, const struct event *e)
+{
+	const json_t *list = json_object_get(e->record, "pl");
+	bool all = true;
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		all &= is_sha256(json_object_get(json_array_get(list, i), "h"));
+	return json_array_size(list) ? met(all) : APART;
+}
+
+static enum finding ask_retained(const struct assess *a, const struct event *e)
+{
+	const json_t *data = json_object_get(e->record, "data");
+
+	if (!is(e, "journal.prune"))
+		return APART;
+	return met(json_integer_value(json_object_get(data, "end")) > json_integer_value(json_object_get(data, "first")) && is_sha256(json_object_get(data, "root")) &&
+		   *member(e, "sealed") && strlen(e->policy) == 64);
+}
+
+static enum finding ask_generated(const struct assess *a, const struct event *e)
+{
+	const json_t *data = json_object_get(e->record, "data"), *judged = json_object_get(data, "commands"), *recorded = json_object_get(data, "recorded");
+
+	return is(e, "node.tick") ? met(json_is_integer(judged) && json_is_integer(recorded) && json_integer_value(judged) == json_integer_value(recorded)) : APART;
+}
+
+static enum finding ask_texts(const struct assess *a, const struct event *e)
+{
+	return is(e, "policy.commit") ? met(is_sha256(json_object_get(json_object_get(e->record, "data"), "source")) && json_array_size(json_object_get(e->record, "pl"))) : APART;
+}
+
+/* At first a rotation has but the old ones. A destroyed key is one of a session, of all sessions of a day, of a capture, or of the log. */
+static enum finding ask_keyed(const struct assess *a, const struct event *e)
+{
+	if (is(e, "key.rotate"))
+		return met(*member(e, "old") && (*member(e, "new") || strcmp(member(e, "step"), "prepare") == 0) && *member(e, "step"));
+	if (!is(e, "key.destroy"))
+		return APART;
+	return met(*member(e, "reason") && (*member(e, "key_h") || *member(e, "day") || *member(e, "old")));
+}
+
+static enum finding ask_sealed(const struct assess *a, const struct event *e)
+{
+	const json_t *list = json_object_get(e->record, "pl");
+	bool all = true;
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		all &= json_object_get(json_array_get(list, i), "enc") != NULL;
+	return *e->session && json_array_size(list) ? met(all) : APART;
+}
+
 static const struct question {
 	const char *id, *objective, *title, *question;
 	enum finding (*ask)(const struct assess *a, const struct event *e);

@@ -20,6 +20,9 @@
 #define VOTE "\"data\":{\"extra\":{\"doc\":{\"reason\":\"<b>why\",\"vote\":\"approve\"}}},"
 #define RESPONSE(more) "{\"t\":\"resp\",\"ref\":4,\"out\":{" more "}," REST WHO "}"
 
+#define HASH "90c636cd544827a47670366036ad52ca796fee10fba3c69163ebd66316228f26"
+#define PAYLOAD(piece) "{\"t\":\"resp\",\"pl\":[{" piece "}]," REST WHO "}"
+
 static struct sessions *sessions;
 static struct assess assess;
 
@@ -86,6 +89,21 @@ static void each_question_can_be_answered_no(void **state)
 		{ "cm-5.1", { "{\"t\":\"policy.commit\",\"data\":{\"hash\":\"90c6\"}," REST WHO "}" }, true },
 		{ "ia-2", { COMMAND("forwarded", "", WHO) }, false },
 		{ "ia-2", { COMMAND("forwarded", "", NOBODY) }, true },
+		{ "au-5", { "{\"t\":\"journal.stop\",\"data\":{\"cause\":\"full\"}," REST WHO "}", "{\"t\":\"journal.resume\",\"data\":{\"cause\":\"full\",\"seconds\":\"7\"}," REST WHO "}" }, false },
+		{ "au-5", { "{\"t\":\"journal.stop\",\"data\":{\"cause\":\"\"}," REST WHO "}" }, true },
+		{ "au-9.3", { PAYLOAD("\"enc\":\"gcm\",\"h\":\"" HASH "\"") }, false },
+		{ "au-9.3", { PAYLOAD("\"enc\":\"gcm\",\"h\":\"90c6\"") }, true },
+		{ "au-11", { "{\"t\":\"journal.prune\",\"data\":{\"end\":512,\"first\":0,\"root\":\"" HASH "\",\"sealed\":\"2026-01-01T00:00:00.000000Z\"}," POLICY REST WHO "}" }, false },
+		{ "au-11", { "{\"t\":\"journal.prune\",\"data\":{\"end\":512,\"first\":0,\"root\":\"" HASH "\",\"sealed\":\"2026-01-01T00:00:00.000000Z\"}," REST WHO "}" }, true },
+		{ "au-12", { "{\"t\":\"node.tick\",\"data\":{\"commands\":7,\"recorded\":7}," REST WHO "}" }, false },
+		{ "au-12", { "{\"t\":\"node.tick\",\"data\":{\"commands\":7,\"recorded\":6}," REST WHO "}" }, true },
+		{ "cm-3", { "{\"t\":\"policy.commit\",\"data\":{\"source\":\"" HASH "\"},\"pl\":[{\"h\":\"" HASH "\"}]," REST WHO "}" }, false },
+		{ "cm-3", { "{\"t\":\"policy.commit\",\"data\":{\"source\":\"" HASH "\"}," REST WHO "}" }, true },
+		{ "sc-12", { "{\"t\":\"key.rotate\",\"data\":{\"new\":\"l+1\",\"old\":\"l+0\",\"step\":\"begin\"}," REST WHO "}" }, false },
+		{ "sc-12", { "{\"t\":\"key.destroy\",\"data\":{\"day\":\"2026-01-01\",\"reason\":\"retention_payload of the policy\"}," REST WHO "}" }, false },
+		{ "sc-12", { "{\"t\":\"key.rotate\",\"data\":{\"old\":\"l+0\",\"step\":\"begin\"}," REST WHO "}" }, true },
+		{ "sc-28.1", { PAYLOAD("\"enc\":\"gcm\",\"h\":\"" HASH "\"") }, false },
+		{ "sc-28.1", { PAYLOAD("\"h\":\"" HASH "\"") }, true },
 		{ "sc-7.5", { COMMAND("blocked", "", WHO) }, false },
 		{ "sc-7.5", { COMMAND("forwarded", "", WHO) }, true },
 	};
