@@ -23,10 +23,10 @@ MASKED = ['dev-hugepages.mount', 'dev-mqueue.mount', 'kmod-static-nodes.service'
 # Of this machine's /etc: what libraries read.
 KEPT = ['alternatives', 'host.conf', 'ld.so.cache', 'ld.so.conf', 'ld.so.conf.d', 'nsswitch.conf', 'protocols', 'services', 'ssl']
 
-# As process 1 of new namespaces, before it becomes systemd. Arguments: the new root, what is installed into it, the prepared /etc.
+# As process 1 of new namespaces, before it becomes systemd. Arguments: the new root, what is installed into it, what else lies there.
 BOOT = r'''
 set -eu
-root=$1 stage=$2 etc=$3
+root=$1 stage=$2 files=$3
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 machine "$root"
 cd "$root"
@@ -35,7 +35,7 @@ chmod 1777 tmp var/tmp
 for link in bin sbin lib lib32 lib64; do [ ! -L "/$link" ] || cp -P "/$link" .; done
 mount -t overlay -o "lowerdir=/usr,upperdir=$root/.upper,workdir=$root/.work" overlay usr
 cp -a "$stage/usr/." usr/
-cp -a "$etc/." etc/
+cp -a "$files/." .
 mount -t proc -o nosuid,nodev,noexec proc proc
 mount -t sysfs -o nosuid,nodev,noexec,ro sysfs sys
 mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 sys/fs/cgroup
@@ -66,7 +66,8 @@ class Machine:
     def __init__(self, lab, stage, devices):
         """`stage`: what is installed, below usr/. `devices`: interfaces that are moved into it."""
         self.lab, self.name = lab, f'{lab.prefix}-box'
-        self.root, self.etc = lab.dir / 'root', lab.dir / 'etc'
+        self.root, self.files = lab.dir / 'root', lab.dir / 'files'
+        self.etc = self.files / 'etc'
         self.process = self.leader = None
         self.stage = stage
         self.root.mkdir()
@@ -107,9 +108,10 @@ class Machine:
         # Not by `ip netns exec`, which hides the cgroups.
         into = 'echo $$ >"$0/cgroup.procs" && exec nsenter --net="$1" unshare --mount --uts --ipc --pid --cgroup --fork --kill-child bash "${@:2}"'
         with open(self.lab.dir / 'boot.log', 'ab') as log:
-            self.process = subprocess.Popen(['bash', '-c', into, self.group, f'/run/netns/{self.name}', script, self.root, self.stage, self.etc],
+            self.process = subprocess.Popen(['bash', '-c', into, self.group, f'/run/netns/{self.name}', script, self.root, self.stage, self.files],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd='/')
-        self.lab.own(self.off)
+        if not self.leader:
+            self.lab.own(self.off)
         world.wait_for('a systemd', self.find_leader, seconds)
         world.wait_for('the machine to boot', self.booted, seconds, 0.2)
 
@@ -147,6 +149,18 @@ class Machine:
     def path(self, name):
         """A file of its root, from outside."""
         return Path(f'/proc/{self.leader}/root{name}')
+
+    def reboot(self):
+        """Its process 1 dies; /etc and /var are as they were when the next one begins, the rest is new."""
+        root = os.open(self.path('/'), os.O_PATH | os.O_DIRECTORY)  # its files outlive its processes by this
+        self.off()
+        for name in ('etc', 'var'):
+            world.run('rm', '-rf', self.files / name)
+            world.run('cp', '-a', f'/proc/{os.getpid()}/fd/{root}/{name}', self.files)
+        os.close(root)
+        self.forget()
+        self.group.mkdir()
+        self.boot()
 
     def off(self):
         """Its process 1 dies, and with it all others."""
