@@ -847,6 +847,7 @@ def discloses(w, worker):
                       ('a replay of the session of somebody else', asks(w, 'read', what='replay', session=other, keys=number, token=probe())),
                       ('a replay of no session', asks(w, 'read', what='replay', keys=number, token=probe()))):
         says('', got, f'it is for nobody else: {what}')
+    w.until(lambda: (lambda j: j['checkpoint_size'] == j['size'])(w.json('show', 'health')['journal']))
     smuggled = {'approval': number, 'sessions': mine, 'records': [0]}
     files, error = asks(w, 'read', what='bundle', session=mine, disclose=smuggled, token=w.token('otto', ['audit']))
     w.check(not error and 'VERIFY.md' in files and not [f for f in files if f.startswith(('keys/', 'approvals/'))], 'an auditor gets no key by saying that it is allowed', error)

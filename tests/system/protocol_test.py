@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """PostgreSQL's protocol in all its parts, from unmodified clients and from a bare socket; and the search for the upstream
 password on the agent's wire, in the journal, in logs and in memory dumps' places."""
+import json
 import os
 import re
 import signal
@@ -241,6 +242,16 @@ def copy_out(it):
     return 'text, csv, csv with options, binary; table and query'
 
 
+def copied_rows(it):
+    """What was sent is payload of the command, as it was sent: all of a small copy, and of the large one as much as payload_limit lets, which its record says."""
+    answers = [r for r in it.records('--type', 'resp') if r['out']['tag'] in ('COPY 20000', 'COPY 1')][-3:]
+    need([(r['out']['tag'], r['out'].get('truncated_by')) for r in answers] == [('COPY 20000', ['payload_limit']), ('COPY 1', None), ('COPY 1', None)], str(answers))
+    replay = json.loads(it.sluice.cli('--json', 'session', 'replay', answers[0]['sess']).stdout)
+    sent = ''.join(e['text'] for e in replay['events'] if e['dir'] == 'in')
+    large = ''.join('%d\trow %d\n' % (i, i) for i in range(20000))[:256 << 10]
+    need(large in sent and large + '1' not in sent and '20000,"a ""quoted"", one"\n' in sent and 'PGCOPY\n' in sent, sent[:300])
+
+
 def copy_in(it):
     it.db.admin('CREATE TABLE IF NOT EXISTS inbox (id integer, note text); GRANT ALL ON inbox TO shop_app', 'shop')
     out = it.python('''
@@ -265,7 +276,8 @@ with c.cursor() as q:
     it.no_secret(out, 'the error of COPY')
     told = it.db.direct("SELECT count(*), max(note) FILTER (WHERE id = 20000), max(note) FILTER (WHERE id = 20001) FROM inbox").strip()
     need(told == '20002|a "quoted", one|binary', told)
-    return '20,000 rows of text, csv, binary; an error in the middle'
+    copied_rows(it)
+    return '20,000 rows of text, csv, binary, kept as they were sent; an error in the middle'
 
 
 def messages(it):
