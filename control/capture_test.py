@@ -63,6 +63,17 @@ class FrameWorker:
         self.memory[at + 32:at + 32 + len(data)] = data
         self.put(HEAD, head + 1)
 
+    def large(self, data, port=0):
+        """A frame in as many records as it takes, all of them readable at once."""
+        head, now = self.get(HEAD), int(time.time() * 1e6)
+        pieces = [data[at:at + 224] for at in range(0, len(data), 224)]
+        self.put(MATCHED + 8 * port, self.get(MATCHED + 8 * port) + 1)
+        for i, piece in enumerate(pieces):
+            at = SLOTS + (head + i) % SLOT_COUNT * SLOT_BYTES
+            struct.pack_into('<QQQIHBB', self.memory, at, now, now, 0x1234, len(data), len(piece), port, 0x80 if i + 1 < len(pieces) else 0)
+            self.memory[at + 32:at + 32 + len(piece)] = piece
+        self.put(HEAD, head + len(pieces))
+
     def close(self):
         self.ending = True
         self.thread.join()
@@ -79,7 +90,7 @@ def refused(w):
     fails(w, 'capture: of nothing', 2, 'give --service or --filter', 'start', '--reason', 'to see it')
     fails(w, 'capture: a service that is none', 2, 'the policy in force has none', 'start', '--service', 'frob', '--reason', 'to see it')
     fails(w, 'capture: an unknown field, and where', 2, '--filter: position 5: not a field', 'start', '--filter', 'tcp frob', '--reason', 'to see it')
-    fails(w, 'capture: payload', 1, 'needs an approval of kind admin', 'start', '--service', 'db', '--payload', '--reason', 'to see it')
+    fails(w, 'capture: payload, without a token', 3, 'two other persons', 'start', '--service', 'db', '--payload', '--reason', 'to see it')
     for more in (('--for', '25h'), ('--for', '0s'), ('--for', 'soon'), ('--max', '17Gi'), ('--max', '1Ki'), ('--max', 'much')):
         fails(w, f'capture: {" ".join(more)}', 2, more[0], 'start', '--service', 'db', *more, '--reason', 'to see it')
     fails(w, 'capture: a short reason', 2, '4 to 500', 'start', '--service', 'db', '--reason', 'x')
@@ -190,6 +201,47 @@ def limits(w, frames):
     frames.deaf = False
 
 
+def with_payload(w, frames):
+    """Whole frames: an investigator asks, two others agree, and it begins by itself; the record names the approval."""
+    asking = ('capture', 'start', '--service', 'db', '--filter', 'tcp', '--for', '90s', '--max', '1Mi', '--payload', '--reason', 'case 7 O 12/26')
+    done = w.cli(*asking, '--token-file', w.token_file('carol', ['dba']))
+    w.check(done.returncode == 3 and "an administrator's" in done.stderr, 'capture --payload: no administrator asks for it', done.stderr)
+    fails(w, 'capture --payload: of a service that is none', 2, 'none of this name', 'start', '--service', 'frob', '--payload', '--reason', 'to see it', '--token-file',
+          w.token_file('ivan', ['probe']))
+    done = w.cli('--json', *asking, '--token-file', w.token_file('ivan', ['probe']))
+    asked = json.loads(done.stdout) if done.returncode == 0 else {}
+    w.check(asked.get('state') == 'requested' and asked.get('operation') == 'capture.start', 'capture --payload: an investigator asks', (asked, done.stderr))
+    shown = w.cli('approval', 'show', asked['approval'], '--token-file', w.token_file('bob', ['dba'])).stdout
+    w.check('{"args":{"filter":"tcp","for_s":90,"max_bytes":1048576,"service":"db"},"operation":"capture.start"}' in shown and 'case 7 O 12/26' in shown,
+            'capture --payload: the approvers see what it is to be', shown)
+
+    def votes(person):
+        return w.cli('approval', 'approve', asked['approval'], '--reason', 'seen', '--token-file', w.token_file(person, ['dba']))
+    votes('bob')
+    w.check(frames.snap() == 0 and not any(r['state'] == 'running' for r in w.json('capture', 'list')['captures']), 'capture --payload: one person is not enough')
+    done = votes('dora')
+    w.check(done.returncode == 0 and w.until(lambda: frames.snap() == 2), 'capture --payload: with two the worker is asked for whole frames', done.stderr)
+    over = w.until(lambda: (lambda a: a if a['state'] == 'executed' else None)(w.json('approval', 'show', asked['approval'])))
+    capture = next(r['id'] for r in w.json('capture', 'list')['captures'] if r['state'] == 'running')
+    started = records(w, capture, 'start')
+    w.check(over and over['result'] == 'done' and len(started) == 1 and started[0]['data']['what'] == 'frames' and started[0]['data']['reason'] == 'case 7 O 12/26' and
+            started[0]['who']['person'] == 'ivan' and started[0]['appr']['id'] == asked['approval'], 'capture --payload: its record names who asked, and the approval', (over, started))
+    frame = SYN + bytes(range(256)) * 5 + b'KANARIENVOGEL'
+    frames.large(frame)
+    frames.frame(SYN)
+    w.until(lambda: row(w, capture)['frames'] == 2)
+    w.cli('capture', 'stop', capture, '--reason', 'seen enough')
+    now = ended(w, capture)
+    saved = subprocess.run([w.sluice, '-c', w.dir / 'sluice.conf', 'capture', 'save', capture], stdout=subprocess.PIPE).stdout
+    w.check(now and now['frames'] == 2 and now['whole'] and now['what'] == 'frames' and frame in saved, 'capture --payload: every byte of it is in the file', now)
+    w.check(b'KANARIENVOGEL' not in b''.join(p.read_bytes() for p in (w.dir / 'state' / 'captures').iterdir()) and frames.memory[SLOTS:] == bytes(SLOT_BYTES * SLOT_COUNT),
+            'capture --payload: and nowhere in clear')
+    done = w.cli('--json', *asking, '--token-file', w.token_file('ivan', ['probe']))
+    denied = json.loads(done.stdout)['approval']
+    w.cli('approval', 'deny', denied, '--reason', 'no', '--token-file', w.token_file('bob', ['dba']))
+    w.check(w.until(lambda: w.json('approval', 'show', denied)['state'] == 'denied') and frames.snap() == 0, 'capture --payload: denied, nothing begins')
+
+
 def roles(w, capture):
     """Another user of the node's group sees the list and nothing else."""
     (w.dir / 'run').chmod(0o755)
@@ -233,6 +285,7 @@ def all_of_it(w):
     refused(w)
     frames, capture = whole_life(w)
     limits(w, frames)
+    with_payload(w, frames)
     roles(w, capture)
     outlives(w, frames, capture)
     frames.close()

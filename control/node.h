@@ -282,6 +282,7 @@ void node_deeds_tick(struct node *n);
 const char *node_erase_begin(struct node *n, const struct approval *a, struct jcs_value args);
 const char *node_prune_begin(struct node *n, const struct approval *a, struct jcs_value args);
 const char *node_rotate_begin(struct node *n, const struct approval *a, struct jcs_value args);
+const char *node_capture_begin(struct node *n, const struct approval *a, struct jcs_value args);
 /* Members of journal.prune, and of the statement that was approved. */
 void node_prune_describe(struct jcs *j, const struct node *n, const struct journal_prune *p);
 /* No record from here on is pruned: a legal hold covers it, or a stream has not confirmed it. `*stream`: the one that is furthest behind

@@ -91,10 +91,11 @@ static json_t *number(bool known, uint64_t value)
 
 json_t *node_capture_json(const struct capture_row *row)
 {
-	return json_pack("{s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:s?, s:o, s:o, s:o, s:b}", "id", row->id, "state", row->running ? "running" : "ended", "service",
+	return json_pack("{s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:s?, s:o, s:o, s:o, s:b, s:s?}", "id", row->id, "state", row->running ? "running" : "ended", "service",
 			 row->service[0] ? row->service : NULL, "filter", row->known ? row->filter : NULL, "begun", operation_time(row->begun_us), "until",
 			 operation_time(row->until_us), "ended", operation_time(row->ended_us), "cause", row->cause, "frames", number(row->known, row->frames), "bytes",
-			 json_integer((json_int_t)row->bytes), "overruns", number(row->known && !row->running, row->overruns), "whole", row->whole && !row->running);
+			 json_integer((json_int_t)row->bytes), "overruns", number(row->known && !row->running, row->overruns), "whole", row->whole && !row->running,
+			 "what", !row->known ? NULL : row->payload ? "frames" : "headers");
 }
 
 json_t *node_capture_health(struct node *n)

@@ -19,7 +19,7 @@
 
 struct capture_row {
 	char id[CAPTURE_ID_BYTES], service[64], filter[512]; /* service "": none, or not known any more */
-	bool running, whole, known;                          /* known: begun by this process */
+	bool running, whole, known, payload;                 /* known: begun by this process */
 	uint64_t begun_us, until_us, ended_us;               /* wall clock; 0: not known */
 	const char *cause;                                   /* NULL: runs, or not known */
 	uint64_t frames, bytes, matched, overruns;

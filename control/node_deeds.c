@@ -1,7 +1,7 @@
 /* node_deeds.c: what only two persons together may have done (journal.md 4, 5 and 9): destroying a session's payload key, pruning by hand,
- * rotating the checkpoint keys; and giving out the keys of payload (node_disclose.c).
+ * rotating the checkpoint keys; giving out the keys of payload (node_disclose.c), and capturing frames with theirs (operator_capture.c).
  *
- * An administrator of the policy asks (for keys an investigator), with a token that names a person; admin.destroy_approval of the policy
+ * An administrator of the policy asks (for payload an investigator), with a token that names a person; admin.destroy_approval of the policy
  * (admin.disclose_approval) says who decides, two at least, and the requester is none of them (control/approval). Then, each in a turn of its own, so that each rests on what is on disk:
  * approval.consume; the record of the deed, with the approval's number and the statement's hash; the deed; approval.executed with
  * how it went. What the statement says is looked at again before the second: holds, sessions, segments may have changed.
@@ -38,13 +38,19 @@ static void asks_for(const struct policy_tree *t, const struct policy_tree_appro
 	op->free_clock_ok = p->free_clock_ok;
 }
 
+/* What shows payload, as verb or operation: another role asks, and others decide. */
+static bool gives_out(const char *name)
+{
+	return !strcmp(name, "journal disclose") || !strcmp(name, "journal.disclose") || !strcmp(name, "capture start") || !strcmp(name, "capture.start");
+}
+
 static void ask(struct operation *o, struct principal *p, struct bytes who, const char *name, struct bytes args)
 {
 	struct node *n = o->node;
-	bool discloses = !strcmp(name, "journal.disclose");
+	bool discloses = gives_out(name);
 	unsigned by = discloses ? n->tree->admin.disclose_approval : n->tree->admin.destroy_approval;
 	struct approval_operation op = { .name = name, .args = args, .requester = p, .who = who, .reason = operation_text(o, "reason"),
-					 .policy_sha256 = policy_hash(n->current), .on_demand = discloses };
+					 .policy_sha256 = policy_hash(n->current), .on_demand = !strcmp(name, "journal.disclose") };
 	char say[APPROVAL_SAY_BYTES];
 	struct approval *a;
 
@@ -64,13 +70,13 @@ static void ask_refused(struct operation *o, const char *verb, struct bytes who,
 
 	node_record(o->node, "admin.refused", who, pairs);
 	operation_fail(o, FRAME_NOT_PERMITTED, "%s: not permitted: %s: give --token-file of an %s; two other persons approve it", verb, why,
-		       strcmp(verb, "journal disclose") ? "administrator" : "investigator");
+		       gives_out(verb) ? "investigator" : "administrator");
 }
 
 /* False after an answer. */
 static bool may_ask(struct operation *o, struct principal *p, const struct identity_failure *why, const char *verb, struct bytes *who, struct writer *w)
 {
-	bool discloses = !strcmp(verb, "journal disclose"), administrator;
+	bool discloses = gives_out(verb), administrator;
 
 	if (!p) {
 		operation_token_refused(o, why);
@@ -184,6 +190,33 @@ void operation_journal_disclose(struct operation *o)
 	identify(o, "journal disclose", disclose_identified);
 }
 
+static void capture_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
+{
+	uint8_t room[SESSION_WHO_BYTES], args[2 * ARGS_BYTES];
+	struct writer w = writer_of(room, sizeof(room)), at = writer_of(args, sizeof(args));
+	const char *service = operation_text(o, "service"), *filter = operation_text(o, "filter");
+	struct jcs j = jcs_of(&at);
+	struct bytes who;
+
+	if (!may_ask(o, p, why, "capture start", &who, &w))
+		return;
+	jcs_open(&j);
+	jcs_put_str(&j, "filter", filter ? filter : "");
+	jcs_put_uint(&j, "for_s", (uint64_t)json_integer_value(json_object_get(o->args, "for_s")));
+	jcs_put_uint(&j, "max_bytes", (uint64_t)json_integer_value(json_object_get(o->args, "max_bytes")));
+	jcs_put_str(&j, "service", service ? service : "");
+	jcs_close(&j);
+	ask(o, p, who, "capture.start", jcs_done(&j));
+}
+
+void node_deeds_capture(struct operation *o, uint64_t for_s, uint64_t bytes_max)
+{
+	/* Between the question and who asks lies a look at the token: what was read is kept beside it. */
+	json_object_set_new(o->args, "for_s", json_integer((json_int_t)for_s));
+	json_object_set_new(o->args, "max_bytes", json_integer((json_int_t)bytes_max));
+	identify(o, "capture start", capture_identified);
+}
+
 /* --- doing --------------------------------------------------------------------------------------------------------------- */
 
 void node_perform(void *ctx, const struct approval *a)
@@ -223,6 +256,8 @@ static const char *begin(struct node *n, const struct approval *a)
 		return node_prune_begin(n, a, jcs_value_of(args));
 	if (bytes_equal(name, bytes_str("journal.rotate-key")))
 		return node_rotate_begin(n, a, jcs_value_of(args));
+	if (bytes_equal(name, bytes_str("capture.start")))
+		return node_capture_begin(n, a, jcs_value_of(args));
 	return "not done: no such operation";
 }
 

@@ -100,6 +100,8 @@ void operation_approval_vote(struct operation *o);
 void operation_approval_revoke(struct operation *o);
 void operation_identity_test(struct operation *o);
 void operation_capture_start(struct operation *o);
+/* Asks two persons for a capture of whole frames; what it is to be was looked at. */
+void node_deeds_capture(struct operation *o, uint64_t for_s, uint64_t bytes_max);
 void operation_capture_stop(struct operation *o);
 void operation_capture_list(struct operation *o);
 void operation_capture_save(struct operation *o);

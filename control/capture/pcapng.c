@@ -116,19 +116,19 @@ void pcapng_interface(struct writer *w, const char *name, const char *descriptio
 	block_end(w, at);
 }
 
-void pcapng_packet(struct writer *w, const struct capture_record *r, uint64_t number)
+void pcapng_packet(struct writer *w, const struct capture_record *r, struct bytes bytes, uint64_t number)
 {
 	size_t at = block_begin(w, BLOCK_PACKET);
-	uint8_t flags[4] = { r->direction == CAPTURE_IN ? FLAG_INBOUND : FLAG_OUTBOUND };
+	uint8_t flags[4] = { (r->direction & ~CAPTURE_MORE) == CAPTURE_IN ? FLAG_INBOUND : FLAG_OUTBOUND };
 	char text[32];
 
 	writer_le32(w, r->port);
 	writer_le32(w, (uint32_t)(r->wall_us >> 32));
 	writer_le32(w, (uint32_t)r->wall_us);
-	writer_le32(w, r->captured);
+	writer_le32(w, (uint32_t)bytes.len);
 	writer_le32(w, r->original);
-	writer_bytes(w, r->bytes, r->captured);
-	pad(w, r->captured);
+	writer_bytes(w, bytes.base, bytes.len);
+	pad(w, bytes.len);
 	if (r->flow) {
 		snprintf(text, sizeof text, "flow %016" PRIx64, r->flow);
 		option_text(w, OPTION_COMMENT, text);

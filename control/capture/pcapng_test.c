@@ -42,14 +42,14 @@ static void a_packet(void **state)
 				    .bytes = { 1, 2, 3, 4, 5, 0xee } };
 	struct writer w = writer_of(room, sizeof room);
 
-	pcapng_packet(&w, &r, 9);
+	pcapng_packet(&w, &r, bytes_of(r.bytes, r.captured), 9);
 	ASSERT_IS(&w, "\6\0\0\0" "\x5c\0\0\0" "\1\0\0\0" "\x00\xf0\x05\0" "\x44\x33\x22\x11" "\5\0\0\0" "\xea\5\0\0" "\1\2\3\4\5\0\0\0"
 		      "\1\0\x15\0" "flow 0000000000000abc\0\0\0" "\2\0\4\0" "\2\0\0\0" "\5\0\x8\0" "\x9\0\0\0\0\0\0\0" "\0\0\0\0" "\x5c\0\0\0");
 	r.flow = 0;
 	r.direction = CAPTURE_IN;
 	r.captured = 4;
 	w = writer_of(room, sizeof room);
-	pcapng_packet(&w, &r, 9);
+	pcapng_packet(&w, &r, bytes_of(r.bytes, r.captured), 9);
 	ASSERT_IS(&w, "\6\0\0\0" "\x3c\0\0\0" "\1\0\0\0" "\x00\xf0\x05\0" "\x44\x33\x22\x11" "\4\0\0\0" "\xea\5\0\0" "\1\2\3\4"
 		      "\2\0\4\0" "\1\0\0\0" "\5\0\x8\0" "\x9\0\0\0\0\0\0\0" "\0\0\0\0" "\x3c\0\0\0");
 }
@@ -80,12 +80,12 @@ static void what_does_not_fit_is_said(void **state)
 	pcapng_interface(&w, text, text, 1);
 	assert_true(w.ok);
 	w = writer_of(room, PCAPNG_BLOCK_BYTES_MAX);
-	pcapng_packet(&w, &r, 1);
+	pcapng_packet(&w, &r, bytes_of(r.bytes, r.captured), 1);
 	assert_true(w.ok);
 	len = w.len;
 	for (size_t cap = 0; cap < len; cap++) {
 		w = writer_of(room, cap);
-		pcapng_packet(&w, &r, 1);
+		pcapng_packet(&w, &r, bytes_of(r.bytes, r.captured), 1);
 		assert_false(w.ok);
 	}
 }

@@ -50,6 +50,7 @@ struct recorder {
 	struct recorder_end end; /* thread while RUNNING, core while OVER */
 	_Atomic uint64_t frames, bytes;
 	struct worker_ring ring[LIMIT_WORKERS];
+	uint8_t frame[CAPTURE_FRAME_BYTES_MAX], block[PCAPNG_PACKET_BYTES_MAX]; /* the one that is put together, and its block */
 	struct sealed_writer file;
 	uint64_t flush_us;
 };
@@ -97,7 +98,7 @@ static bool begin_file(struct recorder *r)
 	good = good && append(r, &w);
 	for (unsigned i = 0; good && i < CAPTURE_PORTS; i++) {
 		w = writer_of(room, sizeof room);
-		pcapng_interface(&w, r->config.port_name[i], r->config.port_text[i], CAPTURE_SNAP_BYTES);
+		pcapng_interface(&w, r->config.port_name[i], r->config.port_text[i], r->job.payload ? CAPTURE_FRAME_BYTES_MAX : CAPTURE_SNAP_BYTES);
 		good = append(r, &w);
 	}
 	return good && sealed_flush(&r->file);
@@ -125,26 +126,49 @@ static void begin_rings(struct recorder *r)
 	}
 	r->job.request.until_wall_us = r->job.wall_us + r->job.for_us;
 	r->job.request.bytes_max = r->job.bytes_max;
-	ask(r, CAPTURE_HEADERS);
+	ask(r, r->job.payload ? CAPTURE_FRAMES : CAPTURE_HEADERS);
+}
+
+/* The next frame: its first record, and what all of its records hold, which came at once. */
+static enum capture_got next_frame(struct recorder *r, struct capture_reader *reader, struct capture_record *first, struct bytes *bytes)
+{
+	enum capture_got got = capture_read(reader, first);
+	struct capture_record part = *first;
+	size_t len = 0;
+
+	if (got != CAPTURE_GOT)
+		return got;
+	for (;;) {
+		if (part.captured > sizeof r->frame - len)
+			return CAPTURE_BROKEN;
+		memcpy(r->frame + len, part.bytes, part.captured);
+		len += part.captured;
+		if (!(part.direction & CAPTURE_MORE))
+			break;
+		if (capture_read(reader, &part) != CAPTURE_GOT)
+			return CAPTURE_BROKEN;
+	}
+	*bytes = bytes_of(r->frame, len);
+	return len <= first->original ? CAPTURE_GOT : CAPTURE_BROKEN;
 }
 
 /* What the rings hold, up to a bound. False: the capture ends, for `cause`. */
 static bool drain(struct recorder *r, enum recorder_cause *cause)
 {
-	uint8_t room[PCAPNG_BLOCK_BYTES_MAX];
 	struct capture_record record;
+	struct bytes bytes;
 
 	for (unsigned i = 0; i < r->config.workers; i++) {
 		enum capture_got got = CAPTURE_GOT;
 
 		r->ring[i].answered |= atomic_load(&r->ring[i].reader.file->answered) == r->ring[i].number;
 		for (unsigned n = 0; n < RECORDS_PER_ROUND; n++) {
-			struct writer w = writer_of(room, sizeof room);
+			struct writer w = writer_of(r->block, sizeof r->block);
 
-			got = capture_read(&r->ring[i].reader, &record);
+			got = next_frame(r, &r->ring[i].reader, &record, &bytes);
 			if (got != CAPTURE_GOT)
 				break;
-			pcapng_packet(&w, &record, r->end.frames);
+			pcapng_packet(&w, &record, bytes, r->end.frames);
 			*cause = RECORDER_SIZE;
 			if (r->end.bytes + w.len + STATISTICS_BYTES > r->job.bytes_max)
 				return false;
@@ -260,6 +284,8 @@ static void *work(void *arg)
 			atomic_store(&r->state, RUNNING);
 			capture(r);
 			secret_wipe(&r->job.seal, sizeof r->job.seal);
+			secret_wipe(r->frame, sizeof r->frame);
+			secret_wipe(r->block, sizeof r->block);
 			atomic_store(&r->state, OVER);
 		}
 		if (atomic_load(&r->ending))

@@ -33,6 +33,7 @@ struct recorder_job {
 	struct seal seal;                    /* secret; its session is the capture's id */
 	struct capture_request request;      /* its snap and ends are set by the recorder */
 	uint64_t wall_us, for_us, bytes_max; /* bytes: of the pcapng */
+	bool payload;                        /* whole frames; else their headers */
 	char comment[RECORDER_TEXT_BYTES];   /* the file's */
 };
 

@@ -53,9 +53,11 @@ static int closed(void **state)
 	return 0;
 }
 
+static bool payload;
+
 static void begin(uint64_t for_us, uint64_t bytes_max)
 {
-	struct recorder_job job = { .seal = key, .request = capture_filter_none(), .wall_us = 1700000000000000, .for_us = for_us, .bytes_max = bytes_max, .comment = "why" };
+	struct recorder_job job = { .payload = payload, .seal = key, .request = capture_filter_none(), .wall_us = 1700000000000000, .for_us = for_us, .bytes_max = bytes_max, .comment = "why" };
 
 	assert_true(recorder_idle(recorder));
 	recorder_begin(recorder, &job);
@@ -143,6 +145,65 @@ static void path_of(bool part, char out[120])
 
 	sealed_name(key.session, part, name);
 	snprintf(out, 120, "%s/%s", dir, name);
+}
+
+/* A frame in so many records. */
+static void put_large(struct capture_writer *w, unsigned records, bool to_its_end)
+{
+	for (unsigned i = 0; i < records; i++) {
+		struct capture_record *r = capture_slot_of(w, i);
+
+		*r = (struct capture_record){ .wall_us = 1700000000000001, .captured = CAPTURE_SNAP_BYTES, .flow = 3,
+					      .direction = i + 1 < records || !to_its_end ? CAPTURE_MORE : 0 };
+		r->original = records * CAPTURE_SNAP_BYTES < CAPTURE_FRAME_BYTES_MAX ? records * CAPTURE_SNAP_BYTES : CAPTURE_FRAME_BYTES_MAX;
+		memset(r->bytes, 'a' + (int)i % 26, sizeof r->bytes);
+	}
+	capture_done_all(w, records);
+}
+
+static void begin_whole(void)
+{
+	payload = true;
+	begin(60000000, 1u << 20);
+	payload = false;
+	for (unsigned i = 0; i < WORKERS; i++)
+		assert_int_equal(take(i).snap, CAPTURE_FRAMES);
+}
+
+static void whole_frames_are_put_together(void **state)
+{
+	struct recorder_end end;
+	size_t len, at;
+
+	begin_whole();
+	put_large(&worker[0], 7, true);
+	put_large(&worker[1], 292, true); /* 65,408 bytes */
+	recorder_stop(recorder, RECORDER_STOPPED);
+	end = ends();
+	assert_int_equal(end.cause, RECORDER_STOPPED);
+	assert_int_equal(end.frames, 2);
+	assert_true(end.whole);
+	assert_int_equal(read_file(&key, &len), SEALED_END);
+	assert_int_equal(blocks_of(len, 6), 2);
+	for (at = 0; at + 7 * CAPTURE_SNAP_BYTES < len && memcmp(plain + at, "aaaaaaaa", 8) != 0; at++)
+		;
+	for (unsigned i = 0; i < 7 * CAPTURE_SNAP_BYTES; i++)
+		assert_int_equal(plain[at + i], 'a' + i / CAPTURE_SNAP_BYTES);
+}
+
+/* All of a frame comes at once; and a frame has at most so many bytes. */
+static void a_frame_without_its_end_ends_it(void **state)
+{
+	begin_whole();
+	put_large(&worker[0], 7, false);
+	assert_int_equal(ends().cause, RECORDER_RING);
+}
+
+static void a_frame_that_is_too_large_ends_it(void **state)
+{
+	begin_whole();
+	put_large(&worker[0], 1200, true);
+	assert_int_equal(ends().cause, RECORDER_RING);
 }
 
 static void all_workers_frames_come_into_the_file(void **state)
@@ -337,7 +398,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, opened, closed)
 	const struct CMUnitTest tests[] = {
 		TEST(all_workers_frames_come_into_the_file), TEST(it_ends_by_time), TEST(it_ends_by_size_and_keeps_it), TEST(a_full_ring_is_said_in_the_file),
-		TEST(a_worker_that_lies_ends_it), TEST(workers_that_are_not_there_are_said), TEST(a_directory_that_is_gone_ends_it),
+		TEST(whole_frames_are_put_together), TEST(a_frame_without_its_end_ends_it), TEST(a_frame_that_is_too_large_ends_it), TEST(a_worker_that_lies_ends_it), TEST(workers_that_are_not_there_are_said), TEST(a_directory_that_is_gone_ends_it),
 		TEST(the_end_of_control_ends_it), TEST(only_the_key_opens_it), TEST(what_a_dead_process_left_can_be_read),
 	};
 

@@ -21,6 +21,10 @@ int cli_capture_start(struct cli *c)
 			json_object_set_new(args, options[i], json_string(cli_option(c, options[i])));
 	if (cli_option(c, "payload"))
 		json_object_set_new(args, "payload", json_true());
+	if (!cli_token(c, args)) {
+		json_decref(args);
+		return FRAME_USAGE;
+	}
 	return cli_ask_and_print(c, "capture start", args, cli_members_text);
 }
 

@@ -128,11 +128,12 @@ const struct cli_verb cli_verbs[] = {
 	  "a page for people, or OSCAL assessment results: who did what, refused, held, masked, by control of SP 800-53",
 	  "--format is html (default), pdf (needs Debian's " PDF_PACKAGE ") or oscal; --pdf FILE is --format pdf --out FILE. " FILTER_TEXT "Numbers lead to records by index. Journaled as export before the first byte. " AUDITOR,
 	  cli_export_report },
-	{ "capture", "start", "", "service= filter= for= max= payload reason=", "copy the headers of frames into a file, for some time",
+	{ "capture", "start", "", "service= filter= for= max= payload reason= token-file=", "copy the headers of frames into a file, for some time",
 	  "--service S: frames from and to the addresses of a service of the policy. --filter: fields that all must hold, separated by blanks or `and`: client, target, "
 	  "host (either end) with an address or prefix; client-port, target-port, port with a number; vlan N; tcp, udp or icmp. One of both is needed; without "
-	  "--service bridged frames are meant too. Only headers are copied, up to the end of the TCP, UDP or ICMP header; --payload is refused, because it needs "
-	  "an approval of a kind that this version does not have. --for 5m and --max 256Mi end it, at most 24h and 16Gi. No worker waits for it: frames for which "
+	  "--service bridged frames are meant too. Only headers are copied, up to the end of the TCP, UDP or ICMP header. --payload copies whole frames, as they pass the ports (what TLS "
+	  "protects stays so), and asks two persons: it needs --token-file of an investigator (admin.roles.investigator of the policy, and no administrator); those whom "
+	  "admin.disclose_approval names decide, two at least and not who asks, with sluice approval approve; then it begins. --for 5m and --max 256Mi end it, at most 24h and 16Gi. No worker waits for it: frames for which "
 	  "there was no room are counted, and the file says how many. One capture at a time. It ends with sluice-control. Root only. Needs --reason; "
 	  "journaled as capture.start before the first frame, and as capture.end.", cli_capture_start },
 	{ "capture", "stop", "ID", "reason=", "end a capture before its time", "Needs --reason. Root only. Journaled as capture.stop and capture.end.", cli_capture_stop },

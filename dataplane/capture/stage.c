@@ -24,7 +24,7 @@ void capture_stage_look(struct capture_stage *s, uint64_t now_us)
 	uint64_t wall_us = now_us + atomic_load_explicit(&s->wall_offset_us, memory_order_relaxed);
 
 	if (capture_is_asked(&s->writer) && capture_take(&s->writer, &s->request)) {
-		s->on = s->request.snap == CAPTURE_HEADERS;
+		s->on = s->request.snap != CAPTURE_OFF;
 		s->bytes = 0;
 	}
 	if (s->on && (wall_us >= s->request.until_wall_us || s->bytes >= s->request.bytes_max))
@@ -158,18 +158,27 @@ static void count(_Atomic uint64_t *counter)
 
 void capture_stage_put(struct capture_stage *s, const struct capture_stage_frame *f)
 {
-	struct capture_record *r = capture_slot(&s->writer);
-	size_t captured = capture_header_bytes(f->frame, f->packet);
+	struct capture_record like = { .wall_us = f->now_us + atomic_load_explicit(&s->wall_offset_us, memory_order_relaxed), .mono_us = f->now_us,
+				       .flow = f->flow, .original = (uint32_t)(f->original < CAPTURE_FRAME_BYTES_MAX ? f->original : CAPTURE_FRAME_BYTES_MAX),
+				       .port = (uint8_t)f->port, .direction = (uint8_t)f->direction };
+	size_t whole = f->frame.len < like.original ? f->frame.len : like.original;
+	size_t captured = s->request.snap == CAPTURE_FRAMES ? whole : capture_header_bytes(f->frame, f->packet);
+	unsigned records = captured > CAPTURE_SNAP_BYTES ? (unsigned)((captured + CAPTURE_SNAP_BYTES - 1) / CAPTURE_SNAP_BYTES) : 1;
 
 	count(&s->writer.file->matched[f->port]);
-	if (!r) {
+	if (!capture_room(&s->writer, records)) {
 		count(&s->writer.file->overruns[f->port]);
 		return;
 	}
-	*r = (struct capture_record){ .wall_us = f->now_us + atomic_load_explicit(&s->wall_offset_us, memory_order_relaxed), .mono_us = f->now_us,
-				      .flow = f->flow, .original = (uint32_t)(f->original < CAPTURE_FRAME_BYTES_MAX ? f->original : CAPTURE_FRAME_BYTES_MAX),
-				      .captured = (uint16_t)captured, .port = (uint8_t)f->port, .direction = (uint8_t)f->direction };
-	memcpy(r->bytes, f->frame.base, captured);
+	for (unsigned i = 0; i < records; i++) {
+		struct capture_record *r = capture_slot_of(&s->writer, i);
+		size_t at = (size_t)i * CAPTURE_SNAP_BYTES, left = captured - at;
+
+		*r = like;
+		r->captured = (uint16_t)(left < CAPTURE_SNAP_BYTES ? left : CAPTURE_SNAP_BYTES);
+		r->direction |= i + 1 < records ? CAPTURE_MORE : 0;
+		memcpy(r->bytes, f->frame.base + at, r->captured);
+	}
 	s->bytes += captured;
-	capture_done(&s->writer);
+	capture_done_all(&s->writer, records);
 }

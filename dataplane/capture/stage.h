@@ -3,7 +3,7 @@
  * The worker calls capture_stage_turn once a turn, and for every frame that comes in or goes out, while `on` is set,
  * capture_stage_wants and then capture_stage_put. While it is not, a frame costs one branch.
  * Only headers are copied: up to the end of the TCP, UDP or ICMP header, of an ARP packet all, never a byte of payload; of what
- * cannot be parsed the Ethernet header.
+ * cannot be parsed the Ethernet header. A request for whole frames (CAPTURE_FRAMES), which rests on an approval of control's, copies them as they are.
  * Memory is the mapped file's (platform/contract/capture.h). Threading: the worker; `wall_offset_us` may be set by another.
  */
 #ifndef DATAPLANE_CAPTURE_STAGE_H
@@ -44,7 +44,7 @@ struct capture_stage_frame {
 	uint64_t flow, now_us;
 };
 
-/* Copies its headers, or counts it when there is no room. */
+/* Copies its headers, or all of it, as was asked; or counts it when there is no room. */
 void capture_stage_put(struct capture_stage *s, const struct capture_stage_frame *f);
 
 /* Bytes from the frame's beginning that are headers, at most CAPTURE_SNAP_BYTES. `p` as packet_parse left it. */

@@ -273,6 +273,47 @@ static void a_record_says_what_was_seen(void **state)
 	assert_null(memchr(got.bytes, PAYLOAD, sizeof got.bytes));
 }
 
+/* For a request that rests on an approval: every byte, in as many records as it takes, or in none. */
+static void whole_frames_are_copied_when_asked_for(void **state)
+{
+	static const size_t lengths[] = { 1, 60, 223, 224, 225, 448, 449, 1514, 9014 };
+	struct capture_reader r = capture_reader_of(file);
+	struct capture_record got;
+	uint8_t frame[9014], back[9014];
+	struct packet p;
+
+	stage.request.snap = CAPTURE_FRAMES;
+	for (size_t i = 0; i < sizeof frame; i++)
+		frame[i] = (uint8_t)(i * 7 + i / 256);
+	for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+		struct capture_stage_frame f = { .frame = bytes_of(frame, lengths[i]), .original = lengths[i], .packet = &p, .direction = CAPTURE_OUT, .flow = i, .now_us = 50 };
+		size_t len = 0;
+
+		(void)packet_parse(f.frame, &p);
+		stage.bytes = 0;
+		capture_stage_put(&stage, &f);
+		assert_int_equal(stage.bytes, lengths[i]);
+		do {
+			assert_int_equal(capture_read(&r, &got), CAPTURE_GOT);
+			assert_int_equal(got.original, lengths[i]);
+			assert_int_equal(got.flow, i);
+			assert_int_equal(got.direction & ~CAPTURE_MORE, CAPTURE_OUT);
+			memcpy(back + len, got.bytes, got.captured);
+			len += got.captured;
+		} while (got.direction & CAPTURE_MORE);
+		assert_int_equal(len, lengths[i]);
+		assert_memory_equal(back, frame, len);
+	}
+	assert_int_equal(capture_read(&r, &got), CAPTURE_NONE);
+	for (unsigned i = 0; i < CAPTURE_SLOTS; i++) {
+		struct capture_stage_frame f = { .frame = bytes_of(frame, 1514), .original = 1514, .packet = &p, .port = 1 };
+
+		capture_stage_put(&stage, &f);
+	}
+	assert_int_equal(file->overruns[1], CAPTURE_SLOTS - CAPTURE_SLOTS / 7);
+	assert_int_equal(file->head - file->tail, CAPTURE_SLOTS / 7 * 7);
+}
+
 static void no_room_is_counted(void **state)
 {
 	for (unsigned i = 0; i < CAPTURE_SLOTS + 5; i++)
@@ -331,6 +372,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(prefixes_count_bits, opened, closed),
 		cmocka_unit_test_setup_teardown(a_service_is_the_targets_end, opened, closed),
 		cmocka_unit_test_setup_teardown(a_record_says_what_was_seen, opened, closed),
+		cmocka_unit_test_setup_teardown(whole_frames_are_copied_when_asked_for, opened, closed),
 		cmocka_unit_test_setup_teardown(no_room_is_counted, opened, closed),
 		cmocka_unit_test_setup_teardown(it_ends_by_itself, opened, closed),
 		cmocka_unit_test(without_memory_nothing_is_captured),

@@ -27,7 +27,7 @@ static bool place_ok(const struct capture_place *p)
 
 bool capture_request_ok(const struct capture_request *r)
 {
-	if (r->snap > CAPTURE_HEADERS || r->targets > CAPTURE_TARGETS)
+	if (r->snap > CAPTURE_FRAMES || r->targets > CAPTURE_TARGETS)
 		return false;
 	if (r->protocol != 0 && r->protocol != 1 && r->protocol != 6 && r->protocol != 17)
 		return false;
@@ -66,7 +66,7 @@ struct capture_reader capture_reader_of(struct capture_file *f)
 static bool record_ok(const struct capture_record *r)
 {
 	return r->captured <= CAPTURE_SNAP_BYTES && r->captured <= r->original && r->original <= CAPTURE_FRAME_BYTES_MAX && r->port < CAPTURE_PORTS &&
-	       r->direction <= CAPTURE_OUT;
+	       (r->direction & ~CAPTURE_MORE) <= CAPTURE_OUT;
 }
 
 enum capture_got capture_read(struct capture_reader *r, struct capture_record *out)
@@ -117,16 +117,26 @@ bool capture_take(struct capture_writer *w, struct capture_request *out)
 	return true;
 }
 
-struct capture_record *capture_slot(struct capture_writer *w)
+bool capture_room(struct capture_writer *w, unsigned count)
 {
-	if (w->head - w->tail >= CAPTURE_SLOTS)
+	if (w->head - w->tail > CAPTURE_SLOTS - count)
 		w->tail = atomic_load_explicit(&w->file->tail, memory_order_acquire);
 	/* A tail that makes no sense leaves no room either. */
-	return w->head - w->tail < CAPTURE_SLOTS ? &w->file->slot[w->head & (CAPTURE_SLOTS - 1)] : NULL;
+	return w->head - w->tail <= CAPTURE_SLOTS - count;
+}
+
+struct capture_record *capture_slot(struct capture_writer *w)
+{
+	return capture_room(w, 1) ? capture_slot_of(w, 0) : NULL;
+}
+
+void capture_done_all(struct capture_writer *w, unsigned count)
+{
+	w->head += count;
+	atomic_store_explicit(&w->file->head, w->head, memory_order_release);
 }
 
 void capture_done(struct capture_writer *w)
 {
-	w->head++;
-	atomic_store_explicit(&w->file->head, w->head, memory_order_release);
+	capture_done_all(w, 1);
 }

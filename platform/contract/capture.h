@@ -6,7 +6,8 @@
  * `answered` what it follows; from then on nothing of an earlier request is written any more.
  * The ring is single producer, single consumer. When it is full a frame is counted in `overruns` and not copied: nobody waits.
  * Control zeroes each slot that it has read, and all of them at the end. `head`, `overruns` and `matched` only grow, over restarts
- * of either process. Times are microseconds. Not more of a frame is copied than its headers.
+ * of either process. Times are microseconds. Not more of a frame is copied than its headers, unless the request is for whole frames (CAPTURE_FRAMES): then
+ * a frame goes on in as many records as it needs, all of which become readable at once.
  * Source: operations.md 5.
  */
 #ifndef PLATFORM_CONTRACT_CAPTURE_H
@@ -25,8 +26,9 @@
 #define CAPTURE_ANY_VLAN 0xffffu
 #define CAPTURE_FRAME_BYTES_MAX 65535u
 
-enum capture_snap { CAPTURE_OFF, CAPTURE_HEADERS };
+enum capture_snap { CAPTURE_OFF, CAPTURE_HEADERS, CAPTURE_FRAMES };
 enum capture_direction { CAPTURE_IN, CAPTURE_OUT }; /* of the port */
+#define CAPTURE_MORE 0x80u        /* beside the direction: the frame goes on in the next record */
 
 /* An end of a packet. */
 struct capture_place {
@@ -57,7 +59,7 @@ struct capture_record {
 	uint64_t flow;             /* as in page.h; 0: of none */
 	uint32_t original;         /* bytes of the frame */
 	uint16_t captured;         /* of them in `bytes` */
-	uint8_t port, direction;
+	uint8_t port, direction;   /* direction: CAPTURE_MORE too */
 	uint8_t bytes[CAPTURE_SNAP_BYTES];
 };
 
@@ -123,5 +125,12 @@ bool capture_take(struct capture_writer *w, struct capture_request *out);
 /* The slot of the next record, NULL when the ring is full; capture_done makes it readable. */
 struct capture_record *capture_slot(struct capture_writer *w);
 void capture_done(struct capture_writer *w);
+/* The same for `count` records: whether there is room for all of them; the number `i` of them; all of them. */
+bool capture_room(struct capture_writer *w, unsigned count);
+static inline struct capture_record *capture_slot_of(const struct capture_writer *w, unsigned i)
+{
+	return &w->file->slot[(w->head + i) & (CAPTURE_SLOTS - 1)];
+}
+void capture_done_all(struct capture_writer *w, unsigned count);
 
 #endif

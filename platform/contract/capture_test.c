@@ -76,7 +76,7 @@ static void one_that_is_being_written_is_left(void **state)
 static void what_is_not_known_is_refused(void **state)
 {
 	static const struct { size_t at; uint8_t value; } rows[] = {
-		{ offsetof(struct capture_request, snap), 2 }, { offsetof(struct capture_request, snap) + 3, 1 },
+		{ offsetof(struct capture_request, snap), 3 }, { offsetof(struct capture_request, snap) + 3, 1 },
 		{ offsetof(struct capture_request, targets), CAPTURE_TARGETS + 1 }, { offsetof(struct capture_request, targets) + 3, 0x80 },
 		{ offsetof(struct capture_request, targets), 1 }, /* the first target is of no family */
 		{ offsetof(struct capture_request, vlan) + 1, 0x10 }, { offsetof(struct capture_request, protocol), 2 },
@@ -160,11 +160,33 @@ static void a_worker_that_lies_is_not_read(void **state)
 	assert_int_equal(capture_read(&r, &got), CAPTURE_BROKEN);
 }
 
+/* All of a frame's records, or none; nobody sees some of them. */
+static void several_at_once_or_none(void **state)
+{
+	struct capture_writer w = capture_writer_of(file);
+	struct capture_reader r = capture_reader_of(file);
+	struct capture_record got;
+
+	assert_true(capture_room(&w, 3));
+	for (unsigned i = 0; i < 3; i++)
+		*capture_slot_of(&w, i) = (struct capture_record){ .original = 1, .flow = i };
+	assert_int_equal(capture_read(&r, &got), CAPTURE_NONE);
+	capture_done_all(&w, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(capture_read(&r, &got), CAPTURE_GOT);
+		assert_int_equal(got.flow, i);
+	}
+	assert_true(capture_room(&w, CAPTURE_SLOTS));
+	capture_done(&w);
+	assert_false(capture_room(&w, CAPTURE_SLOTS));
+	assert_true(capture_room(&w, CAPTURE_SLOTS - 1));
+}
+
 static void a_record_that_lies_is_not_used(void **state)
 {
 	static const struct { uint32_t original; uint16_t captured; uint8_t port, direction; bool good; } rows[] = {
-		{ 100, 100, 1, 1, true }, { 0, 0, 0, 0, true }, { 65535, 224, 0, 0, true },
-		{ 1000, 225, 0, 0, false }, { 53, 54, 0, 0, false }, { 65536, 54, 0, 0, false }, { 100, 54, 2, 0, false }, { 100, 54, 0, 2, false },
+		{ 100, 100, 1, 1, true }, { 0, 0, 0, 0, true }, { 65535, 224, 0, 0, true }, { 300, 224, 1, 1 | CAPTURE_MORE, true },
+		{ 1000, 225, 0, 0, false }, { 53, 54, 0, 0, false }, { 65536, 54, 0, 0, false }, { 100, 54, 2, 0, false }, { 100, 54, 0, 2, false }, { 300, 224, 0, 2 | CAPTURE_MORE, false },
 	};
 
 	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -188,6 +210,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(records_come_out_in_order_and_leave_nothing, opened, closed),
 		cmocka_unit_test_setup_teardown(a_full_ring_says_no_and_goes_on, opened, closed),
 		cmocka_unit_test_setup_teardown(a_tail_that_makes_no_sense_leaves_no_room, opened, closed),
+		cmocka_unit_test_setup_teardown(several_at_once_or_none, opened, closed),
 		cmocka_unit_test_setup_teardown(a_worker_that_lies_is_not_read, opened, closed),
 		cmocka_unit_test_setup_teardown(a_record_that_lies_is_not_used, opened, closed),
 	};

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""`sluice capture` on real traffic over veth: the file holds what tcpdump saw at both ends, its headers and no byte more, with a full ring too."""
+"""`sluice capture` on real traffic over veth: the file holds what tcpdump saw at both ends, its headers and no byte more, with a full ring too; and every byte
+of it when two persons have approved that."""
 import json
 import os
 import signal
@@ -132,6 +133,45 @@ def equal_to_tcpdump(it):
     return f'{len(packets)} frames of both ports: {counts}'
 
 
+def whole_frames(it):
+    """With payload: asked for by one person, approved by two others; then every byte of every frame is what tcpdump saw."""
+    path = it.lab.dir / 'ivan.token'
+    path.write_text(it.idp.token('ivan', scene.AUDIENCE))
+    path.chmod(0o600)
+    asked = json.loads(it.sluice.cli('--json', 'capture', 'start', '--service', 'bulk', '--payload', '--reason', 'the system test', '--token-file', path).stdout)
+    need(asked['state'] == 'requested', f'{asked}')
+    need(it.vote('approve', asked['approval'], 'bob').returncode == 0, 'bob')
+    time.sleep(0.3)
+    need(not any(r['state'] == 'running' for r in json.loads(it.sluice.cli('--json', 'capture', 'list').stdout)['captures']), 'it began with one vote')
+    (one, agent), (two, target) = dump(it, it.wire.agent, 'agent-whole'), dump(it, it.wire.target, 'target-whole')
+    need(it.vote('approve', asked['approval'], 'dora').returncode == 0, 'dora')
+    capture = world.wait_for('the capture', lambda: next((r['id'] for r in json.loads(it.sluice.cli('--json', 'capture', 'list').stdout)['captures']
+                                                          if r['state'] == 'running'), None), 60)
+    time.sleep(0.5)
+    talks(it, 60000)
+    seen = []
+    until('the end of the streams', lambda: seen.append(agent.stat().st_size + target.stat().st_size) or
+          time.sleep(0.1) or (len(seen) > 20 and len(set(seen[-20:])) == 1))
+    now, path, lines = end(it, capture)
+    for process in (one, two):
+        process.stop(signal.SIGINT)
+    packets, _ = pcapng(path.read_bytes())
+    need(now['overruns'] == 0 and now['whole'] and now['what'] == 'frames' and lines == len(packets) == now['frames'], f'{now}, tcpdump -r reads {lines}')
+    for interface, ours in ((AGENTS, agent), (TARGETS, target)):
+        wanted, got = Counter(pcap(ours)), Counter(data for i, _, data, _ in packets if i == interface)
+        need(got == wanted, f'interface {interface}: {sum(got.values())} frames, tcpdump {sum(wanted.values())}')
+    need(path.read_bytes().count(MARK) > 1000, 'no payload in it')
+    need(not any((it.sluice.run_dir / 'capture-0').read_bytes()[1792:]), 'the ring was not zeroed')
+    return f'{len(packets)} frames of both ports, equal to the last byte'
+
+
+def investigated(text, it):
+    """Who may ask for payload, and who decides."""
+    text = text.replace('approvals = (', 'approvals = (\n  { name = "two-dba"; need = [ "dba:2" ]; expires = "60s"; use_by = "60s"; mode = "hold"; on_clock_free = "release"; },', 1)
+    text = text.replace('groups = (', 'groups = (\n  { name = "investigators"; issuer = "lab"; group = [ "investigators" ]; },', 1)
+    return text + 'admin : { disclose_approval = "two-dba"; roles : { administrator = [ "dba" ]; investigator = [ "investigators" ]; }; };\n'
+
+
 def full_ring(it):
     """Control stands still: the ring fills, the frames go on, and the file says how many are not in it."""
     capture = begin(it, '--filter', f'host {OTHER} udp')
@@ -190,9 +230,10 @@ while True:
     world.wait_for('the echo server', lambda: echo.need_alive() and 'ready' in world.tail(echo.log), 60)
     it.healthy()
     result.check('a capture equals what tcpdump sees at both ends, headers only', lambda: equal_to_tcpdump(it))
+    result.check('with payload, when two persons have approved it: every byte', lambda: whole_frames(it))
     result.check('a full ring stops nobody and is said', lambda: full_ring(it))
     result.check('the journal is good', lambda: it.sluice.cli('journal', 'verify').stdout.strip().splitlines()[-1])
 
 
 if __name__ == '__main__':
-    sys.exit(scene.main('captt', run, services=scene.OPAQUE))
+    sys.exit(scene.main('captt', run, services=scene.OPAQUE, edit=investigated))

@@ -35,7 +35,8 @@ def clients():
     def one(name, person, groups, ttl=3600, **more):
         return {'id': name, 'secret': os.urandom(16).hex(), 'ttl': ttl, 'claims': {'employee_id': person, 'groups': groups, **more}}
     return [one('alice-agent', 'p-alice', ['agents'], run_id='run-7', act={'sub': 'agent-7'}),
-            one('bob', 'p-bob', ['dba'], run_id='cli')]
+            one('bob', 'p-bob', ['dba'], run_id='cli'), one('dora', 'p-dora', ['dba'], run_id='cli'),
+            one('ivan', 'p-ivan', ['investigators'], run_id='cli')]
 
 
 class Scene:
