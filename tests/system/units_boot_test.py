@@ -38,7 +38,7 @@ dataplane : {{ ports = [ "net_af_packet0,iface={}", "net_af_packet1,iface={}" ];
 '''
 POLICY = '''policy : {{ format = 1; name = "boot"; version = {version}; comment = "of the test"; }};
 defaults : {{ unmatched = "block"; unknown = "block"; run_id = "optional"; audit = "strict"; record = "full"; }};
-issuers = ( {{ name = "nobody"; issuer = "https://localhost:6515"; audience = "urn:boot"; ca = "none.pem"; algs = [ "ES256" ]; typ = [ "at+jwt" ]; skew = 1;
+issuers = ( {{ name = "idp"; issuer = "https://localhost:6515"; audience = "urn:boot"; ca = "none.pem"; algs = [ "ES256" ]; typ = [ "at+jwt" ]; skew = 1;
                max_life = 3600; map : {{ person = "sub"; }}; }} );
 services = ( {services} );
 '''
@@ -58,6 +58,7 @@ class Box:
 
     def __init__(self, lab):
         self.lab, self.carried = lab, 0  # connections that carried bytes, each a session on record
+        self.beside = {}
         self.wire = world.Wire(lab)
         self.machine = machine.Machine(lab, tap.build(), self.wire.ports)
         world.run('ip', '-n', self.wire.target, 'addr', 'add', f'{wire_test.OTHER}/24', 'dev', self.wire.inner)
@@ -175,6 +176,25 @@ while True:
             c.unwrap()
     except OSError as error: print(error, flush=True)
 '''
+# An issuer of tokens, as far as its keys.
+ISSUER = '''
+import http.server, json, ssl, sys
+from jwcrypto import jwk
+keys = json.loads(jwk.JWK.generate(kty='EC', crv='P-256', kid='k1', use='sig', alg='ES256').export_public())
+me = 'https://localhost:6515'
+pages = {'/.well-known/openid-configuration': {'issuer': me, 'jwks_uri': me + '/jwks'}, '/jwks': {'keys': [keys]}}
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps(pages.get(self.path)).encode()
+        self.send_response(200 if self.path in pages else 404)
+        self.send_header('Content-Type', 'application/json'); self.send_header('Content-Length', str(len(body)))
+        self.end_headers(); self.wfile.write(body)
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 6515), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+'''
 
 
 # --- Before there is a configuration ---
@@ -239,6 +259,10 @@ def configure(box):
     box.write('/etc/sluice/egress-ca/none.pem', authority.cert.read_text())
     box.policy(1, PORT)
     ports_of(box, 'packet')
+    for name, code in (('receiver', RECEIVER), ('issuer', ISSUER)):
+        box.beside[name] = world.Process(name, ['/usr/bin/python3', '-c', code, authority.dir / 'localhost.pem', authority.dir / 'localhost.key'],
+                                         box.lab.dir / f'{name}.log', box.machine.name)
+        box.lab.own(box.beside[name].stop)
 
 
 def ports_of(box, driver):
@@ -276,16 +300,16 @@ def traffic(box):
 
 
 def outside(box):
-    """Control has no network; sluice-export delivers events all the same, and sluice-egress tries to fetch an issuer's keys."""
+    """Control has no network; sluice-export delivers events all the same, and sluice-egress fetches an issuer's keys."""
     mine = os.readlink(f'/proc/{box.machine.leader}/ns/net')
     for unit, wanted in PROCESSES.items():
         for (program, user), status in box.processes(unit).items():
             inside = os.readlink(f'/proc/{status["pid"]}/ns/net') == mine
             need(inside == (unit != 'sluice-control'), f'{program} of {user}: {"it has" if inside else "it has not"} the machine\'s network')
-    receiver = world.Process('receiver', ['/usr/bin/python3', '-c', RECEIVER, box.machine.path('/etc/sluice/export.pem'), box.machine.path('/etc/sluice/export.key')], box.lab.dir / 'receiver.log', box.machine.name)
-    box.lab.own(receiver.stop)
+    receiver = box.beside['receiver']
     world.wait_for('an event', lambda: receiver.need_alive() and '"class_uid"' in receiver.log.read_text(errors='replace'), 60)
-    return world.wait_for('a word about the issuer', lambda: next((line for line in box.said('sluice-control').splitlines() if 'nobody' in line), None), 60)
+    said = world.wait_for('the keys of the issuer', lambda: re.search('issuer idp: 1 keys', box.said('sluice-control')), 90)
+    return f'{receiver.log.read_text(errors="replace").count("class_uid")} events; {said[0]}'
 
 
 # --- Killed ---
