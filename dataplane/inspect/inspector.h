@@ -220,6 +220,8 @@ struct inspect_io {
 /* How far the answer has come that is being delivered. */
 struct inspect_progress {
 	uint64_t rows;
+	uint32_t ref;  /* of the command that is answered, where `answers`; else the one judged last is taken to be */
+	bool answers;
 	bool within; /* what was written to the client so far ends inside a message */
 };
 

@@ -187,10 +187,10 @@ static struct inspect_progress progress(const struct flow *f)
 }
 
 /* False: it cannot be recorded, and the session must not go on. */
-static bool report_window(struct relay *r, struct flow *f, uint64_t rows)
+static bool report_window(struct relay *r, struct flow *f, const struct inspect_progress *now)
 {
-	struct event_part e = { .flow = f->id, .n = f->n, .ref = f->wait == WAIT_APPROVAL ? f->session->pending.ref : f->session->current_ref, .rows = rows,
-				.octets = f->session->answer_octets, .window = f->session->bare };
+	uint32_t ref = f->session->noticed ? f->session->pending.ref : now->answers ? now->ref : f->session->current_ref;
+	struct event_part e = { .flow = f->id, .n = f->n, .ref = ref, .rows = now->rows, .octets = f->session->answer_octets, .window = f->session->bare };
 	uint64_t position;
 
 	if (!report_part(&r->report, &e, &position)) {
@@ -215,7 +215,7 @@ void barrier_window(struct relay *r, struct flow *f)
 	if (guarded && f->session->described < f->session->out[SIDE_CLIENT].written) {
 		struct inspect_progress now = progress(f);
 
-		if (f->session->bare > 0 && !report_window(r, f, now.rows))
+		if (f->session->bare > 0 && !report_window(r, f, &now))
 			return;
 		f->session->described_whole = !now.within;
 	}

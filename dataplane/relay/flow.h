@@ -80,20 +80,21 @@ struct flow_session {
 	struct barrier barrier[2][FLOW_BARRIERS]; /* by the side that the bytes go to */
 	bool described_whole;    /* of `described`: as in struct barrier */
 	bool concluded;          /* in this call the end of an answer was reported */
+	bool noticed;            /* in this call the client is told what its command waits for */
 	bool own_words;          /* what is written to the client says that nothing can be recorded, so it waits for no record */
 	bool recorded;           /* record "full", of the service in force */
 	bool logged_in;
 	bool suspended;          /* control lets no command be judged at present: suspended_say */
 	bool cancel_asked;
 	bool tls_named;          /* the client has to name its protocol by ALPN */
-	uint8_t captured_cut;    /* enum response_cut, of the current command */
+	uint8_t captured_cut;    /* enum response_cut, of the answer under way */
 	uint8_t pieces;          /* that the inspector has borrowed */
 	uint8_t issued_len;      /* of the cancel key that the client has; 0: none yet */
 	uint16_t upstream_key_len;
 	uint32_t under_way;      /* commands judged and not answered */
 	uint32_t bare;           /* bytes behind `described` of which neither payload nor the end of an answer says anything */
 	uint64_t described;      /* out[SIDE_CLIENT].written up to which events describe it: with audit "answers" nothing beyond leaves */
-	uint64_t answer_octets;  /* written to the client since the current command was judged */
+	uint64_t answer_octets;  /* written to the client since the last answer ended */
 	uint64_t payload_bytes_max; /* of one answer that are kept, of the service in force */
 	struct group_bits groups;
 	uint64_t groups_generation;
@@ -101,11 +102,11 @@ struct flow_session {
 	const char *suspended_say; /* NULL: not said (session_say) */
 	const uint8_t *upstream_key; /* in the session */
 	uint32_t upstream_process;
-	uint32_t current_ref;    /* the command whose answer is being delivered */
+	uint32_t current_ref;    /* the command judged last */
 	uint32_t sent_ref;       /* the command whose bulk data was sent last */
 	uint64_t sent_total;     /* … how much of it is kept */
 	size_t captured;         /* of the writer towards the client, already reported as payload */
-	size_t captured_total;   /* of the current command */
+	size_t captured_total;   /* of the answer under way */
 	uint64_t command_at_us, commands, rows;
 	struct flow *next_classify, **classify_link; /* list of those that may wait for a classification; NULL: in none */
 	_Alignas(64) uint8_t memory[];

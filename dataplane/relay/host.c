@@ -215,12 +215,19 @@ static void ask_classify(struct relay *r, struct flow *f)
 		relay_ready(r, f);
 }
 
-static void begin_answer(struct relay *r, struct flow *f, uint32_t ref)
+static void answer_none(struct flow *f)
 {
-	f->session->current_ref = ref;
 	f->session->captured_total = 0;
 	f->session->captured_cut = 0;
 	f->session->answer_octets = 0;
+}
+
+/* One that is under way goes on: commands are sent ahead of answers. */
+static void begin_answer(struct relay *r, struct flow *f, uint32_t ref)
+{
+	f->session->current_ref = ref;
+	if (f->session->under_way <= 1)
+		answer_none(f);
 	f->session->command_at_us = r->now_us;
 }
 
@@ -484,6 +491,7 @@ static void responded(void *host, const struct inspect_response *a)
 	barrier_sent_report(r, f);
 	barrier_capture(r, f);
 	e.truncated = f->session->captured_cut | (a->sent_cut ? RESPONSE_CUT_LIMIT : 0); /* also by what was said last */
+	answer_none(f);
 	for (unsigned i = 0; a->masked && i < a->masked_count; i++) {
 		r->counters.masked_cells += a->masked[i];
 		if (a->masked[i] && writer_space(&w) >= 6) {

@@ -166,6 +166,7 @@ static void call_end(struct relay *r, struct flow *f, struct call *c)
 	}
 	f->session->io = NULL;
 	barrier_window(r, f);
+	f->session->noticed = false;
 }
 
 static void wipe_consumed(struct flow *f, enum side side, size_t len)
@@ -282,6 +283,7 @@ void pump_answer(struct relay *r, struct flow *f, const struct inspect_answer *a
 			session_abort(r, f, CLOSE_RESET);
 			return;
 		}
+		f->session->noticed = a->kind == ANSWER_NOTICE;
 		result = f->session->inspector->answer(f->session->memory, a, &c.io);
 		call_end(r, f, &c);
 		if (result.status != INSPECT_FULL)

@@ -254,6 +254,31 @@ static void the_limit_is_on_record(void **state)
 	}
 }
 
+/* A command that is sent ahead does not make the answer before it whole again, nor its windows its own. */
+static void an_answer_is_its_own_commands(void **state)
+{
+	use(POLICY_AUDIT_ANSWERS, POLICY_RECORD_FULL, 2 * ROW_BYTES);
+	ask();
+	stage->answer_durable = true;
+	rows(0, 4);
+	stage_pass(stage, 1000000);
+	stage_client_says(stage, "select 2\n");
+	rows(4, 1);
+	stage_pass(stage, 1000000);
+	assert_true(stage->parts > 0);
+	assert_int_equal(stage->part.octets, 5 * ROW_BYTES);
+	server_says("end\n");
+	stage_pass(stage, 1000000);
+	assert_int_equal(stage->responses, 1);
+	assert_int_equal(stage->last_truncated, RESPONSE_CUT_LIMIT);
+	assert_int_equal(stage->part.ref, stage->last_ref);
+	server_says("one row\n");
+	stage_pass(stage, 1000000);
+	assert_int_equal(stage->responses, 2);
+	assert_int_equal(stage->last_truncated, 0);
+	assert_int_not_equal(stage->part.ref, stage->last_ref);
+}
+
 /* What the client sends in bulk is payload of its command, as it was sent, and reaches the server when that is on record. */
 static void bulk_waits_for_its_payload(void **state)
 {
@@ -429,7 +454,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STAGED(only_answers_holds_answers), STAGED(an_answer_waits_for_its_record), STAGED(a_short_answer_without_payload_has_one_record),
 		STAGED(a_refusal_waits_for_its_record), STAGED(answers_leave_one_after_the_other), STAGED(a_long_answer_is_read_ahead_within_a_bound),
-		STAGED(windows_without_payload_have_records), STAGED(beyond_the_payload_limit_windows_have_records), STAGED(the_limit_is_on_record), STAGED(bulk_waits_for_its_payload), STAGED(bulk_is_kept_up_to_the_limit),
+		STAGED(windows_without_payload_have_records), STAGED(beyond_the_payload_limit_windows_have_records), STAGED(the_limit_is_on_record), STAGED(an_answer_is_its_own_commands),
+		STAGED(bulk_waits_for_its_payload), STAGED(bulk_is_kept_up_to_the_limit),
 		STAGED(a_stopped_journal_withholds_the_answer), STAGED(a_stalled_journal_withholds_the_answer), STAGED(nothing_is_said_inside_a_message),
 		STAGED(what_cannot_be_described_is_not_delivered),
 		STAGED(a_stopped_journal_is_told), STAGED(what_a_held_command_waits_for_is_told_when_it_is_on_record),

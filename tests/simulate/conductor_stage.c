@@ -165,6 +165,7 @@ static void see_response(struct stage *s, struct bytes payload, uint64_t end)
 	s->response_position = end;
 	s->last_outcome = m.outcome;
 	s->last_truncated = m.truncated;
+	s->last_ref = m.ref;
 }
 
 static void see_part(struct stage *s, struct bytes payload)

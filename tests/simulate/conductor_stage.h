@@ -52,6 +52,7 @@ struct stage {
 	uint64_t octets_up, octets_down; /* of the last close */
 	unsigned last_action, last_reason, close_cause, last_outcome;
 	unsigned last_truncated;
+	uint32_t last_ref; /* of the answer that ended last */
 	uint32_t held_ref;
 	unsigned rechecks;       /* answers to APPROVAL_RECHECK, and the last one */
 	struct event_rechecked recheck;

@@ -8,13 +8,16 @@
 
 #define LINE_PIECES_MAX 64
 #define LINE_PIECE_BYTES 100
+#define LINE_AWAITED 64u
 
 struct line_session {
 	const struct inspect_env *env;
 	const struct inspect_host *host;
 	void *context;
 	bool asked, in, cut;
-	uint32_t ref;
+	uint32_t ref;     /* of the command sent last */
+	uint32_t awaited[LINE_AWAITED];
+	unsigned sent, answered; /* how many were ever; the one answered next is awaited[answered] */
 	char held[256];
 	bool within;      /* a row of which the end has not come */
 	uint64_t rows;    /* of this answer */
@@ -53,6 +56,7 @@ static void line_conclude(struct line_session *s, bool allowed, const struct jud
 	s->ref = j->n;
 	s->cut = false;
 	if (allowed) {
+		s->awaited[s->sent++ % LINE_AWAITED] = j->n;
 		writer_str(io->out[SIDE_SERVER], s->held);
 		writer_str(io->out[SIDE_SERVER], "\n");
 		return;
@@ -174,7 +178,7 @@ static struct inspect_progress line_progress(void *session)
 {
 	const struct line_session *s = session;
 
-	return (struct inspect_progress){ .rows = s->rows, .within = s->within };
+	return (struct inspect_progress){ .rows = s->rows, .ref = s->awaited[s->answered % LINE_AWAITED], .answers = s->answered < s->sent, .within = s->within };
 }
 
 static struct inspect_result line_feed(void *session, enum side from, struct bytes in, struct inspect_io *io)
@@ -191,10 +195,11 @@ static struct inspect_result line_feed(void *session, enum side from, struct byt
 		return line_client(s, bytes_of(in.base, len), len + 1, io);
 	writer_bytes(io->out[SIDE_CLIENT], in.base, len + 1);
 	s->answers++;
-	struct inspect_response r = { .ref = s->ref, .outcome = RESPONSE_OK, .status = bytes_str("ok"), .rows = s->rows + 1, .sent_cut = s->cut };
+	struct inspect_response r = { .ref = s->answered < s->sent ? s->awaited[s->answered % LINE_AWAITED] : s->ref, .outcome = RESPONSE_OK, .status = bytes_str("ok"),
+				      .rows = s->rows + 1, .sent_cut = s->cut };
 
 	s->rows = 0;
-
+	s->answered += s->answered < s->sent;
 	s->host->responded(s->context, &r);
 	return (struct inspect_result){ .status = INSPECT_OK, .consumed = len + 1 };
 }

@@ -479,8 +479,9 @@ static struct inspect_progress progress(void *session)
 	struct pg_session *s = session;
 	const struct pg_expect *e = pg_reply_first(&s->replies);
 
-	return (struct inspect_progress){ .rows = e && e->command >= 0 ? pg_command_at(&s->commands, e->command)->rows : 0,
-					  .within = s->pass[SIDE_SERVER] > 0 };
+	const struct pg_command *c = e && e->command >= 0 ? pg_command_at(&s->commands, e->command) : NULL;
+
+	return (struct inspect_progress){ .rows = c ? c->rows : 0, .ref = c ? c->n : 0, .answers = c != NULL, .within = s->pass[SIDE_SERVER] > 0 };
 }
 
 static unsigned guess(struct bytes first)
