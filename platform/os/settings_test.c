@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,60 @@ static void everything_is_read(void **state)
 	settings_close(s);
 }
 
+static void the_example_is_right(void **state)
+{
+	struct settings *s = settings_open(SETTINGS_EXAMPLE, why, sizeof(why));
+
+	if (!s)
+		fail_msg("%s", why);
+	assert_true(s->users.group && s->users.control && s->users.dataplane && s->users.signer && s->users.egress && s->users.sqlparse && s->users.export);
+	assert_non_null(s->dataplane.port[1]);
+	settings_close(s);
+}
+
+static const char letters[] = "abcdefghijklmnopqrstuvwxyz_";
+
+static bool names(const char *manual, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = manual; (at = strstr(at, word)) != NULL; at += len)
+		if (at > manual && !strchr(letters, at[-1]) && !strchr(letters, at[len]))
+			return true;
+	return false;
+}
+
+static size_t file_read(const char *path, char *into, size_t cap)
+{
+	FILE *f = fopen(path, "re");
+	size_t len = f ? fread(into, 1, cap - 1, f) : 0;
+
+	if (f)
+		fclose(f);
+	return len;
+}
+
+/* Each word that the reader asks the file for, or takes for a value, stands in sluice.conf(5). */
+static void the_manual_names_every_setting(void **state)
+{
+	static char source[65536], manual[65536];
+	unsigned words = 0;
+
+	assert_true(file_read(SETTINGS_SOURCE, source, sizeof(source)) > 0 && file_read(SETTINGS_MANUAL, manual, sizeof(manual)) > 0);
+	for (const char *at = source; (at = strstr(at, ", \"")) != NULL; at += 3) {
+		size_t len = strspn(at + 3, letters);
+		char word[64];
+
+		if (len == 0 || len >= sizeof(word) || strncmp(at + 3 + len, "\", ", 3) != 0)
+			continue;
+		snprintf(word, sizeof(word), "%.*s", (int)len, at + 3);
+		words++;
+		if (!names(manual, word))
+			fail_msg("sluice.conf(5) does not name %s", word);
+	}
+	assert_true(words > 40);
+}
+
 static void a_wrong_file_is_refused_with_its_line(void **state)
 {
 	assert_null(read_text("policy = \"/p\";\nworker = 3;\n"));
@@ -108,6 +163,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_left_out_has_a_default),
 		cmocka_unit_test(everything_is_read),
+		cmocka_unit_test(the_example_is_right),
+		cmocka_unit_test(the_manual_names_every_setting),
 		cmocka_unit_test(a_wrong_file_is_refused_with_its_line),
 	};
 
