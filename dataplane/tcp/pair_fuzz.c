@@ -383,6 +383,9 @@ static void open_pair(struct program *p, const struct tcp_segment *answer, const
 	(void)tcp_pair_input(&p->pair, TCP_CLIENT, ack, p->now_us);
 	p->side = TCP_SERVER;
 	(void)tcp_pair_output(&p->pair, TCP_SERVER, emit, p, 8, p->now_us);
+	/* A full port kept the SYN back: who answers it later may begin anywhere. */
+	p->known = p->pair.half[TCP_CLIENT].state == TCP_ESTABLISHED;
+	p->plain &= p->known;
 	if (spliced)
 		splice_begin(p);
 }
