@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -398,6 +399,8 @@ int main(int argc, char **argv)
 		return fprintf(stderr, "usage: see the top of bridge.c\n"), 2;
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
+	/* Its frames are polled for without end: it must not outlive the test. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	b.fd[0] = open_port(argv[1]);
 	b.fd[1] = open_port(argv[2]);
 	b.rng = rng_seeded((uint64_t)getpid());
