@@ -158,6 +158,8 @@ def stamps(w):
     good = w.until(lambda: w.stamp()['size'] and w.stamp())
     w.check(good and good['problem'] == '' and good['token_time'], 'a good answer is kept', w.stamp())
     w.check(('/tsr?x=1', 'application/timestamp-query') in Tsa.types, 'the query is a POST of its own type', Tsa.types)
+    told = [r['data'] for r in w.json('journal', 'search', '--type', 'journal.stamp')['records']]
+    w.check([t['size'] for t in told] == [str(good['size'])] and len(told[0]['sha256']) == 64, 'and is on record by its hash, once', told)
     w.cli('journal', 'search', '--type', 'auth.')
     w.check(w.until(lambda: w.stamp()['size'] > good['size']), 'and the next checkpoint is stamped when its time comes', w.stamp())
     return worker

@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <openssl/ts.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,55 +40,6 @@ static uint64_t evidence_bytes(const char *db, bool spine, uint64_t key, uint64_
 	if (key == SEGMENT_META_SEAL)
 		return 8 + MERKLE_HASH_BYTES;
 	return key == SEGMENT_META_CREATED || key >= SEGMENT_META_CURSOR ? 0 : len;
-}
-
-static void mark_within(struct file *f, uint64_t at, uint64_t len, const uint8_t *part, size_t part_len)
-{
-	const uint8_t *there = memmem(f->bytes + at, len, part, part_len);
-
-	assert_non_null(there);
-	mark(f, (uint64_t)(there - f->bytes), part_len);
-}
-
-/* Of what is signed the DER form counts (RFC 5652 5.4): the bit that calls the set of an attribute's values constructed is not in it. */
-static void leave_out_set_tags(struct file *f, uint64_t at, uint64_t len, const STACK_OF(X509_ATTRIBUTE) *attributes)
-{
-	for (int i = 0; i < sk_X509_ATTRIBUTE_num(attributes); i++) {
-		unsigned char *id = NULL;
-		int id_len = i2d_ASN1_OBJECT(X509_ATTRIBUTE_get0_object(sk_X509_ATTRIBUTE_value(attributes, i)), &id);
-
-		for (const uint8_t *from = f->bytes + at, *found; id_len > 0; from = found + 1) {
-			found = memmem(from, (size_t)(f->bytes + at + len - from), id, (size_t)id_len);
-			if (!found)
-				break;
-			if (found[id_len] == (V_ASN1_SET | V_ASN1_CONSTRUCTED))
-				f->live[found + id_len - f->bytes] = 0;
-		}
-		OPENSSL_free(id);
-	}
-}
-
-/* Of an answer to a time-stamp query: its content, the attributes that are signed, the signature, the signer's certificate. */
-static void weigh_token(struct file *f, uint64_t at, uint64_t len)
-{
-	const unsigned char *from = f->bytes + at;
-	TS_RESP *answer = d2i_TS_RESP(NULL, &from, (long)len);
-	PKCS7_SIGNED *token = answer ? TS_RESP_get_token(answer)->d.sign : NULL;
-	PKCS7_SIGNER_INFO *info = token ? sk_PKCS7_SIGNER_INFO_value(token->signer_info, 0) : NULL;
-	unsigned char *attributes = NULL, *certificate = NULL;
-	const ASN1_OCTET_STRING *content = token ? token->contents->d.other->value.octet_string : NULL;
-	int attributes_len = info ? ASN1_item_i2d((const ASN1_VALUE *)info->auth_attr, &attributes, ASN1_ITEM_rptr(PKCS7_ATTR_SIGN)) : 0;
-	int certificate_len = token ? i2d_X509(sk_X509_value(token->cert, 0), &certificate) : 0;
-
-	assert_true(attributes_len > 10 && certificate_len > 0);
-	mark_within(f, at, len, content->data, (size_t)content->length);
-	mark_within(f, at, len, info->enc_digest->data, (size_t)info->enc_digest->length);
-	mark_within(f, at, len, attributes + 1, (size_t)attributes_len - 1); /* another tag in front of them */
-	mark_within(f, at, len, certificate, (size_t)certificate_len);
-	leave_out_set_tags(f, at, len, info->auth_attr);
-	OPENSSL_free(attributes);
-	OPENSSL_free(certificate);
-	TS_RESP_free(answer);
 }
 
 static void weigh_tree(struct file *f, const char *db, uint64_t page, unsigned depth, bool counts);
@@ -130,10 +80,7 @@ static void weigh_leaf(struct file *f, const char *db, uint64_t at)
 		mark(f, page + 10, 2);
 		data = page + 16;
 	}
-	if (strcmp(db, "token") == 0)
-		weigh_token(f, data, evidence);
-	else
-		mark(f, data, evidence);
+	mark(f, data, evidence);
 }
 
 static void weigh_tree(struct file *f, const char *db, uint64_t page, unsigned depth, bool counts)

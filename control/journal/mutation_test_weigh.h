@@ -1,7 +1,6 @@
 /* mutation_test_weigh.h: for mutation_test.c: which bytes of an LMDB file of a journal carry evidence, or lead to it.
  *
- * A rule, not a list: it walks LMDB's trees from the newest meta page. Of a time stamp that is what its signature covers, the signature, and the
- * signer's certificate.
+ * A rule, not a list: it walks LMDB's trees from the newest meta page.
  */
 #ifndef CONTROL_JOURNAL_MUTATION_TEST_WEIGH_H
 #define CONTROL_JOURNAL_MUTATION_TEST_WEIGH_H

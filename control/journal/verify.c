@@ -25,6 +25,7 @@
 #include "control/journal/verify_report.h"
 #include "control/journal/verify_session.h"
 #include "control/journal/verify_spine.h"
+#include "control/journal/verify_stamps.h"
 #include "control/journal/verify_tiles.h"
 
 #define TILE 256u
@@ -62,6 +63,7 @@ struct verify {
 	bool prune_said;           /* a record says why the oldest ones are gone */
 	struct key_list keys;      /* when options->keys is given */
 	struct verify_sessions sessions;
+	struct verify_stamps stamps;
 	struct verify_tiles tiles;
 	struct record_codec *codec;
 	uint8_t scratch[RECORD_BYTES_MAX];
@@ -337,6 +339,8 @@ static void content_check(struct verify *v, uint64_t index, struct bytes record,
 		v->prune_said |= n == (int64_t)v->summary->first;
 		v->must = (uint64_t)n > v->must ? (uint64_t)n : v->must;
 	}
+	if (!verify_stamps_add(&v->stamps, index, value))
+		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu tells of a time stamp, and memory is short: free some", ULL(index));
 	payload_check(v, index, value);
 }
 
@@ -620,7 +624,7 @@ bool verify_journal(const struct verify_options *options, struct verify_summary 
 	}
 	v->options = options;
 	v->summary = summary;
-	v->report = (struct verify_report){ .options = options, .summary = summary };
+	v->report = (struct verify_report){ .options = options, .summary = summary, .stamps = &v->stamps };
 	v->next.size = UINT64_MAX;
 	(void)segment_list_read(&v->report.list, options->dir); /* for what is found before the walk */
 	if (options->keys)
@@ -650,6 +654,7 @@ bool verify_journal(const struct verify_options *options, struct verify_summary 
 	spine_view_close(&v->spine);
 	segment_list_free(&v->report.list);
 	verify_sessions_free(&v->sessions);
+	verify_stamps_free(&v->stamps);
 	record_codec_destroy(v->codec);
 	free(v->view);
 	free(v);

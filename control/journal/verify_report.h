@@ -11,10 +11,13 @@
 #define VERIFY_TRIES 64
 #define VERIFY_WAITS 8 /* moments, until a file or checkpoint that is written after another one has to be there */
 
+struct verify_stamps;
+
 struct verify_report {
 	const struct verify_options *options;
 	struct verify_summary *summary;
 	struct segment_list list;
+	struct verify_stamps *stamps;
 	bool full; /* as many findings as wanted */
 };
 

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/journal/verify_stamps.h"
+
 #define ANCHORS_A_LOOK 4096u /* so many, until the caller is asked whether to go on */
 
 static uint64_t last_number(struct spine_view *view, const struct mdbfile_db *db)
@@ -127,6 +129,27 @@ static void anchor_judge(struct verify_report *r, struct spine_view *view, enum 
 	anchor_judged(r, &a, (unsigned)(key % SPINE_ANCHORS_EACH), &judged);
 }
 
+/* Beside a writer the record may be newer than the view. */
+static void stamp_check(struct verify_report *r, struct spine_view *view, uint64_t key)
+{
+	struct mdbfile_entry note;
+	struct verify_anchor a;
+	uint64_t index = 0;
+	unsigned tries = 0;
+	bool good;
+
+	if (!anchor_read(view, SPINE_TOKEN, key, &note, &a))
+		return;
+	do {
+		struct merkle_hash token = merkle_sha256(a.value);
+
+		good = verify_stamps_see(r->stamps, a.size, &token, &index);
+	} while (!good && anchor_again(view, SPINE_TOKEN, key, &note, &a, &tries));
+	if (!good)
+		verify_found(r, VERIFY_ANCHOR, verify_record(index, VERIFY_NOWHERE), "a time stamp of the checkpoint of %llu records is not the one that record %llu tells of: it was changed",
+			     ULL(a.size), ULL(index));
+}
+
 static void anchor_one(struct verify_report *r, struct spine_view *view, enum spine_anchor kind, uint64_t key)
 {
 	const char *what = kind == SPINE_TOKEN ? "time stamp" : "cosignature";
@@ -140,6 +163,8 @@ static void anchor_one(struct verify_report *r, struct spine_view *view, enum sp
 	}
 	if (key % SPINE_ANCHORS_EACH && !spine_view_anchor(view, kind, size, (unsigned)(key % SPINE_ANCHORS_EACH) - 1, &before))
 		verify_found(r, VERIFY_ANCHOR, verify_nowhere, "a %s of the checkpoint of %llu records is missing: there is a later one", what, ULL(size));
+	if (kind == SPINE_TOKEN)
+		stamp_check(r, view, key);
 	anchor_judge(r, view, kind, key);
 }
 
@@ -277,4 +302,5 @@ void verify_spine_end(const struct verify_spine *s, struct verify_report *r, str
 	signer_check(r, view, newest.key, size);
 	for (unsigned kind = 0; kind < SPINE_ANCHORS; kind++)
 		anchors_check(r, view, kind);
+	verify_stamps_missing(r->stamps, r, newest.key);
 }
