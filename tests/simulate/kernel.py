@@ -55,8 +55,8 @@ CASES = {
     # handed over to forwarding and taken back, again and again; with something in flight, of ours and not of ours
     "splice": {"mode": "splice", "share": 2, "gaps": 10000, "wants": BOTH_WAYS},
     "splice-loss": {"mode": "splice", "impair": (20000, 100000, 10000, 5000, 300), "gaps": 10000, "wants": BOTH_WAYS},
-    "splice-heavy-loss": {"mode": "splice", "impair": (100000, 50000, 20000, 10000, 200), "share": 0.1, "gaps": 2000, "ragged": True,
-                          "wants": HANDED},
+    # A large segment that is lost twice looks like a black hole (RFC 8899 4.3): a flow whose segments were made smaller stays, so none may be handed over.
+    "splice-heavy-loss": {"mode": "splice", "impair": (100000, 50000, 20000, 10000, 200), "share": 0.1, "gaps": 2000, "ragged": True},
     "splice-bare": {
         "mode": "splice",
         "impair": (10000, 20000, 0, 0, 200),
