@@ -320,6 +320,7 @@ static void content_check(struct verify *v, uint64_t index, struct bytes record,
 	struct jcs_value value = jcs_value_of(record);
 	const char *wrong = jcs_check(record, NULL);
 	const char *key;
+	struct bytes type;
 	int64_t n, expected;
 
 	if (wrong) {
@@ -332,14 +333,15 @@ static void content_check(struct verify *v, uint64_t index, struct bytes record,
 	if (verify_sessions_count(&v->sessions, value, &key, &n, &expected) == VERIFY_COUNT_GAP)
 		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu has counter %s %lld of its session where %lld should follow: records of the session are missing",
 		      ULL(index), key, (long long)n, (long long)expected);
-	wrong = verify_sessions_totals(&v->sessions, value);
+	type = jcs_read_plain(jcs_get(value, "t"));
+	wrong = verify_sessions_totals(&v->sessions, value, type);
 	if (wrong)
 		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu is %s", ULL(index), wrong);
-	if (bytes_equal(jcs_read_plain(jcs_get(value, "t")), bytes_str("journal.prune")) && jcs_read_int(jcs_get(jcs_get(value, "data"), "end"), &n) && n > 0) {
+	if (bytes_equal(type, bytes_str("journal.prune")) && jcs_read_int(jcs_get(jcs_get(value, "data"), "end"), &n) && n > 0) {
 		v->prune_said |= n == (int64_t)v->summary->first;
 		v->must = (uint64_t)n > v->must ? (uint64_t)n : v->must;
 	}
-	if (!verify_stamps_add(&v->stamps, index, value))
+	if (bytes_equal(type, bytes_str("journal.stamp")) && !verify_stamps_add(&v->stamps, index, value))
 		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu tells of a time stamp, and memory is short: free some", ULL(index));
 	payload_check(v, index, value);
 }

@@ -25,7 +25,7 @@ void verify_sessions_free(struct verify_sessions *s);
 enum verify_count verify_sessions_count(struct verify_sessions *s, struct jcs_value record, const char **key, int64_t *n, int64_t *expected);
 
 /* The totals that a record states: a tick's commands and those that are records (`commands`, `recorded`), a close's counters
- * (`last_n`, `own`). To be called after the record was counted. NULL, or a fixed text. Records without them have none to check. */
-const char *verify_sessions_totals(const struct verify_sessions *s, struct jcs_value record);
+ * (`last_n`, `own`); `type` is its `t`. To be called after the record was counted. NULL, or a fixed text. Records without them have none to check. */
+const char *verify_sessions_totals(const struct verify_sessions *s, struct jcs_value record, struct bytes type);
 
 #endif

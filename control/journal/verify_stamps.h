@@ -21,7 +21,7 @@ struct verify_stamps {
 	bool sorted;
 };
 
-/* Any record, in the order of their indexes. False: out of memory. */
+/* A record journal.stamp, in the order of their indexes. False: out of memory. */
 bool verify_stamps_add(struct verify_stamps *s, uint64_t index, struct jcs_value record);
 /* After the last record, for each token: whether it is one that a record tells of, or none tells of that checkpoint; else the record in `*index`. */
 bool verify_stamps_see(struct verify_stamps *s, uint64_t size, const struct merkle_hash *token, uint64_t *index);
