@@ -555,7 +555,7 @@ static void forge(void)
 	struct verify_summary s;
 	struct bytes value;
 	struct report r;
-	uint64_t index = any_entry(&o, first ? 256 : RECORDS, first ? 0 : 256, room, sizeof room, &value), run;
+	uint64_t index = any_entry(&o, first ? 256 : RECORDS, first ? 0 : 256 + stamps, room, sizeof room, &value), run;
 	uint8_t *at = memmem(room, value.len, "\"crm\"", 5);
 	MDB_cursor *cursor;
 	MDB_val key = { sizeof index, &index }, hashes;
