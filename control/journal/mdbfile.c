@@ -357,9 +357,23 @@ static int slot_floor(struct mdbfile_cursor *c, const struct page *page, uint64_
 	return found;
 }
 
+/* Nothing was ever deleted, so a branch's key is the first one of what it leads to. Whoever looks for a key goes by it. */
+static enum mdbfile_status divides(struct mdbfile_cursor *c, const struct page *page, uint64_t least)
+{
+	struct node node;
+	uint64_t first;
+
+	if (!node_read(c->file, page, 0, &node) || !node_key(c->file, page, 0, &node, &first))
+		return MDBFILE_BAD;
+	return first == least ? MDBFILE_OK : bad(c->file, page->offset, "a branch whose key does not divide its pages");
+}
+
 /* Goes down from `level`, whose page is set, by the slots that `key` says, or by the first ones. */
 static enum mdbfile_status descend(struct mdbfile_cursor *c, unsigned level, bool first, uint64_t key)
 {
+	uint64_t least = 0;
+	bool divided = false;
+
 	for (;; level++) {
 		struct page page;
 		struct node node;
@@ -368,13 +382,19 @@ static enum mdbfile_status descend(struct mdbfile_cursor *c, unsigned level, boo
 		if (!level_page(c, level, &page))
 			return MDBFILE_BAD;
 		slot = first ? 0 : slot_floor(c, &page, key);
+		if (slot == -1 && divided)
+			return bad(c->file, page.offset, "a branch whose key does not divide its pages");
 		if (slot < 0)
 			return slot == -1 ? MDBFILE_END : MDBFILE_BAD;
 		c->stack[level].slot = (unsigned)slot;
-		if (level + 1 == c->db.depth)
+		if (level + 1 == c->db.depth) {
+			if (divided && divides(c, &page, least) != MDBFILE_OK)
+				return MDBFILE_BAD;
 			break;
-		if (!node_read(c->file, &page, (unsigned)slot, &node))
+		}
+		if (!node_read(c->file, &page, (unsigned)slot, &node) || (slot > 0 && !node_key(c->file, &page, (unsigned)slot, &node, &least)))
 			return MDBFILE_BAD;
+		divided |= slot > 0;
 		c->stack[level + 1].page = node.child;
 	}
 	c->depth = c->db.depth;
@@ -456,7 +476,7 @@ enum mdbfile_status mdbfile_next(struct mdbfile_cursor *c, struct mdbfile_entry 
 		if (status == MDBFILE_OK && entry->key <= last)
 			return placed(c, bad(c->file, page.offset, "keys that do not ascend"), entry);
 		/* Whoever looks for one key goes by what the branch says. */
-		if (status == MDBFILE_OK && level + 1 < c->db.depth && (last >= least || entry->key < least))
+		if (status == MDBFILE_OK && level + 1 < c->db.depth && (last >= least || entry->key != least))
 			return placed(c, bad(c->file, page.offset, "a branch whose key does not divide its pages"), entry);
 		return status;
 	}

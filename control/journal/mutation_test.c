@@ -731,6 +731,35 @@ static void what_leads_to_evidence_is_seen(void **state)
 	assert_int_equal(missed, 0);
 }
 
+/* The key that divides two pages, one lower and one higher: also where no key lies between, for what is looked for may (a leaf in its run). */
+static void every_divider_is_held(void **state)
+{
+	struct verify_summary s;
+	unsigned tried = 0;
+	struct report r;
+
+	for (unsigned i = 0; i < files; i++) {
+		struct file *f = &file[i];
+
+		for (uint64_t page = 0; is_lmdb(f) && page + 4096 <= f->len; page += 4096) {
+			unsigned slots = f->live[page + 12] && f->bytes[page + 10] == 1 ? (unsigned)(f->bytes[page + 12] | f->bytes[page + 13] << 8) / 2 - 8 : 0;
+
+			for (unsigned slot = 1; slot < slots; slot++) {
+				uint64_t at = page + (uint64_t)(f->bytes[page + 16 + 2 * slot] | f->bytes[page + 17 + 2 * slot] << 8) + 8;
+
+				for (int by = -1; by <= 1; by += 2, tried++) {
+					poke(f, at, (uint8_t)(f->bytes[at] + by));
+					if (audit(&r, &s, 0))
+						not_seen(by < 0 ? "a lower divider" : "a higher divider", f->name, at);
+				}
+				poke(f, at, f->bytes[at]);
+			}
+		}
+	}
+	print_message("# %u dividers\n", tried);
+	assert_true(tried > 10 && missed == 0);
+}
+
 /* A fork that is whole verifies; no proof leads from a checkpoint that somebody has to it. */
 static void a_whole_fork_is_not_consistent(void **state)
 {
@@ -762,7 +791,7 @@ static void a_whole_fork_is_not_consistent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_mutation_is_seen), cmocka_unit_test(what_leads_to_evidence_is_seen),
+		cmocka_unit_test(every_mutation_is_seen), cmocka_unit_test(what_leads_to_evidence_is_seen), cmocka_unit_test(every_divider_is_held),
 		cmocka_unit_test(a_whole_fork_is_not_consistent),
 	};
 
