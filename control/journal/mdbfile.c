@@ -42,10 +42,12 @@ static struct reader file_at(const struct mdbfile *f, uint64_t offset, uint64_t 
 	return reader_sub(&r, len);
 }
 
-/* The nodes of a page fill it from `upper` to its end: a slot too many, too few, or twice, does not add up. */
+/* The nodes of a page fill it from `upper` to its end: a slot too many, too few, or twice, does not add up. Their keys ascend, or else a search by halves
+ * would pass some by; names of databases have an order of their own, and the first key of a branch is left out. */
 static bool nodes_add_up(struct mdbfile *f, const struct page *page, unsigned upper)
 {
-	uint64_t *known = &f->sound[page->number % MDBFILE_SOUND], sum = 0;
+	uint64_t *known = &f->sound[page->number % MDBFILE_SOUND], sum = 0, last = 0;
+	unsigned keyed = page->number == f->main_root ? page->slots : page->flags & PAGE_LEAF ? 0 : 1;
 
 	if (*known == page->number)
 		return true;
@@ -60,6 +62,13 @@ static bool nodes_add_up(struct mdbfile *f, const struct page *page, unsigned up
 		flags = reader_le16(&r);
 		key_bytes = reader_le16(&r);
 		sum += NODE_HEADER_BYTES + key_bytes;
+		if (slot >= keyed && key_bytes == sizeof(uint64_t)) {
+			uint64_t key = reader_le64(&r);
+
+			if (slot > keyed && key <= last)
+				return bad(f, page->offset, "keys that do not ascend") == MDBFILE_OK;
+			last = key;
+		}
 		if (page->flags & PAGE_LEAF)
 			sum += flags & NODE_BIGDATA ? sizeof(uint64_t) : lo | (uint64_t)hi << 16;
 		sum += sum % 2;
