@@ -150,7 +150,8 @@ static void nobody_else_does(void **state)
 	char line[1024];
 
 	assert_true(seal_to("ec.pem"));
-	snprintf(line, sizeof line, "%s open ec && ! open other && ! open rsa && ! openssl cms -decrypt -inform DER -in b.p7m -inkey other.key -out t && ! grep -aq cmd b.p7m", open_it);
+	snprintf(line, sizeof line, "%s open ec && grep -aq entry-1.json b.tar.zst && ! open other && ! open rsa && ! openssl cms -decrypt -inform DER -in b.p7m -inkey other.key -out t && "
+		 "! grep -aq entry-1.json b.p7m", open_it);
 	assert_true(shell(line));
 }
 

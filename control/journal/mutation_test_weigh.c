@@ -26,7 +26,7 @@ static uint64_t le(const uint8_t *at, unsigned bytes)
 static void mark(struct file *f, uint64_t at, uint64_t len)
 {
 	assert_true(at + len <= f->len);
-	memset(f->live + at, 1, len);
+	memset(f->live + at, WEIGH_LEADS, len);
 }
 
 /* The databases whose values are evidence, and of `meta` what a reader of it goes by: version, first record and chunk, origin, tree, and of the
@@ -81,6 +81,8 @@ static void weigh_leaf(struct file *f, const char *db, uint64_t at)
 		data = page + 16;
 	}
 	mark(f, data, evidence);
+	if (strcmp(db, "entry") == 0 || strcmp(db, "chunk") == 0)
+		memset(f->live + data, WEIGH_CONTENT, evidence);
 }
 
 static void weigh_tree(struct file *f, const char *db, uint64_t page, unsigned depth, bool counts)

@@ -111,6 +111,20 @@ static const char *meta_load(struct segment_view *v)
 	return NULL;
 }
 
+/* Those of its version, and no other: one under another name would be one that nobody looks for. */
+static const char *databases(struct segment_view *v)
+{
+	struct mdbfile_db kept;
+	enum mdbfile_status status = mdbfile_db(&v->file, "kept", &kept);
+
+	if (status == MDBFILE_BAD)
+		return v->file.wrong;
+	/* Version 1 began without `kept`. */
+	if ((status == MDBFILE_END && v->version > 1) || v->file.main_entries != (status == MDBFILE_OK ? 5 : 4))
+		return "a segment with other databases than its format version has";
+	return NULL;
+}
+
 const char *segment_view_refresh(struct segment_view *v)
 {
 	const char *wrong;
@@ -125,7 +139,7 @@ const char *segment_view_refresh(struct segment_view *v)
 	    (status = mdbfile_db(&v->file, "tile0", &v->tile0)) != MDBFILE_OK ||
 	    (status = mdbfile_db(&v->file, "meta", &v->meta)) != MDBFILE_OK)
 		return status == MDBFILE_END ? "a segment without its databases" : v->file.wrong;
-	if ((wrong = meta_load(v)) != NULL || (wrong = keys_end(v, &v->entry, v->first, &v->end)) != NULL)
+	if ((wrong = meta_load(v)) != NULL || (wrong = databases(v)) != NULL || (wrong = keys_end(v, &v->entry, v->first, &v->end)) != NULL)
 		return wrong;
 	return keys_end(v, &v->chunk, v->chunk_first, &v->chunk_end);
 }

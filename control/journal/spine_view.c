@@ -6,6 +6,7 @@
 const char *spine_view_refresh(struct spine_view *v)
 {
 	enum mdbfile_status status = MDBFILE_OK;
+	uint64_t known = SPINE_LEVELS + 2;
 
 	v->open = false;
 	if (!mdbfile_refresh(&v->file))
@@ -23,6 +24,7 @@ const char *spine_view_refresh(struct spine_view *v)
 	for (unsigned kind = 0; status == MDBFILE_OK && kind < SPINE_ANCHORS; kind++) {
 		status = mdbfile_db(&v->file, spine_anchor_names[kind], &v->anchor[kind]);
 		v->has_anchors[kind] = status == MDBFILE_OK;
+		known += v->has_anchors[kind];
 		if (status == MDBFILE_END) {
 			v->anchor[kind] = (struct mdbfile_db){ .root = UINT64_MAX };
 			status = MDBFILE_OK;
@@ -30,6 +32,8 @@ const char *spine_view_refresh(struct spine_view *v)
 	}
 	if (status != MDBFILE_OK)
 		return status == MDBFILE_END ? "a spine without its databases" : v->file.wrong;
+	if (v->file.main_entries != known)
+		return "a spine with a database that is none of the format's";
 	v->open = true;
 	return NULL;
 }
