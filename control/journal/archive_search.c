@@ -77,31 +77,39 @@ static bool one_of(struct jcs_value value, const char *list)
 	return false;
 }
 
+static bool who_matches(struct jcs_value object, const struct archive_filter *f)
+{
+	static const char *const key[] = { "agent", "person", "run", "sub" };
+	struct jcs_value who[4];
+
+	if (!f->agent && !f->person && !f->run)
+		return true;
+	jcs_pick(object, 4, key, who);
+	return (!f->agent || plain_is(who[0], f->agent)) && (!f->person || plain_is(who[1], f->person) || plain_is(who[3], f->person)) &&
+	       (!f->run || plain_is(who[2], f->run));
+}
+
 static bool matches(struct bytes record, const struct archive_filter *f)
 {
-	struct jcs_value top = jcs_value_of(record), who = jcs_get(top, "who");
+	struct terms_members m = terms_members_of(record);
 
-	if (f->session && !plain_is(jcs_get(top, "sess"), f->session))
+	if (f->session && !plain_is(m.of[TERMS_SESS], f->session))
 		return false;
-	if (f->sessions && !one_of(jcs_get(top, "sess"), f->sessions))
+	if (f->sessions && !one_of(m.of[TERMS_SESS], f->sessions))
 		return false;
-	if (f->in_session && jcs_get(top, "sess").kind != JCS_STRING)
+	if (f->in_session && m.of[TERMS_SESS].kind != JCS_STRING)
 		return false;
-	if (f->type && !type_is(jcs_get(top, "t"), f->type))
+	if (f->type && !type_is(m.of[TERMS_T], f->type))
 		return false;
-	if (f->service && !plain_is(jcs_get(top, "svc"), f->service))
+	if (f->service && !plain_is(m.of[TERMS_SVC], f->service))
 		return false;
-	if (f->verdict && !plain_is(jcs_get(jcs_get(top, "out"), "verdict"), f->verdict))
+	if (f->verdict && !plain_is(jcs_get(m.of[TERMS_OUT], "verdict"), f->verdict))
 		return false;
-	if (f->agent && !plain_is(jcs_get(who, "agent"), f->agent))
+	if (!who_matches(m.of[TERMS_WHO], f))
 		return false;
-	if (f->person && !plain_is(jcs_get(who, "person"), f->person) && !plain_is(jcs_get(who, "sub"), f->person))
+	if (f->target && terms_targets(&m, is_other, (void *)(uintptr_t)f->target))
 		return false;
-	if (f->run && !plain_is(jcs_get(who, "run"), f->run))
-		return false;
-	if (f->target && terms_targets(top, is_other, (void *)(uintptr_t)f->target))
-		return false;
-	if ((f->since || f->until) && !time_in(jcs_get(top, "ts"), f))
+	if ((f->since || f->until) && !time_in(m.of[TERMS_TS], f))
 		return false;
 	return !f->text || contains(record, f->text);
 }

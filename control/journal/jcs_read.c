@@ -207,20 +207,27 @@ const char *jcs_check(struct bytes text, size_t *at)
 
 /* --- reading ---------------------------------------------------------------------------------------------------------- */
 
+/* From `at` on, the place of the first quote or backslash; `text.len` when there is none. */
+static size_t quote_or_backslash(struct bytes text, size_t at)
+{
+	for (; text.len - at >= 8; at += 8) {
+		unsigned first = jcs_text_word_mark(text.base + at);
+
+		if (first < 8)
+			return at + first;
+	}
+	while (at < text.len && text.base[at] != '"' && text.base[at] != '\\')
+		at++;
+	return at;
+}
+
 /* The length of the string that begins `text`, quotes included; 0 without its end. */
 static size_t string_extent(struct bytes text)
 {
-	size_t at = 1;
-
-	while (at < text.len) {
-		const uint8_t *quote = memchr(text.base + at, '"', text.len - at);
-		const uint8_t *slash = quote ? memchr(text.base + at, '\\', (size_t)(quote - text.base) - at) : NULL;
-
-		if (!quote)
-			return 0;
-		if (!slash)
-			return (size_t)(quote - text.base) + 1;
-		at = (size_t)(slash - text.base) + 2;
+	for (size_t at = 1; at <= text.len; at += 2) {
+		at = quote_or_backslash(text, at);
+		if (at < text.len && text.base[at] == '"')
+			return at + 1;
 	}
 	return 0;
 }
@@ -313,16 +320,43 @@ bool jcs_next(struct jcs_value container, size_t *at, struct bytes *key, struct 
 	return true;
 }
 
-struct jcs_value jcs_get(struct jcs_value object, const char *key)
+/* Below, at or above 0: where a member's name stands beside `want`, which needs no escaping. A name with an escape counts as below: its order is
+ * not that of its bytes (RFC 8785 3.2.3). */
+static int name_order(struct bytes name, const char *want)
 {
-	struct bytes want = bytes_str(key), name;
+	size_t i = 0;
+
+	while (i < name.len && want[i] && name.base[i] == (uint8_t)want[i])
+		i++;
+	if (i == name.len)
+		return want[i] ? -1 : 0;
+	return name.base[i] > (uint8_t)want[i] && name.base[i] != '\\' ? 1 : -1;
+}
+
+void jcs_pick(struct jcs_value object, unsigned count, const char *const key[], struct jcs_value out[])
+{
 	struct jcs_value value;
+	struct bytes name;
+	unsigned next = 0;
 	size_t at = 0;
 
-	while (object.kind == JCS_OBJECT && jcs_next(object, &at, &name, &value))
-		if (bytes_equal(name, want))
-			return value;
-	return (struct jcs_value){ 0 };
+	memset(out, 0, count * sizeof *out);
+	while (next < count && object.kind == JCS_OBJECT && jcs_next(object, &at, &name, &value)) {
+		int order = name_order(name, key[next]);
+
+		while (order > 0 && ++next < count)
+			order = name_order(name, key[next]);
+		if (order == 0)
+			out[next++] = value;
+	}
+}
+
+struct jcs_value jcs_get(struct jcs_value object, const char *key)
+{
+	struct jcs_value value;
+
+	jcs_pick(object, 1, &key, &value);
+	return value;
 }
 
 bool jcs_read_str(struct jcs_value value, struct writer *out)

@@ -29,6 +29,10 @@ struct jcs_value jcs_value_of(struct bytes text);
 /* The member `key` (plain ASCII, nothing that needs escaping) of an object; kind JCS_NONE when absent. */
 struct jcs_value jcs_get(struct jcs_value object, const char *key);
 
+/* Several members in one walk: `key` in ascending order, `out` as many; kind JCS_NONE where absent. A walk costs as much as the object is long, so
+ * whoever wants more than two of a record takes them together. */
+void jcs_pick(struct jcs_value object, unsigned count, const char *const key[], struct jcs_value out[]);
+
 /* Walks an object or array: `*at` starts at 0; false at the end. For arrays `key` stays empty; may be NULL. Keys come as
  * they stand between their quotes (escaped). */
 bool jcs_next(struct jcs_value container, size_t *at, struct bytes *key, struct jcs_value *value);

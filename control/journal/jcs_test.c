@@ -220,6 +220,43 @@ static void reader_finds_members_and_walks(void **state)
 	assert_text(writer_done(&t), "a\x01\n");
 }
 
+/* Keys that are there and keys that are not, before, between and behind; names that begin like a key, and names whose order is not that of their
+ * bytes because of an escape. */
+static void reader_picks_members_in_one_walk(void **state)
+{
+	static const char *const keys[] = { "a", "ab", "b", "bc", "d", "e", "z" };
+	struct jcs_value top = jcs_value_of(TEXT("{\"\\u0001\":0,\"\\\"\":1,\"ab\":2,\"abc\":3,\"b\":{\"d\":4},\"c\":[\"d\"],\"d\":\"\\\\\",\"d\\n\":6,\"e\":7,\"\xc3\xa9\":8}"));
+	static const char *const want[] = { NULL, "2", "{\"d\":4}", NULL, "\"\\\\\"", "7", NULL };
+	struct jcs_value got[7];
+
+	assert_null(jcs_check(top.raw, NULL));
+	jcs_pick(top, 7, keys, got);
+	for (unsigned i = 0; i < 7; i++) {
+		assert_int_equal(got[i].kind == JCS_NONE, want[i] == NULL);
+		assert_true(bytes_equal(got[i].raw, want[i] ? bytes_str(want[i]) : (struct bytes){ 0 }));
+		assert_true(bytes_equal(jcs_get(top, keys[i]).raw, got[i].raw));
+	}
+	jcs_pick(jcs_value_of(TEXT("[1]")), 7, keys, got);
+	assert_int_equal(got[0].kind, JCS_NONE);
+}
+
+/* Where a string ends: quotes and backslashes at each place of a word, at the end of the bytes too. */
+static void reader_finds_the_end_of_a_string(void **state)
+{
+	for (unsigned place = 1; place < 20; place++) {
+		char text[] = "\"aaaaaaaaaaaaaaaaaaaaa\"tail";
+
+		text[place] = '\\';
+		text[place + 1] = '"';
+		assert_int_equal(jcs_value_of(bytes_of(text, sizeof text - 1)).raw.len, 23);
+		assert_int_equal(jcs_value_of(bytes_of(text, place + 1)).kind, JCS_NONE);
+		assert_int_equal(jcs_value_of(bytes_of(text, place + 2)).kind, JCS_NONE);
+		assert_int_equal(jcs_value_of(bytes_of(text, 22)).kind, JCS_NONE);
+		text[place] = '"';
+		assert_int_equal(jcs_value_of(bytes_of(text, sizeof text - 1)).raw.len, place + 1);
+	}
+}
+
 /* Strings are read eight bytes at a time where they can be: one odd byte at each place of a longer one. */
 static void every_byte_at_every_place_of_a_string(void **state)
 {
@@ -280,6 +317,8 @@ int main(void)
 		cmocka_unit_test(checker_refuses_every_other_spelling),
 		cmocka_unit_test(checker_accepts_what_is_canonical),
 		cmocka_unit_test(reader_finds_members_and_walks),
+		cmocka_unit_test(reader_picks_members_in_one_walk),
+		cmocka_unit_test(reader_finds_the_end_of_a_string),
 		cmocka_unit_test(every_byte_at_every_place_of_a_string),
 		cmocka_unit_test(base64_is_strict),
 	};

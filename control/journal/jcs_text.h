@@ -2,6 +2,8 @@
 #ifndef CONTROL_JOURNAL_JCS_TEXT_H
 #define CONTROL_JOURNAL_JCS_TEXT_H
 
+#include <endian.h>
+
 #include "platform/base/bytes.h"
 
 /* An ASCII byte that stands for itself in a string (RFC 8785 3.2.2.2). */
@@ -20,6 +22,21 @@ static inline bool jcs_text_plain_word(const uint8_t *at)
 	quote = word ^ ones * '"';
 	backslash = word ^ ones * '\\';
 	return !((((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | ((word - ones * 0x20) & ~word) | word) & ones * 0x80);
+}
+
+/* The place of the first quote or backslash in eight bytes; 8 when there is none. */
+static inline unsigned jcs_text_word_mark(const uint8_t *at)
+{
+	const uint64_t ones = 0x0101010101010101ULL;
+	uint64_t word, quote, backslash, marks;
+
+	memcpy(&word, at, 8);
+	word = le64toh(word);
+	quote = word ^ ones * '"';
+	backslash = word ^ ones * '\\';
+	/* A byte above a mark may be marked by the borrow, the lowest one is right. */
+	marks = (((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & ones * 0x80;
+	return marks ? (unsigned)__builtin_ctzll(marks) / 8 : 8;
 }
 
 /* Whether all of a text does: most are so, and need neither escapes nor a look at their encoding. */

@@ -42,13 +42,17 @@ static uint64_t turn_all(const char *share)
 		fail_msg("SHARE is K/N with K below N");
 	for (unsigned i = 0; i < mutation.files; i++) {
 		struct file *f = &mutation.file[i];
+		uint64_t before = all;
 
+		for (uint64_t at = 0; at < f->len; at++)
+			all += leads(f, at) ? 8 : 0;
+		print_message("# %s: %llu bits, a share of them %llu\n", f->name, (unsigned long long)(all - before), (unsigned long long)(all - before) / parts);
+		fflush(NULL);
+		all = before;
 		for (uint64_t at = 0; at < f->len; at++)
 			for (unsigned bit = 0; leads(f, at) && bit < 8; bit++)
 				if (all++ % parts == part)
 					turn(f, at, bit);
-		print_message("# %s: %lu bits so far\n", f->name, mutation.number);
-		fflush(NULL);
 	}
 	return all / parts;
 }

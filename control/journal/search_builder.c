@@ -77,6 +77,7 @@ static enum search_step build(struct search_builder *b, uint64_t group, bool (*g
 		memset(b->block, 0, sizeof b->block);
 		for (unsigned i = 0; i < SEARCH_BLOCK; i++) {
 			uint64_t index = group * SEARCH_GROUP + column * SEARCH_BLOCK + i;
+			struct terms_members members;
 			struct bytes record;
 
 			if (index % ASK_EVERY == 0 && go_on && !go_on(ctx))
@@ -86,8 +87,9 @@ static enum search_step build(struct search_builder *b, uint64_t group, bool (*g
 				snprintf(err, ARCHIVE_ERROR_BYTES, "%.200s", why);
 				return SEARCH_STEP_FAILED;
 			}
-			terms_of_record(record, b->block);
-			search_times_take(&b->file.times[column], jcs_read_plain(jcs_get(jcs_value_of(record), "ts")));
+			members = terms_members_of(record);
+			terms_of_record(record, &members, b->block);
+			search_times_take(&b->file.times[column], jcs_read_plain(members.of[TERMS_TS]));
 		}
 		column_put(b, column);
 	}

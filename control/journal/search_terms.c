@@ -106,13 +106,23 @@ static bool visit_address(struct jcs_value end, bool (*visit)(void *ctx, struct 
 	return visit(ctx, bytes_of(text, (size_t)len));
 }
 
-bool terms_targets(struct jcs_value top, bool (*visit)(void *ctx, struct bytes target), void *ctx)
+struct terms_members terms_members_of(struct bytes record)
 {
-	struct jcs_value objects = jcs_get(jcs_get(top, "op"), "objs"), service = jcs_get(top, "svc"), database = jcs_get(jcs_get(top, "data"), "database");
+	static const char *const key[TERMS_MEMBERS] = { "data", "dst", "op", "out", "sess", "svc", "t", "ts", "who" };
+	struct terms_members m;
 
-	return (service.kind != JCS_STRING || visit(ctx, jcs_read_plain(service))) && visit_address(jcs_get(top, "dst"), visit, ctx) &&
-	       (database.kind != JCS_STRING || visit(ctx, jcs_read_plain(database))) && visit_list(jcs_get(objects, "read"), visit, ctx) &&
-	       visit_list(jcs_get(objects, "write"), visit, ctx);
+	jcs_pick(jcs_value_of(record), TERMS_MEMBERS, key, m.of);
+	return m;
+}
+
+bool terms_targets(const struct terms_members *m, bool (*visit)(void *ctx, struct bytes target), void *ctx)
+{
+	static const char *const key[] = { "read", "write" };
+	struct jcs_value service = m->of[TERMS_SVC], database = jcs_get(m->of[TERMS_DATA], "database"), objects[2];
+
+	jcs_pick(jcs_get(m->of[TERMS_OP], "objs"), 2, key, objects);
+	return (service.kind != JCS_STRING || visit(ctx, jcs_read_plain(service))) && visit_address(m->of[TERMS_DST], visit, ctx) &&
+	       (database.kind != JCS_STRING || visit(ctx, jcs_read_plain(database))) && visit_list(objects[0], visit, ctx) && visit_list(objects[1], visit, ctx);
 }
 
 /* --- of a record ------------------------------------------------------------------------------------------------------- */
@@ -148,18 +158,20 @@ static void set_prefixes(uint64_t *block, struct bytes type)
 			set_hash(block, value_hash(TERM_TYPE, bytes_of(type.base, i + 1)), VALUE_ROWS);
 }
 
-static void set_values(uint64_t *block, struct bytes record)
+static void set_values(uint64_t *block, const struct terms_members *m)
 {
-	struct jcs_value top = jcs_value_of(record), who = jcs_get(top, "who"), type = jcs_get(top, "t"), session = jcs_get(top, "sess");
+	static const char *const key[] = { "agent", "person", "run", "sub" };
+	struct jcs_value type = m->of[TERMS_T], session = m->of[TERMS_SESS], who[4];
 	struct values v = { 0 };
 
+	jcs_pick(m->of[TERMS_WHO], 4, key, who);
 	value_take(&v, TERM_TYPE, type);
-	value_take(&v, TERM_PERSON, jcs_get(who, "person"));
-	value_take(&v, TERM_PERSON, jcs_get(who, "sub"));
-	value_take(&v, TERM_AGENT, jcs_get(who, "agent"));
-	value_take(&v, TERM_RUN, jcs_get(who, "run"));
-	value_take(&v, TERM_SERVICE, jcs_get(top, "svc"));
-	value_take(&v, TERM_VERDICT, jcs_get(jcs_get(top, "out"), "verdict"));
+	value_take(&v, TERM_PERSON, who[1]);
+	value_take(&v, TERM_PERSON, who[3]);
+	value_take(&v, TERM_AGENT, who[0]);
+	value_take(&v, TERM_RUN, who[2]);
+	value_take(&v, TERM_SERVICE, m->of[TERMS_SVC]);
+	value_take(&v, TERM_VERDICT, jcs_get(m->of[TERMS_OUT], "verdict"));
 	for (unsigned i = 0; i < v.count; i++) {
 		set_hash(block, v.value[i].hash, VALUE_ROWS);
 		for (unsigned k = i + 1; k < v.count; k++)
@@ -170,7 +182,7 @@ static void set_values(uint64_t *block, struct bytes record)
 		set_prefixes(block, jcs_read_plain(type));
 	if (session.kind == JCS_STRING)
 		set_hash(block, value_hash(TERM_SESSION, jcs_read_plain(session)), VALUE_ROWS);
-	(void)terms_targets(top, set_target, block);
+	(void)terms_targets(m, set_target, block);
 }
 
 /* Four letters are passed over when all of them stand in one long run of hexadecimal digits. */
@@ -195,9 +207,9 @@ static void set_grams(uint64_t *block, struct bytes text)
 	}
 }
 
-void terms_of_record(struct bytes record, uint64_t block[TERMS_ROWS / 64])
+void terms_of_record(struct bytes record, const struct terms_members *m, uint64_t block[TERMS_ROWS / 64])
 {
-	set_values(block, record);
+	set_values(block, m);
 	set_grams(block, record);
 }
 

@@ -37,14 +37,21 @@ struct terms {
 	struct terms_clause clause[TERMS_CLAUSES];
 };
 
+/* The members of a record that filters ask about, by one walk. */
+enum terms_member { TERMS_DATA, TERMS_DST, TERMS_OP, TERMS_OUT, TERMS_SESS, TERMS_SVC, TERMS_T, TERMS_TS, TERMS_WHO, TERMS_MEMBERS };
+struct terms_members {
+	struct jcs_value of[TERMS_MEMBERS];
+};
+struct terms_members terms_members_of(struct bytes record);
+
 /* Sets the bits of one record in its block's. */
-void terms_of_record(struct bytes record, uint64_t block[TERMS_ROWS / 64]);
+void terms_of_record(struct bytes record, const struct terms_members *m, uint64_t block[TERMS_ROWS / 64]);
 
 /* `out` is written whole. No clause: every block may hold a match. */
 void terms_of_filter(const struct archive_filter *filter, struct terms *out);
 
 /* What a record is about, for the filter `target`: its service, the server's address (alone and with the port, IPv6 in brackets),
  * the database, what was read and written. `visit` says whether to go on; false when it did not. */
-bool terms_targets(struct jcs_value top, bool (*visit)(void *ctx, struct bytes target), void *ctx);
+bool terms_targets(const struct terms_members *m, bool (*visit)(void *ctx, struct bytes target), void *ctx);
 
 #endif

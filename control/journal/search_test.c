@@ -267,6 +267,7 @@ static void no_piece_of_a_record_is_missed(void **state)
 
 	for (unsigned turn = 0; turn < 3000; turn++) {
 		unsigned len = 20 + (unsigned)rng_below(&rng, 300), left = 0;
+		struct terms_members members;
 		bool hex = false;
 
 		for (unsigned i = 0; i < len; i++, left--) {
@@ -277,7 +278,8 @@ static void no_piece_of_a_record_is_missed(void **state)
 			text[i] = hex ? "0123456789abcdefABCDEF"[rng_below(&rng, 22)] : "ghxyz -_\"{}:\xc3\xa9Z"[rng_below(&rng, 15)];
 		}
 		memset(block, 0, sizeof block);
-		terms_of_record(bytes_of(text, len), block);
+		members = terms_members_of(bytes_of(text, len));
+		terms_of_record(bytes_of(text, len), &members, block);
 		for (unsigned k = 0; k < 60; k++) {
 			unsigned from = (unsigned)rng_below(&rng, len), size = 1 + (unsigned)rng_below(&rng, len - from);
 			struct archive_filter f = { .text = piece };

@@ -293,9 +293,9 @@ static const char *chunk_check(struct verify *v, const struct record_chunk *chun
 	return wrong;
 }
 
-static void payload_check(struct verify *v, uint64_t index, struct jcs_value record)
+static void payload_check(struct verify *v, uint64_t index, struct jcs_value list)
 {
-	struct jcs_value list = jcs_get(record, "pl"), element;
+	struct jcs_value element;
 	struct record_chunk chunk;
 	struct bytes dir;
 	uint64_t number, byte;
@@ -317,7 +317,9 @@ static void payload_check(struct verify *v, uint64_t index, struct jcs_value rec
 
 static void content_check(struct verify *v, uint64_t index, struct bytes record, uint64_t byte)
 {
-	struct jcs_value value = jcs_value_of(record);
+	enum { N, NC, PL, SESS, T, V, MEMBERS };
+	static const char *const name[MEMBERS] = { "n", "nc", "pl", "sess", "t", "v" };
+	struct jcs_value value = jcs_value_of(record), of[MEMBERS];
 	const char *wrong = jcs_check(record, NULL);
 	const char *key;
 	struct bytes type;
@@ -327,13 +329,14 @@ static void content_check(struct verify *v, uint64_t index, struct bytes record,
 		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu is not canonical: %s", ULL(index), wrong);
 		return;
 	}
-	if (jcs_read_int(jcs_get(value, "v"), &n) && n > RECORD_VERSION)
+	jcs_pick(value, MEMBERS, name, of);
+	if (jcs_read_int(of[V], &n) && n > RECORD_VERSION)
 		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu is of format version %lld, and this program knows %d: verify it with a newer one", ULL(index),
 		      (long long)n, RECORD_VERSION);
-	if (verify_sessions_count(&v->sessions, value, &key, &n, &expected) == VERIFY_COUNT_GAP)
+	if (verify_sessions_count(&v->sessions, &(struct verify_counters){ of[SESS], of[N], of[NC] }, &key, &n, &expected) == VERIFY_COUNT_GAP)
 		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu has counter %s %lld of its session where %lld should follow: records of the session are missing",
 		      ULL(index), key, (long long)n, (long long)expected);
-	type = jcs_read_plain(jcs_get(value, "t"));
+	type = jcs_read_plain(of[T]);
 	wrong = verify_sessions_totals(&v->sessions, value, type);
 	if (wrong)
 		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu is %s", ULL(index), wrong);
@@ -343,7 +346,7 @@ static void content_check(struct verify *v, uint64_t index, struct bytes record,
 	}
 	if (bytes_equal(type, bytes_str("journal.stamp")) && !verify_stamps_add(&v->stamps, index, value))
 		verify_found(&v->report, VERIFY_RECORD, verify_record(index, byte), "record %llu tells of a time stamp, and memory is short: free some", ULL(index));
-	payload_check(v, index, value);
+	payload_check(v, index, of[PL]);
 }
 
 struct record_found {

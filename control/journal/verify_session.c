@@ -46,28 +46,24 @@ static bool grow(struct verify_sessions *s)
 	return true;
 }
 
-enum verify_count verify_sessions_count(struct verify_sessions *s, struct jcs_value record, const char **key, int64_t *n, int64_t *expected)
+enum verify_count verify_sessions_count(struct verify_sessions *s, const struct verify_counters *of, const char **key, int64_t *n, int64_t *expected)
 {
-	struct jcs_value session = jcs_get(record, "sess"), number;
 	struct verify_session *slot;
 	struct hash128 id;
 	unsigned which;
 	bool good;
 
-	if (session.kind != JCS_STRING || s->failed)
+	if (of->session.kind != JCS_STRING || s->failed)
 		return VERIFY_COUNT_NONE;
-	number = jcs_get(record, "n");
-	which = number.kind == JCS_INTEGER ? 0 : 1;
+	which = of->n.kind == JCS_INTEGER ? 0 : 1;
 	*key = which ? "nc" : "n";
-	if (which)
-		number = jcs_get(record, "nc");
-	if (!jcs_read_int(number, n))
+	if (!jcs_read_int(which ? of->nc : of->n, n))
 		return VERIFY_COUNT_NONE;
 	if (s->used * 2 >= s->slots && !grow(s)) {
 		s->failed = true;
 		return VERIFY_COUNT_NONE;
 	}
-	id = hash128(s->key, session.raw.base, session.raw.len);
+	id = hash128(s->key, of->session.raw.base, of->session.raw.len);
 	slot = find(s->slot, s->slots, id);
 	if (!slot->id.hi && !slot->id.lo) {
 		slot->id = id;

@@ -17,12 +17,17 @@ struct verify_sessions {
 	bool failed;      /* memory was short: no more counting */
 };
 
+/* Of a record: its `sess`, `n` and `nc`, each JCS_NONE when absent. */
+struct verify_counters {
+	struct jcs_value session, n, nc;
+};
+
 enum verify_count { VERIFY_COUNT_NONE, VERIFY_COUNT_GOOD, VERIFY_COUNT_GAP };
 
 void verify_sessions_init(struct verify_sessions *s, bool from_middle);
 void verify_sessions_free(struct verify_sessions *s);
 /* Counts one record by its `n`, or its `nc`; `*key` says which. On a gap, `*expected` is the number that should have come. */
-enum verify_count verify_sessions_count(struct verify_sessions *s, struct jcs_value record, const char **key, int64_t *n, int64_t *expected);
+enum verify_count verify_sessions_count(struct verify_sessions *s, const struct verify_counters *of, const char **key, int64_t *n, int64_t *expected);
 
 /* The totals that a record states: a tick's commands and those that are records (`commands`, `recorded`), a close's counters
  * (`last_n`, `own`); `type` is its `t`. To be called after the record was counted. NULL, or a fixed text. Records without them have none to check. */
