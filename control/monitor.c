@@ -25,6 +25,7 @@
 
 #define PATH_BYTES 320
 #define HELPERS_MAX (HELPER_count + SETTINGS_STREAMS)
+#define SIGNER_INIT 9 /* the place of --init in its arguments */
 #define CORE_END_MS 10000 /* for the core to write what it has */
 
 const char *const helper_names[HELPER_count] = { "sluice-signer", "sluice-egress", "sluice-sqlparse" };
@@ -38,7 +39,7 @@ struct monitor {
 	struct settings *settings;
 	struct child helper[HELPERS_MAX]; /* HELPER_count of them, then one for each stream */
 	unsigned helpers;
-	char program[HELPERS_MAX][PATH_BYTES], at[HELPERS_MAX][PATH_BYTES], keys[PATH_BYTES], state[PATH_BYTES], streams[PATH_BYTES], port[SETTINGS_STREAMS][8];
+	char program[HELPERS_MAX][PATH_BYTES], at[HELPERS_MAX][PATH_BYTES], keys[PATH_BYTES], state[PATH_BYTES], token[PATH_BYTES], streams[PATH_BYTES], port[SETTINGS_STREAMS][8];
 	pid_t core;
 	int channel, signals;
 	bool ending;
@@ -119,12 +120,13 @@ static void helpers_describe(struct monitor *m)
 	}
 	snprintf(m->keys, PATH_BYTES, "%s/signer", s->state_dir);
 	snprintf(m->state, PATH_BYTES, "%s/signer/state", s->state_dir);
+	snprintf(m->token, PATH_BYTES, "%s/sluice-token", s->libexec);
 	m->helper[HELPER_SIGNER].socket = CHILD_SEQPACKET;
 	m->helper[HELPER_SIGNER].user = s->users.signer;
 	m->helper[HELPER_EGRESS].user = s->users.egress;
 	m->helper[HELPER_SQLPARSE].user = s->users.sqlparse;
 	{
-		const char *const argv[] = { "sluice-signer", "--origin", s->origin, "--keys", m->keys, "--state", m->state,
+		const char *const argv[] = { "sluice-signer", "--origin", s->origin, "--keys", m->keys, "--state", m->state, "--token", m->token,
 					     stat(m->state, &at) < 0 ? "--init" : NULL, NULL };
 
 		memcpy(m->helper[HELPER_SIGNER].argv, argv, sizeof(argv));
@@ -165,7 +167,7 @@ static void helper_start(struct monitor *m, unsigned h)
 	int fd;
 
 	if (h == HELPER_SIGNER && stat(m->state, &at) == 0)
-		m->helper[h].argv[7] = NULL; /* --init is for the first start alone */
+		m->helper[h].argv[SIGNER_INIT] = NULL; /* --init is for the first start alone */
 	if (!child_start(&m->helper[h], mono_ms(), &fd, err))
 		log_error("%s: cannot be started: %s", name_of(h), err);
 	else if (!hand_over(m, h, fd))

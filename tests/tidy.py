@@ -19,7 +19,7 @@ ORDER = [
     'hyperscan-rules/validate', 'hyperscan-rules',
     'dataplane/packet', 'dataplane/flow', 'dataplane/tcp', 'dataplane/tls', 'dataplane/match',
     'dataplane/inspect', 'dataplane/verdict', 'dataplane/report', 'dataplane/capture', 'dataplane/relay', 'dataplane/standby', 'dataplane/port', 'dataplane',
-    'control/journal', 'control/signer', 'control/anchor', 'control/witness', 'control/sqlparse', 'control/egress', 'control/identity', 'control/policy',
+    'control/journal', 'control/token', 'control/signer', 'control/anchor', 'control/witness', 'control/sqlparse', 'control/egress', 'control/identity', 'control/policy',
     'control/approval', 'control/keys', 'control/credential', 'control/inbox', 'control/export', 'control/capture', 'control/ship', 'control/cli', 'control',
     'tests', 'bench',
 ]
@@ -35,6 +35,7 @@ OWNERS = {
     r'libconfig\.h': ['platform/os'],
     r'pg_query\.h': ['control/sqlparse'],
     r'cjose/\w+\.h': ['control/identity'],
+    r'p11-kit/.*': ['control/token'],
     r'curl/curl\.h': ['control/egress', 'control/identity'],
 }
 BANNED = {

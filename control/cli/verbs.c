@@ -89,7 +89,7 @@ const struct cli_verb cli_verbs[] = {
 	  "this does. Needs --reason and --token-file of an administrator, root too. " TWO_PERSONS " Journaled as journal.prune, with the approval, before anything is "
 	  "gone. Earlier proofs stay valid.", cli_journal_prune },
 	{ "journal", "rotate-key", "", "reason= token-file=", "ask two persons to have the checkpoint keys replaced by new ones",
-	  "The signer makes them (or takes next-ed25519.pem and next-p256.pem of its directory). From the record key.rotate on, which names both, old and new keys sign "
+	  "The signer makes them (or takes next-ed25519.pem and next-p256.pem, or next-p256.uri, of its directory: sluice-token(8)). From the record key.rotate on, which names both, old and new keys sign "
 	  "together for key_overlap of sluice.conf (7 days): the time to give the new vkey (show journal) to auditors and witnesses. Then the old ones are destroyed. Proofs, "
 	  "exports and audits go on over it, with either key. Needs --reason and --token-file of an administrator, root too. " TWO_PERSONS, cli_journal_rotate_key },
 	{ "journal", "disclose", "", "sessions= from= to= purpose= token-file=", "ask two persons for the keys of sessions' payload",

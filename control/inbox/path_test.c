@@ -541,7 +541,7 @@ static void killed_at_every_point_nothing_is_lost_and_nothing_comes_twice(void *
 static int setup(void **state)
 {
 	points = mmap(NULL, sizeof(*points), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return points != MAP_FAILED && scratch_make(b.keys) && !signer_keys_load(&b.signer.keys, b.keys, "", ORIGIN, true) ? 0 : -1;
+	return points != MAP_FAILED && scratch_make(b.keys) && !signer_keys_load(&b.signer.keys, &(struct signer_place){ .dir = b.keys, .origin = ORIGIN }, "", true, NULL) ? 0 : -1;
 }
 
 static int teardown(void **state)

@@ -1,8 +1,9 @@
-/* sluice-signer --origin NAME --keys DIR --state FILE [--fd N] [--init]
+/* sluice-signer --origin NAME --keys DIR --state FILE [--token PROGRAM] [--fd N] [--init]
  *
  * A child of sluice-control on one end of a SOCK_SEQPACKET pair. It reads its keys and opens its state, gives up everything
- * else, and then answers one packet at a time until the other end closes, or until a step of a rotation needs its next start.
- * Exit: 0 at the end, 1 when it could not start, 2 for wrong arguments.
+ * else, and then answers one packet at a time until the other end closes, until a step of a rotation needs its next start, or until a key
+ * does not sign. PROGRAM is sluice-token, which it starts for a key in a PKCS#11 token.
+ * Exit: 0 at the end, 1 when it could not start or a key did not sign, 2 for wrong arguments.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -24,7 +25,7 @@
 #define SECURE_HEAP_MIN 32
 
 struct options {
-	const char *origin, *keys, *state;
+	struct signer_place place;
 	int fd;
 	bool init;
 };
@@ -33,8 +34,9 @@ static bool options_read(struct options *o, int argc, char **argv)
 {
 	static const struct option names[] = {
 		{ "origin", required_argument, NULL, 'o' }, { "keys", required_argument, NULL, 'k' },
-		{ "state", required_argument, NULL, 's' },  { "fd", required_argument, NULL, 'f' },
-		{ "init", no_argument, NULL, 'i' },         { 0 },
+		{ "state", required_argument, NULL, 's' },  { "token", required_argument, NULL, 't' },
+		{ "fd", required_argument, NULL, 'f' },     { "init", no_argument, NULL, 'i' },
+		{ 0 },
 	};
 	char *end;
 	int c;
@@ -43,13 +45,16 @@ static bool options_read(struct options *o, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		switch (c) {
 		case 'o':
-			o->origin = optarg;
+			o->place.origin = optarg;
 			break;
 		case 'k':
-			o->keys = optarg;
+			o->place.dir = optarg;
 			break;
 		case 's':
-			o->state = optarg;
+			o->place.state = optarg;
+			break;
+		case 't':
+			o->place.token = optarg;
 			break;
 		case 'f':
 			o->fd = (int)strtol(optarg, &end, 10);
@@ -63,7 +68,7 @@ static bool options_read(struct options *o, int argc, char **argv)
 			return false;
 		}
 	}
-	return o->origin && o->keys && o->state && o->fd >= 0 && optind == argc;
+	return o->place.origin && o->place.dir && o->place.state && o->fd >= 0 && optind == argc;
 }
 
 /* No core, not traceable; the keys in locked memory between guard pages. */
@@ -91,13 +96,15 @@ static bool sandbox(char err[OS_ERROR_BYTES])
 	return sandbox_enter(none, none, calls, err);
 }
 
-/* The first signature makes OpenSSL fetch its algorithms and seed its generator, which the sandbox would forbid. */
-static bool warm_up(const struct signer *s)
+/* The first signature makes OpenSSL fetch its algorithms and seed its generator, which the sandbox would forbid. It shows too that the halves of a
+ * token's key belong together. NULL, or a text. */
+static const char *warm_up(struct signer *s)
 {
 	uint8_t lines[SIGNER_TEXT_BYTES_MAX];
 	struct writer w = writer_of(lines, sizeof lines);
+	const char *wrong = signer_keys_sign(&s->keys, bytes_str("warm up\n"), &w);
 
-	return signer_keys_sign(&s->keys, bytes_str("warm up\n"), &w) && (!s->next.ed25519 || signer_keys_sign(&s->next, bytes_str("warm up\n"), &w));
+	return wrong || !s->next.ed25519 ? wrong : signer_keys_sign(&s->next, bytes_str("warm up\n"), &w);
 }
 
 static int serve(struct signer *s, int fd)
@@ -119,7 +126,7 @@ static int serve(struct signer *s, int fd)
 		if (send(fd, out.base, out.len, MSG_NOSIGNAL) < 0 && errno != EINTR)
 			return errno != EPIPE;
 		if (s->ends)
-			return 0;
+			return s->failed;
 	}
 }
 
@@ -129,11 +136,11 @@ static bool start(struct signer *s, const struct options *o, char err[OS_ERROR_B
 
 	if (!memory_protect(err))
 		return false;
-	wrong = signer_rotation_start(s, o->keys, o->origin, o->state, o->init, &note);
+	wrong = signer_rotation_start(s, &o->place, o->init, &note);
 	if (note)
 		log_warn("%s", note);
-	if (!wrong && !warm_up(s))
-		wrong = "the keys do not sign";
+	if (!wrong)
+		wrong = warm_up(s);
 	if (wrong) {
 		snprintf(err, OS_ERROR_BYTES, "%s", wrong);
 		return false;
@@ -150,7 +157,7 @@ int main(int argc, char **argv)
 
 	log_open("sluice-signer", LOG_LEVEL_INFO);
 	if (!options_read(&o, argc, argv)) {
-		fprintf(stderr, "usage: sluice-signer --origin NAME --keys DIR --state FILE [--fd N] [--init]\n");
+		fprintf(stderr, "usage: sluice-signer --origin NAME --keys DIR --state FILE [--token PROGRAM] [--fd N] [--init]\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);

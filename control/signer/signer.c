@@ -25,6 +25,14 @@ static const char *judge(const struct signer *s, const struct signer_message *m,
 	return NULL;
 }
 
+/* All lines or none: one line less would look like a key that was given up. */
+static const char *sign_all(struct signer *s, struct bytes body, struct writer *lines)
+{
+	const char *wrong = signer_keys_sign(&s->keys, body, lines);
+
+	return wrong || s->state.phase != SIGNER_OVERLAP ? wrong : signer_keys_sign(&s->next, body, lines);
+}
+
 static void handle_sign(struct signer *s, const struct signer_message *m, struct writer *answer)
 {
 	struct signer_message out = { .type = SIGNER_REFUSED };
@@ -37,11 +45,13 @@ static void handle_sign(struct signer *s, const struct signer_message *m, struct
 		s->broken = true;
 		wrong = "the state cannot be saved";
 	}
-	if (!wrong && (!signer_keys_sign(&s->keys, m->text, &lines) ||
-		       (s->state.phase == SIGNER_OVERLAP && !signer_keys_sign(&s->next, m->text, &lines))))
-		wrong = "the keys do not sign";
-	if (!wrong)
+	if (!wrong && (wrong = sign_all(s, m->text, &lines)) != NULL) {
+		/* The next start logs in again. What is in the state may be asked for again as well. */
+		out.type = SIGNER_FAILED;
+		s->ends = s->failed = true;
+	} else if (!wrong) {
 		out.type = SIGNER_SIGNED;
+	}
 	out.text = wrong ? bytes_str(wrong) : writer_done(&lines);
 	signer_message_encode(&out, answer);
 }

@@ -196,6 +196,12 @@ static enum journal_signer_answer client_poll(void *ctx, struct writer *lines, c
 		writer_put(lines, m.text);
 		return JOURNAL_SIGNER_DONE;
 	}
+	if (m.type == SIGNER_FAILED) {
+		/* It ends; its next life may sign. No refusal: the checkpoint is as good as before. */
+		gone(client, "");
+		why(client, (const char *)m.text.base, m.text.len);
+		return JOURNAL_SIGNER_GONE;
+	}
 	if (m.type != SIGNER_REFUSED)
 		return gone(client, "the signer's answer is none to a request");
 	why(client, (const char *)m.text.base, m.text.len);

@@ -13,7 +13,7 @@
 
 #define KEY_FILE_BYTES_MAX 4096
 
-static const char ed25519_file[] = "ed25519.pem", p256_file[] = "p256.pem";
+static const char ed25519_file[] = "ed25519.pem", p256_file[] = "p256.pem", uri_file[] = "p256.uri";
 
 /* Zeros over the bytes, on disk; the file stays. What a file system keeps of older blocks is out of reach. */
 static bool wipe_file(const char *path)
@@ -103,6 +103,7 @@ static const char *load_one(const char *dir, const char *prefix, const char *fil
 
 static const char *publish(struct signer_keys *k)
 {
+	EVP_PKEY *second = k->token.is_used ? k->token.public : k->p256;
 	size_t len = sizeof k->public.ed25519;
 	unsigned char *at = k->public.p256_spki;
 	int der;
@@ -110,31 +111,58 @@ static const char *publish(struct signer_keys *k)
 	if (!EVP_PKEY_is_a(k->ed25519, "ED25519") || EVP_PKEY_get_raw_public_key(k->ed25519, k->public.ed25519, &len) != 1)
 		return "ed25519.pem holds another kind of key";
 	k->public.has_ed25519 = true;
-	if (!k->p256)
+	if (!second)
 		return NULL;
-	der = i2d_PUBKEY(k->p256, NULL);
-	if (!EVP_PKEY_is_a(k->p256, "EC") || EVP_PKEY_get_bits(k->p256) != 256 || der <= 0 || der > CHECKPOINT_SPKI_MAX)
+	der = i2d_PUBKEY(second, NULL);
+	if (!EVP_PKEY_is_a(second, "EC") || EVP_PKEY_get_bits(second) != 256 || der <= 0 || der > CHECKPOINT_SPKI_MAX)
 		return "p256.pem holds another kind of key";
-	k->public.p256_spki_len = (size_t)i2d_PUBKEY(k->p256, &at);
+	k->public.p256_spki_len = (size_t)i2d_PUBKEY(second, &at);
 	k->public.has_p256 = true;
 	return NULL;
 }
 
-const char *signer_keys_load(struct signer_keys *k, const char *dir, const char *prefix, const char *name, bool init)
+static bool is_there(const char *dir, const char *prefix, const char *file)
 {
+	char path[PATH_MAX];
+	struct stat st;
+
+	return (size_t)snprintf(path, sizeof path, "%s/%s%s", dir, prefix, file) < sizeof path && lstat(path, &st) == 0;
+}
+
+bool signer_keys_have_p256(const char *dir, const char *prefix)
+{
+	return is_there(dir, prefix, p256_file) || is_there(dir, prefix, uri_file);
+}
+
+/* The second key: in a token where p256.uri says so, and else in its file. */
+static const char *load_second(struct signer_keys *k, const struct signer_place *place, const char *prefix, bool init, bool *of_token)
+{
+	if (!is_there(place->dir, prefix, uri_file))
+		return load_one(place->dir, prefix, p256_file, init, &k->p256);
+	if (is_there(place->dir, prefix, p256_file))
+		return "p256.pem and p256.uri: both are there, and only one can be the second key: remove one";
+	*of_token = true;
+	return signer_token_open(&k->token, place, prefix);
+}
+
+const char *signer_keys_load(struct signer_keys *k, const struct signer_place *place, const char *prefix, bool init, bool *of_token)
+{
+	bool token = false;
 	const char *wrong;
 
 	*k = (struct signer_keys){ 0 };
-	if (!checkpoint_origin_ok(name))
+	if (!checkpoint_origin_ok(place->origin))
 		return "an origin that is none";
-	snprintf(k->public.name, sizeof k->public.name, "%s", name);
-	wrong = load_one(dir, prefix, ed25519_file, init, &k->ed25519);
+	snprintf(k->public.name, sizeof k->public.name, "%s", place->origin);
+	wrong = load_one(place->dir, prefix, ed25519_file, init, &k->ed25519);
 	if (!wrong)
-		wrong = load_one(dir, prefix, p256_file, init, &k->p256);
+		wrong = load_second(k, place, prefix, init, &token);
 	if (!wrong)
 		wrong = publish(k);
 	if (wrong)
 		signer_keys_free(k);
+	if (of_token)
+		*of_token = wrong && token;
 	return wrong;
 }
 
@@ -142,7 +170,24 @@ void signer_keys_free(struct signer_keys *k)
 {
 	EVP_PKEY_free(k->ed25519);
 	EVP_PKEY_free(k->p256);
+	signer_token_close(&k->token);
 	*k = (struct signer_keys){ 0 };
+}
+
+/* A file that holds a key; p256.uri has no secret. */
+static bool holds_key(const char *file)
+{
+	return file != uri_file;
+}
+
+/* An old file that is not renamed over: its bytes, then its name. */
+static bool remove_old(const char *dir, const char *file)
+{
+	char path[PATH_MAX];
+
+	if (!is_there(dir, "", file))
+		return true;
+	return (size_t)snprintf(path, sizeof path, "%s/%s", dir, file) < sizeof path && (!holds_key(file) || wipe_file(path)) && unlink(path) == 0;
 }
 
 static bool replace_one(const char *dir, const char *prefix, const char *file)
@@ -155,14 +200,24 @@ static bool replace_one(const char *dir, const char *prefix, const char *file)
 	snprintf(to, sizeof to, "%s/%s", dir, file);
 	if (lstat(from, &st) != 0)
 		return errno == ENOENT;
-	if (lstat(to, &st) == 0 && !wipe_file(to))
+	if (holds_key(file) && lstat(to, &st) == 0 && !wipe_file(to))
 		return false;
 	return rename(from, to) == 0;
 }
 
+/* The old one goes before the new one comes: never are there both, wherever this ends. */
+static bool replace_second(const char *dir, const char *prefix)
+{
+	if (is_there(dir, prefix, uri_file))
+		return remove_old(dir, p256_file) && replace_one(dir, prefix, uri_file);
+	if (is_there(dir, prefix, p256_file))
+		return remove_old(dir, uri_file) && replace_one(dir, prefix, p256_file);
+	return true;
+}
+
 bool signer_keys_replace(const char *dir, const char *prefix)
 {
-	bool ed25519 = replace_one(dir, prefix, ed25519_file), p256 = replace_one(dir, prefix, p256_file);
+	bool ed25519 = replace_one(dir, prefix, ed25519_file), p256 = replace_second(dir, prefix);
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool synced = fd >= 0 && fsync(fd) == 0;
 
@@ -171,28 +226,35 @@ bool signer_keys_replace(const char *dir, const char *prefix)
 	return ed25519 && p256 && synced;
 }
 
-static bool sign_one(EVP_PKEY *key, const EVP_MD *md, const uint8_t id[4], const char *name, struct bytes body, struct writer *lines)
+static bool sign_one(EVP_PKEY *key, const EVP_MD *md, struct bytes body, uint8_t signature[SIGNER_SIGNATURE_BYTES_MAX], size_t *len)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	uint8_t signature[128];
-	size_t len = sizeof signature;
-	bool ok = ctx && EVP_DigestSignInit(ctx, NULL, md, NULL, key) == 1 &&
-		  EVP_DigestSign(ctx, signature, &len, body.base, body.len) == 1;
+	bool ok;
 
+	*len = SIGNER_SIGNATURE_BYTES_MAX;
+	ok = ctx && EVP_DigestSignInit(ctx, NULL, md, NULL, key) == 1 && EVP_DigestSign(ctx, signature, len, body.base, body.len) == 1;
 	EVP_MD_CTX_free(ctx);
-	return ok && checkpoint_signature_line(name, id, bytes_of(signature, len), lines);
+	return ok;
 }
 
-bool signer_keys_sign(const struct signer_keys *k, struct bytes body, struct writer *lines)
+const char *signer_keys_sign(struct signer_keys *k, struct bytes body, struct writer *lines)
 {
 	const struct checkpoint_keys *p = &k->public;
-	uint8_t id[4];
+	uint8_t id[4], signature[SIGNER_SIGNATURE_BYTES_MAX];
+	const char *wrong;
+	size_t len;
 
 	checkpoint_id_ed25519(p->name, p->ed25519, id);
-	if (!sign_one(k->ed25519, NULL, id, p->name, body, lines))
-		return false;
-	if (!k->p256)
-		return true;
+	if (!sign_one(k->ed25519, NULL, body, signature, &len) || !checkpoint_signature_line(p->name, id, bytes_of(signature, len), lines))
+		return "the keys do not sign";
+	if (!p->has_p256)
+		return NULL;
 	checkpoint_id_p256(bytes_of(p->p256_spki, p->p256_spki_len), id);
-	return sign_one(k->p256, EVP_sha256(), id, p->name, body, lines);
+	if (k->token.is_used)
+		wrong = signer_token_sign(&k->token, body, signature, &len);
+	else
+		wrong = sign_one(k->p256, EVP_sha256(), body, signature, &len) ? NULL : "the keys do not sign";
+	if (!wrong && !checkpoint_signature_line(p->name, id, bytes_of(signature, len), lines))
+		wrong = "the keys do not sign";
+	return wrong;
 }

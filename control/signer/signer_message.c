@@ -52,6 +52,7 @@ bool signer_message_encode(const struct signer_message *m, struct writer *out)
 		break;
 	case SIGNER_SIGNED:
 	case SIGNER_REFUSED:
+	case SIGNER_FAILED:
 		put_text(out, m->text);
 		break;
 	default:
@@ -149,6 +150,7 @@ bool signer_message_decode(struct bytes packet, struct signer_message *out)
 		break;
 	case SIGNER_SIGNED:
 	case SIGNER_REFUSED:
+	case SIGNER_FAILED:
 		out->text = get_text(&r);
 		break;
 	default:

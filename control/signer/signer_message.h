@@ -8,6 +8,7 @@
  *	DONE     u8 0x84
  *	SIGNED   u8 0x82, u16 length, signature lines
  *	REFUSED  u8 0x83, u16 length, text
+ *	FAILED   u8 0x85, u16 length, text; a key did not sign, which says nothing of the checkpoint; the signer ends
  *
  * Integers are big endian. Decoding checks every length and that nothing is left over; on failure the result is zeroed.
  * BYTES are views into the packet. Pure functions, any thread.
@@ -23,7 +24,7 @@
 
 enum signer_type {
 	SIGNER_NONE = 0, SIGNER_HELLO = 1, SIGNER_SIGN = 2, SIGNER_ROTATE = 3,
-	SIGNER_KEYS = 0x81, SIGNER_SIGNED = 0x82, SIGNER_REFUSED = 0x83, SIGNER_DONE = 0x84
+	SIGNER_KEYS = 0x81, SIGNER_SIGNED = 0x82, SIGNER_REFUSED = 0x83, SIGNER_DONE = 0x84, SIGNER_FAILED = 0x85
 };
 
 /* Of a rotation, in this order (signer_rotation.h). */
@@ -33,7 +34,7 @@ struct signer_message {
 	enum signer_type type;
 	uint64_t old_size;           /* SIGN */
 	struct merkle_proof proof;   /* SIGN */
-	struct bytes text;           /* SIGN: body; SIGNED: lines; REFUSED: why */
+	struct bytes text;           /* SIGN: body; SIGNED: lines; REFUSED, FAILED: why */
 	struct checkpoint_keys keys; /* KEYS */
 	struct checkpoint_keys next; /* KEYS, in a rotation */
 	enum signer_phase phase;     /* KEYS */

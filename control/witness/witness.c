@@ -19,7 +19,7 @@ const char *witness_open(struct witness *w, const char *dir, const char *name)
 	*w = (struct witness){ 0 };
 	if ((size_t)snprintf(w->dir, sizeof w->dir, "%s", dir) >= sizeof w->dir)
 		return "a path too long";
-	wrong = signer_keys_load(&w->keys, dir, "", name, false);
+	wrong = signer_keys_load(&w->keys, &(struct signer_place){ .dir = dir, .origin = name }, "", false, NULL);
 	if (wrong)
 		return wrong;
 	snprintf(w->public.name, sizeof w->public.name, "%s", name);

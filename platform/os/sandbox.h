@@ -26,6 +26,10 @@ enum sandbox_result sandbox_program(const char *const *run, const char *const *w
 /* No socket is made from now on, nor by what is run: EACCES. */
 bool sandbox_no_network(char err[OS_ERROR_BYTES]);
 
+/* Before a library that is not ours is loaded (sandbox_module.c): no file below `hide` can be opened, nothing is run, no process is made, traced or
+ * signalled, nothing is mounted. Other files, sockets and threads are left to it. A kernel without Landlock is logged. */
+bool sandbox_module(const char *hide, char err[OS_ERROR_BYTES]);
+
 /* Both, for a process of one thread. A kernel without Landlock is logged. */
 bool sandbox_enter(const char *const *read, const char *const *write, const char *const *calls, char err[OS_ERROR_BYTES]);
 
