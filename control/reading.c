@@ -414,9 +414,9 @@ static void give_bundle(struct reading *r, struct export_request *request)
 	}
 	r->records = result.records;
 	hex_write(&w, bytes_of(result.manifest_sha256, sizeof(result.manifest_sha256)));
-	reading_frame(r, json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:O?}}", "bundle", "records", (json_int_t)result.records, "chunks", (json_int_t)result.chunks, "first",
+	reading_frame(r, json_pack("{s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:O?}}", "bundle", "records", (json_int_t)result.records, "chunks", (json_int_t)result.chunks, "first",
 				   (json_int_t)result.first, "last", (json_int_t)result.last, "checkpoint_size", (json_int_t)result.checkpoint_size, "keys",
-				   (json_int_t)result.keys, "erased", (json_int_t)result.erased, "manifest_sha256", r->manifest, "recipients",
+				   (json_int_t)result.keys, "erased", (json_int_t)result.erased, "missing", (json_int_t)result.missing, "manifest_sha256", r->manifest, "recipients",
 				   json_object_get(r->args, "recipients")));
 }
 

@@ -131,12 +131,20 @@ static json_int_t number_of(const struct arriving *a, const char *name)
 	return json_integer_value(json_object_get(a->bundle, name));
 }
 
+/* What the records say of themselves (completeness.h): the bundle is made all the same, since it is the evidence of that too. */
+static void missing_told(uint64_t findings)
+{
+	if (findings)
+		printf("RECORDS ARE MISSING: %llu findings, in completeness.json under \"missing\"\n", (unsigned long long)findings);
+}
+
 static void told(const struct arriving *a, bool keys)
 {
 	printf("%lld records, %lld chunks", (long long)number_of(a, "records"), (long long)number_of(a, "chunks"));
 	if (keys)
 		printf(", %lld keys (%lld more were erased)", (long long)number_of(a, "keys"), (long long)number_of(a, "erased"));
 	printf(" in %s; to check it: see VERIFY.md in it\n", a->out);
+	missing_told((uint64_t)number_of(a, "missing"));
 }
 
 /* Whom a bundle is sealed to. */
@@ -214,12 +222,14 @@ static int bundle_told(struct cli *c, const struct export_request *request, cons
 	for (unsigned i = 0; i < 32; i++)
 		snprintf(manifest + 2 * i, 3, "%02x", result->manifest_sha256[i]);
 	if (c->json)
-		print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "out", request->out, "records", (json_int_t)result->records, "chunks",
-				     (json_int_t)result->chunks, "keys", (json_int_t)result->keys, "erased", (json_int_t)result->erased, "first", (json_int_t)result->first, "last", (json_int_t)result->last,
+		print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "out", request->out, "records", (json_int_t)result->records, "chunks",
+				     (json_int_t)result->chunks, "keys", (json_int_t)result->keys, "erased", (json_int_t)result->erased, "missing", (json_int_t)result->missing, "first", (json_int_t)result->first, "last", (json_int_t)result->last,
 				     "checkpoint_size", (json_int_t)result->checkpoint_size, "manifest_sha256", manifest, "signed", request->key != NULL));
 	else
 		printf("%llu records, %llu chunks in %s; MANIFEST.sha256 is %s%s; to check it: see VERIFY.md in it\n", (unsigned long long)result->records,
 		       (unsigned long long)result->chunks, request->out, manifest, request->key ? ", signed" : ", of a copy: not signed");
+	if (!c->json)
+		missing_told(result->missing);
 	return FRAME_DONE;
 }
 

@@ -54,6 +54,5 @@ const char bundle_end_md[] =
 	"echo 'all checks passed'\n"
 	"```\n"
 	"\n"
-	"What this does not show: that nothing was left out of this bundle (compare the tree with other people's checkpoints of the same\n"
-	"log, and the counters `n` of each session, which run 0, 1, 2, ...), and that records newer than the last anchor existed at all (a log\n"
-	"alone cannot prove that; an earlier checkpoint that somebody else holds can).\n";
+	"What this does not show: that the newest records, behind the last close or tick of this bundle and after the last anchor, are all here (a log alone\n"
+	"cannot prove that; an earlier checkpoint that somebody else holds can), and whatever the range or the sessions of this bundle leave out.\n";

@@ -11,6 +11,7 @@ extern const char bundle_anchors_md[];       /* and the steps that follow */
 extern const char bundle_keys_md[];
 extern const char bundle_disclosure_md[];
 extern const char bundle_since_md[];
+extern const char bundle_complete_md[];
 extern const char bundle_end_md[];
 extern const char bundle_incl_sh[];
 extern const char bundle_consis_sh[];

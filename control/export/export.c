@@ -13,6 +13,7 @@
 #include "control/export/bundle_copies.h"
 #include "control/export/bundle_policies.h"
 #include "control/export/bundle_text.h"
+#include "control/export/completeness.h"
 #include "control/export/consistency.h"
 #include "control/export/export_anchor.h"
 #include "control/export/export_disclosure.h"
@@ -43,6 +44,7 @@ struct job {
 	struct frames *lines;
 	struct bundle_copies *copies;
 	struct bundle_policies *policies;
+	struct completeness *complete;
 	struct disclosure_told told;
 	struct key_list keys;
 	char *err;
@@ -279,6 +281,8 @@ static bool record_write(struct job *job, uint64_t index, struct bytes record)
 	if (!frames_line(job->lines, index, bytes_of(line.base, line.len - 1)))
 		return write_failed(job, "records");
 	bundle_policies_record(job->policies, record);
+	if (!completeness_record(job->complete, index, record))
+		return fail(job, "out of memory");
 	snprintf(name, sizeof name, "proofs/entry-%llu.json", (unsigned long long)index);
 	if (!bundle_file(&job->bundle, name, record))
 		return write_failed(job, name);
@@ -305,7 +309,8 @@ static bool records_open(struct job *job)
 	job->lines = frames_create(&to);
 	job->copies = bundle_copies_open(&job->bundle, job->archive, job->checkpoint.origin);
 	job->policies = bundle_policies_create();
-	return (job->lines && job->copies && job->policies) || fail(job, "out of memory");
+	job->complete = completeness_create(&job->filter, archive_first(job->archive));
+	return (job->lines && job->copies && job->policies && job->complete) || fail(job, "out of memory");
 }
 
 static void records_close(struct job *job)
@@ -313,6 +318,7 @@ static void records_close(struct job *job)
 	frames_destroy(job->lines);
 	bundle_copies_close(job->copies);
 	bundle_policies_destroy(job->policies);
+	completeness_destroy(job->complete);
 }
 
 static bool records_write(struct job *job)
@@ -345,6 +351,8 @@ static bool records_write(struct job *job)
 	}
 	if (!result->records)
 		return fail(job, "no record matches");
+	if (!completeness_write(job->complete, &job->bundle, &result->missing))
+		return write_failed(job, "completeness.json");
 	return frames_finish(job->lines) || write_failed(job, "records");
 }
 
@@ -438,7 +446,7 @@ static bool texts_write(struct job *job)
 		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
 		 (unsigned long long)r->checkpoint_size);
 	writer_str(&w, head);
-	snprintf(md, sizeof md, "%s%s%s%s%s%s%s%s%s", bundle_begin_md, job->request->key ? bundle_signed_md : bundle_unsigned_md, bundle_verify_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_disclosure_md, bundle_since_md, bundle_end_md);
+	snprintf(md, sizeof md, "%s%s%s%s%s%s%s%s%s%s", bundle_begin_md, job->request->key ? bundle_signed_md : bundle_unsigned_md, bundle_verify_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_disclosure_md, bundle_since_md, bundle_complete_md, bundle_end_md);
 	writer_str(&w, md);
 	if (!bundle_file(&job->bundle, "VERIFY.md", writer_done(&w)))
 		return write_failed(job, "VERIFY.md");

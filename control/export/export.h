@@ -16,6 +16,7 @@
  *	events/, report.html, assessment-results.json, replay.cast   copies (bundle_copies.h)
  *	checkpoints/                  those that an authority stamped or a witness cosigned (export_anchor.h)
  *	since/                        a checkpoint that the reader kept, and that `checkpoint` extends it (consistency.h)
+ *	completeness.json             what the records say of what is not there (completeness.h)
  *	MANIFEST.sha256, VERIFY.md, verify.sh (its commands, to be run as they are), incl.sh, consis.sh
  *	MANIFEST.sig, trust/export.pem   the manifest's signature, Ed25519, and the node's export key (export_key.h)
  * Everything written was checked against the signed root first: a journal with a damaged record in the range gives no bundle.
@@ -57,6 +58,7 @@ struct export_request {
 struct export_result {
 	uint64_t records, chunks, keys;
 	uint64_t erased;                /* sessions whose key was to be disclosed, and is gone */
+	uint64_t missing;               /* findings in completeness.json */
 	uint64_t first, last;           /* indexes of the first and last record */
 	uint64_t checkpoint_size;
 	uint8_t manifest_sha256[32];
