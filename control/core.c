@@ -119,70 +119,31 @@ void node_restart_helper(struct node *n, enum helper h)
 	(void)!send(n->channel, &number, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* The log's public keys beside the journal, for those who read it. An auditor compares it with what was given out elsewhere. */
-static void key_file_write(const struct node *n, const char *name, struct bytes text)
-{
-	char path[320], temp[330];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%.240s/journal/%.40s", n->settings->state_dir, name);
-	snprintf(temp, sizeof(temp), "%s.new", path);
-	f = fopen(temp, "we");
-	if (!f)
-		return;
-	fwrite(text.base, 1, text.len, f);
-	if (fclose(f) != 0 || rename(temp, path) != 0)
-		log_warn("%s: cannot be written: check the directory", path);
-}
-
-static void keys_write(const struct node *n)
-{
-	char text[CHECKPOINT_KEY_TEXT_BYTES];
-	struct writer w = writer_of(text, sizeof(text));
-
-	if (n->signer.keys.has_ed25519 && checkpoint_vkey_write(&n->signer.keys, &w)) {
-		writer_u8(&w, '\n');
-		key_file_write(n, "vkey", writer_done(&w));
-	}
-	w = writer_of(text, sizeof(text));
-	if (n->signer.keys.has_p256 && checkpoint_pem_write(&n->signer.keys, CHECKPOINT_P256, &w))
-		key_file_write(n, "log-p256.pem", writer_done(&w));
-}
-
-static void signer_connect(struct node *n, int fd)
-{
-	if (n->signer_fd >= 0)
-		close(n->signer_fd);
-	n->signer_fd = fd;
-	node_beat(n, true);
-	if (!signer_client_open(&n->signer, fd, 2000)) {
-		log_error("sluice-signer: %s: checkpoints wait", n->signer.why);
-		close(fd);
-		n->signer_fd = -1;
-		node_restart_helper(n, HELPER_SIGNER);
-		return;
-	}
-	keys_write(n);
-	node_anchors_policy(n);
-}
-
-static void helper_arrived(struct node *n, enum helper h, int fd)
+void node_helper_back(struct node *n, enum helper h)
 {
 	char starts[16];
 	const char *const pairs[] = { "helper", helper_names[h], "starts", starts, NULL };
 
-	snprintf(starts, sizeof(starts), "%u", ++n->helper_starts[h]);
+	if (n->helper_starts[h] <= 1)
+		return;
+	snprintf(starts, sizeof(starts), "%u", n->helper_starts[h]);
+	log_warn("%s: is back", helper_names[h]);
+	node_record(n, "node.health", (struct bytes){ 0 }, pairs);
+}
+
+static void helper_arrived(struct node *n, enum helper h, int fd)
+{
+	n->helper_starts[h]++;
 	n->helper_asked[h] = false;
-	if (h == HELPER_SIGNER)
-		signer_connect(n, fd);
-	else if (h == HELPER_EGRESS)
+	if (h == HELPER_SIGNER) {
+		node_signer_arrived(n, fd);
+		return;
+	}
+	if (h == HELPER_EGRESS)
 		egress_client_attach(n->egress, fd);
 	else
 		sqlparse_connect(n->sqlparse, fd, node_mono_ms(n));
-	if (n->helper_starts[h] > 1) {
-		log_warn("%s: is back", helper_names[h]);
-		node_record(n, "node.health", (struct bytes){ 0 }, pairs);
-	}
+	node_helper_back(n, h);
 	if (h == HELPER_EGRESS)
 		node_fetch(n);
 }
@@ -233,6 +194,7 @@ static void helpers_tick(struct node *n)
 {
 	uint64_t now_ms = node_mono_ms(n);
 
+	node_signer_tick(n);
 	sqlparse_tick(n->sqlparse, now_ms);
 	if (sqlparse_lost(n->sqlparse))
 		node_restart_helper(n, HELPER_SQLPARSE);
@@ -583,7 +545,8 @@ static void turns(struct loop *l)
 		operators_flush(n->operators);
 		busy = result == INBOX_BUSY;
 		if (!node_anchors_fork(n))
-			busy |= journal_publish(n->journal, &n->journal_signer, n->now.wall_us);
+			/* A key in a token may take its time, and a thread that only waits for it must not turn. */
+			busy |= journal_publish(n->journal, &n->journal_signer, n->now.wall_us) && !journal_publish_waits(n->journal);
 	}
 }
 
@@ -648,8 +611,8 @@ int core_run(struct settings *settings, int channel)
 	struct loop loop = { .n = &node };
 	char err[8192] = "cannot start";
 
-	node = (struct node){ .settings = settings, .channel = channel, .signer_fd = -1 };
-	node.signer.fd = -1;
+	node = (struct node){ .settings = settings, .channel = channel, .signer_fd = -1, .signer_fd_greeted = -1 };
+	node.signer.fd = node.signer_greeted.fd = -1;
 	clock_read(&node);
 	if (!signals_take(&loop) || !start(&node, err, sizeof(err))) {
 		log_error("%s", err);

@@ -131,6 +131,9 @@ struct node {
 	struct flush_time flush; /* of the disk, when this is the journal's first start */
 	bool first_start;
 	int signer_fd;
+	struct signer_client signer_greeted; /* one that was started and has not said its keys yet */
+	int signer_fd_greeted;               /* -1: none */
+	uint64_t signer_greeted_ms;
 	uint8_t commitment_key[32];
 	struct payload_keys *payload_keys;
 	struct journal_prune prune;    /* said, and to be done after the commit */
@@ -199,6 +202,8 @@ struct identity_clock node_identity_clock(const struct node *n);
 struct approval_clock node_approval_clock(const struct node *n);
 /* Asks the monitor to end a helper, which starts it again. */
 void node_restart_helper(struct node *n, enum helper h);
+/* Logs and journals that it works again, unless this is its first start. */
+void node_helper_back(struct node *n, enum helper h);
 /* Appends one record of control's own with {"key":value,...}: keys sorted, NULL after the last pair. */
 /* The record's index; UINT64_MAX: the journal does not take it. */
 uint64_t node_record(struct node *n, const char *type, struct bytes who, const char *const *pairs);
@@ -261,6 +266,9 @@ void node_holds_apply(struct node *n);
 
 /* node_signer.c: the signer's client, which also tells readers what was signed last. Valid as long as the node. */
 struct journal_signer node_signer_journal(struct node *n);
+/* A signer was started (its socket is ours now), and has to say its keys; what comes of that. */
+void node_signer_arrived(struct node *n, int fd);
+void node_signer_tick(struct node *n);
 
 /* node_anchor.c: what others vouch for checkpoints with. With privileges: reads what sluice.conf names; with the journal and egress: begins. */
 bool node_anchors_read(struct node *n, char err[OS_ERROR_BYTES]);

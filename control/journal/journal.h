@@ -138,6 +138,8 @@ struct journal_signer {
  * the checkpoint in the spine, then publishes the file. True while it has work left: call again soon. A refusal shows in
  * journal_state, and stops nothing here. */
 bool journal_publish(struct journal *j, const struct journal_signer *signer, uint64_t now_us);
+/* All that is left to it is the signer's answer: no reason to call again at once. */
+bool journal_publish_waits(const struct journal *j);
 /* The shortest time between two checkpoints from now on, as publish_us of the configuration. */
 void journal_publish_every(struct journal *j, uint64_t us);
 /* Publishes the committed size now, waiting at most `wait_ms`; for shutdown. False when it could not be had. */

@@ -338,6 +338,11 @@ bool journal_publish(struct journal *j, const struct journal_signer *signer, uin
 	return p->phase != PUBLISH_IDLE;
 }
 
+bool journal_publish_waits(const struct journal *j)
+{
+	return j->publish.phase != PUBLISH_IDLE && !j->publish.is_signed && j->publish.partials_done;
+}
+
 void journal_publish_every(struct journal *j, uint64_t us)
 {
 	j->config.publish_us = us;

@@ -125,8 +125,10 @@ static int serve(struct signer *s, int fd)
 		out = writer_done(&w);
 		if (send(fd, out.base, out.len, MSG_NOSIGNAL) < 0 && errno != EINTR)
 			return errno != EPIPE;
+		if (s->failed)
+			log_error("%s: no checkpoint is signed: starting again", s->failed);
 		if (s->ends)
-			return s->failed;
+			return s->failed != NULL;
 	}
 }
 

@@ -48,7 +48,8 @@ static void handle_sign(struct signer *s, const struct signer_message *m, struct
 	if (!wrong && (wrong = sign_all(s, m->text, &lines)) != NULL) {
 		/* The next start logs in again. What is in the state may be asked for again as well. */
 		out.type = SIGNER_FAILED;
-		s->ends = s->failed = true;
+		s->failed = wrong;
+		s->ends = true;
 	} else if (!wrong) {
 		out.type = SIGNER_SIGNED;
 	}

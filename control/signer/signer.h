@@ -12,7 +12,7 @@ struct signer {
 	struct signer_keys next; /* of a rotation; they sign too in SIGNER_OVERLAP */
 	struct signer_state state;
 	bool ends;   /* after this answer the process ends: what comes next is done by its next start */
-	bool failed; /* it ends because a key does not sign, as one in a token may */
+	const char *failed; /* NULL, or why a key did not sign, as one in a token may; it ends */
 	bool broken; /* the state could not be saved once: nothing is signed any more */
 };
 

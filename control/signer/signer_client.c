@@ -80,30 +80,41 @@ static bool wait_packet(struct signer_client *client, uint64_t end_ms)
 	}
 }
 
-bool signer_client_open(struct signer_client *client, int fd, unsigned wait_ms)
+bool signer_client_greet(struct signer_client *client, int fd)
 {
-	struct signer_message hello = { .type = SIGNER_HELLO }, answer;
-	uint8_t packet[SIGNER_MESSAGE_BYTES_MAX];
+	const struct signer_message hello = { .type = SIGNER_HELLO };
 
 	*client = (struct signer_client){ .fd = fd };
-	if (!send_message(client, &hello))
-		return false;
-	if (!wait_packet(client, monotonic_ms() + wait_ms)) {
-		gone(client, "the signer does not answer");
-		return false;
-	}
-	if (receive(client, packet, &answer) != JOURNAL_SIGNER_DONE)
-		return false;
-	if (answer.type != SIGNER_KEYS) {
-		gone(client, "the signer does not say its keys");
-		return false;
-	}
+	return send_message(client, &hello);
+}
+
+enum journal_signer_answer signer_client_greeted(struct signer_client *client)
+{
+	uint8_t packet[SIGNER_MESSAGE_BYTES_MAX];
+	struct signer_message answer;
+	enum journal_signer_answer got = receive(client, packet, &answer);
+
+	if (got != JOURNAL_SIGNER_DONE)
+		return got;
+	if (answer.type != SIGNER_KEYS)
+		return gone(client, "the signer does not say its keys");
 	client->keys = answer.keys;
 	client->next = answer.next;
 	client->phase = answer.phase;
 	client->size = answer.size;
 	client->root = answer.root;
-	return true;
+	return JOURNAL_SIGNER_DONE;
+}
+
+bool signer_client_open(struct signer_client *client, int fd, unsigned wait_ms)
+{
+	if (!signer_client_greet(client, fd))
+		return false;
+	if (!wait_packet(client, monotonic_ms() + wait_ms)) {
+		gone(client, "the signer does not answer");
+		return false;
+	}
+	return signer_client_greeted(client) == JOURNAL_SIGNER_DONE;
 }
 
 /* An answer that nobody waited for any more still says what was signed. */

@@ -1,7 +1,7 @@
 /* signer_client.h: control's end of the socket pair to sluice-signer.
  *
  * Control's supervisor makes a SOCK_SEQPACKET socket pair, starts
- *	sluice-signer --fd 3 --origin NAME --keys DIR --state FILE [--init]
+ *	sluice-signer --fd 3 --origin NAME --keys DIR --state FILE [--token PROGRAM] [--init]
  * with one end as fd 3, and opens a client on the other. When the signer dies the client answers JOURNAL_SIGNER_GONE until it
  * is opened again on a new pair. The private keys never come here. Threading: one thread per client. The fd stays the caller's.
  */
@@ -26,7 +26,11 @@ struct signer_client {
 	char why[SIGNER_WHY_BYTES];
 };
 
-/* Asks for keys and state; waits at most `wait_ms`. False with a text in client->why. */
+/* Asks for keys and state, without waiting: signer_client_greeted says DONE when they are here, WAIT until then. Nothing else may be asked
+ * before. False, and GONE, with a text in client->why. */
+bool signer_client_greet(struct signer_client *client, int fd);
+enum journal_signer_answer signer_client_greeted(struct signer_client *client);
+/* Both; waits at most `wait_ms`. False with a text in client->why. */
 bool signer_client_open(struct signer_client *client, int fd, unsigned wait_ms);
 
 /* One step of a rotation, synchronously; not while a signature is waited for (false, with signer_client_busy). The key: the one in
