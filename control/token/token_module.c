@@ -70,7 +70,7 @@ static bool token_find(struct token_module *m, const struct token_config *c, CK_
 
 bool token_module_open(struct token_module *m, const struct token_config *c, char err[OS_ERROR_BYTES])
 {
-	CK_TOKEN_INFO info;
+	CK_TOKEN_INFO info = { 0 };
 	CK_INFO about;
 	CK_RV code;
 
