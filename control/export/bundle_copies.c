@@ -91,7 +91,8 @@ static bool put_cast(void *ctx, struct bytes text)
 	return bundle_stream_write(ctx, text);
 }
 
-bool bundle_copies_finish(struct bundle_copies *c, const struct export_request *request, const struct archive_filter *filter, char err[EXPORT_ERROR_BYTES])
+bool bundle_copies_finish(struct bundle_copies *c, const struct export_request *request, const struct archive_filter *filter, struct bundle_picks *picks,
+			  char err[EXPORT_ERROR_BYTES])
 {
 	struct assess assess;
 	struct payload_keys *opens = filter->session && export_disclosure_allows(request, bytes_str(filter->session)) ? request->disclose : NULL;
@@ -100,7 +101,7 @@ bool bundle_copies_finish(struct bundle_copies *c, const struct export_request *
 	snprintf(err, EXPORT_ERROR_BYTES, "the bundle's copies for people cannot be made: see the disk's space");
 	if (!frames_finish(c->frames) || !assess_create(&assess))
 		return false;
-	ok = stream_assess(c->archive, filter, &assess, err) && put_report(c, request, &assess, REPORT_HTML, "report.html") &&
+	ok = stream_assess(c->archive, filter, &assess, err) && bundle_picks_report(picks, &assess) && put_report(c, request, &assess, REPORT_HTML, "report.html") &&
 	     put_report(c, request, &assess, REPORT_OSCAL, "assessment-results.json");
 	assess_destroy(&assess);
 	if (!ok || !filter->session)

@@ -7,7 +7,7 @@
 #ifndef CONTROL_EXPORT_BUNDLE_COPIES_H
 #define CONTROL_EXPORT_BUNDLE_COPIES_H
 
-#include "control/export/export.h"
+#include "control/export/bundle_picks.h"
 
 struct bundle_copies;
 
@@ -16,7 +16,9 @@ struct bundle_copies *bundle_copies_open(struct bundle *b, struct archive *a, co
 void bundle_copies_close(struct bundle_copies *c);
 /* Each record of the bundle, in order. Reads the archive: what it had handed out is gone. */
 bool bundle_copies_record(struct bundle_copies *c, uint64_t index);
-/* The rest, after the last record: `request` is the bundle's, `filter` what it came to. False with a text in `err`. */
-bool bundle_copies_finish(struct bundle_copies *c, const struct export_request *request, const struct archive_filter *filter, char err[EXPORT_ERROR_BYTES]);
+/* The rest, after the last record: `request` is the bundle's, `filter` what it came to; `picks` gets the records that the report names. False with a
+ * text in `err`. */
+bool bundle_copies_finish(struct bundle_copies *c, const struct export_request *request, const struct archive_filter *filter, struct bundle_picks *picks,
+			  char err[EXPORT_ERROR_BYTES]);
 
 #endif

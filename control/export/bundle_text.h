@@ -6,6 +6,8 @@ extern const char bundle_begin_md[];    /* what follows the header with the valu
 extern const char bundle_signed_md[];   /* then one of these two */
 extern const char bundle_unsigned_md[];
 extern const char bundle_verify_md[];
+extern const char bundle_records_md[];       /* steps 4 and 5 */
+extern const char bundle_payload_md[];       /* 6 to 8 */
 extern const char bundle_key_functions_md[]; /* behind it */
 extern const char bundle_anchors_md[];       /* and the steps that follow */
 extern const char bundle_keys_md[];

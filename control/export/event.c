@@ -1,5 +1,9 @@
 /* A record is parsed once by jansson; everything else is views into it. The session table is one JSON object, session id to
- * {src, dst, database, upstream_user}; it is emptied when it holds as many sessions as it may. */
+ * {src, dst, database, upstream_user}, of sessions that are not closed; it is emptied when it holds as many as it may.
+ *
+ * Looking a session up means to search the journal before the records that came here in a row. Over a range that has its sessions' first
+ * records that is never done; what all look-ups together may cost is bounded, and after that an event says less about its session.
+ */
 #include "control/export/event.h"
 
 #include <stdio.h>
@@ -9,10 +13,17 @@
 
 #define SESSIONS_MAX 100000u
 #define SCAN_BUDGET 65536u
+#define LOOK_UP_BUDGET 100000000u /* records of all look-ups, or what passing over some with the index counts as */
+#define FIRST_RECORDS 16u         /* of a session: its open and its login are among them */
+#define ID_BYTES 64u
 
 struct sessions {
 	struct archive *archive;
+	struct archive *before; /* a second reader, with the journal's index: `archive` keeps its place. NULL until it is needed */
 	json_t *known;
+	char closed[ID_BYTES];  /* by the newest event; forgotten with the next */
+	uint64_t begun, next;   /* records [begun, next) came in a row, and what their sessions said is known */
+	uint64_t budget;
 };
 
 struct sessions *sessions_create(struct archive *archive)
@@ -22,6 +33,7 @@ struct sessions *sessions_create(struct archive *archive)
 	if (!s)
 		return NULL;
 	s->archive = archive;
+	s->budget = LOOK_UP_BUDGET;
 	s->known = json_object();
 	if (!s->known) {
 		free(s);
@@ -35,6 +47,7 @@ void sessions_destroy(struct sessions *s)
 	if (!s)
 		return;
 	json_decref(s->known);
+	archive_close(s->before);
 	free(s);
 }
 
@@ -86,8 +99,10 @@ static json_t *remember(struct sessions *s, const char *session, const json_t *r
 	json_t *data = json_object_get(record, "data"), *facts = json_object_get(s->known, session);
 
 	if (!facts) {
-		if (json_object_size(s->known) >= SESSIONS_MAX)
+		if (json_object_size(s->known) >= SESSIONS_MAX) {
 			json_object_clear(s->known);
+			s->begun = s->next;
+		}
 		facts = json_object();
 		if (json_object_set_new(s->known, session, facts) != 0)
 			return NULL;
@@ -103,28 +118,51 @@ static json_t *remember(struct sessions *s, const char *session, const json_t *r
 	return facts;
 }
 
+/* The next record of the session before those that came in a row. */
+static bool find_before(struct sessions *s, const struct archive_filter *f, uint64_t *index, struct bytes *record)
+{
+	enum archive_next next = ARCHIVE_MORE;
+	const char *why;
+
+	while (next == ARCHIVE_MORE && s->budget > 0) {
+		uint64_t from = *index, cost;
+
+		next = archive_search(s->before, f, index, SCAN_BUDGET, record, &why);
+		cost = *index - from < SCAN_BUDGET ? *index - from + 1 : SCAN_BUDGET;
+		s->budget -= cost < s->budget ? cost : s->budget;
+	}
+	return next == ARCHIVE_FOUND;
+}
+
 /* The session's first records, when the caller's filter passed over them. */
 static void look_up(struct sessions *s, const char *session)
 {
-	static const char *const types[] = { "session.open", "auth.ok" };
+	const struct archive_filter filter = { .session = session, .to = s->begun };
+	char err[ARCHIVE_ERROR_BYTES];
+	struct bytes record;
+	uint64_t index = 0;
 
-	for (unsigned i = 0; s->archive && i < 2; i++) {
-		struct archive_filter filter = { .session = session, .type = types[i] };
-		uint64_t index = 0;
-		struct bytes record;
-		enum archive_next next;
-		const char *why;
+	if (!s->archive || s->begun <= archive_first(s->archive) || s->budget == 0)
+		return;
+	if (!s->before && (s->before = archive_open(archive_dir(s->archive), err)))
+		(void)archive_use_index(s->before);
+	for (unsigned i = 0; s->before && i < FIRST_RECORDS && find_before(s, &filter, &index, &record); i++, index++) {
+		json_t *found = json_loadb((const char *)record.base, record.len, JSON_REJECT_DUPLICATES, NULL);
 
-		do
-			next = archive_search(s->archive, &filter, &index, SCAN_BUDGET, &record, &why);
-		while (next == ARCHIVE_MORE);
-		if (next == ARCHIVE_FOUND) {
-			json_t *found = json_loadb((const char *)record.base, record.len, JSON_REJECT_DUPLICATES, NULL);
-
-			(void)remember(s, session, found);
-			json_decref(found);
-		}
+		(void)remember(s, session, found);
+		json_decref(found);
 	}
+}
+
+/* Where in the journal this is: in a row with what came before, or elsewhere. */
+static void place(struct sessions *s, uint64_t index)
+{
+	if (s->closed[0])
+		(void)json_object_del(s->known, s->closed);
+	s->closed[0] = 0;
+	if (index != s->next)
+		s->begun = index;
+	s->next = index + 1;
 }
 
 static struct event_end end_of(const json_t *facts, const char *key)
@@ -186,13 +224,15 @@ bool event_open(struct sessions *s, uint64_t index, struct bytes record, struct 
 		event_close(out);
 		return false;
 	}
+	place(s, index);
 	if (*text_of(out->record, "sess")) {
-		const char *session = text_of(out->record, "sess");
+		const char *session = text_of(out->record, "sess"), *type = text_of(out->record, "t");
 
-		/* Looking up reads the archive, and `record` is the archive's: it is not touched after this. */
-		if (!json_object_get(s->known, session) && !json_object_get(out->record, "src"))
+		if (!json_object_get(s->known, session) && !json_object_get(out->record, "src") && strcmp(type, "session.open") != 0)
 			look_up(s, session);
 		facts = remember(s, session, out->record);
+		if (strcmp(type, "session.close") == 0)
+			snprintf(s->closed, sizeof s->closed, "%s", session);
 	}
 	fill(out, facts);
 	return true;

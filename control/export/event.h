@@ -1,7 +1,7 @@
 /* event.h: a record as the plain facts that formats for other systems are made of.
  *
  * What a session's first records say (addresses, database) holds for all of its records, so a struct sessions remembers it, and
- * looks a session up in the archive when a filter left those records out.
+ * looks a session up in the journal when a filter or a range left those records out.
  * Ownership: an event's texts live until event_close; strings are never NULL, "" stands for what the record does not say.
  * Threading: one thread, that of the archive. Source: journal.md 3, export.md 3.
  */

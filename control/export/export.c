@@ -1,6 +1,8 @@
 /* A bundle in one pass over the records that match. Order: the checkpoint is chosen and verified, and the stored hashes are shown to
- * lead to its root, before the first file is written; then record by record: bytes, proof (checked against the root as it is
- * made), payload; then tiles, keys and texts; the manifest last.
+ * lead to its root, before the first file is written; then record by record: line, tile (which leads to the root, and has to have the
+ * record's leaf), payload, proof where it gets one; then copies, tiles, keys and texts; the manifest last.
+ *
+ * Nothing here grows with the records: a bundle may have any number of them.
  */
 #include "control/export/export.h"
 
@@ -11,22 +13,20 @@
 
 #include "control/export/bundle.h"
 #include "control/export/bundle_copies.h"
+#include "control/export/bundle_picks.h"
 #include "control/export/bundle_policies.h"
 #include "control/export/bundle_text.h"
+#include "control/export/bundle_tiles.h"
 #include "control/export/completeness.h"
 #include "control/export/consistency.h"
 #include "control/export/export_anchor.h"
 #include "control/export/export_disclosure.h"
 #include "control/export/export_keys.h"
 #include "control/export/frames.h"
-#include "control/export/tile_set.h"
 #include "control/journal/base64.h"
 #include "control/journal/jcs_read.h"
-#include "control/journal/proof.h"
-#include "control/journal/tiles.h"
 #include "platform/base/secret.h"
 
-#define PROOFS_DEFAULT 100000u
 #define SCAN_BUDGET 65536u
 
 struct job {
@@ -38,9 +38,10 @@ struct job {
 	struct checkpoint checkpoint;
 	uint8_t note[CHECKPOINT_BYTES_MAX];
 	size_t note_len;
-	struct tile_set tiles;
-	bool tiles_begun;
-	uint64_t tile; /* the last one of leaves that was written */
+	struct bundle_tiles tiles;
+	bool selected; /* by more than a range */
+	bool each;     /* every record has files of its own */
+	struct bundle_picks *picks;
 	struct frames *lines;
 	struct bundle_copies *copies;
 	struct bundle_policies *policies;
@@ -128,82 +129,11 @@ static bool choose_checkpoint(struct job *job)
 	wrong = key_list_verify(&job->keys, note, &job->checkpoint);
 	if (wrong)
 		return fail(job, "the newest checkpoint is %s", wrong);
-	if (!tile_set_load(&job->tiles, job->archive, &job->checkpoint))
+	if (!bundle_tiles_load(&job->tiles, job->archive, &job->checkpoint))
 		return fail(job, "the stored hashes do not lead to the newest checkpoint's root: run journal verify");
 	if (!job->filter.to)
 		job->filter.to = size;
 	job->result->checkpoint_size = size;
-	return true;
-}
-
-/* --- tiles ------------------------------------------------------------------------------------------------------------ */
-
-static bool tile_write(struct job *job, unsigned level, uint64_t number)
-{
-	unsigned width = tile_set_width(&job->tiles, level, number);
-	struct merkle_hash hash[TILES_WIDTH];
-	char name[TILES_PATH_MAX];
-
-	if (!tile_set_get(&job->tiles, job->archive, level, number, hash))
-		return fail(job, "the hashes of a tile are not those of the tree: run journal verify");
-	tiles_path((int)level, number, width, name);
-	return bundle_file(&job->bundle, name, bytes_of(hash, width * sizeof hash[0])) || write_failed(job, name);
-}
-
-static bool entries_write(struct job *job, uint64_t number, unsigned width)
-{
-	uint8_t *bundle = malloc(TILES_BUNDLE_MAX);
-	struct writer w = writer_of(bundle, bundle ? TILES_BUNDLE_MAX : 0);
-	char name[TILES_PATH_MAX];
-	const char *wrong = NULL;
-	bool ok;
-
-	for (unsigned i = 0; !wrong && i < width; i++) {
-		struct bytes record = { 0 };
-
-		wrong = archive_read(job->archive, number * TILES_WIDTH + i, &record);
-		if (!wrong)
-			tiles_put_entry(&w, record);
-	}
-	tiles_path(TILES_ENTRIES, number, width, name);
-	ok = wrong ? fail(job, "%s", wrong) : bundle_file(&job->bundle, name, writer_done(&w)) || write_failed(job, name);
-	free(bundle);
-	return ok;
-}
-
-/* Whether a bundle of all entries of a tile shows nothing that the request leaves out. */
-static bool is_whole(const struct job *job, uint64_t number, unsigned width)
-{
-	const struct archive_filter *f = &job->filter;
-	bool filtered = f->session || f->type || f->person || f->agent || f->run || f->target || f->service ||
-			f->verdict || f->since || f->until || f->in_session || f->sessions || f->text;
-
-	return !filtered && number * TILES_WIDTH >= f->from && number * TILES_WIDTH + width <= f->to;
-}
-
-/* The leaves' tile of a record, once: records come in order. */
-static bool tile_of_record(struct job *job, uint64_t number)
-{
-	unsigned width = tile_set_width(&job->tiles, 0, number);
-
-	if (job->tiles_begun && job->tile == number)
-		return true;
-	job->tiles_begun = true;
-	job->tile = number;
-	return tile_write(job, 0, number) && (!is_whole(job, number, width) || entries_write(job, number, width));
-}
-
-/* The last tile when it is not full, and all above: what it takes to come from any leaf to the root. */
-static bool tiles_above_write(struct job *job)
-{
-	uint64_t last = job->tiles.size / TILES_WIDTH;
-
-	if (tile_set_width(&job->tiles, 0, last) && job->tile != last && !tile_write(job, 0, last))
-		return false;
-	for (unsigned level = 1; level < TILE_SET_LEVELS; level++)
-		for (uint64_t n = 0; tile_set_width(&job->tiles, level, n); n++)
-			if (!tile_write(job, level, n))
-				return false;
 	return true;
 }
 
@@ -270,12 +200,19 @@ static bool key_write(struct job *job, struct jcs_value record)
 	return good || write_failed(job, name);
 }
 
+static bool proof_write(struct job *job, uint64_t index)
+{
+	char why[EXPORT_ERROR_BYTES];
+
+	return bundle_picks_put(&job->bundle, job->archive, index, bytes_of(job->note, job->note_len), why) || fail(job, "%s", why);
+}
+
 static bool record_write(struct job *job, uint64_t index, struct bytes record)
 {
-	static _Thread_local uint8_t room[RECORD_BYTES_MAX + 64], proof[PROOF_BYTES_MAX];
-	struct writer line_w = writer_of(room, sizeof room), proof_w = writer_of(proof, sizeof proof);
-	char name[64];
+	static _Thread_local uint8_t room[RECORD_BYTES_MAX + 64];
+	struct writer line_w = writer_of(room, sizeof room);
 	struct bytes line = line_of(index, record, &line_w);
+	bool entries = job->each && !job->selected && bundle_tiles_within(&job->tiles, index / TILES_WIDTH, job->filter.from, job->filter.to);
 	const char *wrong;
 
 	if (!frames_line(job->lines, index, bytes_of(line.base, line.len - 1)))
@@ -283,18 +220,14 @@ static bool record_write(struct job *job, uint64_t index, struct bytes record)
 	bundle_policies_record(job->policies, record);
 	if (!completeness_record(job->complete, index, record))
 		return fail(job, "out of memory");
-	snprintf(name, sizeof name, "proofs/entry-%llu.json", (unsigned long long)index);
-	if (!bundle_file(&job->bundle, name, record))
-		return write_failed(job, name);
-	if (!payload_write(job, record) || !key_write(job, jcs_value_of(record)))
-		return false;
-	wrong = archive_proof(job->archive, index, bytes_of(job->note, job->note_len), &proof_w);
+	wrong = bundle_tiles_record(&job->tiles, &job->bundle, index, merkle_leaf(record));
 	if (wrong)
 		return fail(job, "record %llu: %s", (unsigned long long)index, wrong);
-	snprintf(name, sizeof name, "proofs/%llu.tlog-proof", (unsigned long long)index);
-	if (!bundle_file(&job->bundle, name, writer_done(&proof_w)))
-		return write_failed(job, name);
-	return bundle_copies_record(job->copies, index) || write_failed(job, "events");
+	if (!payload_write(job, record) || !key_write(job, jcs_value_of(record)))
+		return false;
+	if (entries && (wrong = bundle_tiles_entries(&job->tiles, &job->bundle, index / TILES_WIDTH)))
+		return fail(job, "%s", wrong);
+	return (!job->each || proof_write(job, index)) && (bundle_copies_record(job->copies, index) || write_failed(job, "events"));
 }
 
 static bool put_frame(void *ctx, const char *name, struct bytes file)
@@ -321,39 +254,99 @@ static void records_close(struct job *job)
 	completeness_destroy(job->complete);
 }
 
+/* The next record that matches, at or after `*index`; END also with a text in `job->err`. */
+static enum archive_next next_record(struct job *job, uint64_t *index, struct bytes *record)
+{
+	enum archive_next next;
+	const char *why;
+
+	do
+		next = archive_search(job->archive, &job->filter, index, SCAN_BUDGET, record, &why);
+	while (next == ARCHIVE_MORE);
+	if (next == ARCHIVE_BROKEN)
+		fail(job, "%s", why);
+	return next;
+}
+
+/* Looked at before a file is made: whether there is anything, and whether every record can have files of its own. */
+static bool look_ahead(struct job *job)
+{
+	const struct archive_filter *f = &job->filter;
+	unsigned max = job->request->proofs_max ? job->request->proofs_max : EXPORT_PROOFS, found = 0;
+	uint64_t first = f->from > archive_first(job->archive) ? f->from : archive_first(job->archive), index = first;
+	enum archive_next next = ARCHIVE_FOUND;
+	struct bytes record;
+
+	job->selected = f->session || f->type || f->person || f->agent || f->run || f->target || f->service || f->verdict || f->since || f->until || f->in_session || f->sessions || f->text;
+	if (!job->selected)
+		found = f->to <= first ? 0 : f->to - first > max ? max + 1 : (unsigned)(f->to - first);
+	for (; job->selected && found <= max && (next = next_record(job, &index, &record)) == ARCHIVE_FOUND; index++)
+		found++;
+	if (next == ARCHIVE_BROKEN)
+		return false;
+	job->each = found <= max;
+	return found > 0 || fail(job, "no record matches");
+}
+
+/* What was asked for has to be among the records: else it would tell more than they do. */
+static bool picks_take(struct job *job)
+{
+	job->picks = bundle_picks_create();
+	for (unsigned i = 0; job->picks && i < job->request->proofs; i++) {
+		uint64_t index = job->request->proof[i], found = index;
+		struct bytes record;
+		enum archive_next next = index < job->filter.from || index >= job->filter.to ? ARCHIVE_END : next_record(job, &found, &record);
+
+		if (next == ARCHIVE_BROKEN)
+			return false;
+		if (next != ARCHIVE_FOUND || found != index)
+			return fail(job, "record %llu is none of those that match: leave out its --proof", (unsigned long long)index);
+		if (!bundle_picks_add(job->picks, index))
+			break;
+		if (i + 1 == job->request->proofs)
+			return true;
+	}
+	return (job->picks && !job->request->proofs) || fail(job, "out of memory");
+}
+
 static bool records_write(struct job *job)
 {
-	unsigned max = job->request->proofs_max ? job->request->proofs_max : PROOFS_DEFAULT;
 	struct export_result *result = job->result;
-	uint64_t index = 0;
+	enum archive_next next;
 	struct bytes record;
-	const char *why;
 
 	if (!records_open(job))
 		return false;
-	for (;; index++) {
-		enum archive_next next;
-
-		do
-			next = archive_search(job->archive, &job->filter, &index, SCAN_BUDGET, &record, &why);
-		while (next == ARCHIVE_MORE);
-		if (next == ARCHIVE_BROKEN)
-			return fail(job, "%s", why);
-		if (next == ARCHIVE_END)
-			break;
-		if (result->records == max)
-			return fail(job, "more than %u records match: take a smaller range", max);
+	for (uint64_t index = 0; (next = next_record(job, &index, &record)) == ARCHIVE_FOUND; index++) {
 		if (result->records++ == 0)
 			result->first = index;
 		result->last = index;
-		if (!record_write(job, index, record) || !tile_of_record(job, index / TILES_WIDTH))
+		if (!record_write(job, index, record))
 			return false;
 	}
-	if (!result->records)
-		return fail(job, "no record matches");
+	if (next == ARCHIVE_BROKEN)
+		return false;
 	if (!completeness_write(job->complete, &job->bundle, &result->missing))
 		return write_failed(job, "completeness.json");
 	return frames_finish(job->lines) || write_failed(job, "records");
+}
+
+/* The report names few records, and links to their proofs. */
+static bool copies_write(struct job *job)
+{
+	if (!bundle_copies_finish(job->copies, job->request, &job->filter, job->picks, job->err))
+		return false;
+	for (size_t i = 0; !job->each && i < bundle_picks_sort(job->picks); i++)
+		if (!proof_write(job, bundle_picks_at(job->picks, i)))
+			return false;
+	return true;
+}
+
+static bool tree_write(struct job *job)
+{
+	const char *wrong = bundle_tiles_above(&job->tiles, &job->bundle);
+
+	return !wrong || fail(job, "%s", wrong);
 }
 
 /* --- keys and texts --------------------------------------------------------------------------------------------------- */
@@ -439,14 +432,14 @@ static bool texts_write(struct job *job)
 
 	snprintf(head, sizeof head,
 		 "# Evidence of %s\n\n%llu records between %llu and %llu, under the checkpoint of %llu records.\n"
-		 "Evidence are the entries and proofs under `proofs/`, the tiles and the checkpoint. For reading: `zstd -dc records/*.zst`, the same records one a\n"
-		 "line; copies that prove nothing: `events/` (OCSF), `report.html`, `assessment-results.json` (OSCAL), `replay.cast` (of one session).\n"
+		 "Evidence are the records under `records/` (`zstd -dc records/*.zst`, one a line), the tiles and the checkpoint; `proofs/` proves %s alone.\n"
+		 "Copies that prove nothing: `events/` (OCSF), `report.html`, `assessment-results.json` (OSCAL), `replay.cast` (of one session).\n"
 		 "Where it came sealed, as one file, it was opened by `openssl cms -decrypt -binary -inform DER -in FILE.p7m -inkey KEY.pem -recip CERT.pem -out\n"
 		 "bundle.tar.zst && zstd -dc bundle.tar.zst | tar -xf -`: had openssl failed, what it wrote would be nobody's word.\n",
 		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
-		 (unsigned long long)r->checkpoint_size);
+		 (unsigned long long)r->checkpoint_size, job->each ? "each of them" : "some of them, each");
 	writer_str(&w, head);
-	snprintf(md, sizeof md, "%s%s%s%s%s%s%s%s%s%s", bundle_begin_md, job->request->key ? bundle_signed_md : bundle_unsigned_md, bundle_verify_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_disclosure_md, bundle_since_md, bundle_complete_md, bundle_end_md);
+	snprintf(md, sizeof md, "%s%s%s%s%s%s%s%s%s%s%s%s", bundle_begin_md, job->request->key ? bundle_signed_md : bundle_unsigned_md, bundle_verify_md, bundle_records_md, bundle_payload_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_disclosure_md, bundle_since_md, bundle_complete_md, bundle_end_md);
 	writer_str(&w, md);
 	if (!bundle_file(&job->bundle, "VERIFY.md", writer_done(&w)))
 		return write_failed(job, "VERIFY.md");
@@ -476,17 +469,18 @@ bool export_bundle(struct archive *a, const struct export_request *request, stru
 	job->result = result;
 	job->filter = request->filter;
 	job->err = err;
-	ok = choose_checkpoint(job);
+	ok = choose_checkpoint(job) && look_ahead(job) && picks_take(job);
 	if (ok && !(request->sink ? bundle_create_to(&job->bundle, request->sink) : bundle_create(&job->bundle, request->out, request->disclose != NULL)))
 		ok = fail(job, "%.150s cannot be made: %s", request->out ? request->out : "the bundle", strerror(errno));
-	ok = ok && records_write(job) && bundle_copies_finish(job->copies, request, &job->filter, err) && tiles_above_write(job) && policies_write(job) &&
+	ok = ok && records_write(job) && copies_write(job) && tree_write(job) && policies_write(job) &&
 	     anchors_write(job) && since_write(job) && keys_write(job) && disclosure_write(job) && texts_write(job);
 	if (ok && !bundle_finish(&job->bundle, request->key, result->manifest_sha256))
 		ok = write_failed(job, "MANIFEST.sha256");
 	bundle_close(&job->bundle, ok);
 	records_close(job);
 	export_disclosure_free(&job->told);
-	tile_set_free(&job->tiles);
+	bundle_tiles_free(&job->tiles);
+	bundle_picks_destroy(job->picks);
 	free(job);
 	return ok;
 }

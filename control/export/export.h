@@ -1,12 +1,12 @@
 /* export.h: evidence bundles that stand alone, and records as lines (export.md 1, 2, 4).
  *
  * A bundle is a directory that an auditor checks with openssl, sha256sum, xxd and base64 alone, as its VERIFY.md says:
- *	records/<first>-<last>.jsonl.zst   the records, "idx" first, in frames (frames.h); for people and jq, checked against the entries
- *	proofs/entry-<index>.json     each record's canonical bytes
+ *	records/<first>-<last>.jsonl.zst   the records, "idx" first, in frames (frames.h): without it a line is the record's canonical bytes
+ *	proofs/entry-<index>.json     a record's canonical bytes: of each up to EXPORT_PROOFS records, else of those that are picked (bundle_picks.h)
  *	proofs/<index>.tlog-proof     its inclusion under `checkpoint`
  *	checkpoint                    the signed tree head
  *	tile/                         C2SP tiles: level 0 where there are records of the bundle, and the last one; the levels above back to 0; entry
- *	                              bundles where the range covers a whole tile and nothing is filtered out
+ *	                              bundles where each record has files, the range covers a whole tile and nothing is filtered out
  *	chunks/<sha256>               payload chunks as stored (sealed, or plain zstd frames), named by their own hash
  *	keys/<session>.hex            keys of the sessions' payload, only when they are to be disclosed
  *	approvals/<id>/               who allowed that (export_disclosure.h)
@@ -32,6 +32,12 @@
 #include "control/journal/payload_keys.h"
 
 #define EXPORT_ERROR_BYTES 256
+#define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
+#define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
+#define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
+#define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
+#define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
+#define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
 
 /* By which approval payload keys are disclosed. Views are borrowed. */
 struct export_disclosure {
@@ -52,7 +58,9 @@ struct export_request {
 	const struct export_disclosure *disclosure; /* NULL: keys of all sessions that the filter lets through, by nobody's approval */
 	bool (*render)(void *ctx, struct bytes page, char **pdf, size_t *len); /* NULL: no report.pdf; false: no bundle. `pdf` is from malloc */
 	void *render_ctx;
-	unsigned proofs_max;                /* most records of a bundle; 0: 100,000 */
+	unsigned proofs_max;                /* up to so many records each has files of its own; 0: EXPORT_PROOFS */
+	const uint64_t *proof;              /* records that have them in any case; each must match */
+	unsigned proofs;
 };
 
 struct export_result {

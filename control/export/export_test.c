@@ -496,7 +496,6 @@ static void what_cannot_be_proven_is_refused(void **state)
 {
 	struct export_request late = { .filter = { .from = 690, .to = 710 }, .out = out, .keys = &signer.keys };
 	struct export_request none = { .filter = { .text = "nowhere" }, .out = out, .keys = &signer.keys };
-	struct export_request many = { .filter = { 0 }, .out = out, .keys = &signer.keys, .proofs_max = 10 };
 	struct export_request there = { .filter = { 0 }, .out = dir, .keys = &signer.keys };
 	struct fixture_signer other;
 	struct export_request foreign = { .filter = { 0 }, .out = out, .keys = &other.keys };
@@ -506,7 +505,6 @@ static void what_cannot_be_proven_is_refused(void **state)
 	fixture_signer_init(&other);
 	assert_false(export_bundle(archive, &late, &r, err));
 	assert_false(export_bundle(archive, &none, &r, err));
-	assert_false(export_bundle(archive, &many, &r, err));
 	assert_false(export_bundle(archive, &there, &r, err));
 	assert_int_equal(access(journal_dir, F_OK), 0);
 	assert_false(export_bundle(archive, &foreign, &r, err));

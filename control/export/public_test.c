@@ -1,9 +1,10 @@
 /* Mutations of a bundle, by seed: a bit flipped, a byte put in or taken out, a file cut, removed or put in another's place. Each is seen by step 1 of
  * the bundle's VERIFY.md, and, of evidence, also by the step that is there for it when manifest and signature were made to fit.
  *
- * So is what shows who allowed payload keys, and the keys themselves: keys/ and approvals/ of another bundle.
+ * So is what shows who allowed payload keys, and the keys themselves: keys/ and approvals/ of another bundle; and a bundle of more records than
+ * have files of their own.
  *
- * The steps are run one by one, as VERIFY.md has them, by the shell and public tools. MUTATIONS in the environment: how many (12, and 6 of the
+ * The steps are run one by one, as VERIFY.md has them, by the shell and public tools. MUTATIONS in the environment: how many (12, and 6 of each
  * other bundle; the long form is 1,000 and 500); SEED: which ones. What is not seen is printed with seed, number, file and place.
  */
 #include <setjmp.h>
@@ -30,9 +31,10 @@
 #define RECORDS 20u
 #define FIRST 9u
 #define END 12u
+#define MANY 90u /* of the bundle whose records have no files of their own */
 #define KEPT 13u /* the checkpoint that the bundle's reader had */
 #define BODY (sizeof(FIXTURE_ORIGIN) + 3 + 45) /* of that: its three lines */
-#define FILES_MAX 64
+#define FILES_MAX 96
 #define FILE_BYTES_MAX (1u << 18)
 #define STEPS_MAX 14
 #define STEP_BYTES_MAX 8192
@@ -41,9 +43,9 @@
 static const struct {
 	const char *prefix, *steps;
 } evidence[] = {
-	{ "checkpoint", "2 3 4 5" }, { "vkey", "2 3" },	      { "trust/log-", "2 3" }, { "records/", "4" }, { "proofs/entry-", "4" },
-	{ "proofs/", "2 4 5" },	     { "tile/", "2 4 5" }, { "chunks/", "4 6" },    { "trust/keys/0-", "2 4 8 10" },
-	{ "keys/", "2 4 7 11" },     { "approvals/", "2 11" },
+	{ "checkpoint", "2 3 4 5" }, { "vkey", "2 3" },	      { "trust/log-", "2 3" }, { "records/", "2 4 13" }, { "proofs/entry-", "2 4" },
+	{ "proofs/", "2 4 5" },	     { "tile/", "2 4 5" }, { "chunks/", "2 4 6" }, { "trust/keys/0-", "2 4 8 10" },
+	{ "keys/", "2 4 7 11" },     { "approvals/", "2 4 11" },
 	{ "since/", "2 4 8 12" },
 };
 
@@ -204,6 +206,31 @@ static int build_disclosed(void **state)
 	disclosed = true;
 	use_bundle();
 	return good && files > 10 ? 0 : -1;
+}
+
+/* Records of many, of which two have files: one was asked for, the others the report names. */
+static int build_many(void **state)
+{
+	char journal_dir[160], err[JOURNAL_ERROR_BYTES], wrong[EXPORT_ERROR_BYTES] = "";
+	static struct fixture_signer signer;
+	static const uint64_t pick = 51;
+	struct export_request request = { .filter = { .from = 3, .text = "a" }, .out = out, .keys = &signer.keys, .proofs_max = 5, .proof = &pick, .proofs = 1 };
+	struct export_result result;
+	struct archive *archive;
+	bool good;
+
+	snprintf(journal_dir, sizeof journal_dir, "%s/many", dir);
+	snprintf(out, sizeof out, "%s/many-out", dir);
+	snprintf(copy, sizeof copy, "%s/many-changed", dir);
+	fixture_signer_init(&signer);
+	good = fixture_published(journal_dir, &signer, MANY, 0);
+	archive = good ? archive_open(journal_dir, err) : NULL;
+	good = archive && export_bundle(archive, &request, &result, wrong) && result.records == MANY - 3;
+	archive_close(archive);
+	fixture_signer_free(&signer);
+	disclosed = false;
+	use_bundle();
+	return good && files > 20 ? 0 : -1;
 }
 
 static int clean_up(void **state)
@@ -382,9 +409,17 @@ static void every_mutation_of_a_disclosure_is_seen(void **state)
 	mutations(asked(12) / 2);
 }
 
+static void every_mutation_of_many_records_is_seen(void **state)
+{
+	assert_true(steps_pass("1"));
+	assert_true(steps_pass("2 3 4 5 6 7 8 9 10 11 12 13"));
+	mutations(asked(12) / 2);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(every_mutation_is_seen), cmocka_unit_test_setup(every_mutation_of_a_disclosure_is_seen, build_disclosed) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(every_mutation_is_seen), cmocka_unit_test_setup(every_mutation_of_a_disclosure_is_seen, build_disclosed),
+					   cmocka_unit_test_setup(every_mutation_of_many_records_is_seen, build_many) };
 
 	seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 10) : 20261130;
 	rng = rng_seeded(seed);
