@@ -131,6 +131,29 @@ def has_a_wrong_pin(w):
     w.check(w.signed(60) and not (w.dir / 'state' / 'signer' / 'state.p256-pin').exists(), 'the right one is taken', w.said()[-800:])
 
 
+def rotates(w):
+    """To another key of the token, by the operator's command and two persons."""
+    signer, old = w.dir / 'state' / 'signer', (w.dir / 'state' / 'journal' / 'vkey').read_text()
+    w.tool('pkcs11-tool', '--module', MODULE, '--token-label', 'node', '--login', '--pin', PIN, '--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'second', '--id', '02', '--usage-sign')
+    (signer / 'next-p256.uri').write_text((signer / 'p256.uri').read_text().replace('object=journal', 'object=second'))
+    asked = json.loads(w.cli('--json', 'journal', 'rotate-key', '--reason', 'the second key', '--token-file', w.token_file('carol', ['dba'])).stdout)
+    for person in ('bob', 'dora'):
+        w.cli('approval', 'approve', asked['approval'], '--reason', 'seen', '--token-file', w.token_file(person, ['dba']))
+    keys = lambda: w.ask('show', 'health')['journal']['keys']
+    w.check(w.until(lambda: keys()['phase'] == 'overlap', 40) and w.signed(), 'a rotation to another key of the token begins', (keys(), w.said()[-800:]))
+    note = (w.dir / 'state' / 'journal' / 'checkpoint').read_text()
+    w.check(len(re.findall('^— test.example/journal/t ', note, re.M)) == 4 and len(w.find('sluice-token')) == 2, 'four lines, and a sluice-token for each key', note)
+    w.check(w.until(lambda: keys()['phase'] == 'stable' and (w.dir / 'state' / 'journal' / 'vkey').read_text() != old, 60) and w.signed(), 'and ends', (keys(), w.said()[-800:]))
+    w.tool('pkcs11-tool', '--module', MODULE, '--token-label', 'node', '--read-object', '--type', 'pubkey', '--id', '02', '-o', w.dir / 'second.der')
+    key = subprocess.run(['openssl', 'pkey', '-pubin', '-in', w.dir / 'state' / 'journal' / 'log-p256.pem', '-outform', 'DER'], stdout=subprocess.PIPE, check=True).stdout
+    w.check(key == (w.dir / 'second.der').read_bytes() and len(w.find('sluice-token')) == 1 and {p.name for p in signer.iterdir()} == {'ed25519.pem', 'p256.uri', 'state'},
+            'with the new key alone', list(signer.iterdir()))
+    w.check(w.cli('journal', 'verify').returncode == 0, 'journal verify goes on over it')
+    w.cli('export', 'bundle', '--out', w.dir / 'rotated')
+    said = subprocess.run(['sh', 'verify.sh', '1'], cwd=w.dir / 'rotated', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    w.check(said.returncode == 0 and '10. keys: 1 rotation' in said.stdout, 'and so do the commands of a bundle', said.stdout[-800:])
+
+
 def ends(w):
     w.process.send_signal(signal.SIGTERM)
     w.check(w.process.wait(30) == 0 and not w.find('sluice-token'), 'it ends in order')
@@ -159,7 +182,7 @@ def world(paths, fake, parts, count=0, failed=0):
     with tempfile.TemporaryDirectory(prefix='sluice-token-', dir='/dev/shm') as folder:
         os.chmod(folder, 0o755)
         TokenWorld.fake = fake
-        w = TokenWorld(folder, *paths[:4], paths[5:])
+        w = TokenWorld(folder, *paths[:4], paths[5:], conf='key_overlap = "6s";')
         w.count, w.failed = count, failed
         try:
             for part in parts:
@@ -173,7 +196,7 @@ def world(paths, fake, parts, count=0, failed=0):
 
 def main():
     paths = [os.path.abspath(path) for path in sys.argv[1:]]
-    count, failed = world(paths, None, (signs, is_audited, comes_back, is_pulled_out, has_a_wrong_pin, ends))
+    count, failed = world(paths, None, (signs, is_audited, comes_back, is_pulled_out, has_a_wrong_pin, rotates, ends))
     count, failed = world(paths, paths[4], (hangs,), count, failed)
     print(f'1..{count}')
     return 1 if failed else 0
