@@ -388,8 +388,34 @@ static bool export_sealed(struct reading *r, struct export_request *request, con
 	return good;
 }
 
+/* Once a second, so that who waits knows that something is done; also where nothing matches for a while. */
+static bool give_progress(void *ctx, const struct export_progress *p)
+{
+	struct reading *r = ctx;
+	time_t now = time(NULL);
+
+	if (now != r->told_s)
+		reading_frame(r, json_pack("{s:[I, I, I]}", "progress", (json_int_t)p->records, (json_int_t)p->done, (json_int_t)p->total));
+	r->told_s = now;
+	return !r->gone && !atomic_load(&r->all->ending);
+}
+
+/* The records that were picked by number for a proof of their own. */
+static unsigned picks_of(const struct reading *r, uint64_t pick[EXPORT_PICKS])
+{
+	json_t *one;
+	unsigned n = 0;
+	size_t i;
+
+	json_array_foreach(json_object_get(r->args, "proofs"), i, one)
+		if (n < EXPORT_PICKS)
+			pick[n++] = json_is_integer(one) && json_integer_value(one) >= 0 ? (uint64_t)json_integer_value(one) : UINT64_MAX;
+	return n;
+}
+
 static void give_bundle(struct reading *r, struct export_request *request)
 {
+	uint64_t pick[EXPORT_PICKS];
 	const struct bundle_sink sink = { .piece = give_piece, .ctx = r };
 	const char *certificates = text_of(r, "certificates"), *since = text_of(r, "since_checkpoint");
 	struct checkpoint_keys keys;
@@ -403,6 +429,10 @@ static void give_bundle(struct reading *r, struct export_request *request)
 	request->keys = &keys;
 	request->key = r->all->key;
 	request->sink = &sink;
+	request->progress = give_progress;
+	request->progress_ctx = r;
+	request->proof = pick;
+	request->proofs = picks_of(r, pick);
 	if (since)
 		request->since = bytes_str(since);
 	good = certificates ? export_sealed(r, request, certificates, &result, err) : export_bundle(r->archive, request, &result, err);

@@ -39,6 +39,7 @@ struct reading {
 	uint64_t findings;
 	char wrong[READING_WRONG_BYTES];
 	uint64_t next; /* where the next page begins; 0: there is none */
+	time_t told_s; /* when progress was told last */
 	char error[ARCHIVE_ERROR_BYTES + 160];
 };
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "control/cli/pdf.h"
+#include "control/cli/progress.h"
 #include "control/cli/read.h"
 #include "control/cli/sealed.h"
 #include "control/export/bundle_seal.h"
@@ -43,6 +44,7 @@ struct arriving {
 	const char *out;
 	struct sealed_file *sealed; /* NULL: a directory */
 	json_t *bundle;
+	struct progress *progress;
 	bool bad;
 };
 
@@ -88,7 +90,7 @@ static bool arrives(void *ctx, json_t *frame)
 	if (bundle)
 		a->bundle = json_incref(bundle);
 	free(room);
-	return !a->bad;
+	return progress_frame(a->progress, frame) && !a->bad;
 }
 
 /* Of the report that arrived: the node has signed the bundle, so it lies beside it. */
@@ -173,7 +175,7 @@ static bool out_close(struct arriving *a, bool keep)
 static int bundle_by_control(struct cli *c, const struct export_request *request, uint64_t limit, const struct sealing *sealing)
 {
 	struct sealed_file file;
-	struct arriving a = { .out = cli_option(c, "out"), .sealed = sealing ? &file : NULL };
+	struct arriving a = { .out = cli_option(c, "out"), .sealed = sealing ? &file : NULL, .progress = request->progress_ctx };
 	const char *keys = cli_option(c, "keys");
 	json_t *args;
 	int status = FRAME_USAGE;
@@ -189,9 +191,16 @@ static int bundle_by_control(struct cli *c, const struct export_request *request
 		json_object_set_new(args, "since_checkpoint", json_stringn((const char *)request->since.base, request->since.len));
 	if (sealing)
 		json_object_set_new(args, "recipients", json_string(sealing->pem));
+	if (request->proofs)
+		json_object_set_new(args, "proofs", json_array());
+	for (unsigned i = 0; i < request->proofs; i++)
+		json_array_append_new(json_object_get(args, "proofs"), json_integer((json_int_t)request->proof[i]));
 	if (cli_token(c, args))
 		status = cli_stream(c, json_incref(args), arrives, &a);
 	json_decref(args);
+	progress_end(a.progress);
+	if (status == FRAME_DONE && progress_interrupted())
+		status = cli_fail(c, FRAME_REFUSED, "export: interrupted: nothing of it is left; ask again");
 	if (status == FRAME_DONE && (!a.bundle || a.bad))
 		status = cli_fail(c, FRAME_REFUSED, "%s: cannot be written, or ended early: see the disk's space", a.out);
 	if (!out_close(&a, status == FRAME_DONE) && status == FRAME_DONE)
@@ -253,6 +262,22 @@ static bool export_here(struct archive *a, struct export_request *request, const
 	return good;
 }
 
+/* What to do about it: where the journal is not at fault the text says it, or the disk does. */
+static int export_failed(struct cli *c, struct progress *p, const char *err)
+{
+	static const char *const says[] = { "journal verify", "leave out its --proof", "wait a second", "take a smaller range", "see the disk's space" };
+
+	progress_end(p);
+	if (progress_interrupted())
+		return cli_fail(c, FRAME_REFUSED, "export: interrupted: nothing of it is left; ask again");
+	if (strncmp(err, "the bundle/", strlen("the bundle/")) == 0)
+		return cli_fail(c, FRAME_REFUSED, "export: %s: nothing of it is left; see the disk's space", err);
+	for (unsigned i = 0; i < sizeof(says) / sizeof(says[0]); i++)
+		if (strstr(err, says[i]))
+			return cli_fail(c, FRAME_REFUSED, "export: %s", err);
+	return cli_fail(c, FRAME_REFUSED, "export: %s: run sluice journal verify", err);
+}
+
 /* Of the directory, by root or of a copy. Takes `a`. */
 static int bundle_of_directory(struct cli *c, struct archive *a, const char *dir, struct export_request *request, const struct sealing *sealing)
 {
@@ -274,9 +299,11 @@ static int bundle_of_directory(struct cli *c, struct archive *a, const char *dir
 	else if (cli_option(c, "with-keys") && !(request->disclose = keys_open(c)))
 		status = cli_fail(c, FRAME_REFUSED, "export: the payload keys cannot be read: run it on the node, as root");
 	else if (!export_here(a, request, sealing, &result, err))
-		status = cli_fail(c, FRAME_REFUSED, "export: %s: run sluice journal verify", err);
-	else
+		status = export_failed(c, request->progress_ctx, err);
+	else {
+		progress_end(request->progress_ctx);
 		status = bundle_told(c, request, &result);
+	}
 	if (status == FRAME_DONE && sealing && !c->json)
 		sealed_told(&sealing->to, request->out);
 	payload_keys_close(request->disclose);
@@ -303,10 +330,32 @@ static int bundle_to(struct cli *c, struct export_request *request, uint64_t lim
 	return a ? bundle_of_directory(c, a, dir, request, sealing) : status;
 }
 
+/* --proof, as often as wanted up to EXPORT_PICKS times. */
+static bool picks_read(struct cli *c, struct export_request *request, uint64_t pick[EXPORT_PICKS])
+{
+	request->proof = pick;
+	for (unsigned i = 0; i < c->options; i++) {
+		const char *text = c->option[i].value;
+		char *end = NULL;
+
+		if (strcmp(c->option[i].name, "proof") != 0)
+			continue;
+		if (request->proofs == EXPORT_PICKS)
+			return cli_fail(c, FRAME_USAGE, "export bundle: --proof: more than %u: give --from and --to, each of up to %u records has its proof", EXPORT_PICKS, EXPORT_PROOFS) == FRAME_DONE;
+		errno = 0;
+		pick[request->proofs++] = strtoull(text, &end, 10);
+		if (text[0] < '0' || text[0] > '9' || *end || errno || pick[request->proofs - 1] > INT64_MAX)
+			return cli_fail(c, FRAME_USAGE, "export bundle: --proof %s: no number: give a record's", text) == FRAME_DONE;
+	}
+	return true;
+}
+
 int cli_export_bundle(struct cli *c)
 {
 	static uint8_t since[CHECKPOINT_BYTES_MAX];
-	struct export_request request = { .out = cli_option(c, "out") };
+	uint64_t pick[EXPORT_PICKS];
+	struct progress progress;
+	struct export_request request = { .out = cli_option(c, "out"), .progress = progress_told, .progress_ctx = &progress };
 	char fingerprints[SEALED_FINGERPRINTS_BYTES];
 	struct sealing sealing;
 	uint64_t limit;
@@ -316,6 +365,9 @@ int cli_export_bundle(struct cli *c)
 		return cli_fail(c, FRAME_USAGE, "export bundle: no directory: give --out");
 	if (!read_filter(c, &request.filter, &limit) || (cli_option(c, "since-checkpoint") && !read_checkpoint_file(c, cli_option(c, "since-checkpoint"), since, &request.since)))
 		return FRAME_USAGE;
+	if (!picks_read(c, &request, pick))
+		return FRAME_USAGE;
+	progress_begin(&progress, cli_option(c, "progress") != NULL);
 	if (cli_option(c, "keys") && (cli_option(c, "dir") || !cli_option(c, "token-file")))
 		return cli_fail(c, FRAME_USAGE, "export bundle: --keys: is for who asked, and for this node's journal: give --token-file, and no --dir");
 	if (cli_option(c, "pdf") && cli_option(c, "recipient"))

@@ -13,6 +13,7 @@ struct bundle_copies {
 	struct archive *archive;
 	struct stream_request request;
 	struct stream *events;
+	struct assess assess;
 	struct frames *frames;
 	uint64_t index; /* of the record whose lines come */
 };
@@ -35,8 +36,10 @@ struct bundle_copies *bundle_copies_open(struct bundle *b, struct archive *a, co
 	c->request = (struct stream_request){ .form = STREAM_OCSF, .origin = origin };
 	c->events = stream_open(a, &c->request, err);
 	c->frames = frames_create(&to);
-	if (c->events && c->frames)
+	if (c->events && c->frames && assess_create(&c->assess)) {
+		stream_assesses(c->events, &c->assess);
 		return c;
+	}
 	bundle_copies_close(c);
 	return NULL;
 }
@@ -46,6 +49,7 @@ void bundle_copies_close(struct bundle_copies *c)
 	if (!c)
 		return;
 	stream_close(c->events);
+	assess_destroy(&c->assess);
 	frames_destroy(c->frames);
 	free(c);
 }
@@ -94,16 +98,12 @@ static bool put_cast(void *ctx, struct bytes text)
 bool bundle_copies_finish(struct bundle_copies *c, const struct export_request *request, const struct archive_filter *filter, struct bundle_picks *picks,
 			  char err[EXPORT_ERROR_BYTES])
 {
-	struct assess assess;
 	struct payload_keys *opens = filter->session && export_disclosure_allows(request, bytes_str(filter->session)) ? request->disclose : NULL;
 	bool ok;
 
 	snprintf(err, EXPORT_ERROR_BYTES, "the bundle's copies for people cannot be made: see the disk's space");
-	if (!frames_finish(c->frames) || !assess_create(&assess))
-		return false;
-	ok = stream_assess(c->archive, filter, &assess, err) && bundle_picks_report(picks, &assess) && put_report(c, request, &assess, REPORT_HTML, "report.html") &&
-	     put_report(c, request, &assess, REPORT_OSCAL, "assessment-results.json");
-	assess_destroy(&assess);
+	ok = frames_finish(c->frames) && bundle_picks_report(picks, &c->assess) && put_report(c, request, &c->assess, REPORT_HTML, "report.html") &&
+	     put_report(c, request, &c->assess, REPORT_OSCAL, "assessment-results.json");
 	if (!ok || !filter->session)
 		return ok;
 	return bundle_stream_open(c->bundle, "replay.cast") &&

@@ -28,6 +28,7 @@
 #include "platform/base/secret.h"
 
 #define SCAN_BUDGET 65536u
+#define PROGRESS_RECORDS 256u
 
 struct job {
 	struct archive *archive;
@@ -254,15 +255,26 @@ static void records_close(struct job *job)
 	completeness_destroy(job->complete);
 }
 
-/* The next record that matches, at or after `*index`; END also with a text in `job->err`. */
+/* Whether it goes on. */
+static bool progress(struct job *job, uint64_t index)
+{
+	uint64_t first = job->filter.from > archive_first(job->archive) ? job->filter.from : archive_first(job->archive);
+	const struct export_progress p = { .records = job->result->records, .done = index > first ? index - first : 0, .total = job->filter.to > first ? job->filter.to - first : 0 };
+
+	return !job->request->progress || job->request->progress(job->request->progress_ctx, &p) || fail(job, "interrupted");
+}
+
+/* The next record that matches, at or after `*index`; BROKEN with a text in `job->err`. */
 static enum archive_next next_record(struct job *job, uint64_t *index, struct bytes *record)
 {
-	enum archive_next next;
+	enum archive_next next = ARCHIVE_MORE;
 	const char *why;
 
-	do
+	while (next == ARCHIVE_MORE) {
 		next = archive_search(job->archive, &job->filter, index, SCAN_BUDGET, record, &why);
-	while (next == ARCHIVE_MORE);
+		if (next == ARCHIVE_MORE && !progress(job, *index))
+			return ARCHIVE_BROKEN;
+	}
 	if (next == ARCHIVE_BROKEN)
 		fail(job, "%s", why);
 	return next;
@@ -321,7 +333,7 @@ static bool records_write(struct job *job)
 		if (result->records++ == 0)
 			result->first = index;
 		result->last = index;
-		if (!record_write(job, index, record))
+		if (!record_write(job, index, record) || (result->records % PROGRESS_RECORDS == 0 && !progress(job, index)))
 			return false;
 	}
 	if (next == ARCHIVE_BROKEN)

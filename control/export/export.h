@@ -32,11 +32,7 @@
 #include "control/journal/payload_keys.h"
 
 #define EXPORT_ERROR_BYTES 256
-#define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
-#define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
-#define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
-#define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
-#define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
+#define EXPORT_PICKS 16u    /* records that may be picked by number; whoever wants more of them asks for less around them */
 #define EXPORT_PROOFS 1000u /* as many as somebody may look at one by one; beyond it two files a record would be most of a bundle */
 
 /* By which approval payload keys are disclosed. Views are borrowed. */
@@ -45,6 +41,12 @@ struct export_disclosure {
 	const char *sessions;   /* of these, with commas; NULL or "": of those that the filter lets through */
 	const uint64_t *record; /* indexes of its records and of key.disclose, in order */
 	unsigned records;
+};
+
+/* How far it is. */
+struct export_progress {
+	uint64_t records;      /* so many match, up to now; 0 while it is only looked whether there are many */
+	uint64_t done, total;  /* of the range */
 };
 
 struct export_request {
@@ -56,6 +58,9 @@ struct export_request {
 	struct bytes since;                 /* a kept checkpoint's note; empty: none */
 	struct payload_keys *disclose;      /* NULL: the content of sealed payload stays unreadable */
 	const struct export_disclosure *disclosure; /* NULL: keys of all sessions that the filter lets through, by nobody's approval */
+	/* Not NULL: called many times a second; false ends it. */
+	bool (*progress)(void *ctx, const struct export_progress *p);
+	void *progress_ctx;
 	bool (*render)(void *ctx, struct bytes page, char **pdf, size_t *len); /* NULL: no report.pdf; false: no bundle. `pdf` is from malloc */
 	void *render_ctx;
 	unsigned proofs_max;                /* up to so many records each has files of its own; 0: EXPORT_PROOFS */

@@ -9,9 +9,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -267,6 +269,67 @@ static void few_records_have_files_each(void **state)
 	}
 }
 
+struct watched {
+	unsigned calls, until; /* calls; the one that says no */
+	struct export_progress last;
+};
+
+static bool watch(void *ctx, const struct export_progress *p)
+{
+	struct watched *w = ctx;
+
+	assert_true(p->done <= p->total && p->records <= p->done + 1);
+	w->last = *p;
+	return ++w->calls != w->until;
+}
+
+static void progress_is_told_and_ends_it(void **state)
+{
+	struct watched w = { 0 };
+	struct export_request request = { .filter = { .from = 100 }, .progress = watch, .progress_ctx = &w };
+	struct export_result r;
+	char err[EXPORT_ERROR_BYTES];
+	unsigned calls;
+
+	export_good(&request, &r);
+	calls = w.calls;
+	assert_in_range(calls, 3, 100);
+	assert_int_equal(w.last.total, LARGE - 100);
+	assert_in_range(w.last.done, LARGE - 100 - 256, LARGE - 100);
+	fixture_remove(out);
+	for (unsigned until = 1; until <= calls; until++) {
+		w = (struct watched){ .until = until };
+		assert_false(export_to(&request, &r, err));
+		assert_string_equal(err, "interrupted");
+		assert_int_not_equal(access(out, F_OK), 0);
+	}
+}
+
+/* No file may have more than so many bytes: as on a disk that is full, at each place once. */
+static void a_full_disk_leaves_nothing(void **state)
+{
+	static const rlim_t sizes[] = { 0, 100, 1000, 8000, 20000 };
+	struct rlimit was, now;
+	struct export_result r;
+	char err[EXPORT_ERROR_BYTES];
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		struct export_request request = { 0 };
+		bool good;
+
+		now = (struct rlimit){ .rlim_cur = sizes[i], .rlim_max = was.rlim_max };
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
+		good = export_to(&request, &r, err);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+		assert_false(good);
+		if (!strstr(err, "File too large") && !strstr(err, "see the disk's space"))
+			fail_msg("%s", err);
+		assert_int_not_equal(access(out, F_OK), 0);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, drop_bundle)
 
 int main(void)
@@ -276,6 +339,8 @@ int main(void)
 		TEST(each_forgery_is_named),
 		TEST(what_does_not_match_is_not_picked),
 		TEST(few_records_have_files_each),
+		TEST(progress_is_told_and_ends_it),
+		TEST(a_full_disk_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests_name("large", tests, build, clean_up);

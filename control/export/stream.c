@@ -180,6 +180,11 @@ void stream_close(struct stream *s)
 	free(s);
 }
 
+void stream_assesses(struct stream *s, struct assess *into)
+{
+	s->job.assess = into;
+}
+
 /* A record in the place of one that cannot be read. */
 static struct bytes in_its_place(const char *why, uint8_t *room, size_t cap)
 {
@@ -207,6 +212,8 @@ bool stream_record(struct stream *s, uint64_t index, bool (*write)(void *ctx, st
 	s->job.ctx = ctx;
 	if (!event_open(s->job.sessions, index, record, &e))
 		return false;
+	if (s->job.assess)
+		assess_event(s->job.assess, &e);
 	ok = put_event(&s->job, &e, record);
 	event_close(&e);
 	return ok;

@@ -25,6 +25,8 @@ bool stream_form_of(const char *word, enum stream_form *out);
  * archive must outlive it. NULL with a text in `err`. */
 struct stream *stream_open(struct archive *a, const struct stream_request *request, char err[EXPORT_ERROR_BYTES]);
 void stream_close(struct stream *s);
+/* From now on each record goes into `into` (assess.h), too, which must outlive it. */
+void stream_assesses(struct stream *s, struct assess *into);
 /* The lines of one record, without their line breaks, each to `write`; one at least. A record that cannot be read becomes a line of type
  * "unreadable" that says so. False when `write` said so, or memory is short. */
 bool stream_record(struct stream *s, uint64_t index, bool (*write)(void *ctx, struct bytes line), void *ctx);
