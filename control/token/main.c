@@ -80,12 +80,22 @@ static bool hear(struct token *t, enum token_type type, uint8_t packet[TOKEN_MES
 	return got > 0 && token_message_decode(bytes_of(packet, (size_t)got), m) && m->type == type;
 }
 
+/* At most so much; what is less already stays. */
+static bool limit(__rlimit_resource_t what, rlim_t most)
+{
+	struct rlimit now;
+
+	if (getrlimit(what, &now) < 0)
+		return false;
+	now.rlim_max = now.rlim_max < most ? now.rlim_max : most;
+	now.rlim_cur = now.rlim_max;
+	return setrlimit(what, &now) == 0;
+}
+
 /* Before the first byte of the module runs. */
 static bool confine(struct token *t, char err[OS_ERROR_BYTES])
 {
-	static const struct rlimit files = { FILES_MAX, FILES_MAX }, bytes = { FILE_BYTES_MAX, FILE_BYTES_MAX };
-
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_FSIZE, &bytes) < 0) {
+	if (!limit(RLIMIT_NOFILE, FILES_MAX) || !limit(RLIMIT_FSIZE, FILE_BYTES_MAX)) {
 		snprintf(err, OS_ERROR_BYTES, "limits: %.60s: check the kernel", strerror(errno));
 		return false;
 	}
