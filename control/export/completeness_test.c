@@ -136,6 +136,9 @@ static const struct row {
 	{ { AT("10:00:00"), OPEN, OWN("1") }, { .from = 1 }, 1, "{\"index\":2,\"what\":\"in session a1 nc is 1 where 0 was to come\"}", NULL },
 	{ { OPEN, CLOSE("3", "0", "1") }, { 0 }, 1, "{\"index\":1,\"what\":\"the close of session a1 is n 1, and says that 3 is the last one\"}", NULL },
 	{ { OPEN, OWN("0"), CLOSE("1", "2", "1") }, { 0 }, 1, "{\"index\":2,\"what\":\"the close of session a1 counts 2 records with nc where 1 are here\"}", NULL },
+	/* Behind its close, as earlier versions wrote it. */
+	{ { OPEN, OWN("0"), CLOSE("1", "1", "1"), "{\"nc\":1," S ",\"t\":\"approval.cancelled\"}" }, { 0 }, 0, "{\"closed\":1,\"open\":0}", ": OK" },
+	{ { OPEN, CLOSE("1", "0", "1"), OWN("1") }, { 0 }, 1, "{\"index\":2,\"what\":\"in session a1 nc is 1 where 0 was to come\"}", NULL },
 	/* A session that began before the range may begin with any number. */
 	{ { OPEN, CMD("1"), OWN("0"), CMD("2"), OWN("1"), CLOSE("3", "2", "3") }, { .from = 3 }, 0, "{\"closed\":true,\"n\":[2,3],\"nc\":[1,1],\"sess\":\"a1\"}", ": OK" },
 	/* totals */

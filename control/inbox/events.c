@@ -101,17 +101,19 @@ void inbox_kill(struct inbox *in, struct session *s, const char *say)
 	inbox_order(in, s->worker, ORDER_kill, order_kill_encode(&m, room, sizeof(room)), ORDERS_NOW);
 }
 
-/* Its record, and gone. `n` is the session's next one: closes that control writes itself use it too. */
+/* What it left undone is ended first, so that the close is the session's last record and counts all of them; then gone. `n` is the session's
+ * next one: closes that control writes itself use it too. */
 static void close_session(struct inbox *in, struct session *s, const struct event_flow_close *e)
 {
 	struct entry_chunk list[ENTRY_CHUNKS_MAX];
-	const struct describe_close close = { .event = e, .own = s->own };
+	struct describe_close close = { .event = e };
 	struct entry record = { .type = "session.close", .session = s, .has_n = true, .n = s->n, .has_place = true,
 				.data = { describe_flow_close, &close }, .chunks = list };
 
+	in->host.closed(in->host.ctx, s, describe_close_cause(e->cause));
+	close.own = s->own;
 	inbox_payload_take(in, s, list, &record.chunks_count);
 	(void)inbox_append(in, &record, true, NULL);
-	in->host.closed(in->host.ctx, s, describe_close_cause(e->cause));
 	session_remove(in->sessions, s);
 }
 
