@@ -578,6 +578,25 @@ def carries(w, bundle, said):
     w.check(signed.returncode != 0 and '6. payload' in signed.stdout and '8. policies' not in signed.stdout, 'and by its record, had somebody the key', signed.stdout)
 
 
+def tells_who_allowed(w):
+    """export.md 1, steps 8 and 9: approvals as documents, the text of a held command only with its session's key; and that no record is missing."""
+    def bundle(name, *more):
+        done = w.cli('export', 'bundle', '--out', w.dir / 'out' / name, *more)
+        said = subprocess.run(['sh', 'verify.sh', '1'], cwd=w.dir / 'out' / name, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+        w.check(done.returncode == 0 and said.returncode == 0 and 'all checks passed' in said.stdout, f'a bundle of all that there is is believed: {name}', done.stderr + said.stdout[-2000:])
+        return said.stdout, {p.parent.name: p.read_text() for p in (w.dir / 'out' / name / 'approvals').glob('*/statement.jcs')}
+
+    held = {a['id'] for a in w.json('approval', 'list', '--all')['approvals'] if a['kind'] == 'once-hold'}
+    for name, more in (('sealed', ()), ('opened', ('--with-keys',))):
+        said, statements = bundle(name, *more)
+        there = {p.name for p in (w.dir / 'out' / name / 'approvals').iterdir()}
+        w.check(held and held <= there and f'11. approvals: {len(there)} of {len(there)} that records name are here' in said, f'its approvals are documents: {name}', (held, there, said))
+        w.check(not json.loads((w.dir / 'out' / name / 'completeness.json').read_text())['missing'] and 'stretches without' in said, f'and nothing is missing: {name}', said[-500:])
+        texts = {json.loads(text)['cmd']['norm'] for number, text in statements.items() if number in held}
+        w.check(bool(texts) == (name == 'opened'),
+                f'what was held is said with the key only: {name}', (texts, statements))
+
+
 def sees_approvals(w, other, token):
     """approvals.md 5, export.md 8: an approver sees what it may decide, the requester its own, an auditor all, anybody else nothing."""
     listed = w.json('approval', 'list', '--all')['approvals']
@@ -1253,6 +1272,7 @@ def proves(w):
     done = w.cli('export', 'bundle', '--pdf', '--out', w.dir / 'bundle')
     w.check((w.dir / 'bundle' / 'report.pdf').read_bytes()[:5] == b'%PDF-' and '  report.pdf\n' in (w.dir / 'bundle' / 'MANIFEST.sha256').read_text(), 'with its report as PDF', done.stderr)
     w.check(done.returncode == 0 and (w.dir / 'bundle' / 'VERIFY.md').exists(), 'export bundle', done.stderr)
+    tells_who_allowed(w)
     reads = [r['t'] for r in w.json('journal', 'search', '--type', 'read.')['records']]
     w.check({'read.session', 'read.replay', 'read.search', 'read.proof', 'read.approval', 'read.verify'} <= set(reads), 'readings are records', set(reads))
     audit = w.json('journal', 'search', '--type', 'read.verify')['records'][-1]

@@ -11,7 +11,7 @@ extern const char bundle_payload_md[];       /* 6 to 8 */
 extern const char bundle_key_functions_md[]; /* behind it */
 extern const char bundle_anchors_md[];       /* and the steps that follow */
 extern const char bundle_keys_md[];
-extern const char bundle_disclosure_md[];
+extern const char bundle_approvals_md[];
 extern const char bundle_since_md[];
 extern const char bundle_complete_md[];
 extern const char bundle_end_md[];

@@ -73,7 +73,7 @@ void kit_approval(struct journal *j, uint64_t record[KIT_APPROVAL_RECORDS])
 	snprintf(statement, sizeof statement,
 		 "{\"cmd\":{\"norm\":\"{\\\"args\\\":{\\\"sessions\\\":[\\\"%s\\\"]},\\\"operation\\\":\\\"journal.disclose\\\"}\"},\"quorum\":2,\"reason\":\"why\",\"who\":{\"person\":\"ivan\"}}", session);
 	hex_write(&w, bytes_of(merkle_sha256(bytes_str(statement)).b, 32));
-	snprintf(text[0], sizeof text[0], "{\"appr\":{\"h\":\"%s\",\"id\":\"" KIT_APPROVAL "\"},\"data\":{\"statement\":%s,\"statement_len\":%zu},\"t\":\"approval.request\"}", h, statement, strlen(statement));
+	snprintf(text[0], sizeof text[0], "{\"appr\":{\"h\":\"%s\",\"id\":\"" KIT_APPROVAL "\"},\"data\":{\"quorum\":2,\"ref\":0,\"statement\":%s,\"statement_len\":%zu},\"t\":\"approval.request\",\"who\":{\"person\":\"ivan\"}}", h, statement, strlen(statement));
 	for (unsigned i = 0; i < 2; i++)
 		snprintf(text[1 + i], sizeof text[0],
 			 "{\"appr\":{\"h\":\"%s\",\"id\":\"" KIT_APPROVAL "\"},\"data\":{\"extra\":{\"doc\":{\"reason\":\"seen\",\"statement\":\"%s\",\"v\":1,\"vote\":\"approve\",\"voter\":\"%s\"}}},\"t\":\"approval.vote\"}",
@@ -82,4 +82,54 @@ void kit_approval(struct journal *j, uint64_t record[KIT_APPROVAL_RECORDS])
 		snprintf(text[3 + i], sizeof text[0], "{\"appr\":{\"h\":\"%s\",\"id\":\"" KIT_APPROVAL "\"},\"data\":{},\"t\":\"%s\"}", h, i ? "key.disclose" : "approval.consume");
 	for (unsigned i = 0; i < KIT_APPROVAL_RECORDS; i++)
 		assert_int_equal(journal_append(j, bytes_str(text[i]), &record[i]), JOURNAL_OK);
+}
+
+/* --- a held command of the first session, and the people who let it pass --------------------------------------------------- */
+
+static uint64_t append(struct journal *j, const char *format, ...)
+{
+	static char text[4096];
+	uint64_t index;
+	va_list args;
+
+	va_start(args, format);
+	assert_true(vsnprintf(text, sizeof text, format, args) < (int)sizeof text);
+	va_end(args);
+	assert_int_equal(journal_append(j, bytes_str(text), &index), JOURNAL_OK);
+	return index;
+}
+
+uint64_t kit_held(struct journal *j, struct payload_keys *keys, const struct kit_held *held)
+{
+	char statement[512], h[65] = "", session[33], pl[512];
+	struct writer w = writer_of(h, sizeof h - 1);
+	struct seal seal;
+	struct record_seal place = { .seal = &seal, .dir = bytes_str("s"), .number = 4000 };
+	struct record_chunk chunk;
+	uint8_t id[16] = { [15] = 10 };
+	struct jcs c;
+	uint64_t request;
+
+	kit_session_text(0, session);
+	assert_true(payload_keys_find(keys, id, &seal));
+	snprintf(statement, sizeof statement,
+		 "{\"cmd\":{\"norm\":\"DELETE FROM customers WHERE id = 7\"},\"id\":\"" KIT_HELD "\",\"kind\":\"once-hold\",\"max_uses\":1,\"n\":2,\"node\":\"test-node\",\"quorum\":2,\"sess\":\"%s\",\"who\":{\"person\":\"ivan\"}}", session);
+	hex_write(&w, bytes_of(merkle_sha256(bytes_str(statement)).b, 32));
+	(void)append(j, "{\"n\":2,\"sess\":\"%s\",\"t\":\"hold\"}", session);
+	if (held->other_statement)
+		statement[strlen(statement) - 4] ^= 1;
+	assert_int_equal(journal_chunk_sealed(j, &place, bytes_str(statement), &chunk), JOURNAL_OK);
+	w = writer_of(pl, sizeof pl - 1);
+	c = jcs_of(&w);
+	jcs_array(&c);
+	record_chunk_put(&c, "s", place.number, &chunk);
+	jcs_array_close(&c);
+	pl[jcs_done(&c).len] = 0;
+	request = append(j, "{\"appr\":{\"h\":\"%s\",\"id\":\"" KIT_HELD "\"},\"data\":{\"kind\":\"once-hold\",\"quorum\":2,\"ref\":2,\"statement_len\":%zu},\"nc\":0,\"pl\":%s,\"ref\":2,\"sess\":\"%s\",\"t\":\"approval.request\",\"who\":{\"person\":\"ivan\"}}",
+			 h, strlen(statement), pl, session);
+	for (unsigned i = 0; i < 2 && held->voter[i]; i++)
+		(void)append(j, "{\"appr\":{\"h\":\"%s\",\"id\":\"" KIT_HELD "\"},\"data\":{\"extra\":{\"doc\":{\"reason\":\"seen\",\"statement\":\"%s\",\"v\":1,\"vote\":\"approve\",\"voter\":\"%s\"}}},\"t\":\"approval.vote\"}", h, h, held->voter[i]);
+	(void)append(j, "{\"appr\":{\"h\":\"%s\",\"id\":\"" KIT_HELD "\"},\"data\":{},\"t\":\"approval.grant\"}", h);
+	(void)append(j, "{\"appr\":{\"h\":\"%s\",\"id\":\"" KIT_HELD "\"},\"data\":{},\"nc\":1,\"sess\":\"%s\",\"t\":\"approval.consume\"}", held->other_hash ? KIT_OTHER_HASH : h, session);
+	return request;
 }

@@ -18,4 +18,18 @@ void kit_session(struct journal *j, struct payload_keys *keys, unsigned number);
 /* Of an approval of the first session's key; `record` gets their indexes. */
 void kit_approval(struct journal *j, uint64_t record[KIT_APPROVAL_RECORDS]);
 
+#define KIT_HELD "zyxwvtsrqpnmkjhgfedcba9876"
+#define KIT_OTHER_HASH "00000000000000000000000000000000000000000000000000000000deadbeef"
+
+/* How the approval of a held command of the first session is not what it should be. */
+struct kit_held {
+	const char *voter[2];  /* NULL: fewer */
+	bool other_statement;  /* what is sealed is not what its hash is of */
+	bool other_hash;       /* the last record names another statement */
+};
+
+/* hold (n 2), approval.request by ivan (its statement sealed) and, of no session, the votes and the grant, then the session's
+ * approval.consume. The request's index; the votes follow. */
+uint64_t kit_held(struct journal *j, struct payload_keys *keys, const struct kit_held *held);
+
 #endif

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "control/export/bundle.h"
+#include "control/export/bundle_approvals.h"
 #include "control/export/bundle_copies.h"
 #include "control/export/bundle_picks.h"
 #include "control/export/bundle_policies.h"
@@ -46,6 +47,7 @@ struct job {
 	struct frames *lines;
 	struct bundle_copies *copies;
 	struct bundle_policies *policies;
+	struct bundle_approvals *approvals;
 	struct completeness *complete;
 	struct disclosure_told told;
 	struct key_list keys;
@@ -219,7 +221,7 @@ static bool record_write(struct job *job, uint64_t index, struct bytes record)
 	if (!frames_line(job->lines, index, bytes_of(line.base, line.len - 1)))
 		return write_failed(job, "records");
 	bundle_policies_record(job->policies, record);
-	if (!completeness_record(job->complete, index, record))
+	if (!bundle_approvals_record(job->approvals, record) || !completeness_record(job->complete, index, record))
 		return fail(job, "out of memory");
 	wrong = bundle_tiles_record(&job->tiles, &job->bundle, index, merkle_leaf(record));
 	if (wrong)
@@ -243,8 +245,9 @@ static bool records_open(struct job *job)
 	job->lines = frames_create(&to);
 	job->copies = bundle_copies_open(&job->bundle, job->archive, job->checkpoint.origin);
 	job->policies = bundle_policies_create();
+	job->approvals = bundle_approvals_create();
 	job->complete = completeness_create(&job->filter, archive_first(job->archive));
-	return (job->lines && job->copies && job->policies && job->complete) || fail(job, "out of memory");
+	return (job->lines && job->copies && job->policies && job->approvals && job->complete) || fail(job, "out of memory");
 }
 
 static void records_close(struct job *job)
@@ -252,6 +255,7 @@ static void records_close(struct job *job)
 	frames_destroy(job->lines);
 	bundle_copies_close(job->copies);
 	bundle_policies_destroy(job->policies);
+	bundle_approvals_destroy(job->approvals);
 	completeness_destroy(job->complete);
 }
 
@@ -410,9 +414,13 @@ static bool since_write(struct job *job)
 	return !job->request->since.len || consistency_since(&job->bundle, job->archive, &job->keys, &job->checkpoint, job->request->since, wrong) || fail(job, "%s", wrong);
 }
 
-static bool disclosure_write(struct job *job)
+static bool approvals_write(struct job *job)
 {
-	const char *wrong = export_disclosure_write(job->request, &job->bundle, job->archive, &job->told, bytes_of(job->note, job->note_len), &job->result->erased);
+	const struct bytes note = bytes_of(job->note, job->note_len);
+	const char *wrong = export_disclosure_write(job->request, &job->bundle, job->archive, &job->told, note, &job->result->erased);
+
+	if (!wrong)
+		wrong = bundle_approvals_write(job->approvals, job->request, &job->bundle, archive_dir(job->archive), job->checkpoint.size, note);
 
 	return !wrong || fail(job, "%s", wrong);
 }
@@ -451,7 +459,7 @@ static bool texts_write(struct job *job)
 		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
 		 (unsigned long long)r->checkpoint_size, job->each ? "each of them" : "some of them, each");
 	writer_str(&w, head);
-	snprintf(md, sizeof md, "%s%s%s%s%s%s%s%s%s%s%s%s", bundle_begin_md, job->request->key ? bundle_signed_md : bundle_unsigned_md, bundle_verify_md, bundle_records_md, bundle_payload_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_disclosure_md, bundle_since_md, bundle_complete_md, bundle_end_md);
+	snprintf(md, sizeof md, "%s%s%s%s%s%s%s%s%s%s%s%s", bundle_begin_md, job->request->key ? bundle_signed_md : bundle_unsigned_md, bundle_verify_md, bundle_records_md, bundle_payload_md, bundle_key_functions_md, bundle_anchors_md, bundle_keys_md, bundle_approvals_md, bundle_since_md, bundle_complete_md, bundle_end_md);
 	writer_str(&w, md);
 	if (!bundle_file(&job->bundle, "VERIFY.md", writer_done(&w)))
 		return write_failed(job, "VERIFY.md");
@@ -485,7 +493,7 @@ bool export_bundle(struct archive *a, const struct export_request *request, stru
 	if (ok && !(request->sink ? bundle_create_to(&job->bundle, request->sink) : bundle_create(&job->bundle, request->out, request->disclose != NULL)))
 		ok = fail(job, "%.150s cannot be made: %s", request->out ? request->out : "the bundle", strerror(errno));
 	ok = ok && records_write(job) && copies_write(job) && tree_write(job) && policies_write(job) &&
-	     anchors_write(job) && since_write(job) && keys_write(job) && disclosure_write(job) && texts_write(job);
+	     anchors_write(job) && since_write(job) && keys_write(job) && approvals_write(job) && texts_write(job);
 	if (ok && !bundle_finish(&job->bundle, request->key, result->manifest_sha256))
 		ok = write_failed(job, "MANIFEST.sha256");
 	bundle_close(&job->bundle, ok);

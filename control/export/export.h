@@ -9,7 +9,7 @@
  *	                              bundles where each record has files, the range covers a whole tile and nothing is filtered out
  *	chunks/<sha256>               payload chunks as stored (sealed, or plain zstd frames), named by their own hash
  *	keys/<session>.hex            keys of the sessions' payload, only when they are to be disclosed
- *	approvals/<id>/               who allowed that (export_disclosure.h)
+ *	approvals/<id>/               who allowed that (export_disclosure.h), and the approvals that records name (bundle_approvals.h)
  *	trust/log-ed25519.pem, trust/log-p256.pem, vkey: of the key that signed `checkpoint`
  *	trust/keys/                   all keys of the log, and how each handed over to the next (export_keys.h)
  *	policy/<hash>.cfg             the policies that the records name in `pol`, with proofs (bundle_policies.h)

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/export/bundle_approvals.h"
 #include "control/journal/base64.h"
-#include "control/journal/jcs_read.h"
-#include "control/journal/proof.h"
 #include "platform/base/secret.h"
 
 #define SESSION_DIGITS (2 * SEAL_SESSION_BYTES)
@@ -89,64 +88,20 @@ static uint64_t count_erased(const struct disclosure_told *told)
 
 /* --- the approval -------------------------------------------------------------------------------------------------------- */
 
-static bool put(struct bundle *b, const char *approval, uint64_t index, const char *suffix, struct bytes data)
-{
-	char name[96];
-
-	snprintf(name, sizeof name, "approvals/%.40s/%llu%s", approval, (unsigned long long)index, suffix);
-	return bundle_file(b, name, data);
-}
-
-static bool put_named(struct bundle *b, const char *approval, const char *file, struct bytes data)
-{
-	char name[96];
-
-	snprintf(name, sizeof name, "approvals/%.40s/%s", approval, file);
-	return bundle_file(b, name, data);
-}
-
-/* What of a record is a file of its own. */
-static bool put_parts(struct bundle *b, const char *approval, uint64_t index, struct bytes record)
-{
-	struct jcs_value top = jcs_value_of(record), data = jcs_get(top, "data");
-	struct bytes type = jcs_read_plain(jcs_get(top, "t")), vote = jcs_get(jcs_get(data, "extra"), "doc").raw;
-
-	if (bytes_equal(type, bytes_str("approval.request")))
-		return put_named(b, approval, "statement.jcs", jcs_get(data, "statement").raw);
-	return !bytes_equal(type, bytes_str("approval.vote")) || put(b, approval, index, ".vote.jcs", vote);
-}
-
-static const char *put_record(struct bundle *b, struct archive *a, const char *approval, uint64_t index, struct bytes note)
-{
-	static _Thread_local uint8_t room[RECORD_BYTES_MAX], proof_room[PROOF_BYTES_MAX];
-	struct writer w = writer_of(room, sizeof room), proof = writer_of(proof_room, sizeof proof_room);
-	struct bytes record;
-	const char *wrong = archive_read(a, index, &record);
-
-	if (!wrong) {
-		writer_put(&w, record);
-		wrong = archive_proof(a, index, note, &proof);
-	}
-	if (wrong)
-		return wrong;
-	if (!put(b, approval, index, ".json", writer_done(&w)) || !put(b, approval, index, ".tlog-proof", writer_done(&proof)) ||
-	    !put_parts(b, approval, index, writer_done(&w)))
-		return "the approval cannot be written: see the disk's space";
-	return NULL;
-}
-
 const char *export_disclosure_write(const struct export_request *request, struct bundle *b, struct archive *a, struct disclosure_told *told, struct bytes note,
 				    uint64_t *erased)
 {
 	const struct export_disclosure *d = request->disclosure;
 	const char *wrong = NULL;
+	char name[64];
 
 	if (d && (!tell_the_rest(request, told) || fflush(told->out) != 0))
 		return "out of memory";
 	*erased = count_erased(told);
 	for (unsigned i = 0; d && !wrong && i < d->records; i++)
-		wrong = put_record(b, a, d->approval, d->record[i], note);
-	if (d && !wrong && !put_named(b, d->approval, "keys", bytes_of(told->text, told->len)))
+		wrong = bundle_approvals_put(b, a, d->approval, d->record[i], note);
+	snprintf(name, sizeof name, "approvals/%.40s/keys", d ? d->approval : "");
+	if (d && !wrong && !bundle_file(b, name, bytes_of(told->text, told->len)))
 		wrong = "the approval cannot be written: see the disk's space";
 	return wrong;
 }

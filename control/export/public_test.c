@@ -173,6 +173,7 @@ static void publish_sessions(const char *journal_dir, struct fixture_signer *sig
 	kit_session(j, keys, 0);
 	kit_session(j, keys, 1);
 	kit_approval(j, record);
+	(void)kit_held(j, keys, &(struct kit_held){ .voter = { "bob", "dora" } });
 	assert_true(payload_keys_sync(keys) && journal_commit(j, FIXTURE_TIME) == JOURNAL_OK && journal_publish_flush(j, &s, FIXTURE_TIME, 1000));
 	journal_close(j);
 }
