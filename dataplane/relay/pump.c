@@ -239,8 +239,14 @@ static bool feed(struct relay *r, struct flow *f, enum side from)
 		return opaque_copy(r, f, from);
 	if (f->phase != FLOW_RUNNING || (from == SIDE_CLIENT && f->wait != WAIT_NONE) || f->wait == WAIT_IDENTITY || f->wait == WAIT_PROOF)
 		return false;
-	if (stream_bytes(&f->session->out[other(from)]) > RELAY_OUT_BYTES || !report_has_room(&r->report))
+	if (stream_bytes(&f->session->out[other(from)]) > RELAY_OUT_BYTES)
 		return false;
+	if (!report_has_room(&r->report)) {
+		/* Nobody tells when control has taken something out: what lies here is looked at again. */
+		if (stream_bytes(&f->session->in[from]) > 0)
+			relay_ready(r, f);
+		return false;
+	}
 	for (int i = 0; i < RELAY_CALLS_PER_TURN && stream_bytes(&f->session->in[from]) > 0 && f->phase == FLOW_RUNNING; i++) {
 		size_t room[2] = { 16384, 16384 };
 		struct inspect_result result;
