@@ -635,6 +635,34 @@ static void replay_writes_both_forms(void **state)
 	assert_false(replay_write(archive, NULL, &(struct archive_filter){ .session = "0000000000000000000000000000ffff" }, REPLAY_PLAIN, collect, &c, err));
 }
 
+/* Where payload is missing, the replay says so, and why. */
+static void replay_tells_what_was_not_kept(void **state)
+{
+	static const char *const record[] = {
+		"{\"n\":0,\"sess\":\"00000000000000000000000000000001\",\"t\":\"cmd\",\"ts\":\"2026-11-20T10:00:00.000000Z\"}",
+		"{\"n\":1,\"out\":{\"truncated\":true,\"truncated_by\":[\"payload_limit\",\"ring_full\"],\"verdict\":\"forwarded\"},\"ref\":0,\"sess\":\"00000000000000000000000000000001\",\"t\":\"resp\",\"ts\":\"2026-11-20T10:00:00.000000Z\"}",
+		"{\"data\":{\"left_out\":\"journal_full\"},\"nc\":0,\"sess\":\"00000000000000000000000000000001\",\"t\":\"payload\",\"ts\":\"2026-11-20T10:00:00.000000Z\"}",
+	};
+	char path[180], err[JOURNAL_ERROR_BYTES];
+	struct journal_config config = { .dir = path, .origin = FIXTURE_ORIGIN };
+	static struct collected c;
+	struct journal *j;
+	uint64_t index;
+
+	snprintf(path, sizeof path, "%s/not-kept", dir);
+	j = journal_open(&config, FIXTURE_TIME, err);
+	assert_non_null(j);
+	for (size_t i = 0; i < sizeof record / sizeof *record; i++)
+		assert_int_equal(journal_append(j, bytes_str(record[i]), &index), JOURNAL_OK);
+	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
+	memset(&c, 0, sizeof c);
+	assert_true(replay_write(journal_archive(j), NULL, &(struct archive_filter){ .session = "00000000000000000000000000000001" }, REPLAY_PLAIN, collect, &c, err));
+	assert_string_equal(c.text, "     0.000000 # cmd 0\n"
+				    "     0.000000 # resp 1 answers 0 forwarded payload not kept: [\"payload_limit\",\"ring_full\"]\n"
+				    "     0.000000 # payload payload not kept: journal_full\n");
+	journal_close(j);
+}
+
 /* What an agent sends must not steer the terminal of the one who looks. */
 static void replay_gives_a_terminal_nothing_to_obey(void **state)
 {
@@ -684,6 +712,7 @@ int main(void)
 		TEST(lines_begin_with_their_index),
 		TEST(replay_tells_the_session_in_order),
 		TEST(replay_writes_both_forms),
+		TEST(replay_tells_what_was_not_kept),
 		TEST(replay_gives_a_terminal_nothing_to_obey),
 	};
 

@@ -93,6 +93,8 @@ static struct bytes mark_of(struct replay *r)
 	put_member(&w, " ", jcs_get(out, "verdict"));
 	put_member(&w, " ", jcs_get(out, "status"));
 	put_member(&w, " rows ", jcs_get(out, "rows"));
+	put_member(&w, " payload not kept: ", jcs_get(out, "truncated_by"));
+	put_member(&w, " payload not kept: ", jcs_get(jcs_get(top, "data"), "left_out"));
 	put_member(&w, " rules ", jcs_get(top, "rules"));
 	put_member(&w, " approval ", jcs_get(top, "appr"));
 	put_member(&w, " cause ", jcs_get(top, "cause"));
