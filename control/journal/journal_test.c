@@ -514,6 +514,28 @@ static void refusal_of_the_signer_shows_and_stops_nothing(void **state)
 	journal_close(j);
 }
 
+/* A signature that takes its time: after the tiles there is nothing to do, and who calls may sleep. */
+static void waiting_for_a_signature_is_told_from_work(void **state)
+{
+	struct journal *j = open_with(0);
+	struct journal_signer s = fixture_signer_journal(&signer);
+	struct journal_state st;
+
+	assert_false(journal_publish_waits(j));
+	assert_true(fixture_fill(j, 10, 10, FIXTURE_TIME));
+	signer.delay = 5;
+	for (unsigned i = 0; i < 5; i++) {
+		assert_true(journal_publish(j, &s, FIXTURE_TIME));
+		assert_true(journal_publish_waits(j));
+	}
+	while (journal_publish(j, &s, FIXTURE_TIME))
+		assert_false(journal_publish_waits(j));
+	assert_false(journal_publish_waits(j));
+	journal_state(j, &st);
+	assert_int_equal(st.checkpoint_size, 10);
+	journal_close(j);
+}
+
 static void checkpoints_come_at_most_once_a_period(void **state)
 {
 	struct journal *j = open_with(0);
@@ -677,6 +699,7 @@ int main(void)
 		TEST(spine_that_is_lost_is_made_again),
 		TEST(journal_cut_below_its_checkpoint_is_not_continued),
 		TEST(refusal_of_the_signer_shows_and_stops_nothing),
+		TEST(waiting_for_a_signature_is_told_from_work),
 		TEST(checkpoints_come_at_most_once_a_period),
 		TEST(tiles_are_on_disk_after_a_time_that_passed),
 		TEST(search_filters),
