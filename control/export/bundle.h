@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "control/keys/export_key.h"
+#include "control/journal/merkle.h"
 #include "platform/base/bytes.h"
 
 /* Where the files go instead of a directory: pieces of a file in order, pieces of other files between them. False: the reader is gone. */
@@ -19,8 +20,9 @@ struct bundle {
 	char dir[4096];
 	bool made;       /* the directory is ours to remove */
 	const struct bundle_sink *sink; /* NULL: the directory */
-	void *names;     /* with a sink: what was given to it */
-	FILE *manifest;  /* in memory */
+	struct merkle_hash *names; /* with a sink: hashes of the names that it got, by open addressing; 64 bytes a file */
+	size_t names_count, names_room;
+	FILE *manifest;  /* of a directory its file; with a sink in memory, since its signature is over all of it */
 	char *manifest_text;
 	size_t manifest_len;
 	FILE *stream;    /* a file that is written in pieces */

@@ -151,7 +151,10 @@ static bool chunk_write(struct job *job, const struct record_chunk *chunk)
 
 	if (wrong)
 		return fail(job, "%s", wrong);
+	/* There may be millions, more than a directory of some file systems takes. */
 	writer_str(&w, "chunks/");
+	hex_write(&w, bytes_of(chunk->hash, 1));
+	writer_u8(&w, '/');
 	hex_write(&w, bytes_of(chunk->hash, sizeof chunk->hash));
 	name[w.len] = 0;
 	/* The same bytes may be the payload of several records. */

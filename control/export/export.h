@@ -7,7 +7,7 @@
  *	checkpoint                    the signed tree head
  *	tile/                         C2SP tiles: level 0 where there are records of the bundle, and the last one; the levels above back to 0; entry
  *	                              bundles where each record has files, the range covers a whole tile and nothing is filtered out
- *	chunks/<sha256>               payload chunks as stored (sealed, or plain zstd frames), named by their own hash
+ *	chunks/<xx>/<sha256>          payload chunks as stored (sealed, or plain zstd frames), named by their own hash, in folders by its first byte
  *	keys/<session>.hex            keys of the sessions' payload, only when they are to be disclosed
  *	approvals/<id>/               who allowed that (export_disclosure.h), and the approvals that records name (bundle_approvals.h)
  *	trust/log-ed25519.pem, trust/log-p256.pem, vkey: of the key that signed `checkpoint`
