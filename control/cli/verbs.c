@@ -115,7 +115,7 @@ const struct cli_verb cli_verbs[] = {
 	{ "export", "bundle", "", FILTER "out= recipient= pdf keys= with-keys since-checkpoint= proof= progress session= from= to= dir= token-file=", "a directory that proves itself with openssl and sha256sum",
 	  "--out must not exist. --recipient CERT.pem, up to eight times, makes it one file that they alone can open, with `openssl cms -decrypt` (CMS, AES-256-GCM, of tar and "
 	  "zstd): RSA of 2048 bits at least, or EC on P-256, P-384 or P-521. sluice-control seals it (of a copy, and with --with-keys, this command does): it is on no disk in "
-	  "clear, and whom it is sealed to is on record. " FILTER_TEXT "--pdf makes a PDF of its report too (needs Debian's " PDF_PACKAGE "): report.pdf in it; with a token OUT.pdf beside it, since "
+	  "clear, and whom it is sealed to is on record. At most 1 GiB, and 8 million records: openssl takes it whole into memory. " FILTER_TEXT "--pdf makes a PDF of its report too (needs Debian's " PDF_PACKAGE "): report.pdf in it; with a token OUT.pdf beside it, since "
 	  "the node signed the bundle before. --keys names an approval (sluice journal disclose): the bundle then holds the records and the keys of the "
 	  "sessions that it is about, for who asked and once; no auditor's role is needed for these. --with-keys discloses the keys of all sessions in it, to root. "
 	  "Any number of records, a day or a quarter, in one bundle; its size is what limits it. Up to 1,000 records each has its entry and its .tlog-proof as files; beyond that those that --proof names (up to 16 times), and those that the report names. On a terminal, or with --progress, it says on standard error how far it is; what is interrupted leaves nothing. "

@@ -375,6 +375,7 @@ bool bundle_seal_export(struct archive *a, struct export_request *request, const
 		return false;
 	}
 	request->sink = bundle_seal_sink(s);
+	request->records_max = BUNDLE_SEAL_RECORDS_MAX;
 	good = export_bundle(a, request, result, err);
 	if (good && !bundle_seal_finish(s)) {
 		snprintf(err, EXPORT_ERROR_BYTES, "the sealed bundle is not whole");

@@ -13,9 +13,11 @@
 
 /* openssl takes a sealed file into memory before it opens it, and cannot take more than 2 GiB. */
 #define BUNDLE_SEAL_BYTES_MAX (1ull << 30)
+/* A record has 32 bytes in a tile that nothing packs, and takes some 100 with its line and its event: more of them than this do not fit. */
+#define BUNDLE_SEAL_RECORDS_MAX 8000000u
 #define BUNDLE_SEAL_FOLDER "sluice-bundle"
 
-/* export_bundle into one sealed file, which `put` gets in order; false ends it. The request's `sink` is set here. False with a text in `err`:
+/* export_bundle into one sealed file, which `put` gets in order; false ends it. The request's `sink` and `records_max` are set here. False with a text in `err`:
  * then what was put is not whole. */
 bool bundle_seal_export(struct archive *a, struct export_request *request, const struct recipients *to, bool (*put)(void *ctx, struct bytes data), void *ctx,
 			struct export_result *result, char err[EXPORT_ERROR_BYTES]);

@@ -287,6 +287,11 @@ static enum archive_next next_record(struct job *job, uint64_t *index, struct by
 	return next;
 }
 
+static bool too_many(struct job *job)
+{
+	return fail(job, "more than %llu records match, which is too much for one file: take a smaller range, or leave out --recipient", (unsigned long long)job->request->records_max);
+}
+
 /* Looked at before a file is made: whether there is anything, and whether every record can have files of its own. */
 static bool look_ahead(struct job *job)
 {
@@ -297,6 +302,8 @@ static bool look_ahead(struct job *job)
 	struct bytes record;
 
 	job->selected = f->session || f->type || f->person || f->agent || f->run || f->target || f->service || f->verdict || f->since || f->until || f->in_session || f->sessions || f->text;
+	if (!job->selected && job->request->records_max && f->to > first && f->to - first > job->request->records_max)
+		return too_many(job);
 	if (!job->selected)
 		found = f->to <= first ? 0 : f->to - first > max ? max + 1 : (unsigned)(f->to - first);
 	for (; job->selected && found <= max && (next = next_record(job, &index, &record)) == ARCHIVE_FOUND; index++)
@@ -337,6 +344,8 @@ static bool records_write(struct job *job)
 	if (!records_open(job))
 		return false;
 	for (uint64_t index = 0; (next = next_record(job, &index, &record)) == ARCHIVE_FOUND; index++) {
+		if (job->request->records_max && result->records == job->request->records_max)
+			return too_many(job);
 		if (result->records++ == 0)
 			result->first = index;
 		result->last = index;
