@@ -4,6 +4,8 @@
 usage: anchor_node_test.py SLUICE SLUICE_CONTROL WORKER_TOOL CLASSES HELPER...
 Everything lives in one temporary directory. TAP on stdout.
 """
+import calendar
+import hashlib
 import json
 import os
 import shutil
@@ -381,6 +383,11 @@ def survives_its_authority(w, away):
     w.check(said.returncode == 0 and f'the first {size} records existed at' in said.stdout, 'a bundle outlives the certificate of its time stamp', said.stdout)
     plain = subprocess.run(['openssl', 'ts', '-verify', '-data', stamped, '-in', f'{stamped}.tsr', '-CAfile', away / 'roots.pem'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     w.check(plain.returncode != 0, 'which is over by now', plain.stdout)
+    text = subprocess.run(['openssl', 'ts', '-reply', '-in', f'{stamped}.tsr', '-text'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    when = next(line for line in text.splitlines() if line.startswith('Time stamp: '))
+    told = [r['data'] for r in w.json('journal', 'search', '--type', 'journal.stamp')['records'] if r['data']['size'] == str(size)]
+    w.check(told == [{'sha256': hashlib.sha256(Path(f'{stamped}.tsr').read_bytes()).hexdigest(), 'size': str(size),
+                      'time_s': str(calendar.timegm(time.strptime(when, 'Time stamp: %b %d %H:%M:%S %Y GMT')))}], 'its record holds the hash of that token, its size and its time', (told, when))
 
 
 def stops(w):

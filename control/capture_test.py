@@ -226,6 +226,8 @@ def with_payload(w, frames):
     started = records(w, capture, 'start')
     w.check(over and over['result'] == 'done' and len(started) == 1 and started[0]['data']['what'] == 'frames' and started[0]['data']['reason'] == 'case 7 O 12/26' and
             started[0]['who']['person'] == 'ivan' and started[0]['appr']['id'] == asked['approval'], 'capture --payload: its record names who asked, and the approval', (over, started))
+    w.check({k: started[0]['data'][k] for k in ('service', 'filter', 'for_s', 'max_bytes')} == {'service': 'db', 'filter': 'tcp', 'for_s': '90', 'max_bytes': '1048576'},
+            'capture --payload: and it is the one that was approved', started[0]['data'])
     frame = SYN + bytes(range(256)) * 5 + b'KANARIENVOGEL'
     frames.large(frame)
     frames.frame(SYN)
@@ -236,10 +238,42 @@ def with_payload(w, frames):
     w.check(now and now['frames'] == 2 and now['whole'] and now['what'] == 'frames' and frame in saved, 'capture --payload: every byte of it is in the file', now)
     w.check(b'KANARIENVOGEL' not in b''.join(p.read_bytes() for p in (w.dir / 'state' / 'captures').iterdir()) and frames.memory[SLOTS:] == bytes(SLOT_BYTES * SLOT_COUNT),
             'capture --payload: and nowhere in clear')
+    again = [votes('dora'), votes('emma')]
+    w.check(all(d.returncode != 0 for d in again) and w.json('approval', 'show', asked['approval'])['state'] == 'executed' and frames.snap() == 0 and
+            len([r for r in w.json('journal', 'search', '--type', 'capture.start')['records'] if r['data']['what'] == 'frames']) == 1,
+            'capture --payload: an approval is used once', [(d.returncode, d.stderr) for d in again])
+    is_its_own(w, frames)
     done = w.cli('--json', *asking, '--token-file', w.token_file('ivan', ['probe']))
     denied = json.loads(done.stdout)['approval']
     w.cli('approval', 'deny', denied, '--reason', 'no', '--token-file', w.token_file('bob', ['dba']))
     w.check(w.until(lambda: w.json('approval', 'show', denied)['state'] == 'denied') and frames.snap() == 0, 'capture --payload: denied, nothing begins')
+
+
+def is_its_own(w, frames):
+    """Of two that wait, the one that is approved begins, as its own statement has it; the other one and another deed's approval begin nothing."""
+    def asks(*argv, who=('ivan', ['probe'])):
+        done = w.cli('--json', *argv, '--reason', 'case 8 O 12/26', '--token-file', w.token_file(*who))
+        w.check(done.returncode == 0, f'asks for {" ".join(argv[:2])}', done.stderr)
+        return json.loads(done.stdout)['approval']
+
+    def agree(approval):
+        return [w.cli('approval', 'approve', approval, '--reason', 'seen', '--token-file', w.token_file(person, ['dba'])) for person in ('bob', 'dora')]
+    capture = 'capture', 'start', '--service', 'db', '--payload'
+    wide, narrow = asks(*capture, '--for', '80s', '--max', '2Mi'), asks(*capture, '--filter', 'icmp', '--for', '70s', '--max', '64Ki')
+    other = asks('journal', 'rotate-key', who=('carol', ['dba']))
+    agree(other)
+    w.check(w.until(lambda: w.json('approval', 'show', other)['state'] == 'executed') and w.json('approval', 'show', other)['result'] == 'done' and frames.snap() == 0 and not any(r['state'] == 'running' for r in w.json('capture', 'list')['captures']),
+            'capture --payload: the approval of another deed begins none')
+    agree(narrow)
+    w.check(w.until(lambda: frames.snap() == 2), 'capture --payload: one of two begins')
+    running = [r['id'] for r in w.json('capture', 'list')['captures'] if r['state'] == 'running']
+    said = records(w, running[0], 'start')[0]
+    w.check(len(running) == 1 and said['appr']['id'] == narrow and {k: said['data'][k] for k in ('filter', 'for_s', 'max_bytes')} == {'filter': 'icmp', 'for_s': '70', 'max_bytes': '65536'} and
+            w.json('approval', 'show', wide)['state'] in ('requested', 'pending'), 'capture --payload: the one that was approved, and not the other', (said, wide))
+    w.cli('capture', 'stop', running[0], '--reason', 'seen enough')
+    ended(w, running[0])
+    w.cli('approval', 'deny', wide, '--reason', 'no', '--token-file', w.token_file('bob', ['dba']))
+    w.check(frames.snap() == 0, 'capture --payload: and nothing else begins')
 
 
 def roles(w, capture):
