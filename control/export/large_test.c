@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "control/export/export.h"
+#include "control/export/stream.h"
 #include "control/journal/journal_fixture.h"
 #include "control/journal/tiles.h"
 
@@ -296,6 +296,71 @@ static void no_more_than_may_be(void **state)
 	}
 }
 
+/* --- sessions that began before the range ---------------------------------------------------------------------------------- */
+
+struct seen {
+	unsigned lines, with; /* of them, with the address that the session's first record says */
+};
+
+static bool see(void *ctx, struct bytes line)
+{
+	struct seen *s = ctx;
+
+	s->lines += line.len > 1;
+	s->with += memmem(line.base, line.len, "192.0.2.77", 10) != NULL;
+	return true;
+}
+
+static void append(struct journal *j, const char *record)
+{
+	uint64_t index;
+
+	assert_int_equal(journal_append(j, bytes_str(record), &index), JOURNAL_OK);
+}
+
+/* Its own first records say where it came from; they are looked for before the range, and not where all was read already. */
+static void a_session_that_began_before_is_looked_up(void **state)
+{
+	static const char sess[] = "\"sess\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"";
+	char early[180], err[EXPORT_ERROR_BYTES], record[512];
+	struct journal_config config = { .dir = early, .origin = FIXTURE_ORIGIN };
+	struct stream_request request = { .form = STREAM_OCSF, .origin = FIXTURE_ORIGIN };
+	const struct {
+		struct archive_filter filter;
+		unsigned lines, with;
+	} rows[] = {
+		{ { .from = 0 }, 103, 2 },
+		{ { .from = 101 }, 2, 1 },        /* its second record alone, and a session's without a first one */
+		{ { .from = 102 }, 1, 0 },
+		{ { .type = "cmd", .from = 101 }, 1, 1 },
+	};
+	struct archive *a;
+	struct journal *j;
+
+	snprintf(early, sizeof early, "%s/early", dir);
+	j = journal_open(&config, FIXTURE_TIME, err);
+	assert_non_null(j);
+	snprintf(record, sizeof record, "{%s,\"src\":{\"addr\":\"192.0.2.77\",\"port\":1},\"t\":\"session.open\",\"ts\":\"2026-11-20T10:00:00.000000Z\",\"v\":1}", sess);
+	append(j, record);
+	assert_true(fixture_fill(j, 100, 50, FIXTURE_TIME));
+	snprintf(record, sizeof record, "{\"out\":{\"verdict\":\"forwarded\"},%s,\"t\":\"cmd\",\"ts\":\"2026-11-20T10:00:01.000000Z\",\"v\":1}", sess);
+	append(j, record);
+	append(j, "{\"sess\":\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\",\"t\":\"resp\",\"ts\":\"2026-11-20T10:00:01.000000Z\",\"v\":1}");
+	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
+	journal_close(j);
+	a = archive_open(early, err);
+	assert_non_null(a);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct seen seen = { 0 };
+
+		request.filter = rows[i].filter;
+		assert_true(stream_write(a, &request, see, &seen, err));
+		if (seen.with != rows[i].with || seen.lines < rows[i].lines)
+			fail_msg("row %zu: %u lines, %u with the address", i, seen.lines, seen.with);
+	}
+	archive_close(a);
+}
+
 struct watched {
 	unsigned calls, until; /* calls; the one that says no */
 	struct export_progress last;
@@ -367,6 +432,7 @@ int main(void)
 		TEST(what_does_not_match_is_not_picked),
 		TEST(few_records_have_files_each),
 		TEST(no_more_than_may_be),
+		TEST(a_session_that_began_before_is_looked_up),
 		TEST(progress_is_told_and_ends_it),
 		TEST(a_full_disk_leaves_nothing),
 	};
