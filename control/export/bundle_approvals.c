@@ -144,7 +144,7 @@ static const char *put_chunk(struct bundle *b, struct archive *a, const char *id
 	const char *wrong;
 
 	hex_write(&w, bytes_of(chunk->hash, sizeof chunk->hash));
-	snprintf(in_chunks, sizeof in_chunks, "chunks/%s", hex);
+	snprintf(in_chunks, sizeof in_chunks, "chunks/%.2s/%s", hex, hex);
 	if (bundle_has(b, in_chunks))
 		return NULL;
 	snprintf(file, sizeof file, "%s" CHUNK_SUFFIX, hex);

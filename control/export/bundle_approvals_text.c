@@ -46,7 +46,7 @@ const char bundle_approvals_md[] =
 	"      grep -qF \"\\\"sess\\\":\\\"$s\\\"\" \"$d/statement.jcs\"\n"
 	"      grep -qF \"\\\"ref\\\":$n,\" \"$WORK/request\"\n"
 	"    elif [ -e \"keys/$s.hex\" ]; then echo \"the statement of $id is missing, and its key is here\"; exit 1; fi\n"
-	"    grep -o '\"h\":\"[0-9a-f]\\{64\\}\",\"i\":' \"$WORK/request\" | cut -d'\"' -f4 | while read -r n; do [ -e \"chunks/$n\" ] || [ -e \"$d/$n.chunk\" ] || exit 1; done\n"
+	"    grep -o '\"h\":\"[0-9a-f]\\{64\\}\",\"i\":' \"$WORK/request\" | cut -d'\"' -f4 | while read -r n; do [ -e \"chunks/${n%\"${n#??}\"}/$n\" ] || [ -e \"$d/$n.chunk\" ] || exit 1; done\n"
 	"  elif [ -s \"$WORK/request\" ]; then grep -qF \"\\\"statement\\\":$(cat \"$d/statement.jcs\"),\" \"$WORK/request\"; fi\n"
 	"  quorum=$(sed -n 's/.*\"quorum\":\\([0-9]*\\),\"ref\":.*/\\1/p' \"$WORK/request\")\n"
 	"  if grep -q '\"t\":\"approval.\\(grant\\|consume\\)\"' \"$WORK/said\" && [ -s \"$WORK/request\" ]; then\n"
