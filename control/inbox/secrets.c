@@ -44,20 +44,34 @@ static bool same(struct bytes a, size_t at, const char *text)
 	return true;
 }
 
-/* The second letters of what is looked for, by the first: of most letters nothing more has to be compared. */
-#define BEGINS(letter, seconds) [letter] = seconds, [(letter) - 'a' + 'A'] = seconds
-static const char *const begins[256] = { BEGINS('a', "pc"), BEGINS('c', "ro"), BEGINS('d', "be"), BEGINS('e', "n"), BEGINS('h', "m"), BEGINS('p', "awrg"),
-					 BEGINS('s', "e"), BEGINS('t', "o"), [':'] = "/" };
+/* The second and third letters of what is looked for, by the first, as bits: at most places nothing more has to be compared. */
+#define LETTER(letter) (1u << ((letter) == '/' ? 26 : (letter) - 'a'))
+#define BEGINS(letter, second, third) [letter] = { second, third }, [(letter) - 'a' + 'A'] = { second, third }
+static const struct { uint32_t second, third; } begins[256] = {
+	BEGINS('a', LETTER('p') | LETTER('c'), LETTER('i') | LETTER('c')),
+	BEGINS('c', LETTER('r') | LETTER('o'), LETTER('e') | LETTER('y') | LETTER('n')),
+	BEGINS('d', LETTER('b') | LETTER('e'), LETTER('l') | LETTER('c')),
+	BEGINS('e', LETTER('n'), LETTER('c')),
+	BEGINS('h', LETTER('m'), LETTER('a')),
+	BEGINS('p', LETTER('a') | LETTER('w') | LETTER('r') | LETTER('g'), LETTER('s') | LETTER('d') | LETTER('i') | LETTER('p')),
+	BEGINS('s', LETTER('e'), LETTER('c') | LETTER('t')),
+	BEGINS('t', LETTER('o'), LETTER('k')),
+	[':'] = { LETTER('/'), LETTER('/') },
+};
 
+static uint32_t letter_bit(uint8_t c)
+{
+	unsigned letter = (c | 0x20u) - 'a';
+
+	return letter < 26 ? 1u << letter : c == '/' ? LETTER('/') : 0;
+}
+
+/* All words have three letters and more. */
 static bool may_begin(struct bytes b, size_t at)
 {
-	const char *second = begins[b.base[at]];
+	uint32_t second = begins[b.base[at]].second;
 
-	if (!second || at + 1 >= b.len)
-		return false;
-	while (*second && (uint8_t)*second != pg_fold(b.base[at + 1]))
-		second++;
-	return *second;
+	return second && b.len - at >= 3 && second & letter_bit(b.base[at + 1]) && begins[b.base[at]].third & letter_bit(b.base[at + 2]);
 }
 
 /* Most texts hold none of the words, and need no second look. */

@@ -75,15 +75,18 @@ bool base64_url_read(struct bytes text, struct writer *out)
 	return decode(text, url, out);
 }
 
+static uint8_t hex_digit(unsigned value)
+{
+	return (uint8_t)('0' + value + (value > 9) * ('a' - '9' - 1));
+}
+
 void hex_write(struct writer *out, struct bytes data)
 {
-	static const char digits[] = "0123456789abcdef";
-
 	uint8_t *room = writer_room(out, 2 * data.len);
 
 	for (size_t i = 0; room && i < data.len; i++) {
-		room[2 * i] = (uint8_t)digits[data.base[i] >> 4];
-		room[2 * i + 1] = (uint8_t)digits[data.base[i] & 15];
+		room[2 * i] = hex_digit(data.base[i] >> 4);
+		room[2 * i + 1] = hex_digit(data.base[i] & 15);
 	}
 }
 

@@ -50,6 +50,13 @@ static inline bool jcs_text_all_plain(struct bytes text)
 	}
 	if (text.len >= 8)
 		return jcs_text_plain_word(text.base + text.len - 8);
+	if (text.len >= 4) {
+		uint8_t word[8];
+
+		memcpy(word, text.base, 4);
+		memcpy(word + 4, text.base + text.len - 4, 4);
+		return jcs_text_plain_word(word);
+	}
 	for (; at < text.len; at++) {
 		if (!jcs_text_plain(text.base[at]))
 			return false;

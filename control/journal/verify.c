@@ -427,6 +427,27 @@ static void restart_tree(struct verify *v, const struct segment_view *view)
 	verify_tiles_begin(&v->tiles, view->first / TILE);
 }
 
+/* Chunks are numbered without gaps: where a segment's begin decides in which one a chunk is looked for. */
+static void chunks_begin(struct verify *v, struct segment_view *view)
+{
+	const struct segment_view *before = v->at ? &v->view[v->at - 1] : NULL;
+	struct mdbfile_entry entry;
+	unsigned tries = 0;
+	bool good;
+
+	do {
+		struct mdbfile_cursor c = mdbfile_cursor_of(&view->file, &view->chunk);
+		enum mdbfile_status status = mdbfile_next(&c, &entry);
+
+		good = status == MDBFILE_END || (status == MDBFILE_OK && entry.key == view->chunk_first);
+		if (before && before->file.fd >= 0 && before->end == view->first)
+			good &= before->chunk_end == view->chunk_first;
+	} while (!good && again(view, &tries));
+	if (!good)
+		verify_found(&v->report, VERIFY_ORDER, verify_record(view->first, VERIFY_NOWHERE), "segment %llu says that its payload chunks begin with number %llu, and they do not",
+		      ULL(view->first), ULL(view->chunk_first));
+}
+
 /* Begins a segment; false when it cannot be read. */
 static bool segment_begin(struct verify *v, struct segment_view *view, uint64_t named, bool first)
 {
@@ -448,6 +469,7 @@ static bool segment_begin(struct verify *v, struct segment_view *view, uint64_t 
 	}
 	if (v->options->keys && strcmp(view->origin, v->options->keys->name) != 0)
 		verify_found(&v->report, VERIFY_ORDER, verify_nowhere, "segment %llu is of another journal, %s", ULL(named), view->origin);
+	chunks_begin(v, view);
 	if (first) {
 		v->summary->first = named;
 		restart_tree(v, view);

@@ -9,6 +9,7 @@
 #ifndef PLATFORM_BASE_BYTES_H
 #define PLATFORM_BASE_BYTES_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -218,16 +219,21 @@ static inline void writer_be(struct writer *w, uint64_t value, size_t width)
 {
 	uint8_t *room = writer_room(w, width);
 
-	for (size_t i = 0; room && i < width; i++)
-		room[i] = (uint8_t)(value >> (8 * (width - 1 - i)));
+	if (!room)
+		return;
+	/* As with reader_be: a constant width makes this one store. */
+	value = htobe64(value << 8 * (sizeof value - width));
+	memcpy(room, &value, width);
 }
 
 static inline void writer_le(struct writer *w, uint64_t value, size_t width)
 {
 	uint8_t *room = writer_room(w, width);
 
-	for (size_t i = 0; room && i < width; i++)
-		room[i] = (uint8_t)(value >> (8 * i));
+	if (!room)
+		return;
+	value = htole64(value);
+	memcpy(room, &value, width);
 }
 
 static inline void writer_u8(struct writer *w, uint8_t v) { writer_be(w, v, 1); }
