@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 import sys
 import tempfile
@@ -687,6 +688,10 @@ def audits(w):
         done = other('export', 'report', *more, '--out', w.dir / 'out' / name, *token('audit'))
         path = w.dir / 'out' / name
         w.check(path.exists() == (done.returncode == 0) == bool(begin) and (not begin or path.read_text().startswith(begin)), f'and a report, {name}', done.stderr)
+    null = w.dir / 'out' / 'null'
+    os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    done = w.cli('export', 'report', '--out', null)
+    w.check(done.returncode == 0 and stat.S_ISCHR(null.stat().st_mode), 'what is no file is written to, and stays what it is', done.stderr)
     prints(w, other, token)
     results = json.loads((w.dir / 'out' / 'results.json').read_text())['assessment-results']['results'][0]
     w.check('alice' in (w.dir / 'out' / 'page.html').read_text() and len(results['findings']) > 5, 'which tell of who did what, by control', results)

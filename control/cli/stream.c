@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,13 +50,20 @@ int cli_export_events(struct cli *c)
 	return status;
 }
 
-/* Writes beside the target and renames, so that a report is whole or not there. */
+/* Writes beside the target and renames, so that a report is whole or not there. What is no file (a pipe, /dev/null) is written to, and stays. */
 static int write_report(struct cli *c, struct bytes report, const char *path)
 {
 	char beside[4096];
+	struct stat st;
 	FILE *out;
 	bool ok;
 
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		out = fopen(path, "we");
+		ok = out && fwrite(report.base, 1, report.len, out) == report.len;
+		ok = (!out || fclose(out) == 0) && ok;
+		return ok ? FRAME_DONE : cli_fail(c, FRAME_REFUSED, "%s: %s: give a file", path, strerror(errno));
+	}
 	if (snprintf(beside, sizeof(beside), "%s.part", path) >= (int)sizeof(beside))
 		return cli_fail(c, FRAME_USAGE, "%s: the name is too long: give a shorter one", path);
 	out = fopen(beside, "wxe");

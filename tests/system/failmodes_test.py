@@ -398,7 +398,7 @@ def volume_full(it):
 def volume_breaks(it):
     """The volume has no byte left at once, under load: within one commit nothing passes any more; nothing that was acknowledged is lost."""
     from kill_test import bench
-    running = bench(it, 'simple', 12)
+    running = bench(it, 'simple', 12, rate=150)  # on a fast machine its records alone would fill the volume for good
     time.sleep(2)
     volume = it.sluice.state / 'journal'
     with open(volume / 'filler-all', 'wb', buffering=0) as f:

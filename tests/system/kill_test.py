@@ -37,7 +37,7 @@ def unzstd(data, most=1 << 20):
 
 def payload(directory, record, chunk):
     """The bytes of a chunk: opened with its session's key, unpacked."""
-    stored = (directory / 'chunks' / chunk['h']).read_bytes()
+    stored = (directory / 'chunks' / chunk['h'][:2] / chunk['h']).read_bytes()
     need(hashlib.sha256(stored).hexdigest() == chunk['h'], 'a chunk differs from its name')
     if 'enc' in chunk:
         key = bytes.fromhex((directory / 'keys' / f"{record['sess']}.hex").read_text().strip())
@@ -139,13 +139,13 @@ def helper(it, name):
 
 # --- Control ---
 
-def bench(it, mode, seconds):
-    """pgbench as unprivileged clients would run it; each statement carries a random number."""
+def bench(it, mode, seconds, rate=None):
+    """pgbench as unprivileged clients would run it; each statement carries a random number. `rate`: transactions a second, else as many as go."""
     script = it.lab.dir / 'bench.sql'
     script.write_text('\\set id random(1, 200)\n\\set mark random(1, 2000000000)\nSELECT item, :mark FROM orders WHERE id = :id;\n'
                       'UPDATE orders SET cents = :mark WHERE id = :id;\n')
     argv = ['ip', 'netns', 'exec', it.wire.agent, 'pgbench', '-n', '-h', it.wire.target_address, '-U', 'alice', '-f', str(script),
-            '-M', mode, '-c', '4', '-T', str(seconds), 'shop']
+            '-M', mode, '-c', '4', '-T', str(seconds), *(['-R', str(rate)] if rate else []), 'shop']
     return subprocess.Popen(argv, env=it.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
