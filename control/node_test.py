@@ -213,19 +213,20 @@ upstream = ( {{ service = "db"; roots = "{self.dir}/ca/provider.pem"; }} );
             self.polls = False
         return None
 
-    def find(self, name, newest=False):
-        """Our own process of that name, by its command line in our directory or as child of ours."""
-        ours, found = {self.process.pid}, []
-        for pid in sorted(int(p) for p in os.listdir('/proc') if p.isdigit()):
+    def find(self, name):
+        """Processes of that name among the descendants of control, whose numbers need not ascend."""
+        children, found = {}, []
+        for pid in (int(p) for p in os.listdir('/proc') if p.isdigit()):
             try:
                 stat = Path(f'/proc/{pid}/stat').read_text()
             except OSError:
                 continue
-            comm, rest = stat[stat.index('(') + 1:stat.rindex(')')], stat[stat.rindex(')') + 2:].split()
-            if int(rest[1]) in ours:
-                ours.add(pid)
-                if comm == name[:15]:
-                    found.append(pid)
+            comm, parent = stat[stat.index('(') + 1:stat.rindex(')')], int(stat[stat.rindex(')') + 2:].split()[1])
+            children.setdefault(parent, []).append((pid, comm))
+        ours = [self.process.pid]
+        for parent in ours:
+            ours += [pid for pid, _ in children.get(parent, ())]
+            found += [pid for pid, comm in children.get(parent, ()) if comm == name[:15]]
         return found
 
 
@@ -757,8 +758,14 @@ def extends(w):
         (out / name).write_bytes((state / 'checkpoint').read_bytes())
         return out / name, int((out / name).read_text().split('\n')[1])
 
-    old, old_size = keep('old')
-    shutil.copytree(state, out / 'early')
+    def copied():
+        """A checkpoint, and a copy of the journal with not one record more."""
+        shutil.rmtree(out / 'early', ignore_errors=True)
+        old, old_size = keep('old')
+        shutil.copytree(state, out / 'early')
+        return w.json('journal', 'verify', out / 'early')['size'] == old_size and (old, old_size)
+
+    old, old_size = w.until(copied)
     w.cli('journal', 'tail', '--limit', '1')
     new, new_size = keep('new')
     w.check(new_size > old_size, 'the journal goes on', (old_size, new_size))
