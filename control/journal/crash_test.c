@@ -193,7 +193,7 @@ static void no_acknowledged_record_is_lost_by_kill(void **state)
 			acked = 0;
 		}
 	}
-	print_message("seed %llu: %u kills, %llu records\n", (unsigned long long)seed, rounds, (unsigned long long)records);
+	print_message("# seed %llu: %u kills, %llu records\n", (unsigned long long)seed, rounds, (unsigned long long)records);
 }
 
 /* --- a full volume ------------------------------------------------------------------------------------------------------ */

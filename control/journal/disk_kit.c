@@ -39,7 +39,7 @@ static struct {
 	void (*before)(void *ctx);
 	void *ctx;
 	struct tracked file[FILES_MAX];
-	unsigned files;
+	unsigned files, grown;
 	struct disk_fault fault;
 	bool inside;
 } disk;
@@ -197,6 +197,22 @@ static void moment(void)
 	}
 }
 
+static bool has_grown(const struct tracked *t, const uint8_t *data, size_t len, uint64_t at)
+{
+	if (t->synced_len < 65536 || at + len <= t->synced_len)
+		return false;
+	while (len && data[0] == 0) {
+		data++;
+		len--;
+	}
+	return len != 0;
+}
+
+unsigned disk_grown(void)
+{
+	return disk.grown;
+}
+
 static ssize_t put(int fd, const uint8_t *data, size_t len, off_t at)
 {
 	struct tracked *t = tracked_of(fd);
@@ -205,6 +221,7 @@ static ssize_t put(int fd, const uint8_t *data, size_t len, off_t at)
 	if (!t)
 		return real_pwrite(fd, data, len, at);
 	moment();
+	disk.grown += has_grown(t, data, len, (uint64_t)at);
 	if (faulty(false)) {
 		int error = errno;
 
@@ -455,7 +472,7 @@ void disk_watch(const char *dir, void (*before)(void *ctx), void *ctx)
 		free(disk.file[i].piece);
 		free(disk.file[i].synced);
 	}
-	disk.files = 0;
+	disk.files = disk.grown = 0;
 	disk.inside = false; /* a test that failed in `before` never came back */
 	disk.fault = (struct disk_fault){ 0 };
 	disk.dir[0] = 0;

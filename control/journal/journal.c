@@ -185,7 +185,8 @@ static int segment_next(struct journal *j, uint64_t now_us)
 	memcpy(j->segment.dir, path, strlen(path) + 1);
 	snprintf(path, sizeof path, "%s/seg", j->dir);
 	j->rotate = j->next_reserved = false;
-	return segment_sync_dir(path);
+	code = segment_sync_dir(path);
+	return code ? code : segment_check(&j->segment);
 }
 
 static void rotate(struct journal *j, uint64_t now_us)
@@ -387,6 +388,10 @@ void journal_close(struct journal *j)
 	if (!j)
 		return;
 	publish_close(j);
+	if (j->archive && !j->is_stopped) { /* after an error nobody knows what the file holds */
+		(void)disk_room_cut(j->segment.env);
+		(void)disk_room_cut(j->spine.env);
+	}
 	archive_close(j->archive);
 	segment_close(&j->segment);
 	spine_close(&j->spine);

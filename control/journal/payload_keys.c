@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "control/journal/base64.h"
+#include "control/journal/disk_room.h"
 #include "platform/base/random.h"
 #include "platform/base/secret.h"
 
@@ -442,7 +443,7 @@ bool payload_keys_sync(struct payload_keys *k)
 {
 	if (k->failed)
 		return false;
-	if (k->dirty && fdatasync(k->append) != 0)
+	if (k->dirty && (fdatasync(k->append) != 0 || disk_room_check(k->append) != 0))
 		k->failed = true;
 	k->dirty = false;
 	return !k->failed;

@@ -172,6 +172,7 @@ static void no_acknowledged_record_is_lost_by_a_power_cut(void **state)
 			}
 		}
 		journal_close(j);
+		assert_int_equal(disk_grown(), 0);
 		disk_watch(NULL, NULL, NULL);
 		assert_whole(work, position);
 		runs++;

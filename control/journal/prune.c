@@ -78,7 +78,7 @@ static bool tiles_are_safe(struct journal *j, uint64_t end)
 		return false;
 	if (j->spine.tiles >= end)
 		return true;
-	if (syncfs(j->lock) != 0 || spine_commit(&j->spine, 0, (struct bytes){ 0 }, tiles) != 0)
+	if (syncfs(j->lock) != 0 || segment_check(&j->segment) != 0 || spine_commit(&j->spine, 0, (struct bytes){ 0 }, tiles) != 0)
 		return false;
 	j->publish.mark_size = tiles;
 	return true;

@@ -112,7 +112,7 @@ void publish_close(struct journal *j)
 
 	/* What was written is brought to disk, and the next start need not write it again. */
 	if (j->spine.env && !j->is_stopped && p->phase == PUBLISH_IDLE && p->note_size > j->spine.tiles) {
-		if (j->lock >= 0 && syncfs(j->lock) == 0)
+		if (j->lock >= 0 && syncfs(j->lock) == 0 && segment_check(&j->segment) == 0)
 			(void)spine_commit(&j->spine, 0, (struct bytes){ 0 }, p->note_size);
 	}
 	free(p->entries);

@@ -24,6 +24,17 @@ int segment_sync_dir(const char *dir)
 	return code;
 }
 
+/* LMDB would look for its pages behind the end of the file, and die of it. */
+static bool is_cut_off(MDB_env *env)
+{
+	MDB_envinfo info = { 0 };
+	struct stat st;
+	int fd;
+
+	return mdb_env_info(env, &info) != 0 || mdb_env_get_fd(env, &fd) != 0 || fstat(fd, &st) != 0 ||
+	       (uint64_t)st.st_size / sysconf(_SC_PAGESIZE) < info.me_last_pgno + 1;
+}
+
 int segment_env_open(MDB_env **env, const char *dir, uint64_t map_bytes, unsigned dbs)
 {
 	int code = mdb_env_create(env);
@@ -35,6 +46,11 @@ int segment_env_open(MDB_env **env, const char *dir, uint64_t map_bytes, unsigne
 		mdb_env_close(*env);
 		*env = NULL;
 		return code;
+	}
+	if (is_cut_off(*env)) {
+		mdb_env_close(*env);
+		*env = NULL;
+		return MDB_CORRUPTED;
 	}
 	(void)mdb_reader_check(*env, NULL);
 	return 0;
@@ -157,6 +173,8 @@ int segment_create(struct segment *s, const char *dir, uint64_t map_bytes, const
 	mdb_txn_abort(txn);
 	if (code == 0)
 		code = segment_sync_dir(dir);
+	if (code == 0)
+		code = disk_room_make(&s->room, s->env, 0);
 	s->first = start->first;
 	s->created_us = start->now_us;
 	if (code)
@@ -189,6 +207,8 @@ int segment_open(struct segment *s, const char *dir, uint64_t map_bytes)
 {
 	int code = begin(s, dir, map_bytes);
 
+	if (code == 0)
+		code = disk_room_make(&s->room, s->env, 0);
 	if (code == 0)
 		code = take_over(s);
 	/* Its map had grown before: LMDB opens it with a map that is just full. */
@@ -248,10 +268,26 @@ static int commit_once(struct segment *s, const struct segment_batch *batch)
 	return mdb_txn_commit(txn);
 }
 
+/* What its values take on the disk, at most. */
+static uint64_t room_of(const struct segment_batch *b)
+{
+	uint64_t bytes = disk_room_value(sizeof b->leaf[0]) * b->records + disk_room_value(sizeof b->cursor[0]) * SEGMENT_CURSORS;
+
+	for (unsigned i = 0; i < b->chunks; i++)
+		bytes += disk_room_value(b->chunk_stored[i].len);
+	for (unsigned i = 0; i < b->records; i++)
+		bytes += disk_room_value(b->stored[i].len);
+	for (unsigned i = 0; b->kept && i < SEGMENT_KEPT / 64; i++) /* each may lie in another page */
+		bytes += 4096 * (uint64_t)__builtin_popcountll(b->kept->dirty[i]);
+	return bytes;
+}
+
 int segment_commit(struct segment *s, const struct segment_batch *batch)
 {
-	int code = commit_once(s, batch);
+	int code = disk_room_make(&s->room, s->env, room_of(batch));
 
+	if (code == 0)
+		code = commit_once(s, batch);
 	if (code == MDB_MAP_FULL && (code = grow(s->env)) == 0)
 		code = commit_once(s, batch);
 	return code;
@@ -282,9 +318,13 @@ int segment_seal(struct segment *s, uint64_t end, const struct merkle_hash *root
 	writer_be64(&w, end);
 	writer_bytes(&w, root->b, sizeof root->b);
 	writer_be64(&w, now_us);
-	code = put_seal(s, writer_done(&w));
+	code = disk_room_make(&s->room, s->env, 0);
+	if (code == 0)
+		code = put_seal(s, writer_done(&w));
 	if (code == MDB_MAP_FULL && (code = grow(s->env)) == 0)
 		code = put_seal(s, writer_done(&w));
+	if (code == 0)
+		code = disk_room_cut(s->env);
 	segment_close(s);
 	if (code)
 		return code;
@@ -294,6 +334,13 @@ int segment_seal(struct segment *s, uint64_t end, const struct merkle_hash *root
 	if (chmod(path, 0440) != 0)
 		return errno;
 	return segment_sync_dir(s->dir);
+}
+
+int segment_check(const struct segment *s)
+{
+	int fd, code = s->env ? mdb_env_get_fd(s->env, &fd) : EBADF;
+
+	return code ? code : disk_room_check(fd);
 }
 
 void segment_close(struct segment *s)

@@ -16,6 +16,7 @@
 
 #include <lmdb.h>
 
+#include "control/journal/disk_room.h"
 #include "control/journal/merkle.h"
 
 #define SEGMENT_RUN_HASHES 127u
@@ -42,6 +43,7 @@ enum segment_meta {
 struct segment {
 	MDB_env *env;
 	MDB_dbi entry, chunk, tile0, meta, kept;
+	struct disk_room room;
 	uint64_t first, created_us;
 	char dir[512];
 };
@@ -81,7 +83,9 @@ int segment_create(struct segment *s, const char *dir, uint64_t map_bytes, const
 int segment_open(struct segment *s, const char *dir, uint64_t map_bytes);
 /* On MDB_MAP_FULL the map grows by a quarter and the commit is tried once more. */
 int segment_commit(struct segment *s, const struct segment_batch *batch);
-/* Writes the seal, closes, removes the lock file and makes the file read only. The segment is closed afterwards in any case. */
+/* What needed the directories above to be synced was: 0 when the file system still takes changes, so that it is durable. */
+int segment_check(const struct segment *s);
+/* Writes the seal, closes, cuts off the room ahead, removes the lock file and makes the file read only. The segment is closed afterwards in any case. */
 int segment_seal(struct segment *s, uint64_t end, const struct merkle_hash *root, uint64_t now_us);
 void segment_close(struct segment *s);
 /* Bytes of the file that are in use. */
@@ -89,7 +93,7 @@ uint64_t segment_used(const struct segment *s);
 /* A static or thread-local text. */
 const char *segment_error(int code);
 
-/* Environment of any layout, full durability; shared with the spine. */
+/* Environment of any layout, full durability; shared with the spine. A file that is shorter than its pages is MDB_CORRUPTED. */
 int segment_env_open(MDB_env **env, const char *dir, uint64_t map_bytes, unsigned dbs);
 /* Frees reader slots of processes that died holding one: at most once a minute, `*last_us` says when (0: now). */
 void segment_readers_check(MDB_env *env, uint64_t now_us, uint64_t *last_us);

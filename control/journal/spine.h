@@ -13,6 +13,7 @@
 
 #include <lmdb.h>
 
+#include "control/journal/disk_room.h"
 #include "control/journal/merkle.h"
 
 #define SPINE_VERSION 1u
@@ -33,6 +34,7 @@ extern const char *const spine_anchor_names[SPINE_ANCHORS];
 
 struct spine {
 	MDB_env *env;
+	struct disk_room room;
 	MDB_dbi level[SPINE_LEVELS], checkpoint, meta, anchor[SPINE_ANCHORS];
 	uint64_t count[SPINE_LEVELS];  /* full tiles stored and queued */
 	unsigned queued[SPINE_LEVELS];

@@ -27,7 +27,9 @@ BEYOND, BEYOND6 = "10.231.8.2", "fd00:232::2"
 
 SHORT = 2000  # short connections
 
-# Wanted of the bridge's summary; with few bytes and much loss a moment with something in flight need not come.
+# Wanted of the bridge's summary. Where packets are lost a moment with something in flight need not come, nor one at which a flow is handed over: a case
+# whose bytes are right but that did not show what is wanted is run again.
+TRIES = 4
 HANDED = r"handed over [1-9]\d*, \d+ in flight, taken back [1-9]"
 BOTH_WAYS = r"handed over \d+, [1-9]\d* in flight, taken back \d+, [1-9]\d* in flight"
 
@@ -294,8 +296,7 @@ def run(name, case, bridge_path, size):
             for key in sysctls:
                 sh(f"ip netns exec {ns} sysctl -qw net.ipv4.{key}=1")
     good = all(r == "ok" for r in results) and (summary.endswith("chunks held 0") or case.get("ragged", False))
-    good = good and re.search(case.get("wants", ""), summary) is not None
-    return good, "%.1f s; %s; %s" % (seconds, " / ".join(results), summary)
+    return good, re.search(case.get("wants", ""), summary) is not None, "%.1f s; %s; %s" % (seconds, " / ".join(results), summary)
 
 
 def main():
@@ -316,7 +317,11 @@ def main():
     try:
         set_up()
         for number, (name, case) in enumerate(cases.items(), 1):
-            good, text = run(name, case, args.bridge, args.bytes)
+            for _ in range(TRIES):
+                good, seen, text = run(name, case, args.bridge, args.bytes)
+                if seen or not good:
+                    break
+            good = good and seen
             failed += not good
             print("%s %d - %s: %s" % ("ok" if good else "not ok", number, name, text), flush=True)
     finally:
