@@ -322,7 +322,7 @@ def rotates(w):
     w.check(logs == [old.read_text().strip(), new.read_text().strip()], 'the witness policy has both keys of the log', logs)
     end = w.until(lambda: 'end' in [step for step, _ in changes(w)], 60)
     kills(w, 'sluice-control')
-    w.check(end and w.until(lambda: keys(w)['phase'] == 'stable' and keys(w)['key'] + '\n' == new.read_text(), 40), 'the old ones sign no more', keys(w))
+    w.check(end and w.until(lambda: keys(w)['phase'] == 'stable' and f"{keys(w)['key']}\n" == new.read_text(), 40), 'the old ones sign no more', keys(w))
     w.check(is_said(w, 'prepare', 'begin', 'end', 'destroyed'), 'which is on record', [step for step, _ in changes(w)])
     w.check(not list((w.dir / 'state' / 'signer').glob('next-*')) and (journal / 'vkey').read_text() == new.read_text(), 'and are gone', list((w.dir / 'state' / 'signer').iterdir()))
     w.check(tells('--distrust', old, Witness, Second), 'the witness forgets the old one')

@@ -2,6 +2,7 @@
 #undef _FILE_OFFSET_BITS
 #include "control/journal/disk_kit.h"
 
+#include "control/journal/disk_flush.h"
 #include "control/journal/disk_names.h"
 
 #include <assert.h>
@@ -39,9 +40,9 @@ static struct {
 	void (*before)(void *ctx);
 	void *ctx;
 	struct tracked file[FILES_MAX];
-	unsigned files, grown;
+	unsigned files;
 	struct disk_fault fault;
-	bool inside;
+	bool inside, gave_up;
 } disk;
 
 
@@ -165,10 +166,14 @@ static void apply(uint8_t **to, size_t *len, size_t *room, const struct piece *p
 	memcpy(*to + (size_t)p->page * PAGE + p->at, p->data, p->len);
 }
 
+/* On a disk that gave up: what lies in blocks that are there. */
 static void settle(struct tracked *t)
 {
+	size_t there = disk.gave_up ? t->synced_len : SIZE_MAX;
+
 	for (size_t i = 0; i < t->pieces; i++) {
-		apply(&t->synced, &t->synced_len, &t->synced_room, &t->piece[i]);
+		if ((size_t)t->piece[i].page * PAGE + t->piece[i].at + t->piece[i].len <= there)
+			apply(&t->synced, &t->synced_len, &t->synced_room, &t->piece[i]);
 		free(t->piece[i].data);
 	}
 	t->pieces = 0;
@@ -181,8 +186,12 @@ static bool faulty(bool is_sync)
 {
 	struct disk_fault *f = &disk.fault;
 
-	if (!f->nth || (f->sync_only && !is_sync) || --f->nth)
+	if (!f->nth || ((f->sync_only || f->lies) && !is_sync) || --f->nth)
 		return false;
+	if (f->lies) {
+		disk.gave_up = true;
+		return false;
+	}
 	f->nth = f->stays ? 1 : 0;
 	errno = f->error;
 	return true;
@@ -197,22 +206,6 @@ static void moment(void)
 	}
 }
 
-static bool has_grown(const struct tracked *t, const uint8_t *data, size_t len, uint64_t at)
-{
-	if (t->synced_len < 65536 || at + len <= t->synced_len)
-		return false;
-	while (len && data[0] == 0) {
-		data++;
-		len--;
-	}
-	return len != 0;
-}
-
-unsigned disk_grown(void)
-{
-	return disk.grown;
-}
-
 static ssize_t put(int fd, const uint8_t *data, size_t len, off_t at)
 {
 	struct tracked *t = tracked_of(fd);
@@ -221,7 +214,6 @@ static ssize_t put(int fd, const uint8_t *data, size_t len, off_t at)
 	if (!t)
 		return real_pwrite(fd, data, len, at);
 	moment();
-	disk.grown += has_grown(t, data, len, (uint64_t)at);
 	if (faulty(false)) {
 		int error = errno;
 
@@ -298,7 +290,7 @@ static int sync_one(const char *name, int fd)
 	code = real_sync(name, fd);
 	if (code == 0 && t)
 		settle(t);
-	if (code == 0 && directory) {
+	if (code == 0 && directory && !disk.gave_up) {
 		disk_names_synced(st.st_ino);
 		forget_unnamed();
 	}
@@ -310,9 +302,25 @@ int fsync(int fd)
 	return sync_one("fsync", fd);
 }
 
-int fdatasync(int fd)
+/* disk_flush.c calls it, in whose place the one of this file stands. */
+static int sync_data(int fd)
 {
 	return sync_one("fdatasync", fd);
+}
+
+int fdatasync(int fd)
+{
+	return disk_flush_of(sync_data, fd);
+}
+
+int fallocate(int fd, int mode, off_t at, off_t len)
+{
+	static int (*real)(int, int, off_t, off_t);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "fallocate");
+	errno = EROFS;
+	return disk.gave_up && tracked_of(fd) ? -1 : real(fd, mode, at, len);
 }
 
 int syncfs(int fd)
@@ -461,6 +469,7 @@ int mkdir(const char *path, mode_t mode)
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off_t at) __attribute__((alias("pwrite")));
 int ftruncate64(int fd, off_t size) __attribute__((alias("ftruncate")));
+int fallocate64(int fd, int mode, off_t at, off_t len) __attribute__((alias("fallocate")));
 int open64(const char *path, int flags, ...) __attribute__((alias("open")));
 
 /* --- for the tests ------------------------------------------------------------------------------------------------------- */
@@ -472,8 +481,8 @@ void disk_watch(const char *dir, void (*before)(void *ctx), void *ctx)
 		free(disk.file[i].piece);
 		free(disk.file[i].synced);
 	}
-	disk.files = disk.grown = 0;
-	disk.inside = false; /* a test that failed in `before` never came back */
+	disk.files = 0;
+	disk.gave_up = disk.inside = false; /* a test that failed in `before` never came back */
 	disk.fault = (struct disk_fault){ 0 };
 	disk.dir[0] = 0;
 	if (dir && !realpath(dir, disk.dir))

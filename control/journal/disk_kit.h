@@ -21,16 +21,13 @@ void disk_watch(const char *dir, void (*before)(void *ctx), void *ctx);
 /* Writes what a power cut leaves into the new directory `to`. `keep` in [0, 100]: how likely an unsynced write is on disk. */
 void disk_image(const char *to, struct rng *rng, unsigned keep);
 
-/* How many writes of more than zeros since the watch began went behind the synced end of a file that has at least 64 KiB there: those that need a new
- * length or new blocks, which a file system that gives up may lose though the sync after them was good (disk_room.h). */
-unsigned disk_grown(void);
-
 /* Lets the `nth` (from 1) write or sync from now on fail with `error`, and all after it if `stays`; a write may first write a part
  * (`partial`). 0 ends it. */
 struct disk_fault {
 	unsigned nth;
 	int error;
 	bool stays, partial, sync_only;
+	bool lies; /* not fails: from that sync on nothing that needs a new length or new blocks is kept, syncs are good for some while, and fallocate fails */
 };
 void disk_fail(const struct disk_fault *fault);
 

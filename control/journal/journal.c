@@ -388,10 +388,6 @@ void journal_close(struct journal *j)
 	if (!j)
 		return;
 	publish_close(j);
-	if (j->archive && !j->is_stopped) { /* after an error nobody knows what the file holds */
-		(void)disk_room_cut(j->segment.env);
-		(void)disk_room_cut(j->spine.env);
-	}
 	archive_close(j->archive);
 	segment_close(&j->segment);
 	spine_close(&j->spine);

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "control/journal/base64.h"
-#include "control/journal/disk_room.h"
+#include "control/journal/disk_flush.h"
 #include "platform/base/random.h"
 #include "platform/base/secret.h"
 
@@ -87,7 +87,7 @@ static bool write_whole(const char *path, struct bytes data)
 		good = got > 0 || (got < 0 && errno == EINTR);
 		at += got > 0 ? (size_t)got : 0;
 	}
-	good = good && fsync(fd) == 0;
+	good = good && fsync(fd) == 0 && disk_flush_check(fd) == 0;
 	if (fd >= 0)
 		close(fd);
 	return good;
@@ -443,7 +443,7 @@ bool payload_keys_sync(struct payload_keys *k)
 {
 	if (k->failed)
 		return false;
-	if (k->dirty && (fdatasync(k->append) != 0 || disk_room_check(k->append) != 0))
+	if (k->dirty && fdatasync(k->append) != 0)
 		k->failed = true;
 	k->dirty = false;
 	return !k->failed;

@@ -6,12 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/journal/disk_flush.h"
+
 #define READERS_CHECK_US (60ull * 1000000) /* journal.md 5 */
 #define READERS_MAX 512 /* journal.md 5; slots for tools such as mdb_stat */
 
 const char *segment_error(int code)
 {
-	return mdb_strerror(code);
+	return code == SEGMENT_FLUSH_ELSEWHERE ? "LMDB's flushes are not looked at: this program is linked wrongly" : mdb_strerror(code);
 }
 
 int segment_sync_dir(const char *dir)
@@ -32,7 +34,7 @@ static bool is_cut_off(MDB_env *env)
 	int fd;
 
 	return mdb_env_info(env, &info) != 0 || mdb_env_get_fd(env, &fd) != 0 || fstat(fd, &st) != 0 ||
-	       (uint64_t)st.st_size / sysconf(_SC_PAGESIZE) < info.me_last_pgno + 1;
+	       (uint64_t)st.st_size / (uint64_t)sysconf(_SC_PAGESIZE) < info.me_last_pgno + 1;
 }
 
 int segment_env_open(MDB_env **env, const char *dir, uint64_t map_bytes, unsigned dbs)
@@ -145,6 +147,15 @@ static int grow(MDB_env *env)
 	return mdb_env_set_mapsize(env, (info.me_mapsize + info.me_mapsize / 4 + (64u << 20)) & ~(size_t)0xfff);
 }
 
+/* The first commit of each opening. */
+static int commit_seen(MDB_txn *txn)
+{
+	uint64_t before = disk_flushes();
+	int code = mdb_txn_commit(txn);
+
+	return code == 0 && disk_flushes() == before ? SEGMENT_FLUSH_ELSEWHERE : code;
+}
+
 static int begin(struct segment *s, const char *dir, uint64_t map_bytes)
 {
 	*s = (struct segment){ 0 };
@@ -167,14 +178,12 @@ int segment_create(struct segment *s, const char *dir, uint64_t map_bytes, const
 	if (code == 0)
 		code = put_start(s, txn, start);
 	if (code == 0) {
-		code = mdb_txn_commit(txn);
+		code = commit_seen(txn);
 		txn = NULL;
 	}
 	mdb_txn_abort(txn);
 	if (code == 0)
 		code = segment_sync_dir(dir);
-	if (code == 0)
-		code = disk_room_make(&s->room, s->env, 0);
 	s->first = start->first;
 	s->created_us = start->now_us;
 	if (code)
@@ -196,7 +205,7 @@ static int take_over(struct segment *s)
 		code = put_u64(txn, s->meta, SEGMENT_META_VERSION, SEGMENT_VERSION);
 	/* Handles live on only when the transaction is committed. */
 	if (code == 0) {
-		code = mdb_txn_commit(txn);
+		code = commit_seen(txn);
 		txn = NULL;
 	}
 	mdb_txn_abort(txn);
@@ -207,8 +216,6 @@ int segment_open(struct segment *s, const char *dir, uint64_t map_bytes)
 {
 	int code = begin(s, dir, map_bytes);
 
-	if (code == 0)
-		code = disk_room_make(&s->room, s->env, 0);
 	if (code == 0)
 		code = take_over(s);
 	/* Its map had grown before: LMDB opens it with a map that is just full. */
@@ -268,26 +275,10 @@ static int commit_once(struct segment *s, const struct segment_batch *batch)
 	return mdb_txn_commit(txn);
 }
 
-/* What its values take on the disk, at most. */
-static uint64_t room_of(const struct segment_batch *b)
-{
-	uint64_t bytes = disk_room_value(sizeof b->leaf[0]) * b->records + disk_room_value(sizeof b->cursor[0]) * SEGMENT_CURSORS;
-
-	for (unsigned i = 0; i < b->chunks; i++)
-		bytes += disk_room_value(b->chunk_stored[i].len);
-	for (unsigned i = 0; i < b->records; i++)
-		bytes += disk_room_value(b->stored[i].len);
-	for (unsigned i = 0; b->kept && i < SEGMENT_KEPT / 64; i++) /* each may lie in another page */
-		bytes += 4096 * (uint64_t)__builtin_popcountll(b->kept->dirty[i]);
-	return bytes;
-}
-
 int segment_commit(struct segment *s, const struct segment_batch *batch)
 {
-	int code = disk_room_make(&s->room, s->env, room_of(batch));
+	int code = commit_once(s, batch);
 
-	if (code == 0)
-		code = commit_once(s, batch);
 	if (code == MDB_MAP_FULL && (code = grow(s->env)) == 0)
 		code = commit_once(s, batch);
 	return code;
@@ -318,13 +309,9 @@ int segment_seal(struct segment *s, uint64_t end, const struct merkle_hash *root
 	writer_be64(&w, end);
 	writer_bytes(&w, root->b, sizeof root->b);
 	writer_be64(&w, now_us);
-	code = disk_room_make(&s->room, s->env, 0);
-	if (code == 0)
-		code = put_seal(s, writer_done(&w));
+	code = put_seal(s, writer_done(&w));
 	if (code == MDB_MAP_FULL && (code = grow(s->env)) == 0)
 		code = put_seal(s, writer_done(&w));
-	if (code == 0)
-		code = disk_room_cut(s->env);
 	segment_close(s);
 	if (code)
 		return code;
@@ -340,7 +327,7 @@ int segment_check(const struct segment *s)
 {
 	int fd, code = s->env ? mdb_env_get_fd(s->env, &fd) : EBADF;
 
-	return code ? code : disk_room_check(fd);
+	return code || disk_flush_check(fd) == 0 ? code : errno;
 }
 
 void segment_close(struct segment *s)

@@ -16,7 +16,6 @@
 
 #include <lmdb.h>
 
-#include "control/journal/disk_room.h"
 #include "control/journal/merkle.h"
 
 #define SEGMENT_RUN_HASHES 127u
@@ -28,6 +27,7 @@
 #define SEGMENT_KEPT (65536u + 320u)
 #define SEGMENT_KEPT_BYTES 96u
 #define SEGMENT_FILE "data.mdb"
+#define SEGMENT_FLUSH_ELSEWHERE (-40001) /* a code: LMDB flushes, and disk_flush.c does not see it */
 
 enum segment_meta {
 	SEGMENT_META_VERSION = 1, /* u64 */
@@ -43,7 +43,6 @@ enum segment_meta {
 struct segment {
 	MDB_env *env;
 	MDB_dbi entry, chunk, tile0, meta, kept;
-	struct disk_room room;
 	uint64_t first, created_us;
 	char dir[512];
 };
@@ -83,9 +82,9 @@ int segment_create(struct segment *s, const char *dir, uint64_t map_bytes, const
 int segment_open(struct segment *s, const char *dir, uint64_t map_bytes);
 /* On MDB_MAP_FULL the map grows by a quarter and the commit is tried once more. */
 int segment_commit(struct segment *s, const struct segment_batch *batch);
-/* What needed the directories above to be synced was: 0 when the file system still takes changes, so that it is durable. */
+/* After the directories above were synced: 0 when the file system still takes changes, so that it is durable. */
 int segment_check(const struct segment *s);
-/* Writes the seal, closes, cuts off the room ahead, removes the lock file and makes the file read only. The segment is closed afterwards in any case. */
+/* Writes the seal, closes, removes the lock file and makes the file read only. The segment is closed afterwards in any case. */
 int segment_seal(struct segment *s, uint64_t end, const struct merkle_hash *root, uint64_t now_us);
 void segment_close(struct segment *s);
 /* Bytes of the file that are in use. */

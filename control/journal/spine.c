@@ -151,8 +151,6 @@ int spine_open(struct spine *s, const char *dir, const char *origin)
 	mdb_txn_abort(txn);
 	if (code == 0)
 		code = segment_sync_dir(dir);
-	if (code == 0)
-		code = disk_room_make(&s->room, s->env, 0);
 	if (code)
 		spine_close(s);
 	return code;
@@ -223,14 +221,8 @@ static int grow(struct spine *s)
 
 int spine_commit(struct spine *s, uint64_t size, struct bytes note, uint64_t tiles)
 {
-	uint64_t bytes = disk_room_value(note.len) + disk_room_value(sizeof tiles);
-	int code;
+	int code = commit_once(s, size, note, tiles);
 
-	for (unsigned level = 0; level < SPINE_LEVELS; level++)
-		bytes += disk_room_value(MERKLE_HASH_BYTES) * s->queued[level];
-	code = disk_room_make(&s->room, s->env, bytes);
-	if (code == 0)
-		code = commit_once(s, size, note, tiles);
 	if (code == MDB_MAP_FULL && (code = grow(s)) == 0)
 		code = commit_once(s, size, note, tiles);
 	if (code)
@@ -260,10 +252,8 @@ static int anchor_once(struct spine *s, enum spine_anchor kind, uint64_t size, s
 
 int spine_anchor_put(struct spine *s, enum spine_anchor kind, uint64_t size, struct bytes value)
 {
-	int code = disk_room_make(&s->room, s->env, disk_room_value(value.len));
+	int code = anchor_once(s, kind, size, value);
 
-	if (code == 0)
-		code = anchor_once(s, kind, size, value);
 	if (code == MDB_MAP_FULL && (code = grow(s)) == 0)
 		code = anchor_once(s, kind, size, value);
 	return code;

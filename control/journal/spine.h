@@ -13,7 +13,6 @@
 
 #include <lmdb.h>
 
-#include "control/journal/disk_room.h"
 #include "control/journal/merkle.h"
 
 #define SPINE_VERSION 1u
@@ -34,7 +33,6 @@ extern const char *const spine_anchor_names[SPINE_ANCHORS];
 
 struct spine {
 	MDB_env *env;
-	struct disk_room room;
 	MDB_dbi level[SPINE_LEVELS], checkpoint, meta, anchor[SPINE_ANCHORS];
 	uint64_t count[SPINE_LEVELS];  /* full tiles stored and queued */
 	unsigned queued[SPINE_LEVELS];
