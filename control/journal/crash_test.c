@@ -316,11 +316,34 @@ static void read_only_volume_is_an_error_at_opening(void **state)
 	assert_int_equal(umount(dir), 0);
 }
 
+/* Half of the pages are not there: told, by name, and nobody dies of reading behind the end. */
+static void file_that_is_cut_off_is_told(void **state)
+{
+	static const char *const files[] = { "spine/data.mdb", "seg/00000000000000000000/data.mdb" };
+
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		struct journal_config config = config_of(dir);
+		char err[JOURNAL_ERROR_BYTES], path[256];
+		struct stat st;
+
+		teardown(state);
+		setup(state);
+		assert_true(fixture_published(dir, &signer, 400, 10));
+		config.segment_bytes = 1 << 30;
+		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(truncate(path, st.st_size / 2 & ~4095), 0);
+		assert_null(journal_open(&config, FIXTURE_TIME, err));
+		assert_non_null(strstr(err, i ? "segment 0" : "spine"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(no_acknowledged_record_is_lost_by_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_volume_stops_within_one_commit_and_resumes, setup, teardown),
+		cmocka_unit_test_setup_teardown(file_that_is_cut_off_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(read_only_volume_is_an_error_at_opening, setup, teardown),
 	};
 

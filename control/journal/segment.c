@@ -13,7 +13,14 @@
 
 const char *segment_error(int code)
 {
-	return code == SEGMENT_FLUSH_ELSEWHERE ? "LMDB's flushes are not looked at: this program is linked wrongly" : mdb_strerror(code);
+	switch (code) {
+	case SEGMENT_FLUSH_ELSEWHERE:
+		return "LMDB's flushes are not looked at: this program is linked wrongly";
+	case SEGMENT_CUT_OFF:
+		return "data.mdb is shorter than its pages: it was cut off; look at the volume, then bring back what is whole";
+	default:
+		return mdb_strerror(code);
+	}
 }
 
 int segment_sync_dir(const char *dir)
@@ -52,7 +59,7 @@ int segment_env_open(MDB_env **env, const char *dir, uint64_t map_bytes, unsigne
 	if (is_cut_off(*env)) {
 		mdb_env_close(*env);
 		*env = NULL;
-		return MDB_CORRUPTED;
+		return SEGMENT_CUT_OFF;
 	}
 	(void)mdb_reader_check(*env, NULL);
 	return 0;

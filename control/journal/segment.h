@@ -27,7 +27,9 @@
 #define SEGMENT_KEPT (65536u + 320u)
 #define SEGMENT_KEPT_BYTES 96u
 #define SEGMENT_FILE "data.mdb"
-#define SEGMENT_FLUSH_ELSEWHERE (-40001) /* a code: LMDB flushes, and disk_flush.c does not see it */
+/* Codes beside LMDB's and errno's: */
+#define SEGMENT_FLUSH_ELSEWHERE (-40001) /* LMDB flushes, and disk_flush.c does not see it */
+#define SEGMENT_CUT_OFF (-40002) /* the file is shorter than its pages */
 
 enum segment_meta {
 	SEGMENT_META_VERSION = 1, /* u64 */
@@ -92,7 +94,7 @@ uint64_t segment_used(const struct segment *s);
 /* A static or thread-local text. */
 const char *segment_error(int code);
 
-/* Environment of any layout, full durability; shared with the spine. A file that is shorter than its pages is MDB_CORRUPTED. */
+/* Environment of any layout, full durability; shared with the spine. A file that is shorter than its pages is SEGMENT_CUT_OFF. */
 int segment_env_open(MDB_env **env, const char *dir, uint64_t map_bytes, unsigned dbs);
 /* Frees reader slots of processes that died holding one: at most once a minute, `*last_us` says when (0: now). */
 void segment_readers_check(MDB_env *env, uint64_t now_us, uint64_t *last_us);
