@@ -5,50 +5,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
-#include "control/inbox/inbox.h"
-#include "control/inbox/worker_script.h"
+#include "control/inbox/inbox_kit.h"
 #include "platform/contract/classification.h"
 #include "platform/contract/policy_write.h"
-#include "platform/os/scratch.h"
-#include "platform/os/shm.h"
 
-#define WALL_US 1790000000000000ull
+static struct inbox_kit b;
+static uint8_t room[LIMIT_MESSAGE_BYTES], classified[2048];
+static struct bytes classification;
 
-static struct {
-	char dir[SCRATCH_BYTES], run[80], journal_dir[80], keys_dir[80];
-	void *up, *down;
-	struct journal *journal;
-	struct sessions *sessions;
-	struct payload_keys *keys;
-	struct inbox *inbox;
-	struct worker_script worker;
-	struct entry_clock now;
-	const struct policy_image *image;
-	uint8_t room[LIMIT_MESSAGE_BYTES], classified[2048];
-	struct bytes classification;
-} b;
-static char err[512];
-
-static const struct policy_image *host_image(void *ctx, uint64_t generation) { return b.image; }
-static void host_hello(void *ctx, unsigned worker) { }
-static void host_scram(void *ctx, struct session *s, const struct event_scram *e) { }
-static void host_classify(void *ctx, unsigned worker, const struct event_classify *e) { }
-static void host_held(void *ctx, struct session *s, const struct event_command *e, const struct policy_image *image) { }
-static void host_rechecked(void *ctx, struct session *s, const struct event_rechecked *e, const struct policy_image *image) { }
-static void host_withdrawn(void *ctx, struct session *s, uint32_t ref, enum withdraw_cause cause) { }
-static void host_responded(void *ctx, struct session *s, const struct event_response *e) { }
-static void host_closed(void *ctx, struct session *s, const char *cause) { }
-
-static void host_login(void *ctx, struct session *s, const struct event_login *e)
+static void login(struct inbox_kit *k, struct session *s)
 {
 	const struct principal shape = { .issuer = "corp", .iss = "https://idp.example/realms/corp", .sub = "agent-7", .person = "p-bench", .agent = "agent-7",
 					 .run = "bench-run-1", .groups = { "agents" }, .groups_count = 1, .exp_s = 1800000000, .end_s = 1800000030 };
 	const struct inbox_grant grant = { .principal = principal_create(&shape), .generation = 1, .upstream_user = "shop_app" };
 
-	inbox_login_accepted(b.inbox, s, &grant);
+	inbox_login_accepted(k->inbox, s, &grant);
 }
 
 static bool make_policy(void)
@@ -64,14 +37,14 @@ static bool make_policy(void)
 					  .defaults = { .unmatched = POLICY_BLOCK, .unknown = POLICY_BLOCK, .approval = POLICY_NONE } };
 	struct bytes image = policy_image_write(&spec, memory, sizeof(memory));
 
-	b.image = policy_image_open(memory, image.len, err, sizeof(err));
+	b.image = policy_image_open(memory, image.len, b.err, sizeof(b.err));
 	return b.image != NULL;
 }
 
 static void make_classification(void)
 {
 	static const struct bytes column = { (const uint8_t *)"abalance", 8 };
-	struct classification_writer cw = classification_writer_of(b.classified, sizeof(b.classified), true);
+	struct classification_writer cw = classification_writer_of(classified, sizeof(classified), true);
 	const struct access a = { .verb = VERB_select, .kind = OBJECT_RELATION, .levels = 1, .level = { bytes_str("pgbench_accounts") } };
 
 	classification_begin_statement(&cw, 0);
@@ -81,50 +54,16 @@ static void make_classification(void)
 	classification_begin_predicates(&cw);
 	classification_add_predicate(&cw, 0, bytes_str("aid"));
 	classification_end_statement(&cw, NULL);
-	b.classification = classification_finish(&cw, (struct bytes){ 0 }, bytes_str("select abalance from pgbench_accounts where aid = $1"));
+	classification = classification_finish(&cw, (struct bytes){ 0 }, bytes_str("select abalance from pgbench_accounts where aid = $1"));
 }
 
 static bool start(void)
 {
-	static const uint8_t key[32] = { 1 };
-	const struct journal_config journal = { .dir = b.journal_dir, .origin = "bench.example/journal" };
-	struct inbox_config config = { .node = "bench", .workers = 1, .up = &b.up, .down = &b.down, .commitment_key = key,
-				       .host = { &b, host_image, host_hello, host_login, host_scram, host_classify, host_held, host_withdrawn, host_responded,
-						 host_closed, host_rechecked } };
-
-	if (!scratch_make(b.dir))
-		return false;
-	snprintf(b.run, sizeof(b.run), "%s/run", b.dir);
-	snprintf(b.journal_dir, sizeof(b.journal_dir), "%s/journal", b.dir);
-	snprintf(b.keys_dir, sizeof(b.keys_dir), "%s/payload-keys", b.dir);
-	if (mkdir(b.run, 0700) < 0)
-		return false;
-	b.up = shm_ring_open(b.run, 0, SHM_RING_UP, err);
-	b.down = shm_ring_open(b.run, 0, SHM_RING_DOWN, err);
-	b.now = (struct entry_clock){ .wall_us = WALL_US, .mono_us = 1, .clk = "free" };
-	b.keys = payload_keys_open(b.keys_dir, true, err);
-	b.journal = journal_open(&journal, WALL_US, err);
-	b.sessions = b.journal ? sessions_open(b.run, 0, err) : NULL;
-	if (!b.up || !b.down || !worker_script_init(&b.worker, b.up, b.down, 1) || !b.keys || !b.sessions || !make_policy())
+	if (!inbox_kit_make(&b) || !make_policy() || !inbox_kit_start(&b, NULL))
 		return false;
 	make_classification();
-	config.payload_keys = b.keys;
-	config.journal = b.journal;
-	config.sessions = b.sessions;
-	b.inbox = inbox_create(&config, err);
-	return b.inbox != NULL;
-}
-
-static void stop(void)
-{
-	inbox_destroy(b.inbox);
-	sessions_close(b.sessions);
-	payload_keys_close(b.keys);
-	journal_close(b.journal);
-	worker_script_free(&b.worker);
-	shm_ring_close(b.up, SHM_RING_UP);
-	shm_ring_close(b.down, SHM_RING_DOWN);
-	(void)scratch_remove(b.dir);
+	b.login = login;
+	return true;
 }
 
 /* Reads what there is; with `whole` until it is committed. */
@@ -133,9 +72,7 @@ static bool turn(bool whole)
 	enum inbox_result r;
 
 	do {
-		b.now.wall_us += 1000;
-		b.now.mono_us += 1000;
-		r = inbox_turn(b.inbox, b.now);
+		r = inbox_kit_turn(&b);
 		worker_script_orders(&b.worker);
 	} while (whole && (r == INBOX_OPEN || r == INBOX_BUSY));
 	return r != INBOX_STOPPED;
@@ -148,15 +85,15 @@ static bool ask(struct script_flow *f, unsigned number)
 	char text[80];
 	const struct event_command c = { .flow = f->number, .n = f->n, .generation = 1, .action = COMMAND_ALLOW, .raw = bytes_of(text,
 					 (size_t)snprintf(text, sizeof(text), "SELECT abalance FROM pgbench_accounts WHERE aid = %u;", 100000 + number % 300000)),
-					 .approval = 0xffff, .rules = bytes_of(rules, 2), .transaction = 'I', .classification = b.classification };
+					 .approval = 0xffff, .rules = bytes_of(rules, 2), .transaction = 'I', .classification = classification };
 	const struct event_payload p = { .flow = f->number, .ref = f->n, .direction = 1, .data = bytes_of(answer, sizeof(answer) - 1) };
 	const struct event_response r = { .flow = f->number, .n = f->n + 1, .ref = f->n, .status = bytes_str("00000"), .tag = bytes_str("SELECT 1"), .rows = 1,
 					  .octets = sizeof(answer) - 1, .duration_us = 100 + number % 50 };
 
 	f->n += 2;
-	return worker_script_write(&b.worker, EVENT_command, event_command_encode(&c, b.room, sizeof(b.room))) &&
-	       worker_script_write(&b.worker, EVENT_payload, event_payload_encode(&p, b.room, sizeof(b.room))) &&
-	       worker_script_write(&b.worker, EVENT_response, event_response_encode(&r, b.room, sizeof(b.room)));
+	return worker_script_write(&b.worker, EVENT_command, event_command_encode(&c, room, sizeof(room))) &&
+	       worker_script_write(&b.worker, EVENT_payload, event_payload_encode(&p, room, sizeof(room))) &&
+	       worker_script_write(&b.worker, EVENT_response, event_response_encode(&r, room, sizeof(room)));
 }
 
 static double cpu_us(void)
@@ -210,7 +147,7 @@ int main(int argc, char **argv)
 		printf("{\"transactions\": %u, \"a_commit\": %u, \"us_a_transaction\": %.2f, \"records\": %llu, \"commits\": %llu}\n", count, a_commit, us / count,
 		       (unsigned long long)records, (unsigned long long)commits);
 	else
-		fprintf(stderr, "inbox_bench: something was refused: %s\n", err);
-	stop();
+		fprintf(stderr, "inbox_bench: something was refused: %s\n", b.err);
+	(void)inbox_kit_free(&b);
 	return us > 0 ? 0 : 1;
 }

@@ -9,69 +9,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "control/inbox/inbox.h"
-#include "control/inbox/worker_script.h"
-#include "control/journal/jcs_read.h"
+#include "control/inbox/inbox_kit.h"
 #include "control/journal/verify.h"
-#include "platform/contract/policy_write.h"
-#include "platform/os/scratch.h"
-#include "platform/os/shm.h"
 
-#define NOW_US 1790000000000000ull
+static struct inbox_kit b;
 
-struct bench {
-	char dir[SCRATCH_BYTES], run[80], journal_dir[80];
-	void *up, *down;
-	struct journal *journal;
-	struct sessions *sessions;
-	struct payload_keys *keys;
-	struct inbox *inbox;
-	struct worker_script worker;
-	uint64_t logins, hellos, late_every;
-	struct { uint64_t flow; unsigned turns; } late[SCRIPT_FLOWS];
-	struct entry_clock now;
-	const struct policy_image *image; /* NULL: no generation is known */
-};
+/* --- a host that lets every `late_every`th in some turns later ----------------------------------------------------------------- */
 
-static struct bench b;
-static char err[512];
+static struct {
+	unsigned every, logins;
+	struct { uint64_t flow; unsigned turns; } of[SCRIPT_FLOWS];
+} late;
 
-/* --- the host: everybody is let in, every `late_every`th some turns later ------------------------------------------------- */
-
-static const struct policy_image *host_image(void *ctx, uint64_t generation) { return b.image; }
-static void host_hello(void *ctx, unsigned worker) { b.hellos++; }
-static void host_scram(void *ctx, struct session *s, const struct event_scram *e) { }
-static void host_classify(void *ctx, unsigned worker, const struct event_classify *e) { }
-static void host_held(void *ctx, struct session *s, const struct event_command *e, const struct policy_image *image) { }
-static void host_rechecked(void *ctx, struct session *s, const struct event_rechecked *e, const struct policy_image *image) { }
-static void host_withdrawn(void *ctx, struct session *s, uint32_t ref, enum withdraw_cause cause) { }
-static void host_responded(void *ctx, struct session *s, const struct event_response *e) { }
-static void host_closed(void *ctx, struct session *s, const char *cause) { }
-
-static void let_in(struct session *s)
+static void login_or_later(struct inbox_kit *k, struct session *s)
 {
-	const struct principal shape = { .issuer = "corp", .iss = "https://idp.example", .sub = "alice", .person = "alice", .agent = "agent-7", .run = "run-1",
-					 .groups = { "agents" }, .groups_count = 1, .exp_s = 1800000000, .end_s = 1800000030 };
-	const struct inbox_grant grant = { .principal = principal_create(&shape), .upstream_user = "app" };
-
-	inbox_login_accepted(b.inbox, s, &grant);
-}
-
-static void host_login(void *ctx, struct session *s, const struct event_login *e)
-{
-	if (!b.late_every || ++b.logins % b.late_every) {
-		let_in(s);
+	if (++late.logins % late.every) {
+		inbox_kit_let_in(k, s);
 		return;
 	}
 	for (unsigned i = 0; i < SCRIPT_FLOWS; i++) {
-		if (!b.late[i].flow) {
-			b.late[i].flow = s->flow;
-			b.late[i].turns = 60;
+		if (!late.of[i].flow) {
+			late.of[i].flow = s->flow;
+			late.of[i].turns = 60;
 			return;
 		}
 	}
@@ -80,93 +43,37 @@ static void host_login(void *ctx, struct session *s, const struct event_login *e
 static void late_logins(void)
 {
 	for (unsigned i = 0; i < SCRIPT_FLOWS; i++) {
-		struct session *s = b.late[i].flow && b.late[i].turns-- == 0 ? session_find(b.sessions, 0, b.late[i].flow) : NULL;
+		struct session *s = late.of[i].flow && late.of[i].turns-- == 0 ? session_find(b.sessions, 0, late.of[i].flow) : NULL;
 
 		if (s)
-			let_in(s);
-		if (b.late[i].turns > 60)
-			b.late[i].flow = 0;
+			inbox_kit_let_in(&b, s);
+		if (late.of[i].turns > 60)
+			late.of[i].flow = 0;
 	}
 }
 
 /* --- set-up -------------------------------------------------------------------------------------------------------------- */
 
-static void control_start(void)
-{
-	static const uint8_t key[32] = { 1 };
-	char keys[120];
-	const struct journal_config journal = { .dir = b.journal_dir, .origin = "test.example/journal" };
-	struct inbox_config config = { .node = "t", .workers = 1, .up = &b.up, .down = &b.down, .commitment_key = key,
-				       .host = { &b, host_image, host_hello, host_login, host_scram, host_classify, host_held, host_withdrawn, host_responded,
-						 host_closed, host_rechecked } };
-
-	b.now = (struct entry_clock){ .wall_us = NOW_US, .mono_us = 1, .clk = "free" };
-	snprintf(keys, sizeof(keys), "%s/payload-keys", b.dir);
-	b.keys = payload_keys_open(keys, true, err);
-	assert_non_null(b.keys);
-	config.payload_keys = b.keys;
-	b.journal = journal_open(&journal, NOW_US, err);
-	assert_non_null(b.journal);
-	b.sessions = sessions_open(b.run, journal_cursor_get(b.journal, INBOX_CURSOR_VERSION), err);
-	assert_non_null(b.sessions);
-	config.journal = b.journal;
-	config.sessions = b.sessions;
-	b.inbox = inbox_create(&config, err);
-	assert_non_null(b.inbox);
-	inbox_set_clock(b.inbox, b.now);
-}
-
-static void control_stop(void)
-{
-	inbox_destroy(b.inbox);
-	sessions_close(b.sessions);
-	payload_keys_close(b.keys);
-	journal_close(b.journal);
-	b.inbox = NULL;
-}
-
-static enum inbox_result turn(void)
-{
-	b.now.wall_us += 1000;
-	b.now.mono_us += 1000;
-	return inbox_turn(b.inbox, b.now);
-}
-
-static void settle(void)
-{
-	for (int i = 0; i < 1000; i++) {
-		enum inbox_result r = turn();
-
-		assert_int_not_equal(r, INBOX_STOPPED);
-		worker_script_orders(&b.worker);
-		if (r == INBOX_IDLE)
-			return;
-	}
-	fail();
-}
-
 static int setup(void **state)
 {
-	b = (struct bench){ 0 };
-	if (!scratch_make(b.dir))
-		return -1;
-	snprintf(b.run, sizeof(b.run), "%s/run", b.dir);
-	snprintf(b.journal_dir, sizeof(b.journal_dir), "%s/journal", b.dir);
-	if (mkdir(b.run, 0700) < 0)
-		return -1;
-	b.up = shm_ring_open(b.run, 0, SHM_RING_UP, err);
-	b.down = shm_ring_open(b.run, 0, SHM_RING_DOWN, err);
-	return b.up && b.down && worker_script_init(&b.worker, b.up, b.down, 42) ? 0 : -1;
+	return inbox_kit_make(&b) ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-	if (b.inbox)
-		control_stop();
-	worker_script_free(&b.worker);
-	shm_ring_close(b.up, SHM_RING_UP);
-	shm_ring_close(b.down, SHM_RING_DOWN);
-	return scratch_remove(b.dir) ? 0 : -1;
+	return inbox_kit_free(&b) ? 0 : -1;
+}
+
+static void control_start(void)
+{
+	if (!inbox_kit_start(&b, NULL))
+		fail_msg("%s", b.err);
+}
+
+static void settle(void)
+{
+	if (!inbox_kit_settle(&b))
+		fail_msg("%s", b.err);
 }
 
 /* --- reading the journal ------------------------------------------------------------------------------------------------- */
@@ -180,17 +87,6 @@ struct book {
 	unsigned count, alarms, payloads, chunks, closes_by_restart;
 	struct seen *seen;
 };
-
-static uint32_t flow_of(struct jcs_value record)
-{
-	struct bytes a = jcs_read_plain(jcs_get(jcs_get(record, "src"), "addr"));
-	unsigned part[4] = { 0 };
-	char text[32];
-
-	snprintf(text, sizeof(text), "%.*s", (int)a.len, (const char *)a.base);
-	sscanf(text, "%u.%u.%u.%u", &part[0], &part[1], &part[2], &part[3]);
-	return part[0] << 24 | part[1] << 16 | part[2] << 8 | part[3];
-}
 
 /* Sessions by id, in the order of their opening. */
 struct known_session {
@@ -244,7 +140,7 @@ static void book_read(struct book *book)
 			book->chunks++;
 		if (kind == 'o') {
 			memcpy(known[known_count].id, id.base, 32);
-			known[known_count++].flow = flow_of(r);
+			known[known_count++].flow = inbox_kit_flow_of(r);
 		}
 		if (!kind)
 			continue;
@@ -311,7 +207,7 @@ static void a_session_becomes_its_records_in_order(void **state)
 	settle();
 	assert_int_equal(b.worker.durable, b.worker.position);
 	assert_int_equal(sessions_count(b.sessions), 0);
-	control_stop();
+	inbox_kit_stop(&b);
 	book_read(&book);
 	assert_int_equal(book.count, 5);
 	for (unsigned i = 0; i < 5; i++) {
@@ -344,14 +240,14 @@ static void what_control_adds_is_counted(void **state)
 		assert_true(worker_script_payload(&b.worker, &b.worker.flow[0], bytes_of(big, sizeof(big))));
 		settle();
 		if (i == 40) {
-			control_stop();
+			inbox_kit_stop(&b);
 			control_start();
 		}
 	}
 	assert_true(worker_script_respond(&b.worker, &b.worker.flow[0]));
 	assert_true(worker_script_close(&b.worker, &b.worker.flow[0], CLOSE_CLIENT));
 	settle();
-	control_stop();
+	inbox_kit_stop(&b);
 	book_read(&book);
 	assert_true(book.payloads > 1);
 	assert_int_equal(book.alarms, 0);
@@ -384,7 +280,7 @@ static void the_token_is_nowhere_in_the_journal_nor_left_in_the_ring(void **stat
 	assert_true(worker_script_open_flow(&b.worker, &b.worker.flow[0], 9) && worker_script_login(&b.worker, &b.worker.flow[0], bytes_str(token)));
 	settle();
 	assert_null(memmem(data, 65536, "CANARY-TOKEN", 12));
-	control_stop();
+	inbox_kit_stop(&b);
 	assert_true(scratch_contains(b.dir, bytes_str("test.example/journal")));
 	assert_false(scratch_contains(b.dir, bytes_str("CANARY-TOKEN")));
 }
@@ -396,29 +292,19 @@ static void nothing_is_acknowledged_before_its_commit(void **state)
 	assert_true(worker_script_open_flow(&b.worker, &b.worker.flow[0], 9));
 	worker_script_orders(&b.worker);
 	assert_int_equal(b.worker.durable, 0);
-	turn();
+	inbox_kit_turn(&b);
 	worker_script_orders(&b.worker);
 	assert_int_equal(b.worker.durable, b.worker.position);
 }
 
-/* An image of one service. */
 static void use_policy(enum policy_audit audit)
 {
-	static _Alignas(64) uint8_t memory[POLICY_AUDIT_count][16384];
-	const struct spec_listener listener = { .family = 4, .address = { 192, 0, 2, 1 }, .port = 5432 };
-	const struct spec_service service = { .name = "shop", .protocol_word = "postgres", .protocol = POLICY_PROTOCOL_OTHER, .audit = audit,
-					      .record = POLICY_RECORD_FULL, .listeners = &listener, .listeners_count = 1 };
-	const struct policy_spec spec = { .name = "t", .generation = 1, .services = &service, .services_count = 1,
-					  .defaults = { .unmatched = POLICY_BLOCK, .unknown = POLICY_BLOCK, .approval = POLICY_NONE } };
-	struct bytes image = policy_image_write(&spec, memory[audit], sizeof(memory[audit]));
-
-	b.image = policy_image_open(memory[audit], image.len, err, sizeof(err));
-	assert_non_null(b.image);
+	assert_true(inbox_kit_policy(&b, audit, POLICY_FULL_BLOCK));
 }
 
 static enum inbox_result turn_and_orders(void)
 {
-	enum inbox_result r = turn();
+	enum inbox_result r = inbox_kit_turn(&b);
 
 	worker_script_orders(&b.worker);
 	return r;
@@ -478,7 +364,7 @@ static void what_nobody_waits_for_is_committed_with_the_group(void **state)
 	assert_true(worker_script_command(&b.worker, f, bytes_str("delete"), COMMAND_HOLD));
 	assert_int_equal(turn_and_orders(), INBOX_BUSY);
 	assert_int_equal(b.worker.durable, b.worker.position);
-	control_stop();
+	inbox_kit_stop(&b);
 	book_read(&book);
 	assert_int_equal(book.alarms, 0);
 	assert_int_equal(book.payloads, 0); /* an answer's record names what was kept of it */
@@ -510,7 +396,7 @@ static void what_an_answer_waits_for_is_committed_at_once(void **state)
 	durable_at_once(worker_script_respond(&b.worker, f));
 	assert_true(worker_script_close(&b.worker, f, CLOSE_CLIENT));
 	settle();
-	control_stop();
+	inbox_kit_stop(&b);
 	book_read(&book);
 	assert_int_equal(book.count, 6);
 	for (unsigned i = 0; i < 6; i++) {
@@ -566,7 +452,7 @@ static void commands_that_come_in_a_stream_share_a_commit(void **state)
 	assert_false(turn_commits_after(50));
 	assert_true(worker_script_command(&b.worker, &b.worker.flow[1], bytes_str("select 6"), COMMAND_ALLOW));
 	assert_true(turn_commits_after(INBOX_FILL_US));
-	control_stop();
+	inbox_kit_stop(&b);
 	verify_all();
 }
 
@@ -586,7 +472,7 @@ static void a_new_boot_closes_the_sessions_of_the_old_one(void **state)
 	settle();
 	assert_int_equal(sessions_count(b.sessions), 1);
 	assert_int_equal(b.hellos, 2);
-	control_stop();
+	inbox_kit_stop(&b);
 	book_read(&book);
 	assert_int_equal(book.count, 3001);
 	assert_int_equal(book.alarms, 0);
@@ -629,7 +515,7 @@ static void bad_messages_are_told_and_end_their_flow_alone(void **state)
 	settle();
 	assert_int_equal(b.worker.kills, 2);
 	assert_int_equal(inbox_counters(b.inbox)->bad_messages, 5);
-	control_stop();
+	inbox_kit_stop(&b);
 	book_read(&book);
 	assert_int_equal(book.alarms, 5);
 	/* open, open, login, SELECT 1: neither DROP nor SELECT 2. */
@@ -665,7 +551,7 @@ static void a_flood_of_bad_messages_does_not_flood_the_journal(void **state)
 		assert_true(worker_script_write(&b.worker, EVENT_command, bytes_of(junk, sizeof(junk))));
 	settle();
 	assert_int_equal(inbox_counters(b.inbox)->bad_messages, 20000);
-	control_stop();
+	inbox_kit_stop(&b);
 	book_read(&book);
 	assert_in_range(book.alarms, 5, 30);
 	free(book.seen);
@@ -687,7 +573,7 @@ static void control_process(int stop)
 		char byte;
 
 		late_logins();
-		r = turn();
+		r = inbox_kit_turn(&b);
 		if (r == INBOX_STOPPED)
 			_exit(3);
 		if (r == INBOX_IDLE) {
@@ -734,8 +620,9 @@ static void a_killed_process_loses_nothing_and_repeats_nothing(void **state)
 	struct rng when = rng_seeded(7);
 
 	control_start(); /* an empty journal: on a slow machine the first ones are killed before they made it */
-	control_stop();
-	b.late_every = 3;
+	inbox_kit_stop(&b);
+	late.every = 3;
+	b.login = login_or_later;
 	for (int round = 0; round < 40; round++) {
 		pid = control_fork(pipes);
 		work_for(10000 + rng_below(&when, 90000));

@@ -17,26 +17,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "control/inbox/inbox.h"
-#include "control/inbox/worker_script.h"
+#include "control/inbox/inbox_kit.h"
 #include "control/journal/base64.h"
 #include "control/journal/disk_kit.h"
-#include "control/journal/jcs_read.h"
 #include "control/journal/segment.h"
 #include "control/journal/spine.h"
 #include "control/journal/tiles.h"
 #include "control/journal/verify.h"
 #include "control/signer/signer.h"
 #include "control/signer/signer_message.h"
-#include "platform/os/scratch.h"
-#include "platform/os/shm.h"
 
-#define NOW_US 1790000000000000ull
-#define ORIGIN "test.example/journal"
 #define POINTS_MAX (1u << 16)
 #define SESSIONS 5u
 #define DISK "a write or a flush"
@@ -119,43 +112,18 @@ POINT(int, chmod, (const char *path, mode_t mode), (path, mode))
 
 /* --- the world ----------------------------------------------------------------------------------------------------------- */
 
+static struct inbox_kit b;
 static struct {
-	char keys[SCRATCH_BYTES], dir[SCRATCH_BYTES], run[96], journal[96], payload_keys[96], state[96];
-	void *up, *down;
-	struct worker_script worker;
+	char keys_dir[SCRATCH_BYTES], state[96];
 	struct signer signer;
 	uint8_t packet[SIGNER_MESSAGE_BYTES_MAX];
-	struct bytes answer; /* of the signer */
-	struct inbox *inbox;
-	struct journal *j;
-	struct sessions *sessions;
-	struct payload_keys *pk;
-	struct entry_clock now;
-} b;
-static char err[512];
-
-static const struct policy_image *host_image(void *ctx, uint64_t generation) { return NULL; }
-static void host_hello(void *ctx, unsigned worker) { }
-static void host_scram(void *ctx, struct session *s, const struct event_scram *e) { }
-static void host_classify(void *ctx, unsigned worker, const struct event_classify *e) { }
-static void host_held(void *ctx, struct session *s, const struct event_command *e, const struct policy_image *image) { }
-static void host_rechecked(void *ctx, struct session *s, const struct event_rechecked *e, const struct policy_image *image) { }
-static void host_withdrawn(void *ctx, struct session *s, uint32_t ref, enum withdraw_cause cause) { }
-static void host_responded(void *ctx, struct session *s, const struct event_response *e) { }
-static void host_closed(void *ctx, struct session *s, const char *cause) { }
-
-static void host_login(void *ctx, struct session *s, const struct event_login *e)
-{
-	const struct principal shape = { .issuer = "corp", .iss = "https://idp.example", .sub = "alice", .person = "alice", .end_s = 1800000030 };
-	const struct inbox_grant grant = { .principal = principal_create(&shape), .upstream_user = "app" };
-
-	inbox_login_accepted(b.inbox, s, &grant);
-}
+	struct bytes answer;
+} signing;
 
 /* sluice-signer, in this process: its state is on disk before it signs. */
 static bool signer_size(void *ctx, uint64_t *size)
 {
-	*size = b.signer.state.size;
+	*size = signing.signer.state.size;
 	return true;
 }
 
@@ -163,12 +131,12 @@ static bool signer_ask(void *ctx, uint64_t old_size, const struct merkle_proof *
 {
 	const struct signer_message m = { .type = SIGNER_SIGN, .old_size = old_size, .proof = *proof, .text = body };
 	uint8_t request[SIGNER_MESSAGE_BYTES_MAX];
-	struct writer w = writer_of(request, sizeof(request)), answer = writer_of(b.packet, sizeof(b.packet));
+	struct writer w = writer_of(request, sizeof(request)), answer = writer_of(signing.packet, sizeof(signing.packet));
 
 	if (!signer_message_encode(&m, &w))
 		return false;
-	signer_handle(&b.signer, writer_done(&w), &answer);
-	b.answer = writer_done(&answer);
+	signer_handle(&signing.signer, writer_done(&w), &answer);
+	signing.answer = writer_done(&answer);
 	return true;
 }
 
@@ -177,7 +145,7 @@ static enum journal_signer_answer signer_poll(void *ctx, struct writer *lines, c
 	struct signer_message m;
 
 	*why = "refused";
-	if (!signer_message_decode(b.answer, &m) || m.type != SIGNER_SIGNED)
+	if (!signer_message_decode(signing.answer, &m) || m.type != SIGNER_SIGNED)
 		return JOURNAL_SIGNER_REFUSED;
 	writer_put(lines, m.text);
 	return JOURNAL_SIGNER_DONE;
@@ -210,26 +178,16 @@ static void worker_says(void)
 
 static void world_make(void)
 {
-	assert_true(scratch_make(b.dir));
-	snprintf(b.run, sizeof(b.run), "%s/run", b.dir);
-	snprintf(b.journal, sizeof(b.journal), "%s/journal", b.dir);
-	snprintf(b.payload_keys, sizeof(b.payload_keys), "%s/payload-keys", b.dir);
-	snprintf(b.state, sizeof(b.state), "%s/signed", b.dir);
-	assert_int_equal(mkdir(b.run, 0700), 0);
-	b.up = shm_ring_open(b.run, 0, SHM_RING_UP, err);
-	b.down = shm_ring_open(b.run, 0, SHM_RING_DOWN, err);
-	assert_true(b.up && b.down && worker_script_init(&b.worker, b.up, b.down, 42));
-	assert_null(signer_state_open(&b.signer.state, b.state, true));
-	signer_state_close(&b.signer.state);
+	assert_true(inbox_kit_make(&b));
+	snprintf(signing.state, sizeof(signing.state), "%s/signed", b.dir);
+	assert_null(signer_state_open(&signing.signer.state, signing.state, true));
+	signer_state_close(&signing.signer.state);
 	worker_says();
 }
 
 static void world_end(void)
 {
-	worker_script_free(&b.worker);
-	shm_ring_close(b.up, SHM_RING_UP);
-	shm_ring_close(b.down, SHM_RING_DOWN);
-	assert_true(scratch_remove(b.dir));
+	assert_true(inbox_kit_free(&b));
 }
 
 /* --- a life of control --------------------------------------------------------------------------------------------------- */
@@ -238,28 +196,16 @@ static void must(bool good, const char *what)
 {
 	if (good)
 		return;
-	fprintf(stderr, "# %s: %s; stopped: %s\n", what, err, b.j && journal_stopped(b.j) ? journal_stopped(b.j) : "no");
+	fprintf(stderr, "# %s: %s; stopped: %s\n", what, b.err, b.journal && journal_stopped(b.journal) ? journal_stopped(b.journal) : "no");
 	_exit(4);
 }
 
 static void begin(void)
 {
-	static const uint8_t key[32] = { 1 };
-	const struct journal_config config = { .dir = b.journal, .origin = ORIGIN, .segment_bytes = 1 << 20, .publish_us = 1, .preallocate = true };
-	struct inbox_config in = { .node = "t", .workers = 1, .up = &b.up, .down = &b.down, .commitment_key = key,
-				   .host = { &b, host_image, host_hello, host_login, host_scram, host_classify, host_held, host_withdrawn, host_responded, host_closed,
-					     host_rechecked } };
+	const struct journal_config how = { .segment_bytes = 1 << 20, .publish_us = 1, .preallocate = true };
 
-	b.now = (struct entry_clock){ .wall_us = NOW_US, .mono_us = 1, .clk = "free" };
-	must(!signer_state_open(&b.signer.state, b.state, false), "the signer's state");
-	must((b.j = journal_open(&config, NOW_US, err)), "journal_open");
-	must((b.pk = payload_keys_open(b.payload_keys, true, err)), "payload_keys_open");
-	must((b.sessions = sessions_open(b.run, journal_cursor_get(b.j, INBOX_CURSOR_VERSION), err)), "sessions_open");
-	in.journal = b.j;
-	in.payload_keys = b.pk;
-	in.sessions = b.sessions;
-	must((b.inbox = inbox_create(&in, err)), "inbox_create");
-	inbox_set_clock(b.inbox, b.now);
+	must(!signer_state_open(&signing.signer.state, signing.state, false), "the signer's state");
+	must(inbox_kit_start(&b, &how), "start");
 }
 
 /* Until everything that was said or appended is committed and published. */
@@ -268,13 +214,11 @@ static void settle(void)
 	enum inbox_result r;
 
 	do {
-		b.now.wall_us += 1000;
-		b.now.mono_us += 1000;
-		r = inbox_turn(b.inbox, b.now);
+		r = inbox_kit_turn(&b);
 		must(r != INBOX_STOPPED, "inbox_turn");
-		(void)journal_publish(b.j, &signer_calls, b.now.wall_us);
+		(void)journal_publish(b.journal, &signer_calls, b.now.wall_us);
 	} while (r != INBOX_IDLE);
-	must(journal_publish_flush(b.j, &signer_calls, b.now.wall_us, 1000), "journal_publish_flush");
+	must(journal_publish_flush(b.journal, &signer_calls, b.now.wall_us, 1000), "journal_publish_flush");
 }
 
 static void describe_prune(struct jcs *j, const void *from)
@@ -291,11 +235,11 @@ static void prunes(void)
 	struct journal_prune what;
 	const struct entry e = { .type = "journal.prune", .data = { describe_prune, &what } };
 
-	if (!journal_prune_candidate(b.j, UINT64_MAX, &what))
+	if (!journal_prune_candidate(b.journal, UINT64_MAX, &what))
 		return;
 	must(inbox_append(b.inbox, &e, true, NULL), "the record of pruning");
 	settle();
-	must(!journal_prune(b.j, &what), "journal_prune");
+	must(!journal_prune(b.journal, &what), "journal_prune");
 }
 
 /* The session whose end is the newest one. */
@@ -322,15 +266,15 @@ static void erases(void)
 	const struct entry e = { .type = "key.destroy", .data = { describe_destroy, id } };
 	struct seal key;
 
-	must(last_session(journal_archive(b.j), id), "the last session");
-	if (!payload_keys_intent(b.pk, noted)) {
-		if (!payload_keys_find(b.pk, id, &key))
+	must(last_session(journal_archive(b.journal), id), "the last session");
+	if (!payload_keys_intent(b.keys, noted)) {
+		if (!payload_keys_find(b.keys, id, &key))
 			return; /* done in the life before */
-		must(payload_keys_intend(b.pk, id), "payload_keys_intend");
+		must(payload_keys_intend(b.keys, id), "payload_keys_intend");
 	}
 	must(inbox_append(b.inbox, &e, true, NULL), "the record of erasing");
 	settle();
-	must(payload_keys_destroy(b.pk, id), "payload_keys_destroy");
+	must(payload_keys_destroy(b.keys, id), "payload_keys_destroy");
 }
 
 /* `counted`: its points are counted, and it ends at one of them (0: none). */
@@ -348,10 +292,7 @@ static void life(bool counted, unsigned end_at)
 	erases();
 	settle();
 	points->on = false;
-	inbox_destroy(b.inbox);
-	sessions_close(b.sessions);
-	payload_keys_close(b.pk);
-	journal_close(b.j);
+	inbox_kit_stop(&b);
 	_exit(0);
 }
 
@@ -377,17 +318,6 @@ static struct told *told_of(struct told list[SESSIONS], struct bytes id, bool ma
 	return NULL;
 }
 
-static uint32_t flow_of(struct jcs_value record)
-{
-	unsigned part[4] = { 0 };
-	char text[32] = "";
-	struct bytes a = jcs_read_plain(jcs_get(jcs_get(record, "src"), "addr"));
-
-	snprintf(text, sizeof(text), "%.*s", (int)a.len, (const char *)a.base);
-	sscanf(text, "%u.%u.%u.%u", &part[0], &part[1], &part[2], &part[3]);
-	return part[0] << 24 | part[1] << 16 | part[2] << 8 | part[3];
-}
-
 /* Numbers without a gap in each session. Whether there are records of pruning and erasing. */
 static void read_all(struct archive *a, struct told list[SESSIONS], bool *pruned, bool *erased)
 {
@@ -408,7 +338,7 @@ static void read_all(struct archive *a, struct told list[SESSIONS], bool *pruned
 		t = told_of(list, jcs_read_plain(jcs_get(r, "sess")), n == 0 || archive_first(a) > 0);
 		if (t->next)
 			assert_int_equal(n, t->next);
-		t->flow = n == 0 ? flow_of(r) : t->flow;
+		t->flow = n == 0 ? inbox_kit_flow_of(r) : t->flow;
 		t->next = (uint32_t)n + 1;
 	}
 }
@@ -418,7 +348,7 @@ static void judge(uint64_t durable, bool complete)
 {
 	struct told list[SESSIONS] = { 0 };
 	bool pruned = false, erased = false;
-	struct archive *a = archive_open(b.journal, err);
+	struct archive *a = archive_open(b.journal_dir, b.err);
 	struct payload_keys *keys;
 	uint8_t id[16];
 	struct seal key;
@@ -426,7 +356,7 @@ static void judge(uint64_t durable, bool complete)
 	if (!a && !complete && !durable)
 		return; /* it died before there was a journal */
 	if (!a)
-		fail_msg("%s", err);
+		fail_msg("%s", b.err);
 	read_all(a, list, &pruned, &erased);
 	for (unsigned i = 0; i < b.worker.said_count && b.worker.said[i].end <= durable; i++) {
 		const struct script_said *s = &b.worker.said[i];
@@ -438,7 +368,7 @@ static void judge(uint64_t durable, bool complete)
 			fail_msg("record %u of flow %u was acknowledged and is not there", s->n, s->flow);
 	}
 	assert_true(archive_first(a) == 0 || pruned);
-	keys = payload_keys_open(b.payload_keys, false, err);
+	keys = payload_keys_open(b.keys_dir, false, b.err);
 	if (keys && last_session(a, id)) {
 		bool there = payload_keys_find(keys, id, &key);
 
@@ -451,7 +381,7 @@ static void judge(uint64_t durable, bool complete)
 
 static void judge_the_whole(void)
 {
-	struct verify_options o = { .dir = b.journal, .keys = &b.signer.keys.public };
+	struct verify_options o = { .dir = b.journal_dir, .keys = &signing.signer.keys.public };
 	struct verify_summary s;
 
 	assert_int_equal(b.worker.durable, b.worker.position);
@@ -541,13 +471,13 @@ static void killed_at_every_point_nothing_is_lost_and_nothing_comes_twice(void *
 static int setup(void **state)
 {
 	points = mmap(NULL, sizeof(*points), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return points != MAP_FAILED && scratch_make(b.keys) && !signer_keys_load(&b.signer.keys, &(struct signer_place){ .dir = b.keys, .origin = ORIGIN }, "", true, NULL) ? 0 : -1;
+	return points != MAP_FAILED && scratch_make(signing.keys_dir) && !signer_keys_load(&signing.signer.keys, &(struct signer_place){ .dir = signing.keys_dir, .origin = INBOX_KIT_ORIGIN }, "", true, NULL) ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-	signer_keys_free(&b.signer.keys);
-	return scratch_remove(b.keys) ? 0 : -1;
+	signer_keys_free(&signing.signer.keys);
+	return scratch_remove(signing.keys_dir) ? 0 : -1;
 }
 
 int main(void)
