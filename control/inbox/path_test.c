@@ -93,7 +93,7 @@ POINT(const char *, journal_prune, (struct journal *j, const struct journal_prun
 POINT(int, segment_create, (struct segment *s, const char *dir, uint64_t map_bytes, const struct segment_start *start), (s, dir, map_bytes, start))
 POINT(int, segment_commit, (struct segment *s, const struct segment_batch *batch), (s, batch))
 POINT(int, segment_seal, (struct segment *s, uint64_t end, const struct merkle_hash *root, uint64_t now_us), (s, end, root, now_us))
-POINT(int, segment_sync_dir, (const char *dir), (dir))
+POINT(int, durable_sync_dir, (const char *dir), (dir))
 POINT(int, spine_commit, (struct spine *s, uint64_t size, struct bytes note, uint64_t tiles), (s, size, note, tiles))
 POINT(int, tiles_write, (const char *dir, int level, uint64_t number, unsigned width, struct bytes data), (dir, level, number, width, data))
 POINT(int, tiles_write_file, (const char *dir, const char *name, struct bytes data), (dir, name, data))

@@ -21,6 +21,7 @@
 #include "control/journal/journal_impl.h"
 #include "control/journal/segment_list.h"
 #include "control/journal/segment_view.h"
+#include "platform/os/durable.h"
 
 #define SEGMENT_BYTES_DEFAULT (16ull << 30)
 #define SEGMENT_US_DEFAULT (24ull * 3600 * 1000000)
@@ -185,7 +186,7 @@ static int segment_next(struct journal *j, uint64_t now_us)
 	memcpy(j->segment.dir, path, strlen(path) + 1);
 	snprintf(path, sizeof path, "%s/seg", j->dir);
 	j->rotate = j->next_reserved = false;
-	code = segment_sync_dir(path);
+	code = durable_sync_dir(path);
 	return code ? code : segment_check(&j->segment);
 }
 

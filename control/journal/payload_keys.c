@@ -21,6 +21,7 @@
 #include "control/journal/disk_flush.h"
 #include "platform/base/random.h"
 #include "platform/base/secret.h"
+#include "platform/os/durable.h"
 
 #define ENTRY_BYTES (SEAL_SESSION_BYTES + SEAL_NONCE_BYTES + SEAL_KEY_BYTES + SEAL_TAG_BYTES)
 
@@ -51,16 +52,6 @@ struct payload_keys {
 };
 
 /* --- files --------------------------------------------------------------------------------------------------------------- */
-
-static bool sync_path(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	bool good = fd >= 0 && fsync(fd) == 0;
-
-	if (fd >= 0)
-		close(fd);
-	return good;
-}
 
 static void path_of(const struct payload_keys *k, char out[PATH_MAX], const char *name, const char *suffix, const char *file)
 {
@@ -125,7 +116,7 @@ static bool shred_day(const struct payload_keys *k, const char *name, const char
 			return false;
 	}
 	path_of(k, path, name, suffix, "");
-	return rmdir(path) == 0 && sync_path(k->dir);
+	return rmdir(path) == 0 && durable_sync_dir(k->dir) == 0;
 }
 
 static bool rename_day(const struct payload_keys *k, const char *name, const char *from, const char *to)
@@ -134,7 +125,7 @@ static bool rename_day(const struct payload_keys *k, const char *name, const cha
 
 	path_of(k, a, name, from, "");
 	path_of(k, b, name, to, "");
-	return rename(a, b) == 0 && sync_path(k->dir);
+	return rename(a, b) == 0 && durable_sync_dir(k->dir) == 0;
 }
 
 /* --- a day --------------------------------------------------------------------------------------------------------------- */
@@ -235,7 +226,7 @@ static bool day_write(const struct payload_keys *k, const struct day *d, const c
 	}
 	free(all);
 	path_of(k, path, d->name, suffix, "");
-	return good && sync_path(path) && sync_path(k->dir);
+	return good && durable_sync_dir(path) == 0 && durable_sync_dir(k->dir) == 0;
 }
 
 static bool wrap(const struct day *d, const struct seal *s, struct entry *out)
@@ -481,7 +472,7 @@ bool payload_keys_intend(struct payload_keys *k, const uint8_t session[SEAL_SESS
 
 	intent_path(k, session, path);
 	path_of(k, dir, "erase", "", "");
-	return k->write && write_whole(path, (struct bytes){ 0 }) && sync_path(dir);
+	return k->write && write_whole(path, (struct bytes){ 0 }) && durable_sync_dir(dir) == 0;
 }
 
 bool payload_keys_intent(struct payload_keys *k, uint8_t session[SEAL_SESSION_BYTES])

@@ -13,6 +13,7 @@
 
 #include "control/journal/journal_impl.h"
 #include "control/journal/segment_view.h"
+#include "platform/os/durable.h"
 
 bool journal_prune_candidate(struct journal *j, uint64_t before_us, struct journal_prune *out)
 {
@@ -103,7 +104,7 @@ const char *journal_prune(struct journal *j, const struct journal_prune *what)
 
 		snprintf(from, sizeof from, "%s/%020llu", seg, (unsigned long long)v->first);
 		snprintf(to, sizeof to, "%s.gone", from);
-		if (rename(from, to) != 0 || segment_sync_dir(seg) != 0)
+		if (rename(from, to) != 0 || durable_sync_dir(seg) != 0)
 			return "a segment cannot be removed";
 		if (!remove_gone(seg, strrchr(to, '/') + 1))
 			return "a segment cannot be removed";

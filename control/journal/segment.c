@@ -1,12 +1,12 @@
 #include "control/journal/segment.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/journal/disk_flush.h"
+#include "platform/os/durable.h"
 
 #define READERS_CHECK_US (60ull * 1000000) /* journal.md 5 */
 #define READERS_MAX 512 /* journal.md 5; slots for tools such as mdb_stat */
@@ -21,16 +21,6 @@ const char *segment_error(int code)
 	default:
 		return mdb_strerror(code);
 	}
-}
-
-int segment_sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int code = fd < 0 || fsync(fd) != 0 ? errno : 0;
-
-	if (fd >= 0)
-		close(fd);
-	return code;
 }
 
 /* LMDB would look for its pages behind the end of the file, and die of it. */
@@ -190,7 +180,7 @@ int segment_create(struct segment *s, const char *dir, uint64_t map_bytes, const
 	}
 	mdb_txn_abort(txn);
 	if (code == 0)
-		code = segment_sync_dir(dir);
+		code = durable_sync_dir(dir);
 	s->first = start->first;
 	s->created_us = start->now_us;
 	if (code)
@@ -327,7 +317,7 @@ int segment_seal(struct segment *s, uint64_t end, const struct merkle_hash *root
 	snprintf(path, sizeof path, "%s/" SEGMENT_FILE, s->dir);
 	if (chmod(path, 0440) != 0)
 		return errno;
-	return segment_sync_dir(s->dir);
+	return durable_sync_dir(s->dir);
 }
 
 int segment_check(const struct segment *s)

@@ -98,7 +98,5 @@ const char *segment_error(int code);
 int segment_env_open(MDB_env **env, const char *dir, uint64_t map_bytes, unsigned dbs);
 /* Frees reader slots of processes that died holding one: at most once a minute, `*last_us` says when (0: now). */
 void segment_readers_check(MDB_env *env, uint64_t now_us, uint64_t *last_us);
-/* fsync of a directory: makes names in it durable. */
-int segment_sync_dir(const char *dir);
 
 #endif

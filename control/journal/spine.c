@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "control/journal/segment.h"
+#include "platform/os/durable.h"
 
 #define MAP_BYTES (256ull << 20) /* grows by a quarter when full */
 
@@ -98,10 +99,9 @@ static int load(struct spine *s, MDB_txn *txn, const char *origin)
  * between them, and a power cut there would leave a file that opens no more. */
 int spine_make(const char *dir, const char *origin)
 {
-	char path[PATH_MAX], parent[PATH_MAX], beside[PATH_MAX];
+	char path[PATH_MAX], beside[PATH_MAX];
 	struct spine s;
 	struct stat st;
-	char *slash;
 	int code;
 
 	snprintf(path, sizeof path, "%s/data.mdb", dir);
@@ -119,11 +119,7 @@ int spine_make(const char *dir, const char *origin)
 	(void)unlink(path);
 	if (rename(beside, dir) != 0)
 		return errno;
-	snprintf(parent, sizeof parent, "%s", dir);
-	slash = strrchr(parent, '/');
-	if (slash)
-		*slash = 0;
-	return segment_sync_dir(slash ? parent : ".");
+	return durable_sync_parent(dir);
 }
 
 int spine_open(struct spine *s, const char *dir, const char *origin)
@@ -150,7 +146,7 @@ int spine_open(struct spine *s, const char *dir, const char *origin)
 	}
 	mdb_txn_abort(txn);
 	if (code == 0)
-		code = segment_sync_dir(dir);
+		code = durable_sync_dir(dir);
 	if (code)
 		spine_close(s);
 	return code;

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/os/durable.h"
+
 bool key_file_failed(char err[OS_ERROR_BYTES], const char *what, const char *remedy)
 {
 	unsigned long code = ERR_get_error();
@@ -38,15 +40,5 @@ ssize_t key_file_read(const char *path, uint8_t *out, size_t size, char err[OS_E
 
 bool key_file_write(const char *path, struct bytes content, mode_t mode, char err[OS_ERROR_BYTES])
 {
-	char temp[300];
-	int fd;
-	bool good;
-
-	snprintf(temp, sizeof(temp), "%s.new", path);
-	unlink(temp);
-	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-	good = fd >= 0 && write(fd, content.base, content.len) == (ssize_t)content.len && fchmod(fd, mode) == 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return (good && rename(temp, path) == 0) || key_file_failed(err, path, "check the key directory");
+	return durable_replace(path, content, mode) || key_file_failed(err, path, "check the key directory");
 }

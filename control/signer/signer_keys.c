@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/os/durable.h"
+
 #define KEY_FILE_BYTES_MAX 4096
 
 static const char ed25519_file[] = "ed25519.pem", p256_file[] = "p256.pem", uri_file[] = "p256.uri";
@@ -58,20 +60,13 @@ static const char *write_key(const char *dir, const char *path, EVP_PKEY *key)
 	BIO *bio = BIO_new(BIO_s_secmem());
 	char *text = NULL, temp[PATH_MAX + 8];
 	long len = 0;
-	int fd = -1, parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool ok = bio && parent >= 0 && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1 &&
+	bool ok = bio && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1 &&
 		  (len = BIO_get_mem_data(bio, &text)) > 0;
 
 	snprintf(temp, sizeof temp, "%s.new", path);
 	(void)wipe_file(temp);
 	(void)unlink(temp);
-	if (ok)
-		fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
-	ok = fd >= 0 && write(fd, text, (size_t)len) == len && fsync(fd) == 0 && rename(temp, path) == 0 && fsync(parent) == 0;
-	if (fd >= 0)
-		close(fd);
-	if (parent >= 0)
-		close(parent);
+	ok = ok && durable_create(temp, bytes_of(text, (size_t)len), 0400) && rename(temp, path) == 0 && durable_sync_dir(dir) == 0;
 	BIO_free(bio);
 	return ok ? NULL : "a key file cannot be written";
 }
@@ -218,11 +213,8 @@ static bool replace_second(const char *dir, const char *prefix)
 bool signer_keys_replace(const char *dir, const char *prefix)
 {
 	bool ed25519 = replace_one(dir, prefix, ed25519_file), p256 = replace_second(dir, prefix);
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool synced = fd >= 0 && fsync(fd) == 0;
+	bool synced = durable_sync_dir(dir) == 0;
 
-	if (fd >= 0)
-		close(fd);
 	return ed25519 && p256 && synced;
 }
 

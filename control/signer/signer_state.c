@@ -1,12 +1,12 @@
 #include "control/signer/signer_state.h"
 
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "platform/os/durable.h"
 
 static const char magic[] = "sluice-signer-2\n", magic_before[] = "sluice-signer-1\n";
 
@@ -55,20 +55,6 @@ static bool slot_decode(const uint8_t slot[SIGNER_STATE_SLOT_BYTES], struct sign
 	return true;
 }
 
-static bool sync_parent(const char *path)
-{
-	char copy[PATH_MAX];
-	int fd;
-	bool ok;
-
-	snprintf(copy, sizeof copy, "%s", path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ok = fd >= 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 static const char *create(struct signer_state *s, const char *path)
 {
 	struct merkle_hash root = merkle_empty();
@@ -76,7 +62,7 @@ static const char *create(struct signer_state *s, const char *path)
 
 	slot_encode(slots, 0, 0, &root, SIGNER_STABLE);
 	slot_encode(slots + SIGNER_STATE_SLOT_BYTES, 1, 0, &root, SIGNER_STABLE);
-	if (pwrite(s->fd, slots, sizeof slots, 0) != sizeof slots || fsync(s->fd) != 0 || !sync_parent(path))
+	if (pwrite(s->fd, slots, sizeof slots, 0) != sizeof slots || fsync(s->fd) != 0 || durable_sync_parent(path) != 0)
 		return "the state file cannot be written";
 	return NULL;
 }

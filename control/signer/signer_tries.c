@@ -2,29 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "platform/os/durable.h"
 
 #define IDENTITY_BYTES 32
 #define LINE_BYTES (2 * IDENTITY_BYTES + 3) /* hex, space, how, newline */
 #define WRONG 'w'
 #define TRIES_UNSEEN_MAX '2'
-
-static bool sync_parent(const char *path)
-{
-	char copy[PATH_MAX];
-	int fd;
-	bool ok;
-
-	snprintf(copy, sizeof copy, "%s", path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ok = fd >= 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
 
 static void line_make(char line[LINE_BYTES + 1], struct bytes identity, char how)
 {
@@ -37,18 +24,10 @@ static void line_make(char line[LINE_BYTES + 1], struct bytes identity, char how
 
 static bool write_line(const char *path, struct bytes identity, char how)
 {
-	char line[LINE_BYTES + 1], temp[PATH_MAX];
-	int fd;
-	bool ok;
+	char line[LINE_BYTES + 1];
 
 	line_make(line, identity, how);
-	if ((size_t)snprintf(temp, sizeof temp, "%s.new", path) >= sizeof temp || (unlink(temp) != 0 && errno != ENOENT))
-		return false;
-	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	ok = fd >= 0 && write(fd, line, LINE_BYTES) == LINE_BYTES && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return ok && rename(temp, path) == 0 && sync_parent(path);
+	return durable_replace(path, bytes_of(line, LINE_BYTES), 0600) && durable_sync_parent(path) == 0;
 }
 
 /* How what was tried ended: 0 when it was something else or nothing; WRONG also for a file that says nothing clear. */
@@ -91,5 +70,5 @@ bool signer_tries_end(const char *path, struct bytes identity, bool pin_wrong)
 {
 	if (pin_wrong)
 		return write_line(path, identity, WRONG);
-	return (unlink(path) == 0 || errno == ENOENT) && sync_parent(path);
+	return (unlink(path) == 0 || errno == ENOENT) && durable_sync_parent(path) == 0;
 }

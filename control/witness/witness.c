@@ -1,6 +1,5 @@
 #include "control/witness/witness.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +8,7 @@
 #include "control/journal/base64.h"
 #include "control/journal/note_text.h"
 #include "control/signer/signer_state.h"
+#include "platform/os/durable.h"
 
 #define PATH_BYTES 700
 
@@ -43,16 +43,6 @@ static void path_of(const struct witness *w, const char *origin, const char *nam
 	hex_write(&hex_w, bytes_of(hash.b, sizeof hash.b));
 	hex[64] = 0;
 	snprintf(out, PATH_BYTES, "%s/logs/%s%s%s", w->dir, hex, name[0] ? "/" : "", name);
-}
-
-static bool file_write(const char *path, struct bytes text)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool good = fd >= 0 && write(fd, text.base, text.len) == (ssize_t)text.len && fsync(fd) == 0;
-
-	if (fd >= 0)
-		close(fd);
-	return good;
 }
 
 /* --- the keys of a log ------------------------------------------------------------------------------------------------ */
@@ -90,17 +80,15 @@ static void keys_read(const struct witness *w, const char *origin, struct log_ke
 /* Whole or not at all: a request may read it meanwhile. */
 static const char *keys_write(const struct witness *w, const struct log_keys *keys)
 {
-	char path[PATH_BYTES], temp[PATH_BYTES + 8], text[WITNESS_LOG_KEYS * CHECKPOINT_KEY_TEXT_BYTES];
+	char path[PATH_BYTES], text[WITNESS_LOG_KEYS * CHECKPOINT_KEY_TEXT_BYTES];
 	struct writer out = writer_of(text, sizeof text);
 
 	path_of(w, keys->key[0].name, "vkey", path);
-	snprintf(temp, sizeof temp, "%s.new", path);
-	(void)unlink(temp);
 	for (unsigned i = 0; i < keys->count; i++) {
 		(void)checkpoint_vkey_write(&keys->key[i], &out);
 		writer_u8(&out, '\n');
 	}
-	return out.ok && file_write(temp, writer_done(&out)) && rename(temp, path) == 0 ? NULL : "the log's keys cannot be written";
+	return out.ok && durable_replace(path, writer_done(&out), 0600) ? NULL : "the log's keys cannot be written";
 }
 
 static unsigned key_find(const struct log_keys *keys, const struct checkpoint_keys *key)
@@ -201,7 +189,7 @@ static void keep_refused(const struct witness *w, const char *origin, struct byt
 	char path[PATH_BYTES];
 
 	path_of(w, origin, "refused", path);
-	(void)file_write(path, note);
+	(void)durable_create(path, note, 0600);
 }
 
 static void cosign(struct witness *w, const struct checkpoint *c, struct signer_state *state, struct bytes body, uint64_t now_s, struct witness_answer *a)
