@@ -367,9 +367,12 @@ static void read_report(struct reading *r)
 	assess_destroy(&assess);
 }
 
-static bool give_sealed(void *ctx, struct bytes data)
+static bool give_sealed(void *ctx, unsigned part, struct bytes data)
 {
-	return give_piece(ctx, "bundle.p7m", data);
+	char name[sizeof(BUNDLE_SEAL_FILE) + 12];
+
+	snprintf(name, sizeof(name), part == 1 ? BUNDLE_SEAL_FILE : BUNDLE_SEAL_FILE ".%03u", part);
+	return give_piece(ctx, name, data);
 }
 
 /* Sealed to those whose certificates the core has looked at. */

@@ -42,7 +42,7 @@ static struct export_key *export_key_of(struct cli *c, char err[OS_ERROR_BYTES])
 /* A bundle that sluice-control makes: its files come in pieces. */
 struct arriving {
 	const char *out;
-	struct sealed_file *sealed; /* NULL: a directory */
+	struct bundle_seal_file *sealed; /* NULL: a directory */
 	json_t *bundle;
 	struct progress *progress;
 	bool bad;
@@ -64,7 +64,7 @@ static bool piece_write(const struct arriving *a, const char *name, struct bytes
 	bool good;
 
 	if (a->sealed)
-		return !strcmp(name, "bundle.p7m") && sealed_put(a->sealed, data);
+		return bundle_seal_file_put_named(a->sealed, name, data);
 	if (snprintf(path, sizeof(path), "%s/%s", a->out, name) >= (int)sizeof(path))
 		return false;
 	if (access(path, F_OK) != 0)
@@ -155,26 +155,34 @@ struct sealing {
 	struct recipients to;
 };
 
-static bool out_create(struct arriving *a, struct sealed_file *file, bool secret)
+static bool out_create(struct arriving *a, struct bundle_seal_file *file, bool secret)
 {
 	if (!a->sealed)
 		return mkdir(a->out, secret ? 0700 : 0755) == 0;
-	return sealed_create(file, a->out);
+	return bundle_seal_file_create(file, a->out);
 }
 
 static bool out_close(struct arriving *a, bool keep)
 {
 	if (a->sealed)
-		return sealed_close(a->sealed, keep);
+		return bundle_seal_file_close(a->sealed, keep);
 	if (!keep)
 		bundle_remove(a->out);
 	return true;
 }
 
+/* Of how many parts; NULL: of none. */
+static json_t *with_parts(json_t *told, const struct bundle_seal_file *sealed)
+{
+	if (sealed)
+		json_object_set_new(told, "parts", json_integer(sealed->part));
+	return told;
+}
+
 /* `sealing`: NULL, or to whom. */
 static int bundle_by_control(struct cli *c, const struct export_request *request, uint64_t limit, const struct sealing *sealing)
 {
-	struct sealed_file file;
+	struct bundle_seal_file file;
 	struct arriving a = { .out = cli_option(c, "out"), .sealed = sealing ? &file : NULL, .progress = request->progress_ctx };
 	const char *keys = cli_option(c, "keys");
 	json_t *args;
@@ -210,11 +218,11 @@ static int bundle_by_control(struct cli *c, const struct export_request *request
 	else if (status != FRAME_DONE)
 		;
 	else if (c->json)
-		print_json(json_incref(a.bundle));
+		print_json(with_parts(json_incref(a.bundle), a.sealed));
 	else
 		told(&a, keys != NULL);
 	if (status == FRAME_DONE && sealing && !c->json)
-		sealed_told(&sealing->to, a.out);
+		sealed_told(&sealing->to, &file);
 	json_decref(a.bundle);
 	return status;
 }
@@ -224,16 +232,16 @@ static bool render(void *ctx, struct bytes page, char **pdf, size_t *len)
 	return pdf_make(ctx, page, pdf, len);
 }
 
-static int bundle_told(struct cli *c, const struct export_request *request, const struct export_result *result)
+static int bundle_told(struct cli *c, const struct export_request *request, const struct export_result *result, const struct bundle_seal_file *sealed)
 {
 	char manifest[65];
 
 	for (unsigned i = 0; i < 32; i++)
 		snprintf(manifest + 2 * i, 3, "%02x", result->manifest_sha256[i]);
 	if (c->json)
-		print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "out", request->out, "records", (json_int_t)result->records, "chunks",
+		print_json(with_parts(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b}", "out", request->out, "records", (json_int_t)result->records, "chunks",
 				     (json_int_t)result->chunks, "keys", (json_int_t)result->keys, "erased", (json_int_t)result->erased, "missing", (json_int_t)result->missing, "first", (json_int_t)result->first, "last", (json_int_t)result->last,
-				     "checkpoint_size", (json_int_t)result->checkpoint_size, "manifest_sha256", manifest, "signed", request->key != NULL));
+				     "checkpoint_size", (json_int_t)result->checkpoint_size, "manifest_sha256", manifest, "signed", request->key != NULL), sealed));
 	else
 		printf("%llu records, %llu chunks in %s; MANIFEST.sha256 is %s%s; to check it: see VERIFY.md in it\n", (unsigned long long)result->records,
 		       (unsigned long long)result->chunks, request->out, manifest, request->key ? ", signed" : ", of a copy: not signed");
@@ -243,19 +251,19 @@ static int bundle_told(struct cli *c, const struct export_request *request, cons
 }
 
 /* Here, into a directory or a sealed file. */
-static bool export_here(struct archive *a, struct export_request *request, const struct sealing *sealing, struct export_result *result, char err[EXPORT_ERROR_BYTES])
+static bool export_here(struct archive *a, struct export_request *request, const struct sealing *sealing, struct bundle_seal_file *file, struct export_result *result,
+			char err[EXPORT_ERROR_BYTES])
 {
-	struct sealed_file file;
 	bool good;
 
 	if (!sealing)
 		return export_bundle(a, request, result, err);
-	if (!sealed_create(&file, request->out)) {
+	if (!bundle_seal_file_create(file, request->out)) {
 		snprintf(err, EXPORT_ERROR_BYTES, "%.150s cannot be made: %s", request->out, strerror(errno));
 		return false;
 	}
-	good = bundle_seal_export(a, request, &sealing->to, sealed_put, &file, result, err);
-	if (!sealed_close(&file, good) && good) {
+	good = bundle_seal_export(a, request, &sealing->to, bundle_seal_file_put, file, result, err);
+	if (!bundle_seal_file_close(file, good) && good) {
 		snprintf(err, EXPORT_ERROR_BYTES, "%.150s cannot be written", request->out);
 		good = false;
 	}
@@ -284,6 +292,7 @@ static int bundle_of_directory(struct cli *c, struct archive *a, const char *dir
 	char err[EXPORT_ERROR_BYTES] = "", no_key[OS_ERROR_BYTES];
 	struct export_key *key = export_key_of(c, no_key);
 	struct export_result result;
+	struct bundle_seal_file file;
 	struct checkpoint_keys keys;
 	bool own;
 	int status;
@@ -298,14 +307,14 @@ static int bundle_of_directory(struct cli *c, struct archive *a, const char *dir
 		status = cli_fail(c, FRAME_REFUSED, "export: %s", no_key);
 	else if (cli_option(c, "with-keys") && !(request->disclose = keys_open(c)))
 		status = cli_fail(c, FRAME_REFUSED, "export: the payload keys cannot be read: run it on the node, as root");
-	else if (!export_here(a, request, sealing, &result, err))
+	else if (!export_here(a, request, sealing, &file, &result, err))
 		status = export_failed(c, request->progress_ctx, err);
 	else {
 		progress_end(request->progress_ctx);
-		status = bundle_told(c, request, &result);
+		status = bundle_told(c, request, &result, sealing ? &file : NULL);
 	}
 	if (status == FRAME_DONE && sealing && !c->json)
-		sealed_told(&sealing->to, request->out);
+		sealed_told(&sealing->to, &file);
 	payload_keys_close(request->disclose);
 	export_key_close(key);
 	archive_close(a);

@@ -1,13 +1,10 @@
-/* sealed.c: export bundle --recipient: whom it is sealed to, and the one file that it becomes (control/export/bundle_seal.h). */
+/* sealed.c: export bundle --recipient: whom it is sealed to, and how it is opened (control/export/bundle_seal.h). */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "control/cli/sealed.h"
-#include "control/export/bundle_seal.h"
 
 #define CERTIFICATE_BYTES (16u << 10)
 
@@ -68,38 +65,21 @@ const char *sealed_fingerprints(const struct recipients *to, char *out, size_t s
 	return out;
 }
 
-bool sealed_create(struct sealed_file *s, const char *path)
+void sealed_told(const struct recipients *to, const struct bundle_seal_file *f)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	static const char open_it[] = "openssl cms -decrypt -binary -inform DER -in ", with[] = " -inkey KEY.pem -recip CERT.pem", unpack[] = "zstd -dc bundle.tar.zst | tar -xf -";
 
-	*s = (struct sealed_file){ .path = path, .file = fd >= 0 ? fdopen(fd, "we") : NULL };
-	if (!s->file && fd >= 0)
-		close(fd);
-	return s->file != NULL;
-}
-
-bool sealed_put(void *ctx, struct bytes data)
-{
-	struct sealed_file *s = ctx;
-
-	return fwrite(data.base, 1, data.len, s->file) == data.len;
-}
-
-bool sealed_close(struct sealed_file *s, bool keep)
-{
-	bool good = fflush(s->file) == 0 && fsync(fileno(s->file)) == 0;
-
-	good = fclose(s->file) == 0 && good;
-	if (!keep || !good)
-		(void)unlink(s->path);
-	return good;
-}
-
-void sealed_told(const struct recipients *to, const char *path)
-{
 	for (unsigned i = 0; i < to->count; i++)
 		printf("sealed to the certificate with SHA-256 %s\n", to->fingerprint[i]);
-	printf("to open it: openssl cms -decrypt -binary -inform DER -in ");
-	print_text(stdout, path, strlen(path), 0);
-	printf(" -inkey KEY.pem -recip CERT.pem -out bundle.tar.zst && zstd -dc bundle.tar.zst | tar -xf -\n");
+	if (f->part > 1)
+		printf("in %u parts, each of which openssl can take into memory; all of them are needed\n", f->part);
+	printf("to open it: %s", f->part > 1 ? "for part in " : open_it);
+	print_text(stdout, f->path, strlen(f->path), 0);
+	if (f->part > 1) {
+		printf(" ");
+		print_text(stdout, f->path, strlen(f->path), 0);
+		printf(".[0-9]*; do %s\"$part\"%s || break; done > bundle.tar.zst; %s\n", open_it, with, unpack);
+	} else {
+		printf("%s -out bundle.tar.zst && %s\n", with, unpack);
+	}
 }

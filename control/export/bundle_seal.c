@@ -6,6 +6,7 @@
 #include <openssl/cms.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -34,15 +35,16 @@ struct pending {
 
 struct bundle_seal {
 	struct bundle_sink sink;
-	bool (*put)(void *ctx, struct bytes data);
+	bundle_seal_put *put;
 	void *ctx;
+	const struct recipients *to;
 	int64_t time_s;
 	CMS_ContentInfo *cms;
-	BIO_METHOD *method;
 	BIO *end, *chain; /* `chain` seals, and ends in `end` */
 	ZSTD_CCtx *zstd;
 	struct pending pending;
-	uint64_t bytes;
+	unsigned part;
+	uint64_t bytes, part_begin, part_bytes; /* put; of that before this part; of a part at most, about */
 	bool failed;
 	const char *error;
 	uint8_t *room; /* OUT_BYTES */
@@ -63,7 +65,7 @@ static bool give_up(struct bundle_seal *s, const char *error)
 
 static bool flush(struct bundle_seal *s)
 {
-	if (!s->failed && s->held && !s->put(s->ctx, bytes_of(s->out, s->held)))
+	if (!s->failed && s->held && !s->put(s->ctx, s->part, bytes_of(s->out, s->held)))
 		give_up(s, NULL);
 	s->held = 0;
 	return !s->failed;
@@ -81,9 +83,7 @@ static int end_write(BIO *b, const char *data, int len)
 		s->held += part;
 		left -= (int)part;
 		s->bytes += part;
-		if (s->bytes > BUNDLE_SEAL_BYTES_MAX)
-			give_up(s, "more than 1 GiB, which openssl could not open");
-		else if (s->held == OUT_BYTES)
+		if (s->held == OUT_BYTES)
 			flush(s);
 	}
 	return s->failed ? -1 : len;
@@ -94,14 +94,27 @@ static long end_ctrl(BIO *b, int command, long number, void *pointer)
 	return command == BIO_CTRL_FLUSH;
 }
 
+static BIO_METHOD *end_method;
+
+/* Once in the life of the process: OpenSSL has 127 numbers to give. */
+static void end_method_make(void)
+{
+	BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "sealed bundle");
+
+	if (m && BIO_meth_set_write(m, end_write) == 1 && BIO_meth_set_ctrl(m, end_ctrl) == 1)
+		end_method = m;
+	else
+		BIO_meth_free(m);
+}
+
 static BIO *end_create(struct bundle_seal *s)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	BIO *b;
 
-	s->method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "sealed bundle");
-	if (!s->method || BIO_meth_set_write(s->method, end_write) != 1 || BIO_meth_set_ctrl(s->method, end_ctrl) != 1)
+	if (pthread_once(&once, end_method_make) != 0 || !end_method)
 		return NULL;
-	b = BIO_new(s->method);
+	b = BIO_new(end_method);
 	if (b) {
 		BIO_set_data(b, s);
 		BIO_set_init(b, 1);
@@ -124,8 +137,9 @@ static bool recipient_add(CMS_ContentInfo *cms, X509 *certificate)
 	return CMS_RecipientInfo_type(one) == CMS_RECIPINFO_AGREE && key && EVP_PKEY_CTX_set_ecdh_kdf_md(key, EVP_sha256()) == 1;
 }
 
-static bool envelope_open(struct bundle_seal *s, const struct recipients *to)
+static bool envelope_open(struct bundle_seal *s)
 {
+	const struct recipients *to = s->to;
 	bool good = to->count > 0;
 
 	s->cms = CMS_AuthEnvelopedData_create(EVP_aes_256_gcm());
@@ -134,6 +148,8 @@ static bool envelope_open(struct bundle_seal *s, const struct recipients *to)
 	if (!good || CMS_set_detached(s->cms, 0) != 1 || !(s->end = end_create(s)))
 		return false;
 	s->chain = BIO_new_CMS(s->end, s->cms);
+	s->part++;
+	s->part_begin = s->bytes;
 	return s->chain != NULL;
 }
 
@@ -149,6 +165,35 @@ static void chain_free(struct bundle_seal *s)
 	s->chain = NULL;
 }
 
+static void envelope_free(struct bundle_seal *s)
+{
+	chain_free(s);
+	BIO_free(s->end);
+	CMS_ContentInfo_free(s->cms);
+	s->end = NULL;
+	s->cms = NULL;
+}
+
+/* The part is whole, and all of it was put. */
+static bool envelope_end(struct bundle_seal *s)
+{
+	return (BIO_flush(s->chain) == 1 && !s->failed) ? flush(s) : give_up(s, "it cannot be sealed");
+}
+
+static bool envelope_put(struct bundle_seal *s, size_t len)
+{
+	if (s->bytes - s->part_begin >= s->part_bytes) {
+		if (s->part == BUNDLE_SEAL_PARTS_MAX)
+			return give_up(s, "more parts than there are numbers for");
+		if (!envelope_end(s))
+			return false;
+		envelope_free(s);
+		if (!envelope_open(s))
+			return give_up(s, "memory is short");
+	}
+	return BIO_write(s->chain, s->room, (int)len) == (int)len || give_up(s, "it cannot be sealed");
+}
+
 /* --- tar through zstd ------------------------------------------------------------------------------------------------------ */
 
 static bool pack(struct bundle_seal *s, struct bytes data, ZSTD_EndDirective how)
@@ -162,8 +207,8 @@ static bool pack(struct bundle_seal *s, struct bytes data, ZSTD_EndDirective how
 		left = ZSTD_compressStream2(s->zstd, &out, &in, how);
 		if (ZSTD_isError(left))
 			give_up(s, "memory is short");
-		else if (out.pos && BIO_write(s->chain, s->room, (int)out.pos) != (int)out.pos)
-			give_up(s, "it cannot be sealed");
+		else if (out.pos)
+			(void)envelope_put(s, out.pos);
 	}
 	return !s->failed;
 }
@@ -235,8 +280,8 @@ static bool pending_add(struct bundle_seal *s, struct bytes data, ZSTD_EndDirect
 		left = ZSTD_compressStream2(p->pack, &out, &in, how);
 		if (ZSTD_isError(left) || fwrite(s->room, 1, out.pos, p->out) != out.pos)
 			return give_up(s, "memory is short");
-		if ((size_t)ftello(p->out) > BUNDLE_SEAL_BYTES_MAX)
-			return give_up(s, "more than 1 GiB, which openssl could not open");
+		if ((size_t)ftello(p->out) > BUNDLE_SEAL_PIECES_BYTES_MAX)
+			return give_up(s, "a file of more than 1 GiB, packed");
 	}
 	return true;
 }
@@ -295,7 +340,7 @@ static bool part_of_file(void *ctx, const char *name, struct bytes data, bool la
 
 /* --- all of it ------------------------------------------------------------------------------------------------------------- */
 
-struct bundle_seal *bundle_seal_open(const struct recipients *to, int64_t time_s, bool (*put)(void *ctx, struct bytes data), void *ctx)
+struct bundle_seal *bundle_seal_open(const struct recipients *to, int64_t time_s, uint64_t part_bytes, bundle_seal_put *put, void *ctx)
 {
 	struct bundle_seal *s = calloc(1, sizeof *s);
 
@@ -304,12 +349,14 @@ struct bundle_seal *bundle_seal_open(const struct recipients *to, int64_t time_s
 	s->sink = (struct bundle_sink){ .piece = whole_file, .part = part_of_file, .ctx = s };
 	s->put = put;
 	s->ctx = ctx;
+	s->to = to;
 	s->time_s = time_s;
+	s->part_bytes = part_bytes;
 	s->room = malloc(OUT_BYTES);
 	s->out = malloc(OUT_BYTES);
 	s->zstd = ZSTD_createCCtx();
 	ERR_clear_error();
-	if (s->room && s->out && s->zstd && !ZSTD_isError(ZSTD_CCtx_setParameter(s->zstd, ZSTD_c_checksumFlag, 1)) && envelope_open(s, to))
+	if (s->room && s->out && s->zstd && !ZSTD_isError(ZSTD_CCtx_setParameter(s->zstd, ZSTD_c_checksumFlag, 1)) && envelope_open(s))
 		return s;
 	bundle_seal_close(s);
 	return NULL;
@@ -326,11 +373,7 @@ bool bundle_seal_finish(struct bundle_seal *s)
 
 	if (s->pending.out)
 		return give_up(s, "a file has no end");
-	if (!pack(s, bytes_of(zeros, sizeof zeros), ZSTD_e_end))
-		return false;
-	if (BIO_flush(s->chain) != 1)
-		return give_up(s, "it cannot be sealed");
-	return flush(s);
+	return pack(s, bytes_of(zeros, sizeof zeros), ZSTD_e_end) && envelope_end(s);
 }
 
 const char *bundle_seal_error(const struct bundle_seal *s)
@@ -350,10 +393,7 @@ void bundle_seal_close(struct bundle_seal *s)
 	/* What is freed may be flushed: it goes nowhere. */
 	s->failed = true;
 	pending_free(&s->pending);
-	chain_free(s);
-	BIO_free(s->end);
-	BIO_meth_free(s->method);
-	CMS_ContentInfo_free(s->cms);
+	envelope_free(s);
 	ZSTD_freeCCtx(s->zstd);
 	if (s->room)
 		secret_wipe(s->room, OUT_BYTES);
@@ -363,10 +403,10 @@ void bundle_seal_close(struct bundle_seal *s)
 	free(s);
 }
 
-bool bundle_seal_export(struct archive *a, struct export_request *request, const struct recipients *to, bool (*put)(void *ctx, struct bytes data), void *ctx,
+bool bundle_seal_export(struct archive *a, struct export_request *request, const struct recipients *to, bundle_seal_put *put, void *ctx,
 			struct export_result *result, char err[EXPORT_ERROR_BYTES])
 {
-	struct bundle_seal *s = bundle_seal_open(to, time(NULL), put, ctx);
+	struct bundle_seal *s = bundle_seal_open(to, time(NULL), BUNDLE_SEAL_PART_BYTES, put, ctx);
 	bool good;
 
 	*result = (struct export_result){ 0 };
@@ -375,7 +415,6 @@ bool bundle_seal_export(struct archive *a, struct export_request *request, const
 		return false;
 	}
 	request->sink = bundle_seal_sink(s);
-	request->records_max = BUNDLE_SEAL_RECORDS_MAX;
 	good = export_bundle(a, request, result, err);
 	if (good && !bundle_seal_finish(s)) {
 		snprintf(err, EXPORT_ERROR_BYTES, "the sealed bundle is not whole");

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/export/bundle_seal.h"
+#include "control/export/bundle_seal_file.h"
 #include "control/journal/journal_fixture.h"
 #include "platform/base/random.h"
 
@@ -43,8 +44,9 @@ static struct bytes file(const char *name, uint8_t *room, size_t size)
 	return bytes_of(room, len);
 }
 
-static bool to_memory(void *ctx, struct bytes data)
+static bool to_memory(void *ctx, unsigned part, struct bytes data)
 {
+	assert_int_equal(part, 1);
 	if (sealed_len + data.len > refuse_after)
 		return false;
 	memcpy(sealed + sealed_len, data.base, data.len);
@@ -85,7 +87,7 @@ static bool seal_to(const char *certificates)
 	sealed_len = 0;
 	if (!recipients_read(&to, file(certificates, room, sizeof room), time(NULL), err))
 		fail_msg("%s", err);
-	s = bundle_seal_open(&to, 1764500000, to_memory, NULL);
+	s = bundle_seal_open(&to, 1764500000, BUNDLE_SEAL_PART_BYTES, to_memory, NULL);
 	assert_non_null(s);
 	good = put_files(bundle_seal_sink(s)) && bundle_seal_finish(s);
 	assert_true(!good || bundle_seal_bytes(s) == sealed_len);
@@ -201,13 +203,102 @@ static void what_is_not_taken_is_not_whole(void **state)
 	assert_false(seal_to("ec.pem"));
 }
 
+/* --- parts ------------------------------------------------------------------------------------------------------------------ */
+
+static const char open_parts[] = "open() { rm -rf got b.tar b.tar.zst; mkdir got; for part in \"$@\"; do openssl cms -decrypt -binary -inform DER -in $part -inkey ec.key -recip ec.pem || return; "
+				 "done > b.tar.zst; zstd -qd b.tar.zst -o b.tar && tar -C got -xf b.tar ; }\n";
+
+/* To NAME in the test's directory, in parts of about `part_bytes`; how many there are, 0 when it is not whole. */
+static unsigned seal_parts(const char *name, uint64_t part_bytes)
+{
+	static uint8_t room[RECIPIENTS_PEM_BYTES];
+	char err[RECIPIENTS_ERROR_BYTES], path[256];
+	struct bundle_seal_file out;
+	struct recipients to;
+	struct bundle_seal *s;
+	bool good;
+
+	assert_true(recipients_read(&to, file("ec.pem", room, sizeof room), time(NULL), err));
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	assert_true(bundle_seal_file_create(&out, path));
+	s = bundle_seal_open(&to, 1764500000, part_bytes, bundle_seal_file_put, &out);
+	assert_non_null(s);
+	good = put_files(bundle_seal_sink(s)) && bundle_seal_finish(s);
+	bundle_seal_close(s);
+	recipients_free(&to);
+	assert_true(bundle_seal_file_close(&out, good) || !good);
+	return good ? out.part : 0;
+}
+
+static void large_one_comes_in_parts(void **state)
+{
+	char line[2048];
+
+	assert_int_equal(seal_parts("c.p7m", 100u << 10), 3);
+	snprintf(line, sizeof line, "%s[ \"$(ls c.p7m*)\" = \"$(printf 'c.p7m\\nc.p7m.002\\nc.p7m.003')\" ] && [ \"$(stat -c %%a c.p7m c.p7m.003 | uniq)\" = 600 ] && "
+		 "[ $(cat c.p7m* | wc -c) -lt 700000 ] && open c.p7m c.p7m.[0-9]* && cd got/sluice-bundle && cmp large ../../large && { printf 'first '; cat ../../large; } | cmp - replay.cast && "
+		 "[ \"$(find . -type f | wc -l)\" = 5 ]", open_parts);
+	assert_true(shell(line));
+}
+
+/* One that is missing, twice there, in another's place, or of another bundle. */
+static void parts_belong_together(void **state)
+{
+	static const char *const orders[] = { "c.p7m", "c.p7m c.p7m.002", "c.p7m.002 c.p7m.003", "c.p7m c.p7m.003", "c.p7m c.p7m.003 c.p7m.002", "c.p7m c.p7m.002 c.p7m.002 c.p7m.003",
+		"c.p7m d.p7m.002 c.p7m.003", "c.p7m c.p7m.002 d.p7m.003", "d.p7m c.p7m.002 c.p7m.003" };
+	char line[2048];
+
+	for (size_t i = 0; i < LARGE; i++) /* another bundle */
+		large[i] ^= 1;
+	assert_int_equal(seal_parts("d.p7m", 100u << 10), 3);
+	for (size_t i = 0; i < LARGE; i++)
+		large[i] ^= 1;
+	for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
+		snprintf(line, sizeof line, "%sopen %s", open_parts, orders[i]);
+		if (shell(line))
+			fail_msg("opened: %s", orders[i]);
+	}
+	snprintf(line, sizeof line, "%sopen c.p7m c.p7m.[0-9]*", open_parts);
+	assert_true(shell(line));
+}
+
+/* A file of somebody else's ends it, and stays; nothing of the bundle does. */
+static void no_file_is_written_over(void **state)
+{
+	assert_true(shell("echo mine > e.p7m.003"));
+	assert_int_equal(seal_parts("e.p7m", 100u << 10), 0);
+	assert_true(shell("[ \"$(ls e.p7m*)\" = e.p7m.003 ] && [ \"$(cat e.p7m.003)\" = mine ]"));
+}
+
+/* As they come from sluice-control: in order, by these names alone. */
+static void parts_come_by_name(void **state)
+{
+	static const struct {
+		const char *name;
+		bool good;
+	} rows[] = { { "bundle.p7m", true }, { "bundle.p7m", true }, { "bundle.p7m.003", false }, { "bundle.p7m.002", true }, { "bundle.p7m.1", false }, { "bundle.p7m.002x", false },
+		{ "bundle.p7mx", false }, { "VERIFY.md", false }, { "bundle.p7m.002", true }, { "bundle.p7m", false }, { "bundle.p7m.003", true } };
+	struct bundle_seal_file out;
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/f.p7m", dir);
+	assert_true(bundle_seal_file_create(&out, path));
+	assert_false(bundle_seal_file_create(&(struct bundle_seal_file){ 0 }, path));
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (bundle_seal_file_put_named(&out, rows[i].name, bytes_str("x")) != rows[i].good)
+			fail_msg("row %zu, %s", i, rows[i].name);
+	assert_int_equal(out.part, 3);
+	assert_true(bundle_seal_file_close(&out, true));
+	assert_true(shell("[ $(cat f.p7m) = xx ] && [ $(cat f.p7m.002) = xx ] && [ $(cat f.p7m.003) = x ]"));
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(each_recipient_opens_it_with_public_tools), TEST(nobody_else_does), TEST(what_was_changed_is_not_opened), TEST(only_who_can_open_it_is_a_recipient),
-		TEST(what_is_not_taken_is_not_whole),
+		TEST(what_is_not_taken_is_not_whole), TEST(large_one_comes_in_parts), TEST(parts_belong_together), TEST(no_file_is_written_over), TEST(parts_come_by_name),
 	};
 
 	return cmocka_run_group_tests_name("seal", tests, setup, teardown);

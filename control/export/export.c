@@ -287,11 +287,6 @@ static enum archive_next next_record(struct job *job, uint64_t *index, struct by
 	return next;
 }
 
-static bool too_many(struct job *job)
-{
-	return fail(job, "more than %llu records match, which is too much for one file: take a smaller range, or leave out --recipient", (unsigned long long)job->request->records_max);
-}
-
 /* Looked at before a file is made: whether there is anything, and whether every record can have files of its own. */
 static bool look_ahead(struct job *job)
 {
@@ -302,8 +297,6 @@ static bool look_ahead(struct job *job)
 	struct bytes record;
 
 	job->selected = f->session || f->type || f->person || f->agent || f->run || f->target || f->service || f->verdict || f->since || f->until || f->in_session || f->sessions || f->text;
-	if (!job->selected && job->request->records_max && f->to > first && f->to - first > job->request->records_max)
-		return too_many(job);
 	if (!job->selected)
 		found = f->to <= first ? 0 : f->to - first > max ? max + 1 : (unsigned)(f->to - first);
 	for (; job->selected && found <= max && (next = next_record(job, &index, &record)) == ARCHIVE_FOUND; index++)
@@ -344,8 +337,6 @@ static bool records_write(struct job *job)
 	if (!records_open(job))
 		return false;
 	for (uint64_t index = 0; (next = next_record(job, &index, &record)) == ARCHIVE_FOUND; index++) {
-		if (job->request->records_max && result->records == job->request->records_max)
-			return too_many(job);
 		if (result->records++ == 0)
 			result->first = index;
 		result->last = index;
@@ -460,14 +451,15 @@ static bool texts_write(struct job *job)
 	static _Thread_local char text[65536], md[49152];
 	const struct export_result *r = job->result;
 	struct writer w = writer_of(text, sizeof text);
-	char head[1536];
+	char head[1792];
 
 	snprintf(head, sizeof head,
 		 "# Evidence of %s\n\n%llu records between %llu and %llu, under the checkpoint of %llu records.\n"
 		 "Evidence are the records under `records/` (`zstd -dc records/*.zst`, one a line), the tiles and the checkpoint; `proofs/` proves %s alone.\n"
 		 "Copies that prove nothing: `events/` (OCSF), `report.html`, `assessment-results.json` (OSCAL), `replay.cast` (of one session).\n"
 		 "Where it came sealed, as one file, it was opened by `openssl cms -decrypt -binary -inform DER -in FILE.p7m -inkey KEY.pem -recip CERT.pem -out\n"
-		 "bundle.tar.zst && zstd -dc bundle.tar.zst | tar -xf -`: had openssl failed, what it wrote would be nobody's word.\n",
+		 "bundle.tar.zst && zstd -dc bundle.tar.zst | tar -xf -`: had openssl failed, what it wrote would be nobody's word. Of a bundle in parts\n"
+		 "each is opened so, and what is in them, one behind the other, is bundle.tar.zst.\n",
 		 job->checkpoint.origin, (unsigned long long)r->records, (unsigned long long)r->first, (unsigned long long)r->last,
 		 (unsigned long long)r->checkpoint_size, job->each ? "each of them" : "some of them, each");
 	writer_str(&w, head);

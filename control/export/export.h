@@ -64,7 +64,6 @@ struct export_request {
 	bool (*render)(void *ctx, struct bytes page, char **pdf, size_t *len); /* NULL: no report.pdf; false: no bundle. `pdf` is from malloc */
 	void *render_ctx;
 	unsigned proofs_max;                /* up to so many records each has files of its own; 0: EXPORT_PROOFS */
-	uint64_t records_max;               /* most records of the bundle; 0: any number */
 	const uint64_t *proof;              /* records that have them in any case; each must match */
 	unsigned proofs;
 };

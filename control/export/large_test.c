@@ -269,33 +269,6 @@ static void few_records_have_files_each(void **state)
 	}
 }
 
-/* A range is refused before anything is made; what is picked by its content, when there are too many. */
-static void no_more_than_may_be(void **state)
-{
-	static const struct {
-		struct archive_filter filter;
-		uint64_t max;
-		bool good;
-	} rows[] = {
-		{ { .from = 100, .to = 150 }, 50, true }, { { .from = 100, .to = 151 }, 50, false }, { { .session = SESSION }, 50, true }, { { .session = SESSION }, 49, false },
-		{ { .from = 1099 }, 1, true },		  { { .from = 1098 }, 1, false },
-	};
-	struct export_result r;
-	char err[EXPORT_ERROR_BYTES];
-
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct export_request request = { .filter = rows[i].filter, .records_max = rows[i].max };
-
-		assert_int_equal(export_to(&request, &r, err), rows[i].good);
-		assert_int_equal(access(out, F_OK) == 0, rows[i].good);
-		if (!rows[i].good)
-			assert_non_null(strstr(err, "take a smaller range"));
-		if (!rows[i].good && !rows[i].filter.session)
-			assert_int_equal(r.records, 0);
-		fixture_remove(out);
-	}
-}
-
 /* --- sessions that began before the range ---------------------------------------------------------------------------------- */
 
 struct seen {
@@ -431,7 +404,6 @@ int main(void)
 		TEST(each_forgery_is_named),
 		TEST(what_does_not_match_is_not_picked),
 		TEST(few_records_have_files_each),
-		TEST(no_more_than_may_be),
 		TEST(a_session_that_began_before_is_looked_up),
 		TEST(progress_is_told_and_ends_it),
 		TEST(a_full_disk_leaves_nothing),
