@@ -4,121 +4,64 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "control/export/bundle_kit.h"
 #include "control/export/disclosure_kit.h"
-#include "control/export/export.h"
-#include "control/journal/journal_fixture.h"
-#include "control/journal/tiles.h"
 
 #define D "approvals/" KIT_HELD "/"
 
-static char dir[128], journal_dir[160], keys_dir[160], out[160], session[33];
-static struct fixture_signer signer;
-static struct export_key *key;
+static struct bundle_kit k;
+static char keys_dir[160], session[33];
 static struct payload_keys *keys;
 static uint64_t request_index;
 
 static int build(void **state)
 {
-	char err[EXPORT_ERROR_BYTES];
-
-	fixture_dir(dir);
-	snprintf(journal_dir, sizeof journal_dir, "%s/journal", dir);
-	snprintf(keys_dir, sizeof keys_dir, "%s/payload-keys", dir);
-	snprintf(out, sizeof out, "%s/bundle", dir);
 	kit_session_text(0, session);
-	key = export_key_open(dir, true, err);
-	return key ? 0 : -1;
+	if (!bundle_kit_make(&k))
+		return -1;
+	snprintf(keys_dir, sizeof keys_dir, "%s/payload-keys", k.dir);
+	return 0;
 }
 
 static int clean_up(void **state)
 {
-	export_key_close(key);
-	fixture_remove(dir);
+	bundle_kit_free(&k);
 	return 0;
 }
 
 static void make(const struct kit_held *held)
 {
-	struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
 	char err[JOURNAL_ERROR_BYTES];
-	struct journal_signer s;
 	struct journal *j;
 
-	fixture_remove(journal_dir);
+	bundle_kit_anew(&k);
 	fixture_remove(keys_dir);
-	fixture_signer_init(&signer);
-	s = fixture_signer_journal(&signer);
 	keys = payload_keys_open(keys_dir, true, err);
-	j = journal_open(&config, FIXTURE_TIME, err);
-	assert_true(j && keys);
+	assert_non_null(keys);
+	j = bundle_kit_open(&k);
 	kit_session(j, keys, 0);
 	request_index = kit_held(j, keys, held);
-	assert_true(payload_keys_sync(keys) && journal_commit(j, FIXTURE_TIME) == JOURNAL_OK && journal_publish_flush(j, &s, FIXTURE_TIME, 1000));
-	journal_close(j);
+	assert_true(payload_keys_sync(keys));
+	bundle_kit_close(&k, j);
 }
 
 /* The bundle of what `filter` lets through; `disclose`: with keys. */
 static void export_to(const struct archive_filter *filter, bool disclose)
 {
-	struct export_request request = { .filter = *filter, .out = out, .keys = &signer.keys, .key = key, .disclose = disclose ? keys : NULL };
-	char err[EXPORT_ERROR_BYTES] = "";
+	struct export_request request = { .filter = *filter, .disclose = disclose ? keys : NULL };
 	struct export_result result;
-	struct archive *a = archive_open(journal_dir, err);
 
-	assert_non_null(a);
-	fixture_remove(out);
-	if (!export_bundle(a, &request, &result, err))
-		fail_msg("%s", err);
-	archive_close(a);
-}
-
-static void forget(void)
-{
-	payload_keys_close(keys);
-	fixture_signer_free(&signer);
+	bundle_kit_drop(&k);
+	bundle_kit_export(&k, &request, &result);
 }
 
 /* What a command in the bundle says, and whether it succeeds. */
 static bool shell(const char *command, char *text, size_t room)
 {
-	char *const environment[] = { "PATH=/usr/bin:/bin", NULL };
-	int status = -1, pipes[2];
-	pid_t child;
-	size_t len = 0;
-	ssize_t got;
-
-	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-	child = fork();
-	if (child == 0) {
-		dup2(pipes[1], 1);
-		dup2(pipes[1], 2);
-		if (chdir(out) == 0)
-			execle("/bin/sh", "sh", "-c", command, (char *)NULL, environment);
-		_exit(127);
-	}
-	close(pipes[1]);
-	while ((got = read(pipes[0], text + len, room - 1 - len)) > 0)
-		len += (size_t)got;
-	text[len] = 0;
-	close(pipes[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-static void sign_manifest(void)
-{
-	static char manifest[65536];
-	uint8_t signature[EXPORT_KEY_SIGNATURE_BYTES];
-
-	assert_true(shell("rm MANIFEST.sha256; find . -type f ! -name MANIFEST.sig | sed 's,^./,,' | xargs sha256sum > ../m && mv ../m MANIFEST.sha256; cat MANIFEST.sha256", manifest, sizeof manifest));
-	assert_true(export_key_sign(key, bytes_str(manifest), signature));
-	assert_int_equal(tiles_write_file(out, "MANIFEST.sig", bytes_of(signature, sizeof signature)), 0);
+	return bundle_kit_shell(k.out, command, text, room) == 0;
 }
 
 /* The bundle's own commands, and what they have to say. */
@@ -161,7 +104,7 @@ static void documents_are_where_they_may_be(void **state)
 			fail_msg("row %zu: %s", i, text);
 		expect_verify(true, rows[i].says);
 	}
-	forget();
+	payload_keys_close(keys);
 }
 
 /* A journal in which something is wrong with the approval, whoever wrote it. */
@@ -182,7 +125,7 @@ static void wrong_approvals_are_named(void **state)
 		make(&rows[i].held);
 		export_to(&(struct archive_filter){ .session = session }, true);
 		expect_verify(false, rows[i].says);
-		forget();
+		payload_keys_close(keys);
 	}
 }
 
@@ -206,11 +149,11 @@ static void forged_documents_fail(void **state)
 	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
 		export_to(&(struct archive_filter){ .session = session }, true);
 		assert_true(shell(changes[i], text, sizeof text));
-		sign_manifest();
+		bundle_kit_forge(&k, k.out);
 		if (shell("sh verify.sh 1", text, sizeof text) || strstr(text, "11. approvals:"))
 			fail_msg("not seen: %s\n%s", changes[i], text);
 	}
-	forget();
+	payload_keys_close(keys);
 }
 
 int main(void)

@@ -4,16 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "control/export/bundle_kit.h"
 #include "control/export/completeness.h"
-#include "control/export/export.h"
-#include "control/journal/journal_fixture.h"
-#include "control/journal/tiles.h"
 
 #define RECORDS_MAX 12
 #define S "\"sess\":\"a1\""
@@ -25,87 +20,38 @@
 #define AT(ts) "{\"t\":\"node.clock\",\"ts\":\"2026-11-20T" ts ".000000Z\"}"
 #define STAMP(size, ts) "{\"data\":{\"sha256\":\"00\",\"size\":\"" size "\"},\"t\":\"journal.stamp\",\"ts\":\"2026-11-20T" ts ".000000Z\"}"
 
-static char dir[128], journal_dir[160], out[160];
-static struct fixture_signer signer;
-static struct export_key *key;
+static struct bundle_kit k;
 
 static int build(void **state)
 {
-	char err[EXPORT_ERROR_BYTES];
-
-	fixture_dir(dir);
-	snprintf(journal_dir, sizeof journal_dir, "%s/journal", dir);
-	snprintf(out, sizeof out, "%s/bundle", dir);
-	key = export_key_open(dir, true, err);
-	return key ? 0 : -1;
+	return bundle_kit_make(&k) ? 0 : -1;
 }
 
 static int clean_up(void **state)
 {
-	export_key_close(key);
-	fixture_remove(dir);
+	bundle_kit_free(&k);
 	return 0;
-}
-
-static void remove_both(void)
-{
-	fixture_remove(out);
-	fixture_remove(journal_dir);
 }
 
 /* A journal of exactly these records, and its bundle. */
 static void export_of(const char *const *record, const struct archive_filter *filter, struct export_result *result)
 {
-	struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
-	struct export_request request = { .filter = *filter, .out = out, .keys = &signer.keys, .key = key };
-	char err[EXPORT_ERROR_BYTES] = "";
-	struct journal_signer s;
-	struct archive *a;
+	struct export_request request = { .filter = *filter };
 	struct journal *j;
 	uint64_t index;
 
-	fixture_signer_init(&signer);
-	s = fixture_signer_journal(&signer);
-	j = journal_open(&config, FIXTURE_TIME, err);
-	assert_non_null(j);
+	bundle_kit_anew(&k);
+	j = bundle_kit_open(&k);
 	for (; *record; record++)
 		assert_int_equal(journal_append(j, bytes_str(*record), &index), JOURNAL_OK);
-	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
-	assert_true(journal_publish_flush(j, &s, FIXTURE_TIME, 1000));
-	journal_close(j);
-	a = archive_open(journal_dir, err);
-	assert_non_null(a);
-	if (!export_bundle(a, &request, result, err))
-		fail_msg("%s", err);
-	archive_close(a);
-	fixture_signer_free(&signer);
+	bundle_kit_close(&k, j);
+	bundle_kit_export(&k, &request, result);
 }
 
 /* What a command in the bundle says, and whether it succeeds. */
 static bool shell(const char *command, char *text, size_t room)
 {
-	char *const environment[] = { "PATH=/usr/bin:/bin", NULL };
-	int status = -1, pipes[2];
-	pid_t child;
-	size_t len = 0;
-	ssize_t got;
-
-	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-	child = fork();
-	if (child == 0) {
-		dup2(pipes[1], 1);
-		dup2(pipes[1], 2);
-		if (chdir(out) == 0)
-			execle("/bin/sh", "sh", "-c", command, (char *)NULL, environment);
-		_exit(127);
-	}
-	close(pipes[1]);
-	while ((got = read(pipes[0], text + len, room - 1 - len)) > 0)
-		len += (size_t)got;
-	text[len] = 0;
-	close(pipes[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	return bundle_kit_shell(k.out, command, text, room) == 0;
 }
 
 static bool contains(const char *text, const char *what)
@@ -175,21 +121,10 @@ static void what_is_missing_is_named_by_both(void **state)
 		good = shell("sh verify.sh 1", text, sizeof text);
 		if (!contains(text, rows[i].step ? rows[i].step : rows[i].fact) || good != !rows[i].missing || !contains(text, good ? "all checks passed" : "records are missing"))
 			fail_msg("row %zu", i);
-		remove_both();
 	}
 }
 
 /* --- what somebody left out of the bundle, or wrote into the file ---------------------------------------------------------- */
-
-static void sign_manifest(void)
-{
-	static char manifest[65536];
-	uint8_t signature[EXPORT_KEY_SIGNATURE_BYTES];
-
-	assert_true(shell("rm MANIFEST.sha256; find . -type f ! -name MANIFEST.sig | sed 's,^./,,' | xargs sha256sum > ../m && mv ../m MANIFEST.sha256; cat MANIFEST.sha256", manifest, sizeof manifest));
-	assert_true(export_key_sign(key, bytes_str(manifest), signature));
-	assert_int_equal(tiles_write_file(out, "MANIFEST.sig", bytes_of(signature, sizeof signature)), 0);
-}
 
 /* With the export key everything else can be made to fit: only the counters and the file tell. */
 static void what_was_left_out_of_a_bundle_is_named(void **state)
@@ -214,10 +149,9 @@ static void what_was_left_out_of_a_bundle_is_named(void **state)
 		export_of(record, &changes[i].filter, &r);
 		assert_int_equal(r.missing, 0);
 		(void)shell(changes[i].change, text, sizeof text);
-		sign_manifest();
+		bundle_kit_forge(&k, k.out);
 		if (shell("sh verify.sh all", text, sizeof text) != !changes[i].says || !contains(text, changes[i].says ? changes[i].says : "all checks passed") || !contains(text, "10. keys"))
 			fail_msg("change %zu", i);
-		remove_both();
 	}
 }
 
@@ -230,7 +164,8 @@ static void long_lists_are_cut(void **state)
 	uint64_t missing;
 
 	assert_non_null(c);
-	assert_true(bundle_create(&b, out, false));
+	bundle_kit_anew(&k);
+	assert_true(bundle_create(&b, k.out, false));
 	for (uint64_t i = 0; i < COMPLETENESS_FACTS_MAX + 5; i++) {
 		char record[128];
 

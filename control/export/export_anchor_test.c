@@ -5,43 +5,26 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "control/anchor/anchor_test_kit.h"
 #include "control/anchor/witness_policy.h"
-#include "control/export/export.h"
-#include "control/journal/journal_fixture.h"
+#include "control/export/bundle_kit.h"
 #include "control/journal/tiles.h"
 
-static char dir[128], journal_dir[180];
-static struct fixture_signer signer;
-static struct archive *archive;
+static struct bundle_kit k;
 static struct anchor_kit_witness w1, w2;
-
-/* A command in the test's directory; its status. */
-__attribute__((format(printf, 1, 2))) static int shell(const char *format, ...)
-{
-	char text[2048], command[2400];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	snprintf(command, sizeof command, "cd %s && { %s\n} >log 2>&1", dir, text);
-	return system(command);
-}
 
 static void authority(void)
 {
-	assert_int_equal(shell("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=ca -keyout ca.key -out ca.pem && "
+	assert_int_equal(bundle_kit_run(k.dir, "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=ca -keyout ca.key -out ca.pem && "
 			       "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=tsa -keyout tsa.key -out tsa.csr && "
 			       "echo extendedKeyUsage=critical,timeStamping > ext && "
 			       "openssl x509 -req -in tsa.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out tsa.pem"), 0);
-	assert_int_equal(shell("printf '[tsa]\\ndefault_tsa=t\\n[t]\\nserial=%s/serial\\nsigner_cert=%s/tsa.pem\\nsigner_key=%s/tsa.key\\nsigner_digest=sha256\\n"
+	assert_int_equal(bundle_kit_run(k.dir, "printf '[tsa]\\ndefault_tsa=t\\n[t]\\nserial=%s/serial\\nsigner_cert=%s/tsa.pem\\nsigner_key=%s/tsa.key\\nsigner_digest=sha256\\n"
 			       "default_policy=1.2.3.4.1\\ndigests=sha256\\naccuracy=secs:1\\n' > cnf && echo 01 > serial && mkdir -p journal/trust && "
-			       "cp ca.pem journal/trust/tsa-00000000.crt", dir, dir, dir), 0);
+			       "cp ca.pem journal/trust/tsa-00000000.crt", k.dir, k.dir, k.dir), 0);
 }
 
 static void stamp(struct journal *j, uint64_t size)
@@ -51,9 +34,9 @@ static void stamp(struct journal *j, uint64_t size)
 	size_t len;
 	FILE *f;
 
-	assert_int_equal(tiles_write_file(dir, "note", journal_checkpoint_stored(j)), 0);
-	assert_int_equal(shell("openssl ts -query -data note -sha256 -cert -out q && openssl ts -reply -config cnf -queryfile q -out r"), 0);
-	snprintf(path, sizeof path, "%s/r", dir);
+	assert_int_equal(tiles_write_file(k.dir, "note", journal_checkpoint_stored(j)), 0);
+	assert_int_equal(bundle_kit_run(k.dir, "openssl ts -query -data note -sha256 -cert -out q && openssl ts -reply -config cnf -queryfile q -out r"), 0);
+	snprintf(path, sizeof path, "%s/r", k.dir);
 	f = fopen(path, "re");
 	assert_non_null(f);
 	len = fread(token, 1, sizeof token, f);
@@ -75,9 +58,9 @@ static void witnesses(void)
 	char text[4096];
 	struct writer w = writer_of(text, sizeof text);
 
-	assert_true(witness_policy_write_log(&signer.keys, &w));
+	assert_true(witness_policy_write_log(&k.signer.keys, &w));
 	assert_true(witness_policy_write_quorum(both, 2, 2, &w));
-	assert_int_equal(tiles_write_file(journal_dir, "trust/" WITNESS_POLICY_FILE, writer_done(&w)), 0);
+	assert_int_equal(tiles_write_file(k.journal_dir, "trust/" WITNESS_POLICY_FILE, writer_done(&w)), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		char name[40];
 
@@ -85,13 +68,13 @@ static void witnesses(void)
 		snprintf(name, sizeof name, "trust/witness-%u.vkey", i);
 		assert_true(witness_key_write(both[i].key, &w));
 		writer_u8(&w, '\n');
-		assert_int_equal(tiles_write_file(journal_dir, name, writer_done(&w)), 0);
+		assert_int_equal(tiles_write_file(k.journal_dir, name, writer_done(&w)), 0);
 	}
 }
 
 static void grow(struct journal *j, unsigned records)
 {
-	struct journal_signer s = fixture_signer_journal(&signer);
+	struct journal_signer s = fixture_signer_journal(&k.signer);
 
 	assert_true(fixture_fill(j, records, 10, FIXTURE_TIME));
 	assert_true(journal_publish_flush(j, &s, FIXTURE_TIME, 5000));
@@ -103,19 +86,14 @@ static void grow(struct journal *j, unsigned records)
 static int build(void **state)
 {
 	static const unsigned sizes[] = { 100, 256, 300, 450, 512, 700 };
-	struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
-	char err[JOURNAL_ERROR_BYTES];
 	struct journal *j;
 	unsigned size = 0;
 
-	fixture_dir(dir);
-	snprintf(journal_dir, sizeof journal_dir, "%s/journal", dir);
-	fixture_signer_init(&signer);
+	if (!bundle_kit_make(&k))
+		return -1;
 	w1 = anchor_kit_witness("w1.example");
 	w2 = anchor_kit_witness("w2.example");
-	j = journal_open(&config, FIXTURE_TIME, err);
-	if (!j)
-		return -1;
+	j = bundle_kit_open(&k);
 	authority();
 	for (unsigned i = 0; i < 6; i++) {
 		grow(j, sizes[i] - size);
@@ -123,16 +101,13 @@ static int build(void **state)
 		if (size != 300 && size != 700)
 			stamp(j, size);
 	}
-	journal_close(j);
-	archive = archive_open(journal_dir, err);
-	return archive ? 0 : -1;
+	bundle_kit_close(&k, j);
+	return 0;
 }
 
 static int clean_up(void **state)
 {
-	archive_close(archive);
-	fixture_remove(dir);
-	fixture_signer_free(&signer);
+	bundle_kit_free(&k);
 	EVP_PKEY_free(w1.key);
 	EVP_PKEY_free(w2.key);
 	return 0;
@@ -140,17 +115,13 @@ static int clean_up(void **state)
 
 static void export_range(uint64_t from, uint64_t to)
 {
-	char out[200], err[EXPORT_ERROR_BYTES];
-	struct export_request request = { .filter = { .from = from, .to = to }, .out = out, .keys = &signer.keys };
+	struct export_request request = { .filter = { .from = from, .to = to }, .out = k.out, .keys = &k.signer.keys };
+	char err[EXPORT_ERROR_BYTES];
 	struct export_result r;
-	bool good;
 
-	snprintf(out, sizeof out, "%s/out", dir);
-	fixture_remove(out);
-	good = export_bundle(archive, &request, &r, err);
-	if (!good)
-		print_error("%s\n", err);
-	assert_true(good);
+	fixture_remove(k.out);
+	if (!export_bundle(k.archive, &request, &r, err))
+		fail_msg("%s", err);
 }
 
 /* Runs the blocks of VERIFY.md that anchors need, checkpoint, functions, anchors, quorum: were there a manifest that fits, and signatures. */
@@ -172,9 +143,9 @@ static void bundles_carry_the_anchors_around_their_records(void **state)
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		export_range(rows[i].from, rows[i].to);
-		if (shell("[ \"$(ls out/checkpoints | grep -x '[0-9]*' | sort -n | tr '\\n' ' ')\" = '%s ' ]", rows[i].checkpoints) != 0)
+		if (bundle_kit_run(k.dir, "[ \"$(ls out/checkpoints | grep -x '[0-9]*' | sort -n | tr '\\n' ' ')\" = '%s ' ]", rows[i].checkpoints) != 0)
 			fail_msg("%s", rows[i].checkpoints);
-		assert_int_equal(shell("cd out && { %s; } > ../said && grep -c '^9. time stamp.*OK' ../said && [ $(grep -c '^9. time stamp.*OK' ../said) = $(ls checkpoints/*.tsr | wc -l) ]", i ? ANCHOR_STEPS : "sh verify.sh 1"), 0);
+		assert_int_equal(bundle_kit_run(k.dir, "cd out && { %s; } > ../said && grep -c '^9. time stamp.*OK' ../said && [ $(grep -c '^9. time stamp.*OK' ../said) = $(ls checkpoints/*.tsr | wc -l) ]", i ? ANCHOR_STEPS : "sh verify.sh 1"), 0);
 	}
 }
 
@@ -202,11 +173,11 @@ static void changed_anchors_fail(void **state)
 	};
 
 	export_range(110, 112);
-	assert_int_equal(shell("cd out && %s > ../said && grep -c '^9. time stamp.*: OK' ../said", ANCHOR_STEPS), 0);
+	assert_int_equal(bundle_kit_run(k.dir, "cd out && %s > ../said && grep -c '^9. time stamp.*: OK' ../said", ANCHOR_STEPS), 0);
 	for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-		assert_int_equal(shell("rm -rf copy && cp -r out copy && cd copy && { %s; }", changes[i]), 0);
-		assert_int_equal(shell("! diff -qr out copy"), 0);
-		if (shell("cd copy && sh ../steps 1") == 0)
+		assert_int_equal(bundle_kit_run(k.dir, "rm -rf copy && cp -r out copy && cd copy && { %s; }", changes[i]), 0);
+		assert_int_equal(bundle_kit_run(k.dir, "! diff -qr out copy"), 0);
+		if (bundle_kit_run(k.dir, "cd copy && sh ../steps 1") == 0)
 			fail_msg("not seen: %s", changes[i]);
 	}
 }
@@ -222,7 +193,7 @@ static void a_forged_older_root_is_not_of_this_tree(void **state)
 		const struct checkpoint forged = { .origin = FIXTURE_ORIGIN, .size = sizes[i], .root = merkle_leaf(bytes_str("forged")) };
 		static uint8_t note[CHECKPOINT_BYTES_MAX];
 		struct writer w = writer_of(note, sizeof note);
-		struct fixture_signer forger = signer;
+		struct fixture_signer forger = k.signer;
 		struct journal_signer s = fixture_signer_journal(&forger);
 		struct merkle_proof none = { 0 };
 		char name[80];
@@ -234,16 +205,16 @@ static void a_forged_older_root_is_not_of_this_tree(void **state)
 		assert_true(s.ask(s.ctx, 0, &none, writer_done(&w)));
 		writer_u8(&w, '\n');
 		assert_int_equal(s.poll(s.ctx, &w, &why), JOURNAL_SIGNER_DONE);
-		assert_int_equal(shell("rm -rf copy && cp -r out copy && rm copy/checkpoints/%u", sizes[i]), 0);
+		assert_int_equal(bundle_kit_run(k.dir, "rm -rf copy && cp -r out copy && rm copy/checkpoints/%u", sizes[i]), 0);
 		snprintf(name, sizeof name, "copy/checkpoints/%u", sizes[i]);
-		assert_int_equal(tiles_write_file(dir, name, writer_done(&w)), 0);
-		assert_int_equal(shell("openssl ts -query -data %s -sha256 -cert -out q2 && openssl ts -reply -config cnf -queryfile q2 -out %s.tsr", name, name), 0);
-		assert_int_equal(shell("cd out && sh consis.sh checkpoints/%u checkpoint checkpoints/%u.consistency", sizes[i], sizes[i]), 0);
-		if (shell("cd copy && sh consis.sh checkpoints/%u checkpoint checkpoints/%u.consistency", sizes[i], sizes[i]) == 0)
+		assert_int_equal(tiles_write_file(k.dir, name, writer_done(&w)), 0);
+		assert_int_equal(bundle_kit_run(k.dir, "openssl ts -query -data %s -sha256 -cert -out q2 && openssl ts -reply -config cnf -queryfile q2 -out %s.tsr", name, name), 0);
+		assert_int_equal(bundle_kit_run(k.dir, "cd out && sh consis.sh checkpoints/%u checkpoint checkpoints/%u.consistency", sizes[i], sizes[i]), 0);
+		if (bundle_kit_run(k.dir, "cd copy && sh consis.sh checkpoints/%u checkpoint checkpoints/%u.consistency", sizes[i], sizes[i]) == 0)
 			fail_msg("a forged root of %u records is not seen", sizes[i]);
 	}
-	assert_int_not_equal(shell("cd copy && { %s; } > ../said", ANCHOR_STEPS), 0);
-	assert_int_equal(shell("grep -qx 'checkpoints/256 is not of this tree' said"), 0);
+	assert_int_not_equal(bundle_kit_run(k.dir, "cd copy && { %s; } > ../said", ANCHOR_STEPS), 0);
+	assert_int_equal(bundle_kit_run(k.dir, "grep -qx 'checkpoints/256 is not of this tree' said"), 0);
 }
 
 /* @L: the log's vkey; @1, @2: the witnesses'; @3: w1's key under another key name. */
@@ -259,11 +230,11 @@ static void policy_file(const char *pattern)
 		if (*at != '@')
 			writer_u8(&w, (uint8_t)*at);
 		else if (*++at == 'L')
-			assert_true(checkpoint_vkey_write(&signer.keys, &w));
+			assert_true(checkpoint_vkey_write(&k.signer.keys, &w));
 		else
 			assert_true(witness_key_write(*at == '1' ? &w1.public : *at == '2' ? &w2.public : &renamed, &w));
 	}
-	assert_int_equal(tiles_write_file(dir, "policy", writer_done(&w)), 0);
+	assert_int_equal(tiles_write_file(k.dir, "policy", writer_done(&w)), 0);
 }
 
 #define BOTH "log @L\nwitness a @1\nwitness b @2 https://b.example/\n"
@@ -273,11 +244,9 @@ static void policy_file(const char *pattern)
  * w2             x         x        behind the others, so that they take less. */
 static void cosigned_too(void)
 {
-	const struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
+	struct journal *j = bundle_kit_open(&k);
 	char err[JOURNAL_ERROR_BYTES];
-	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
 
-	assert_non_null(j);
 	witnesses();
 	for (unsigned size = 800; size <= 1000; size += 100) {
 		grow(j, 100);
@@ -287,7 +256,7 @@ static void cosigned_too(void)
 			cosign(j, size, &w2);
 	}
 	journal_close(j);
-	assert_true(archive_refresh(archive, err));
+	assert_true(archive_refresh(k.archive, err));
 }
 
 static void a_policy_is_judged_by_the_bundles_own_steps(void **state)
@@ -319,42 +288,40 @@ static void a_policy_is_judged_by_the_bundles_own_steps(void **state)
 
 	cosigned_too();
 	export_range(720, 722);
-	assert_int_equal(shell("[ \"$(ls out/checkpoints | grep -x '[0-9]*' | sort -n | tr '\\n' ' ')\" = '512 800 1000 ' ]"), 0);
-	assert_int_equal(shell("rm -rf copy && cp -r out copy && cd copy && { %s; } > ../said && cp checkpoints/800.cosignatures .. && echo 'cp $WORK/seen9 ..' | cat ../steps - > ../steps2 && "
+	assert_int_equal(bundle_kit_run(k.dir, "[ \"$(ls out/checkpoints | grep -x '[0-9]*' | sort -n | tr '\\n' ' ')\" = '512 800 1000 ' ]"), 0);
+	assert_int_equal(bundle_kit_run(k.dir, "rm -rf copy && cp -r out copy && cd copy && { %s; } > ../said && cp checkpoints/800.cosignatures .. && echo 'cp $WORK/seen9 ..' | cat ../steps - > ../steps2 && "
 			       "sh ../steps2 1 && awk '/^```sh$/{n++; on=1; next} /^```$/{on=0} on && n==11' VERIFY.md > ../quorum", ANCHOR_STEPS), 0);
-	assert_int_equal(shell("grep -qx '9. quorum: the checkpoint of 800 records has it: OK' said && grep -q 'witness w1.example saw the first 800 records' said"), 0);
+	assert_int_equal(bundle_kit_run(k.dir, "grep -qx '9. quorum: the checkpoint of 800 records has it: OK' said && grep -q 'witness w1.example saw the first 800 records' said"), 0);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		policy_file(rows[i].policy);
 		/* What the steps before saw is the same while the bundle is. */
 		if (rows[i].change[0])
-			assert_int_equal(shell("cp 800.cosignatures copy/checkpoints && cd copy && { %s; }", rows[i].change), 0);
-		if ((shell("cd copy && %s 1 ../policy > ../said", rows[i].change[0] ? "sh ../steps" : "WORK=.. sh -eu ../quorum") == 0) != !!rows[i].says)
+			assert_int_equal(bundle_kit_run(k.dir, "cp 800.cosignatures copy/checkpoints && cd copy && { %s; }", rows[i].change), 0);
+		if ((bundle_kit_run(k.dir, "cd copy && %s 1 ../policy > ../said", rows[i].change[0] ? "sh ../steps" : "WORK=.. sh -eu ../quorum") == 0) != !!rows[i].says)
 			fail_msg("%s%s", rows[i].policy, rows[i].change);
-		if (rows[i].says && shell("grep -qxF '9. quorum: %s' said", rows[i].says) != 0)
+		if (rows[i].says && bundle_kit_run(k.dir, "grep -qxF '9. quorum: %s' said", rows[i].says) != 0)
 			fail_msg("%s%s", rows[i].policy, rows[i].change);
 	}
 	/* One that cosigned twice is one; and of the bundle's own policy it is only said. */
-	assert_int_equal(shell("grep w1.example seen9 > t && cat t t > seen9 && cd copy && WORK=.. sh -eu ../quorum > ../said && grep -qx '9. quorum: none of these checkpoints has it' ../said"), 0);
+	assert_int_equal(bundle_kit_run(k.dir, "grep w1.example seen9 > t && cat t t > seen9 && cd copy && WORK=.. sh -eu ../quorum > ../said && grep -qx '9. quorum: none of these checkpoints has it' ../said"), 0);
 }
 
 static void a_token_that_is_for_other_bytes_gives_no_bundle(void **state)
 {
 	char err[EXPORT_ERROR_BYTES], out[200];
-	struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
-	struct export_request request = { .filter = { .to = 5 }, .out = out, .keys = &signer.keys };
+	struct export_request request = { .filter = { .to = 5 }, .out = out, .keys = &k.signer.keys };
 	struct export_result r;
-	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
+	struct journal *j = bundle_kit_open(&k);
 	struct bytes token;
 	uint8_t kept[TIMESTAMP_ANSWER_BYTES];
 
-	assert_non_null(j);
-	assert_true(archive_anchor(archive, ARCHIVE_TOKEN, 100, 0, &token));
+	assert_true(archive_anchor(k.archive, ARCHIVE_TOKEN, 100, 0, &token));
 	memcpy(kept, token.base, token.len);
 	assert_true(journal_anchor(j, ARCHIVE_TOKEN, 700, bytes_of(kept, token.len)));
 	journal_close(j);
-	assert_true(archive_refresh(archive, err));
-	snprintf(out, sizeof out, "%s/none", dir);
-	assert_false(export_bundle(archive, &request, &r, err));
+	assert_true(archive_refresh(k.archive, err));
+	snprintf(out, sizeof out, "%s/none", k.dir);
+	assert_false(export_bundle(k.archive, &request, &r, err));
 	assert_non_null(strstr(err, "time stamp"));
 	assert_int_not_equal(access(out, F_OK), 0);
 }

@@ -5,35 +5,19 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "control/export/export.h"
-#include "control/journal/journal_fixture.h"
+#include "control/export/bundle_kit.h"
 #include "control/journal/key_list.h"
 #include "control/journal/tiles.h"
 
-static char dir[128], journal_dir[180];
-static struct fixture_signer signer, other[2];
+static struct bundle_kit k;
+static struct fixture_signer other[2];
 static struct checkpoint_keys first, second, third;
-static struct archive *archive;
-
-__attribute__((format(printf, 1, 2))) static int shell(const char *format, ...)
-{
-	char text[2048], command[2400];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	snprintf(command, sizeof command, "cd %s && { %s\n} >log 2>&1", dir, text);
-	return system(command);
-}
 
 static void fill(struct journal *j, unsigned count)
 {
-	struct journal_signer s = fixture_signer_journal(&signer);
+	struct journal_signer s = fixture_signer_journal(&k.signer);
 
 	assert_true(fixture_fill(j, count, 10, FIXTURE_TIME));
 	assert_true(journal_publish_flush(j, &s, FIXTURE_TIME, 5000));
@@ -59,53 +43,45 @@ static void say(struct journal *j, enum key_step step, const struct checkpoint_k
 	assert_int_equal(journal_append_vital(j, jcs_done(&out), &index), JOURNAL_OK);
 	assert_int_equal(journal_commit(j, FIXTURE_TIME), JOURNAL_OK);
 	snprintf(name, sizeof name, "trust/" KEY_CHANGE_FILE, (unsigned long long)index);
-	assert_int_equal(tiles_write_file(journal_dir, name, jcs_done(&out)), 0);
+	assert_int_equal(tiles_write_file(k.journal_dir, name, jcs_done(&out)), 0);
 }
 
 static void rotate(struct journal *j, struct fixture_signer *to)
 {
-	struct checkpoint_keys old = signer.keys, new = to->keys;
+	struct checkpoint_keys old = k.signer.keys, new = to->keys;
 
 	say(j, KEY_STEP_BEGIN, &old, &new);
 	fill(j, 3);
-	signer.also = to;
+	k.signer.also = to;
 	fill(j, 10);
 	say(j, KEY_STEP_END, &old, &new);
 	fill(j, 1);
-	fixture_signer_hand_over(&signer);
+	fixture_signer_hand_over(&k.signer);
 	fill(j, 60);
 }
 
 static int build(void **state)
 {
-	struct journal_config config = { .dir = journal_dir, .origin = FIXTURE_ORIGIN };
-	char err[JOURNAL_ERROR_BYTES];
 	struct journal *j;
 
-	fixture_dir(dir);
-	snprintf(journal_dir, sizeof journal_dir, "%s/journal", dir);
-	fixture_signer_init(&signer);
+	if (!bundle_kit_make(&k))
+		return -1;
 	fixture_signer_init(&other[0]);
 	fixture_signer_init(&other[1]);
-	first = signer.keys;
+	first = k.signer.keys;
 	second = other[0].keys;
 	third = other[1].keys;
-	j = journal_open(&config, FIXTURE_TIME, err);
-	if (!j)
-		return -1;
+	j = bundle_kit_open(&k);
 	fill(j, 20);
 	rotate(j, &other[0]);
 	rotate(j, &other[1]);
-	journal_close(j);
-	archive = archive_open(journal_dir, err);
-	return archive ? 0 : -1;
+	bundle_kit_close(&k, j);
+	return 0;
 }
 
 static int clean_up(void **state)
 {
-	archive_close(archive);
-	fixture_remove(dir);
-	fixture_signer_free(&signer);
+	bundle_kit_free(&k);
 	fixture_signer_free(&other[0]);
 	fixture_signer_free(&other[1]);
 	return 0;
@@ -113,14 +89,13 @@ static int clean_up(void **state)
 
 static bool export_under(const struct checkpoint_keys *keys)
 {
-	char out[200], err[EXPORT_ERROR_BYTES];
-	struct export_request request = { .filter = { .from = 5, .to = 7 }, .out = out, .keys = keys };
+	struct export_request request = { .filter = { .from = 5, .to = 7 }, .out = k.out, .keys = keys };
+	char err[EXPORT_ERROR_BYTES];
 	struct export_result r;
 	bool good;
 
-	snprintf(out, sizeof out, "%s/out", dir);
-	fixture_remove(out);
-	good = export_bundle(archive, &request, &r, err);
+	fixture_remove(k.out);
+	good = export_bundle(k.archive, &request, &r, err);
 	if (!good)
 		print_message("%s\n", err);
 	return good;
@@ -135,14 +110,14 @@ static void bundle_shows_how_each_key_handed_over(void **state)
 	struct writer w = writer_of(vkey, sizeof vkey - 1);
 
 	assert_true(export_under(&third));
-	assert_int_equal(shell("cd out && sh verify.sh 1 > ../said && grep -q '10. keys: 2 rotations' ../said && grep -q 'all checks passed' ../said"), 0);
+	assert_int_equal(bundle_kit_run(k.dir, "cd out && sh verify.sh 1 > ../said && grep -q '10. keys: 2 rotations' ../said && grep -q 'all checks passed' ../said"), 0);
 	assert_true(checkpoint_vkey_write(&first, &w));
 	vkey[w.len] = 0;
-	assert_int_equal(shell("grep -qF 'key 0: %s signs from 0 records on, since -, until 2026-11-20T10:00:00.000000Z' said && [ $(wc -l < out/trust/keys/list) = 3 ]", vkey), 0);
+	assert_int_equal(bundle_kit_run(k.dir, "grep -qF 'key 0: %s signs from 0 records on, since -, until 2026-11-20T10:00:00.000000Z' said && [ $(wc -l < out/trust/keys/list) = 3 ]", vkey), 0);
 	/* Whichever of the keys the exporter knows. */
 	assert_true(export_under(&first));
 	assert_true(export_under(&second));
-	assert_int_equal(shell("cd out && %s && sh ../steps", KEY_STEPS_SH), 0);
+	assert_int_equal(bundle_kit_run(k.dir, "cd out && %s && sh ../steps", KEY_STEPS_SH), 0);
 }
 
 static void stranger_makes_no_bundle(void **state)
@@ -176,11 +151,11 @@ static void changed_keys_fail(void **state)
 	};
 
 	assert_true(export_under(&third));
-	assert_int_equal(shell("cd out && %s && sh ../steps > ../said && grep -q '^10. keys: 2 rotations' ../said", KEY_STEPS_SH), 0);
+	assert_int_equal(bundle_kit_run(k.dir, "cd out && %s && sh ../steps > ../said && grep -q '^10. keys: 2 rotations' ../said", KEY_STEPS_SH), 0);
 	for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-		assert_int_equal(shell("rm -rf copy && cp -r out copy && cd copy && { %s; }", changes[i]), 0);
-		assert_int_equal(shell("! diff -qr out copy"), 0);
-		if (shell("cd copy && sh ../steps") == 0)
+		assert_int_equal(bundle_kit_run(k.dir, "rm -rf copy && cp -r out copy && cd copy && { %s; }", changes[i]), 0);
+		assert_int_equal(bundle_kit_run(k.dir, "! diff -qr out copy"), 0);
+		if (bundle_kit_run(k.dir, "cd copy && sh ../steps") == 0)
 			fail_msg("not seen: %s", changes[i]);
 	}
 }

@@ -14,81 +14,46 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "control/export/export.h"
+#include "control/export/bundle_kit.h"
 #include "control/export/replay.h"
-#include "control/journal/journal_fixture.h"
 #include "control/journal/tiles.h"
 
 #define RECORDS 300u
 
-static char dir[128], journal_dir[160], out[160], copy[170];
-static struct fixture_signer signer;
-static struct archive *archive;
-static struct export_key *key;
+static struct bundle_kit k;
 
 static int build(void **state)
 {
-	char err[JOURNAL_ERROR_BYTES];
-
-	fixture_dir(dir);
-	snprintf(journal_dir, sizeof journal_dir, "%s/journal", dir);
-	snprintf(out, sizeof out, "%s/bundle", dir);
-	snprintf(copy, sizeof copy, "%s/changed", dir);
-	fixture_signer_init(&signer);
-	if (!fixture_published(journal_dir, &signer, RECORDS, 20))
-		return -1;
-	archive = archive_open(journal_dir, err);
-	key = export_key_open(dir, true, err);
-	return archive && key ? 0 : -1;
+	return bundle_kit_make(&k) && bundle_kit_published(&k, RECORDS, 20) ? 0 : -1;
 }
 
 static int clean_up(void **state)
 {
-	archive_close(archive);
-	export_key_close(key);
-	fixture_remove(dir);
-	fixture_signer_free(&signer);
+	bundle_kit_free(&k);
 	return 0;
 }
 
 static int drop_bundle(void **state)
 {
-	fixture_remove(out);
-	fixture_remove(copy);
+	bundle_kit_drop(&k);
 	return 0;
 }
 
 static void export_to(const struct archive_filter *filter, struct export_result *result)
 {
-	struct export_request request = { .filter = *filter, .out = out, .keys = &signer.keys, .key = key };
-	char err[EXPORT_ERROR_BYTES];
-	bool ok = export_bundle(archive, &request, result, err);
+	struct export_request request = { .filter = *filter };
 
-	if (!ok)
-		print_error("%s\n", err);
-	assert_true(ok);
+	bundle_kit_export(&k, &request, result);
 }
 
 /* The code blocks of VERIFY.md, run as an auditor would, in a shell that knows nothing of us. 0 when all passed. */
 static int run_verify_with(const char *bundle, const char *how_many, const char *policy, const char *kept)
 {
-	pid_t child = fork();
-	int status = -1;
+	static char said[65536];
+	char script[512];
 
-	if (child == 0) {
-		char *const environment[] = { "PATH=/usr/bin:/bin", NULL };
-		int quiet = open("/dev/null", O_WRONLY);
-
-		if (chdir(bundle) != 0)
-			_exit(126);
-		dup2(quiet, 1);
-		dup2(quiet, 2);
-		execle("/bin/sh", "sh", "-c", "sed -n '/^```sh$/,/^```$/p' VERIFY.md | grep -v '^```' > ../commands && exec sh ../commands \"$0\" \"$1\" \"$2\"", how_many, policy, kept,
-		       (char *)NULL, environment);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	snprintf(script, sizeof script, "sed -n '/^```sh$/,/^```$/p' VERIFY.md | grep -v '^```' > ../commands && exec sh ../commands '%s' '%s' '%s'", how_many, policy, kept);
+	return bundle_kit_shell(bundle, script, said, sizeof said);
 }
 
 static int run_verify(const char *bundle, const char *how_many)
@@ -98,8 +63,8 @@ static int run_verify(const char *bundle, const char *how_many)
 
 static void fresh_copy(void)
 {
-	fixture_remove(copy);
-	fixture_copy(out, copy);
+	fixture_remove(k.copy);
+	fixture_copy(k.out, k.copy);
 }
 
 static void change_byte(const char *name, off_t at, uint8_t mask)
@@ -108,7 +73,7 @@ static void change_byte(const char *name, off_t at, uint8_t mask)
 	int fd;
 	uint8_t byte;
 
-	snprintf(path, sizeof path, "%s/%s", copy, name);
+	snprintf(path, sizeof path, "%s/%s", k.copy, name);
 	fd = open(path, O_RDWR);
 	if (fd < 0)
 		print_error("%s is not there\n", path);
@@ -121,39 +86,6 @@ static void change_byte(const char *name, off_t at, uint8_t mask)
 	close(fd);
 }
 
-/* What somebody with the bundle in hand does after changing it: makes the manifest fit again. */
-static void remake_manifest(void)
-{
-	pid_t child = fork();
-	int status;
-
-	if (child == 0) {
-		if (chdir(copy) == 0)
-			execl("/bin/sh", "sh", "-c", "rm MANIFEST.sha256; find . -type f ! -name MANIFEST.sig | sed 's,^./,,' | xargs -d '\\n' sha256sum > ../m && mv ../m MANIFEST.sha256", (char *)NULL);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-}
-
-/* The same by somebody who has the export key too: only what the files say is left to tell. */
-static void sign_manifest(void)
-{
-	static uint8_t manifest[1 << 20];
-	uint8_t signature[EXPORT_KEY_SIGNATURE_BYTES];
-	char path[300];
-	ssize_t len;
-	int fd;
-
-	snprintf(path, sizeof path, "%s/MANIFEST.sha256", copy);
-	fd = open(path, O_RDONLY);
-	len = read(fd, manifest, sizeof manifest);
-	close(fd);
-	assert_true(len > 0 && (size_t)len < sizeof manifest);
-	assert_true(export_key_sign(key, bytes_of(manifest, (size_t)len), signature));
-	assert_int_equal(tiles_write_file(copy, "MANIFEST.sig", bytes_of(signature, sizeof signature)), 0);
-}
-
 static void bundle_verifies_with_public_tools(void **state)
 {
 	struct archive_filter all = { 0 }, part = { .from = 250, .to = 256 };
@@ -164,25 +96,24 @@ static void bundle_verifies_with_public_tools(void **state)
 	assert_int_equal(r.records, RECORDS);
 	assert_int_equal(r.checkpoint_size, RECORDS);
 	assert_int_equal(r.chunks, RECORDS / 10);
-	assert_int_equal(run_verify(out, "1"), 0);
-	snprintf(path, sizeof path, "%s/tile/entries/000", out);
+	assert_int_equal(run_verify(k.out, "1"), 0);
+	snprintf(path, sizeof path, "%s/tile/entries/000", k.out);
 	assert_int_equal(access(path, R_OK), 0);
-	snprintf(path, sizeof path, "%s/tile/entries/001.p/44", out);
+	snprintf(path, sizeof path, "%s/tile/entries/001.p/44", k.out);
 	assert_int_equal(access(path, R_OK), 0);
 	/* A byte of an entry there, and a length: nothing else says the same twice. */
 	for (unsigned i = 0; i < 2; i++) {
 		fresh_copy();
 		change_byte(i ? "tile/entries/001.p/44" : "tile/entries/000", i ? 1 : 3000, 1);
-		remake_manifest();
-		sign_manifest();
-		assert_int_not_equal(run_verify(copy, "1"), 0);
+		bundle_kit_forge(&k, k.copy);
+		assert_int_not_equal(run_verify(k.copy, "1"), 0);
 	}
 	drop_bundle(NULL);
 	export_to(&part, &r);
 	assert_int_equal(r.records, 6);
-	assert_int_equal(run_verify(out, "all"), 0);
+	assert_int_equal(run_verify(k.out, "all"), 0);
 	/* The tile's other entries were not asked for. */
-	snprintf(path, sizeof path, "%s/tile/entries", out);
+	snprintf(path, sizeof path, "%s/tile/entries", k.out);
 	assert_int_not_equal(access(path, R_OK), 0);
 }
 
@@ -194,13 +125,13 @@ static struct bytes keep_note(const char *of, uint64_t size, uint8_t room[CHECKP
 	struct bytes note;
 	uint64_t found;
 
-	snprintf(path, sizeof path, "%s/%s", dir, of);
+	snprintf(path, sizeof path, "%s/%s", k.dir, of);
 	a = archive_open(path, err);
 	assert_true(a && archive_checkpoint(a, size, size, &found, &note) && note.len <= CHECKPOINT_BYTES_MAX);
 	memcpy(room, note.base, note.len);
 	note = bytes_of(room, note.len);
 	archive_close(a);
-	assert_int_equal(tiles_write_file(dir, "kept", note), 0);
+	assert_int_equal(tiles_write_file(k.dir, "kept", note), 0);
 	return note;
 }
 
@@ -213,7 +144,7 @@ static void publish_other(const char *in, struct fixture_signer *by)
 	struct journal *j;
 	uint64_t index;
 
-	snprintf(path, sizeof path, "%s/%s", dir, in);
+	snprintf(path, sizeof path, "%s/%s", k.dir, in);
 	j = journal_open(&config, FIXTURE_TIME, err);
 	assert_non_null(j);
 	assert_int_equal(journal_append(j, bytes_str("{\"n\":0,\"other\":true,\"sess\":\"00000000000000000000000000000000\",\"t\":\"cmd\"}"), &index), JOURNAL_OK);
@@ -226,7 +157,7 @@ static struct archive *open_in(const char *name)
 	char path[200], err[ARCHIVE_ERROR_BYTES];
 	struct archive *a;
 
-	snprintf(path, sizeof path, "%s/%s", dir, name);
+	snprintf(path, sizeof path, "%s/%s", k.dir, name);
 	a = archive_open(path, err);
 	assert_non_null(a);
 	return a;
@@ -236,7 +167,7 @@ static void publish_in(const char *name, struct fixture_signer *by, uint64_t mor
 {
 	char path[200];
 
-	snprintf(path, sizeof path, "%s/%s", dir, name);
+	snprintf(path, sizeof path, "%s/%s", k.dir, name);
 	assert_true(fixture_published(path, by, more, 0));
 }
 
@@ -244,8 +175,8 @@ static void copy_in(const char *from, const char *to)
 {
 	char path[2][200];
 
-	snprintf(path[0], sizeof path[0], "%s/%s", dir, from);
-	snprintf(path[1], sizeof path[1], "%s/%s", dir, to);
+	snprintf(path[0], sizeof path[0], "%s/%s", k.dir, from);
+	snprintf(path[1], sizeof path[1], "%s/%s", k.dir, to);
 	fixture_copy(path[0], path[1]);
 }
 
@@ -254,7 +185,7 @@ static void bundle_since_a_kept_checkpoint(void **state)
 {
 	uint8_t room[5][CHECKPOINT_BYTES_MAX];
 	struct fixture_signer own, twice, foreign;
-	struct export_request request = { .filter = { .from = 55, .to = 57 }, .out = out, .keys = &own.keys };
+	struct export_request request = { .filter = { .from = 55, .to = 57 }, .out = k.out, .keys = &own.keys };
 	struct {
 		const char *says;
 		struct bytes note;
@@ -273,15 +204,15 @@ static void bundle_since_a_kept_checkpoint(void **state)
 	a = open_in("since");
 	request.since = keep_note("since", 60, room[0]);
 	assert_true(export_bundle(a, &request, &r, err));
-	assert_int_equal(run_verify_with(out, "2", "", "../kept"), 0);
-	assert_int_equal(run_verify(out, "2"), 0);
+	assert_int_equal(run_verify_with(k.out, "2", "", "../kept"), 0);
+	assert_int_equal(run_verify(k.out, "2"), 0);
 	/* Not the one that the reader has. */
 	keep_note("since", 110, room[1]);
-	assert_int_not_equal(run_verify_with(out, "2", "", "../kept"), 0);
+	assert_int_not_equal(run_verify_with(k.out, "2", "", "../kept"), 0);
 	refused[2].note = bytes_of(room[0], 40);
 	refused[3].note = keep_note("since-foreign", 60, room[2]);
 	refused[0].note = keep_note("since-fork", 60, room[3]);
-	fixture_remove(out);
+	fixture_remove(k.out);
 	copy_in("since", "since-before");
 	publish_in("since", &own, 10);
 	refused[1].note = keep_note("since", 120, room[4]);
@@ -292,7 +223,7 @@ static void bundle_since_a_kept_checkpoint(void **state)
 		assert_false(export_bundle(a, &request, &r, err));
 		print_message("# %s\n", err);
 		assert_non_null(strstr(err, refused[i].says));
-		assert_int_not_equal(access(out, F_OK), 0);
+		assert_int_not_equal(access(k.out, F_OK), 0);
 	}
 	archive_close(a);
 	fixture_signer_free(&own);
@@ -309,12 +240,12 @@ static void session_alone_verifies(void **state)
 	assert_int_equal(r.records, 50);
 	assert_int_equal(r.first, 250);
 	assert_int_equal(r.last, 299);
-	assert_int_equal(run_verify(out, "1"), 0);
+	assert_int_equal(run_verify(k.out, "1"), 0);
 	/* Whatever is selected by, entries that were not asked for are not given, even where all of a tile happen to match. */
 	for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
 		drop_bundle(NULL);
 		export_to(&targets[i], &r);
-		snprintf(path, sizeof path, "%s/tile/entries", out);
+		snprintf(path, sizeof path, "%s/tile/entries", k.out);
 		assert_int_not_equal(access(path, R_OK), 0);
 	}
 }
@@ -336,17 +267,17 @@ static void changed_file_fails(void **state)
 		fresh_copy();
 		/* In a comment or text where one is, so that the commands themselves still run. */
 		change_byte(names[i], 30, 0x01);
-		assert_int_not_equal(run_verify(copy, "2"), 0);
+		assert_int_not_equal(run_verify(k.copy, "2"), 0);
 	}
 	fresh_copy();
-	snprintf(path, sizeof path, "%s/proofs/entry-254.json", copy);
+	snprintf(path, sizeof path, "%s/proofs/entry-254.json", k.copy);
 	assert_int_equal(unlink(path), 0);
-	assert_int_not_equal(run_verify(copy, "2"), 0);
+	assert_int_not_equal(run_verify(k.copy, "2"), 0);
 	fresh_copy();
 	snprintf(path, sizeof path, "proofs/entry-9.json");
-	assert_int_equal(tiles_write_file(copy, path, bytes_str("{}")), 0);
-	assert_int_not_equal(run_verify(copy, "2"), 0);
-	assert_int_equal(run_verify(out, "2"), 0);
+	assert_int_equal(tiles_write_file(k.copy, path, bytes_str("{}")), 0);
+	assert_int_not_equal(run_verify(k.copy, "2"), 0);
+	assert_int_equal(run_verify(k.out, "2"), 0);
 }
 
 /* The same with a manifest made to fit: keys, signatures, tree. */
@@ -378,15 +309,13 @@ static void forgery_with_a_fitting_manifest_fails(void **state)
 
 	export_to(&part, &r);
 	fresh_copy();
-	remake_manifest();
-	sign_manifest();
-	assert_int_equal(run_verify(copy, "all"), 0);
+	bundle_kit_forge(&k, k.copy);
+	assert_int_equal(run_verify(k.copy, "all"), 0);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		fresh_copy();
 		change_byte(rows[i].name, rows[i].at, rows[i].mask);
-		remake_manifest();
-		sign_manifest();
-		seen = run_verify(copy, strstr(rows[i].name, ".tlog-proof") ? "all" : "1") != 0;
+		bundle_kit_forge(&k, k.copy);
+		seen = run_verify(k.copy, strstr(rows[i].name, ".tlog-proof") ? "all" : "1") != 0;
 		if (!seen)
 			print_error("not seen: %s at %lld\n", rows[i].name, (long long)rows[i].at);
 		assert_true(seen);
@@ -397,31 +326,21 @@ static void forgery_with_a_fitting_manifest_fails(void **state)
 static void swapped_records_fail(void **state)
 {
 	struct archive_filter part = { .from = 250, .to = 260 };
+	static const char script[] =
+		"cd proofs && mv entry-251.json t && mv entry-252.json entry-251.json && mv t entry-252.json && cd .. && "
+		"while read -r i; do printf '{\"idx\":%s,' $i; tail -c +2 proofs/entry-$i.json; echo; done > ../l <<X\n"
+		"250\n251\n252\n253\n254\n255\n256\n257\n258\n259\nX\n"
+		"zstd -qf ../l -o records/*.zst\n"
+		"for p in '251 252' '252 251'; do set -- $p; { printf '\\000'; cat proofs/entry-$1.json; } | sha256sum | cut -c1-64 | xxd -r -p | "
+		"dd of=tile/0/000 bs=32 seek=$1 conv=notrunc 2>/dev/null; done";
 	struct export_result r;
-	pid_t child;
-	int status;
+	char said[4096];
 
 	export_to(&part, &r);
 	fresh_copy();
-	child = fork();
-	if (child == 0) {
-		static const char script[] =
-			"cd proofs && mv entry-251.json t && mv entry-252.json entry-251.json && mv t entry-252.json && cd .. && "
-			"while read -r i; do printf '{\"idx\":%s,' $i; tail -c +2 proofs/entry-$i.json; echo; done > ../l <<X\n"
-			"250\n251\n252\n253\n254\n255\n256\n257\n258\n259\nX\n"
-			"zstd -qf ../l -o records/*.zst\n"
-			"for p in '251 252' '252 251'; do set -- $p; { printf '\\000'; cat proofs/entry-$1.json; } | sha256sum | cut -c1-64 | xxd -r -p | "
-			"dd of=tile/0/000 bs=32 seek=$1 conv=notrunc 2>/dev/null; done";
-
-		if (chdir(copy) == 0)
-			execl("/bin/sh", "sh", "-c", script, (char *)NULL);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-	remake_manifest();
-	sign_manifest();
-	assert_int_not_equal(run_verify(copy, "1"), 0);
+	assert_int_equal(bundle_kit_shell(k.copy, script, said, sizeof said), 0);
+	bundle_kit_forge(&k, k.copy);
+	assert_int_not_equal(run_verify(k.copy, "1"), 0);
 }
 
 /* Without the export key no manifest can be made to fit; a bundle of a copy has no signature, and says so. */
@@ -429,42 +348,42 @@ static void bundle_is_signed_as_a_whole(void **state)
 {
 	static const char *const added[] = { "proofs/MANIFEST.sha256", "trust/MANIFEST.sig" };
 	struct archive_filter part = { .from = 254, .to = 258 };
-	struct export_request of_a_copy = { .filter = part, .out = copy, .keys = &signer.keys };
+	struct export_request of_a_copy = { .filter = part, .out = k.copy, .keys = &k.signer.keys };
 	char err[EXPORT_ERROR_BYTES], path[300];
 	struct export_result r;
 
 	export_to(&part, &r);
 	fresh_copy();
-	assert_int_equal(run_verify(copy, "1"), 0);
+	assert_int_equal(run_verify(k.copy, "1"), 0);
 	/* A file that no later step looks at. */
 	change_byte("report.html", 400, 1);
-	remake_manifest();
-	assert_int_not_equal(run_verify(copy, "1"), 0);
+	bundle_kit_manifest(k.copy);
+	assert_int_not_equal(run_verify(k.copy, "1"), 0);
 	fresh_copy();
 	change_byte("MANIFEST.sig", 20, 4);
-	assert_int_not_equal(run_verify(copy, "1"), 0);
+	assert_int_not_equal(run_verify(k.copy, "1"), 0);
 	fresh_copy();
 	change_byte("trust/export.pem", 50, 4);
-	remake_manifest();
-	assert_int_not_equal(run_verify(copy, "1"), 0);
+	bundle_kit_manifest(k.copy);
+	assert_int_not_equal(run_verify(k.copy, "1"), 0);
 	fresh_copy();
-	snprintf(path, sizeof path, "%s/MANIFEST.sig", copy);
+	snprintf(path, sizeof path, "%s/MANIFEST.sig", k.copy);
 	assert_int_equal(unlink(path), 0);
-	assert_int_not_equal(run_verify(copy, "1"), 0);
+	assert_int_not_equal(run_verify(k.copy, "1"), 0);
 	for (size_t i = 0; i < sizeof added / sizeof added[0]; i++) {
 		fresh_copy();
-		assert_int_equal(tiles_write_file(copy, added[i], bytes_str("{}")), 0);
-		assert_int_not_equal(run_verify(copy, "1"), 0);
+		assert_int_equal(tiles_write_file(k.copy, added[i], bytes_str("{}")), 0);
+		assert_int_not_equal(run_verify(k.copy, "1"), 0);
 	}
-	fixture_remove(copy);
-	assert_true(export_bundle(archive, &of_a_copy, &r, err));
-	assert_int_equal(run_verify(copy, "1"), 0);
+	fixture_remove(k.copy);
+	assert_true(export_bundle(k.archive, &of_a_copy, &r, err));
+	assert_int_equal(run_verify(k.copy, "1"), 0);
 	assert_int_not_equal(access(path, F_OK), 0);
 }
 
 static void damaged_journal_gives_no_bundle(void **state)
 {
-	struct export_request request = { .filter = { 0 }, .out = out, .keys = &signer.keys };
+	struct export_request request = { .filter = { 0 }, .out = k.out, .keys = &k.signer.keys };
 	char damaged[180], path[300], err[EXPORT_ERROR_BYTES];
 	struct export_result r;
 	struct archive *a;
@@ -472,8 +391,8 @@ static void damaged_journal_gives_no_bundle(void **state)
 	struct stat st;
 	int fd;
 
-	snprintf(damaged, sizeof damaged, "%s/damaged", dir);
-	fixture_copy(journal_dir, damaged);
+	snprintf(damaged, sizeof damaged, "%s/damaged", k.dir);
+	fixture_copy(k.journal_dir, damaged);
 	snprintf(path, sizeof path, "%s/seg/%020d/data.mdb", damaged, 0);
 	fd = open(path, O_RDWR);
 	assert_int_equal(fstat(fd, &st), 0);
@@ -488,27 +407,27 @@ static void damaged_journal_gives_no_bundle(void **state)
 	assert_non_null(a);
 	assert_false(export_bundle(a, &request, &r, err));
 	assert_non_null(strstr(err, "record 5"));
-	assert_int_not_equal(access(out, F_OK), 0);
+	assert_int_not_equal(access(k.out, F_OK), 0);
 	archive_close(a);
 }
 
 static void what_cannot_be_proven_is_refused(void **state)
 {
-	struct export_request late = { .filter = { .from = 690, .to = 710 }, .out = out, .keys = &signer.keys };
-	struct export_request none = { .filter = { .text = "nowhere" }, .out = out, .keys = &signer.keys };
-	struct export_request there = { .filter = { 0 }, .out = dir, .keys = &signer.keys };
+	struct export_request late = { .filter = { .from = 690, .to = 710 }, .out = k.out, .keys = &k.signer.keys };
+	struct export_request none = { .filter = { .text = "nowhere" }, .out = k.out, .keys = &k.signer.keys };
+	struct export_request there = { .filter = { 0 }, .out = k.dir, .keys = &k.signer.keys };
 	struct fixture_signer other;
-	struct export_request foreign = { .filter = { 0 }, .out = out, .keys = &other.keys };
+	struct export_request foreign = { .filter = { 0 }, .out = k.out, .keys = &other.keys };
 	char err[EXPORT_ERROR_BYTES];
 	struct export_result r;
 
 	fixture_signer_init(&other);
-	assert_false(export_bundle(archive, &late, &r, err));
-	assert_false(export_bundle(archive, &none, &r, err));
-	assert_false(export_bundle(archive, &there, &r, err));
-	assert_int_equal(access(journal_dir, F_OK), 0);
-	assert_false(export_bundle(archive, &foreign, &r, err));
-	assert_int_not_equal(access(out, F_OK), 0);
+	assert_false(export_bundle(k.archive, &late, &r, err));
+	assert_false(export_bundle(k.archive, &none, &r, err));
+	assert_false(export_bundle(k.archive, &there, &r, err));
+	assert_int_equal(access(k.journal_dir, F_OK), 0);
+	assert_false(export_bundle(k.archive, &foreign, &r, err));
+	assert_int_not_equal(access(k.out, F_OK), 0);
 	fixture_signer_free(&other);
 }
 
@@ -517,13 +436,13 @@ static void bundle_of_a_living_journal_verifies(void **state)
 {
 	char live[180], err[EXPORT_ERROR_BYTES];
 	struct fixture_signer own;
-	struct export_request request = { .filter = { .to = 40 }, .out = out, .keys = &own.keys };
+	struct export_request request = { .filter = { .to = 40 }, .out = k.out, .keys = &own.keys };
 	struct export_result r;
 	struct archive *a = NULL;
 	int status;
 	pid_t child;
 
-	snprintf(live, sizeof live, "%s/live", dir);
+	snprintf(live, sizeof live, "%s/live", k.dir);
 	fixture_signer_init(&own);
 	child = fork();
 	if (child == 0) {
@@ -549,8 +468,8 @@ static void bundle_of_a_living_journal_verifies(void **state)
 				print_error("%s\n", err);
 			assert_true(ok);
 			if (round++ == 3)
-				assert_int_equal(run_verify(out, "1"), 0);
-			fixture_remove(out);
+				assert_int_equal(run_verify(k.out, "1"), 0);
+			fixture_remove(k.out);
 		}
 		archive_close(a);
 	}
@@ -589,7 +508,7 @@ static void lines_begin_with_their_index(void **state)
 	char err[EXPORT_ERROR_BYTES];
 
 	memset(&c, 0, sizeof c);
-	assert_true(export_jsonl(archive, &part, collect, &c, err));
+	assert_true(export_jsonl(k.archive, &part, collect, &c, err));
 	assert_int_equal(c.lines, 20);
 	assert_memory_equal(c.text, "{\"idx\":300,\"boot\":", 18);
 }
@@ -597,7 +516,7 @@ static void lines_begin_with_their_index(void **state)
 static void replay_tells_the_session_in_order(void **state)
 {
 	char err[EXPORT_ERROR_BYTES];
-	struct replay *r = replay_open(archive, NULL, "00000000000000000000000000000005", err);
+	struct replay *r = replay_open(k.archive, NULL, "00000000000000000000000000000005", err);
 	struct replay_event e;
 	unsigned marks = 0, payloads = 0;
 	int64_t last = 0;
@@ -623,16 +542,16 @@ static void replay_writes_both_forms(void **state)
 	char err[EXPORT_ERROR_BYTES];
 
 	memset(&c, 0, sizeof c);
-	assert_true(replay_write(archive, NULL, &(struct archive_filter){ .session = "00000000000000000000000000000005" }, REPLAY_ASCIICAST, collect, &c, err));
+	assert_true(replay_write(k.archive, NULL, &(struct archive_filter){ .session = "00000000000000000000000000000005" }, REPLAY_ASCIICAST, collect, &c, err));
 	assert_int_equal(c.lines, 56);
 	assert_memory_equal(c.text, "{\"version\": 2, \"width\": 120,", 28);
 	assert_non_null(strstr(c.text, "\n[0.000000, \"o\", \"\\u001b[2m# cmd 0 blocked"));
 	assert_non_null(strstr(c.text, "[0.000000, \"i\", \"select * from customers"));
 	memset(&c, 0, sizeof c);
-	assert_true(replay_write(archive, NULL, &(struct archive_filter){ .session = "00000000000000000000000000000005" }, REPLAY_PLAIN, collect, &c, err));
+	assert_true(replay_write(k.archive, NULL, &(struct archive_filter){ .session = "00000000000000000000000000000005" }, REPLAY_PLAIN, collect, &c, err));
 	assert_int_equal(c.lines, 55);
 	assert_non_null(strstr(c.text, "> select * from customers where id = 250"));
-	assert_false(replay_write(archive, NULL, &(struct archive_filter){ .session = "0000000000000000000000000000ffff" }, REPLAY_PLAIN, collect, &c, err));
+	assert_false(replay_write(k.archive, NULL, &(struct archive_filter){ .session = "0000000000000000000000000000ffff" }, REPLAY_PLAIN, collect, &c, err));
 }
 
 /* Where payload is missing, the replay says so, and why. */
@@ -649,7 +568,7 @@ static void replay_tells_what_was_not_kept(void **state)
 	struct journal *j;
 	uint64_t index;
 
-	snprintf(path, sizeof path, "%s/not-kept", dir);
+	snprintf(path, sizeof path, "%s/not-kept", k.dir);
 	j = journal_open(&config, FIXTURE_TIME, err);
 	assert_non_null(j);
 	for (size_t i = 0; i < sizeof record / sizeof *record; i++)
@@ -675,7 +594,7 @@ static void replay_gives_a_terminal_nothing_to_obey(void **state)
 	struct journal *j;
 	uint64_t index;
 
-	snprintf(hostile_dir, sizeof hostile_dir, "%s/hostile", dir);
+	snprintf(hostile_dir, sizeof hostile_dir, "%s/hostile", k.dir);
 	j = journal_open(&config, FIXTURE_TIME, err);
 	assert_non_null(j);
 	assert_int_equal(journal_chunk(j, bytes_of(payload, sizeof payload - 1), &chunk), JOURNAL_OK);

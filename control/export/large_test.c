@@ -8,109 +8,53 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "control/export/bundle_kit.h"
 #include "control/export/stream.h"
-#include "control/journal/journal_fixture.h"
-#include "control/journal/tiles.h"
 
 #define LARGE 1100u
 #define SESSION "00000000000000000000000000000014" /* of records 1000 to 1049: the end of tile 3, and some of the last one */
 
-static char dir[128], journal_dir[160], out[160], copy[170];
-static struct fixture_signer signer;
-static struct archive *archive;
-static struct export_key *key;
+static struct bundle_kit k;
 
 static int build(void **state)
 {
-	char err[JOURNAL_ERROR_BYTES];
-
-	fixture_dir(dir);
-	snprintf(journal_dir, sizeof journal_dir, "%s/journal", dir);
-	snprintf(out, sizeof out, "%s/bundle", dir);
-	snprintf(copy, sizeof copy, "%s/changed", dir);
-	fixture_signer_init(&signer);
-	if (!fixture_published(journal_dir, &signer, LARGE, 20))
-		return -1;
-	archive = archive_open(journal_dir, err);
-	key = export_key_open(dir, true, err);
-	return archive && key ? 0 : -1;
+	return bundle_kit_make(&k) && bundle_kit_published(&k, LARGE, 20) ? 0 : -1;
 }
 
 static int clean_up(void **state)
 {
-	archive_close(archive);
-	export_key_close(key);
-	fixture_remove(dir);
-	fixture_signer_free(&signer);
+	bundle_kit_free(&k);
 	return 0;
 }
 
 static int drop_bundle(void **state)
 {
-	fixture_remove(out);
-	fixture_remove(copy);
+	bundle_kit_drop(&k);
 	return 0;
-}
-
-/* In the shell, in `in`; what it says comes into `said`. */
-static int shell(const char *in, const char *script, char *said, size_t size)
-{
-	char *const environment[] = { "PATH=/usr/bin:/bin", "FILES=1", "TILES=2", NULL };
-	int pipes[2], status = -1;
-	size_t len = 0;
-	ssize_t got;
-	pid_t child;
-
-	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-	child = fork();
-	if (child == 0) {
-		dup2(pipes[1], 1);
-		dup2(pipes[1], 2);
-		if (chdir(in) == 0)
-			execle("/bin/sh", "sh", "-c", script, (char *)NULL, environment);
-		_exit(127);
-	}
-	close(pipes[1]);
-	while ((got = read(pipes[0], said + len, size - 1 - len)) > 0)
-		len += (size_t)got;
-	said[len] = 0;
-	close(pipes[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 static bool export_to(struct export_request *request, struct export_result *result, char err[EXPORT_ERROR_BYTES])
 {
-	request->out = out;
-	request->keys = &signer.keys;
-	request->key = key;
 	request->proofs_max = 10;
-	return export_bundle(archive, request, result, err);
+	return bundle_kit_may_export(&k, request, result, err);
 }
 
 static void export_good(struct export_request *request, struct export_result *result)
 {
-	char err[EXPORT_ERROR_BYTES];
-	bool good = export_to(request, result, err);
-
-	if (!good)
-		print_error("%s\n", err);
-	assert_true(good);
+	request->proofs_max = 10;
+	bundle_kit_export(&k, request, result);
 }
 
 /* 0 when the bundle's own commands pass; what they said is in `said`. */
 static int verify(const char *bundle, char said[8192])
 {
-	return shell(bundle, "exec sh verify.sh 2", said, 8192);
+	return bundle_kit_shell(bundle, "FILES=1 TILES=2 sh verify.sh 2", said, 8192);
 }
 
 static void many_records_verify_with_public_tools(void **state)
@@ -122,22 +66,22 @@ static void many_records_verify_with_public_tools(void **state)
 
 	export_good(&all, &r);
 	assert_int_equal(r.records, LARGE);
-	if (verify(out, said) != 0)
+	if (verify(k.out, said) != 0)
 		fail_msg("%s", said);
 	assert_non_null(strstr(said, "4. records: 1100 are what their tiles say: OK"));
 	assert_non_null(strstr(said, "5. inclusion: 6 tiles lead to the root"));
 	assert_non_null(strstr(said, "all checks passed"));
 	for (unsigned i = 0; i < 2; i++) {
-		snprintf(path, sizeof path, "%s/proofs/%llu.tlog-proof", out, (unsigned long long)picks[i]);
+		snprintf(path, sizeof path, "%s/proofs/%llu.tlog-proof", k.out, (unsigned long long)picks[i]);
 		assert_int_equal(access(path, R_OK), 0);
 	}
 	/* Records are here once. What the report links to is here, and no other record's files. */
-	assert_int_equal(shell(out, "[ ! -e tile/entries ] && [ ! -e proofs/entry-777.json ] && grep -o 'proofs/entry-[0-9]*' report.html | sort -u > ../links && [ $(wc -l < ../links) -gt 100 ] && "
+	assert_int_equal(bundle_kit_shell(k.out, "[ ! -e tile/entries ] && [ ! -e proofs/entry-777.json ] && grep -o 'proofs/entry-[0-9]*' report.html | sort -u > ../links && [ $(wc -l < ../links) -gt 100 ] && "
 				    "while read -r f; do [ -e $f.json ] || exit 1; done < ../links", said, sizeof said), 0);
 	drop_bundle(NULL);
 	export_good(&session, &r);
 	assert_int_equal(r.records, 50);
-	if (verify(out, said) != 0)
+	if (verify(k.out, said) != 0)
 		fail_msg("%s", said);
 }
 
@@ -182,25 +126,6 @@ static const struct {
 	{ "a tile above left out", "rm tile/1/000.p/4", "tiles of level 1 are missing or cut", true },
 };
 
-/* What somebody does who has the bundle in hand, and the export key too. */
-static void sign_manifest(void)
-{
-	static uint8_t manifest[1 << 20];
-	uint8_t signature[EXPORT_KEY_SIGNATURE_BYTES];
-	char path[300], said[256];
-	ssize_t len;
-	int fd;
-
-	assert_int_equal(shell(copy, "rm MANIFEST.sha256; find . -type f ! -name MANIFEST.sig | sed 's,^./,,' | xargs -d '\\n' sha256sum > ../m && mv ../m MANIFEST.sha256", said, sizeof said), 0);
-	snprintf(path, sizeof path, "%s/MANIFEST.sha256", copy);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	len = read(fd, manifest, sizeof manifest);
-	close(fd);
-	assert_true(len > 0 && (size_t)len < sizeof manifest);
-	assert_true(export_key_sign(key, bytes_of(manifest, (size_t)len), signature));
-	assert_int_equal(tiles_write_file(copy, "MANIFEST.sig", bytes_of(signature, sizeof signature)), 0);
-}
-
 static void each_forgery_is_named(void **state)
 {
 	static const uint64_t picks[] = { 7 };
@@ -209,18 +134,18 @@ static void each_forgery_is_named(void **state)
 	struct export_result r;
 	unsigned missed = 0;
 
-	snprintf(kept, sizeof kept, "%s/all", dir);
+	snprintf(kept, sizeof kept, "%s/all", k.dir);
 	export_good(&all, &r);
-	assert_int_equal(rename(out, kept), 0);
+	assert_int_equal(rename(k.out, kept), 0);
 	export_good(&session, &r);
 	for (size_t i = 0; i < sizeof forgeries / sizeof forgeries[0]; i++) {
 		int status;
 
-		fixture_remove(copy);
-		fixture_copy(forgeries[i].session ? out : kept, copy);
-		(void)shell(copy, forgeries[i].script, said, sizeof said);
-		sign_manifest();
-		status = verify(copy, said);
+		fixture_remove(k.copy);
+		fixture_copy(forgeries[i].session ? k.out : kept, k.copy);
+		(void)bundle_kit_shell(k.copy, forgeries[i].script, said, sizeof said);
+		bundle_kit_forge(&k, k.copy);
+		status = verify(k.copy, said);
 		if ((status == 0) != (i == 0) || !strstr(said, forgeries[i].says)) {
 			missed++;
 			print_error("%s: exit status %d, and no \"%s\" in:\n%s\n", forgeries[i].what, status, forgeries[i].says, said);
@@ -244,10 +169,10 @@ static void what_does_not_match_is_not_picked(void **state)
 		bool good = export_to(&request, &r, err);
 
 		assert_int_equal(good, rows[i].good);
-		assert_int_equal(access(out, F_OK) == 0, rows[i].good);
+		assert_int_equal(access(k.out, F_OK) == 0, rows[i].good);
 		if (!good)
 			assert_non_null(strstr(err, "is none of those that match"));
-		fixture_remove(out);
+		fixture_remove(k.out);
 	}
 }
 
@@ -263,8 +188,8 @@ static void few_records_have_files_each(void **state)
 		for (unsigned i = 0; i < 2; i++) {
 			export_good(each[i], &r);
 			assert_int_equal(r.records, n);
-			assert_int_equal(shell(out, "[ $(ls proofs | grep -c entry) = $(zstd -qdc records/* | wc -l) ]", said, sizeof said) == 0, n == 10);
-			fixture_remove(out);
+			assert_int_equal(bundle_kit_shell(k.out, "[ $(ls proofs | grep -c entry) = $(zstd -qdc records/* | wc -l) ]", said, sizeof said) == 0, n == 10);
+			fixture_remove(k.out);
 		}
 	}
 }
@@ -310,7 +235,7 @@ static void a_session_that_began_before_is_looked_up(void **state)
 	struct archive *a;
 	struct journal *j;
 
-	snprintf(early, sizeof early, "%s/early", dir);
+	snprintf(early, sizeof early, "%s/early", k.dir);
 	j = journal_open(&config, FIXTURE_TIME, err);
 	assert_non_null(j);
 	snprintf(record, sizeof record, "{%s,\"src\":{\"addr\":\"192.0.2.77\",\"port\":1},\"t\":\"session.open\",\"ts\":\"2026-11-20T10:00:00.000000Z\",\"v\":1}", sess);
@@ -361,12 +286,12 @@ static void progress_is_told_and_ends_it(void **state)
 	assert_in_range(calls, 3, 100);
 	assert_int_equal(w.last.total, LARGE - 100);
 	assert_in_range(w.last.done, LARGE - 100 - 256, LARGE - 100);
-	fixture_remove(out);
+	fixture_remove(k.out);
 	for (unsigned until = 1; until <= calls; until++) {
 		w = (struct watched){ .until = until };
 		assert_false(export_to(&request, &r, err));
 		assert_string_equal(err, "interrupted");
-		assert_int_not_equal(access(out, F_OK), 0);
+		assert_int_not_equal(access(k.out, F_OK), 0);
 	}
 }
 
@@ -391,7 +316,7 @@ static void a_full_disk_leaves_nothing(void **state)
 		assert_false(good);
 		if (!strstr(err, "File too large") && !strstr(err, "see the disk's space"))
 			fail_msg("%s", err);
-		assert_int_not_equal(access(out, F_OK), 0);
+		assert_int_not_equal(access(k.out, F_OK), 0);
 	}
 }
 
