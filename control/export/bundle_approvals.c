@@ -1,12 +1,10 @@
-/* Approvals are few, and their records may be far from the command's: they are looked for with the journal's index, which may hide some and
- * cannot invent any, since each is proven.
- */
 #include "control/export/bundle_approvals.h"
 
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/export/bundle_find.h"
 #include "control/export/export_disclosure.h"
 #include "control/journal/base64.h"
 #include "control/journal/jcs_read.h"
@@ -14,7 +12,6 @@
 #include "platform/base/secret.h"
 
 #define ID_DIGITS 26u
-#define SCAN_BUDGET 65536u
 #define CHUNK_SUFFIX ".chunk"
 
 static const char no_room[] = "an approval cannot be written: see the disk's space";
@@ -22,7 +19,6 @@ static const char no_room[] = "an approval cannot be written: see the disk's spa
 struct bundle_approvals {
 	void *ids; /* tree of texts */
 	unsigned count;
-	uint8_t record[RECORD_BYTES_MAX];
 };
 
 static int by_text(const void *a, const void *b)
@@ -204,42 +200,32 @@ static const char *put_statement(const struct export_request *request, struct bu
 
 /* --- all of them --------------------------------------------------------------------------------------------------------- */
 
-static const char *put_one(struct bundle_approvals *p, const struct export_request *request, struct bundle *b, struct archive *a, uint64_t index, struct bytes record, struct bytes note)
+struct writing {
+	struct bundle_approvals *approvals;
+	const struct export_request *request;
+	struct bundle *bundle;
+	struct bytes note;
+};
+
+static const char *put_one(void *ctx, struct archive *a, uint64_t index, struct bytes record)
 {
-	const char *written = request->disclosure ? request->disclosure->approval : ""; /* by export_disclosure.h */
+	const struct writing *w = ctx;
+	const char *written = w->request->disclosure ? w->request->disclosure->approval : ""; /* by export_disclosure.h */
 	char id[ID_DIGITS + 1];
 	const char *wrong;
 
-	if (!id_of(record, id) || !tfind(id, &p->ids, by_text) || strcmp(id, written) == 0)
+	if (!id_of(record, id) || !tfind(id, &w->approvals->ids, by_text) || strcmp(id, written) == 0)
 		return NULL;
-	memcpy(p->record, record.base, record.len);
-	record.base = p->record;
-	wrong = put_copy(b, a, id, index, record, note);
+	wrong = put_copy(w->bundle, a, id, index, record, w->note);
 	if (!wrong && bytes_equal(jcs_read_plain(jcs_get(jcs_value_of(record), "t")), bytes_str("approval.request")) && jcs_get(jcs_value_of(record), "pl").kind == JCS_ARRAY)
-		wrong = put_statement(request, b, a, id, record);
+		wrong = put_statement(w->request, w->bundle, a, id, record);
 	return wrong;
 }
 
 const char *bundle_approvals_write(struct bundle_approvals *p, const struct export_request *request, struct bundle *b, const char *dir, uint64_t end, struct bytes note)
 {
 	const struct archive_filter theirs = { .type = "approval.", .to = end };
-	char err[ARCHIVE_ERROR_BYTES];
-	struct archive *a = p->count ? archive_open(dir, err) : NULL;
-	enum archive_next next = ARCHIVE_MORE;
-	const char *wrong = NULL;
-	struct bytes record;
-	uint64_t index = 0;
+	struct writing w = { .approvals = p, .request = request, .bundle = b, .note = note };
 
-	if (!a)
-		return p->count ? "the journal cannot be opened a second time" : NULL;
-	(void)archive_use_index(a);
-	while (!wrong && next != ARCHIVE_END) {
-		next = archive_search(a, &theirs, &index, SCAN_BUDGET, &record, &wrong);
-		if (next == ARCHIVE_FOUND) {
-			wrong = put_one(p, request, b, a, index, record, note);
-			index++;
-		}
-	}
-	archive_close(a);
-	return wrong;
+	return p->count ? bundle_find(dir, &theirs, put_one, &w) : NULL;
 }

@@ -1,22 +1,20 @@
-/* The records that put a policy in force are few and may be far before those of the bundle: they are looked for with the journal's index, which
- * may hide some and cannot invent any, since each is proven. */
 #include "control/export/bundle_policies.h"
 
 #include <stdlib.h>
 
+#include "control/export/bundle_find.h"
 #include "control/journal/base64.h"
 #include "control/journal/jcs_read.h"
 #include "control/journal/proof.h"
 #include "platform/base/limits.h"
 
 #define HASH_DIGITS 64u
-#define SCAN_BUDGET 65536u
 
 struct bundle_policies {
 	char hash[BUNDLE_POLICIES_MAX][HASH_DIGITS + 1];
 	bool written[BUNDLE_POLICIES_MAX];
 	unsigned count;
-	uint8_t record[RECORD_BYTES_MAX], proof[PROOF_BYTES_MAX];
+	uint8_t proof[PROOF_BYTES_MAX];
 };
 
 struct bundle_policies *bundle_policies_create(void)
@@ -63,7 +61,7 @@ static bool put(struct bundle *b, const char *hash, const char *suffix, struct b
 	return bundle_file(b, name, data);
 }
 
-/* The source text of a commit, from the chunks that its record names. The record is one that the archive may forget. */
+/* The source text of a commit, from the chunks that its record names. */
 static bool source_of(struct archive *a, struct jcs_value record, uint8_t *room, size_t *len)
 {
 	struct jcs_value list = jcs_get(record, "pl"), element;
@@ -82,9 +80,18 @@ static bool source_of(struct archive *a, struct jcs_value record, uint8_t *room,
 	return *len > 0;
 }
 
+struct writing {
+	struct bundle_policies *policies;
+	struct bundle *bundle;
+	struct bytes note;
+};
+
 /* One `policy.commit`. The newest of a hash counts no more than an older one: they say the same. */
-static const char *write_one(struct bundle_policies *p, struct bundle *b, struct archive *a, uint64_t index, struct bytes record, struct bytes note)
+static const char *write_one(void *ctx, struct archive *a, uint64_t index, struct bytes record)
 {
+	const struct writing *to = ctx;
+	struct bundle_policies *p = to->policies;
+	struct bundle *b = to->bundle;
 	struct bytes hash = jcs_read_plain(jcs_get(jcs_get(jcs_value_of(record), "data"), "hash"));
 	unsigned at = is_hash(hash) ? find(p, hash) : BUNDLE_POLICIES_MAX;
 	struct writer w = writer_of(p->proof, sizeof p->proof);
@@ -97,10 +104,8 @@ static const char *write_one(struct bundle_policies *p, struct bundle *b, struct
 	source = malloc(LIMIT_POLICY_FILE_BYTES);
 	if (!source)
 		return "out of memory";
-	memcpy(p->record, record.base, record.len);
-	record.base = p->record;
 	if (source_of(a, jcs_value_of(record), source, &len)) {
-		wrong = archive_proof(a, index, note, &w);
+		wrong = archive_proof(a, index, to->note, &w);
 		if (!wrong && !(put(b, p->hash[at], ".cfg", bytes_of(source, len)) && put(b, p->hash[at], ".json", record) &&
 				put(b, p->hash[at], ".tlog-proof", writer_done(&w))))
 			wrong = "a policy cannot be written: see the disk's space";
@@ -113,21 +118,7 @@ static const char *write_one(struct bundle_policies *p, struct bundle *b, struct
 const char *bundle_policies_write(struct bundle_policies *p, struct bundle *b, const char *dir, uint64_t end, struct bytes note)
 {
 	const struct archive_filter commits = { .type = "policy.commit", .to = end };
-	char err[ARCHIVE_ERROR_BYTES];
-	struct archive *a = p->count ? archive_open(dir, err) : NULL;
-	enum archive_next next = ARCHIVE_MORE;
-	const char *wrong = NULL;
-	struct bytes record;
-	uint64_t index = 0;
+	struct writing to = { .policies = p, .bundle = b, .note = note };
 
-	if (!a)
-		return p->count ? "the journal cannot be opened a second time" : NULL;
-	(void)archive_use_index(a);
-	while (!wrong && next != ARCHIVE_END) {
-		next = archive_search(a, &commits, &index, SCAN_BUDGET, &record, &wrong);
-		if (next == ARCHIVE_FOUND)
-			wrong = write_one(p, b, a, index++, record, note);
-	}
-	archive_close(a);
-	return wrong;
+	return p->count ? bundle_find(dir, &commits, write_one, &to) : NULL;
 }
