@@ -16,7 +16,7 @@
 #include "platform/os/log.h"
 
 #define REASON_BYTES_MAX 255u
-#define ARGS_BYTES 512
+#define ARGS_BYTES 1024
 
 /* --- asking -------------------------------------------------------------------------------------------------------------- */
 
@@ -25,17 +25,17 @@ static bool reason_good(const char *reason)
 	return reason && strlen(reason) >= 4 && strlen(reason) <= REASON_BYTES_MAX && jcs_is_utf8(bytes_str(reason));
 }
 
-static void asks_for(const struct policy_tree *t, const struct policy_tree_approval *p, struct approval_operation *op)
+static void asks_for(const struct policy_tree *t, const struct policy_tree_approval *p, struct approval_terms *terms)
 {
-	op->needs = p->needs_count <= APPROVAL_NEEDS_MAX ? p->needs_count : 0;
-	for (unsigned i = 0; i < op->needs; i++) {
-		snprintf(op->need[i].group, sizeof(op->need[i].group), "%.255s", t->groups[p->needs[i].group].name);
-		op->need[i].count = p->needs[i].count;
+	terms->needs = p->needs_count <= APPROVAL_NEEDS_MAX ? p->needs_count : 0;
+	for (unsigned i = 0; i < terms->needs; i++) {
+		snprintf(terms->need[i].group, sizeof(terms->need[i].group), "%.255s", t->groups[p->needs[i].group].name);
+		terms->need[i].count = p->needs[i].count;
 	}
-	op->deny_quorum = p->deny_quorum;
-	op->expires_s = p->expires_s;
-	op->use_by_s = p->use_by_s;
-	op->free_clock_ok = p->free_clock_ok;
+	terms->deny_quorum = p->deny_quorum;
+	terms->expires_s = p->expires_s;
+	terms->use_by_s = p->use_by_s;
+	terms->free_clock_ok = p->free_clock_ok;
 }
 
 /* What shows payload, as verb or operation: another role asks, and others decide. */
@@ -55,7 +55,7 @@ static void ask(struct operation *o, struct principal *p, struct bytes who, cons
 	struct approval *a;
 
 	if (by < n->tree->approvals_count)
-		asks_for(n->tree, &n->tree->approvals[by], &op);
+		asks_for(n->tree, &n->tree->approvals[by], &op.terms);
 	approvals_tick(n->approvals, node_approval_clock(n));
 	a = approvals_request_operation(n->approvals, &op, node_approval_clock(n), say);
 	if (!a)
@@ -103,19 +103,36 @@ static void identify(struct operation *o, const char *verb, void (*then)(struct 
 		operation_identify(o, then);
 }
 
-static void erase_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
+/* Who asks is known: `describe` writes all that the deed depends on, or is false after an answer. */
+static void identified(struct operation *o, struct principal *p, const struct identity_failure *why, const char *verb, const char *name,
+		       bool (*describe)(struct operation *o, struct jcs *j))
 {
 	uint8_t room[SESSION_WHO_BYTES], args[ARGS_BYTES];
 	struct writer w = writer_of(room, sizeof(room)), at = writer_of(args, sizeof(args));
 	struct jcs j = jcs_of(&at);
 	struct bytes who;
+	bool possible;
 
-	if (!may_ask(o, p, why, "journal erase", &who, &w) || !node_erase_possible(o, operation_text(o, "session")))
+	if (!may_ask(o, p, why, verb, &who, &w))
 		return;
 	jcs_open(&j);
-	jcs_put_str(&j, "session", operation_text(o, "session"));
+	possible = describe(o, &j);
 	jcs_close(&j);
-	ask(o, p, who, "journal.erase", jcs_done(&j));
+	if (possible)
+		ask(o, p, who, name, jcs_done(&j));
+}
+
+static bool erase_describe(struct operation *o, struct jcs *j)
+{
+	if (!node_erase_possible(o, operation_text(o, "session")))
+		return false;
+	jcs_put_str(j, "session", operation_text(o, "session"));
+	return true;
+}
+
+static void erase_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
+{
+	identified(o, p, why, "journal erase", "journal.erase", erase_describe);
 }
 
 void operation_journal_erase(struct operation *o)
@@ -123,20 +140,19 @@ void operation_journal_erase(struct operation *o)
 	identify(o, "journal erase", erase_identified);
 }
 
+static bool prune_describe(struct operation *o, struct jcs *j)
+{
+	struct journal_prune what;
+
+	if (!node_prune_possible(o, &what))
+		return false;
+	node_prune_describe(j, o->node, &what);
+	return true;
+}
+
 static void prune_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
 {
-	uint8_t room[SESSION_WHO_BYTES], args[ARGS_BYTES];
-	struct writer w = writer_of(room, sizeof(room)), at = writer_of(args, sizeof(args));
-	struct jcs j = jcs_of(&at);
-	struct journal_prune what;
-	struct bytes who;
-
-	if (!may_ask(o, p, why, "journal prune", &who, &w) || !node_prune_possible(o, &what))
-		return;
-	jcs_open(&j);
-	node_prune_describe(&j, o->node, &what);
-	jcs_close(&j);
-	ask(o, p, who, "journal.prune", jcs_done(&j));
+	identified(o, p, why, "journal prune", "journal.prune", prune_describe);
 }
 
 void operation_journal_prune(struct operation *o)
@@ -144,23 +160,18 @@ void operation_journal_prune(struct operation *o)
 	identify(o, "journal prune", prune_identified);
 }
 
-static void rotate_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
+static bool rotate_describe(struct operation *o, struct jcs *j)
 {
-	uint8_t room[SESSION_WHO_BYTES], args[ARGS_BYTES];
-	struct writer w = writer_of(room, sizeof(room)), at = writer_of(args, sizeof(args));
-	struct jcs j = jcs_of(&at);
-	struct bytes who;
-	const char *wrong;
+	const char *wrong = node_rotate_describe(o->node, j);
 
-	if (!may_ask(o, p, why, "journal rotate-key", &who, &w))
-		return;
-	jcs_open(&j);
-	wrong = node_rotate_describe(o->node, &j);
-	jcs_close(&j);
 	if (wrong)
 		operation_fail(o, FRAME_REFUSED, "rotate-key: %s: see sluice show journal", wrong);
-	else
-		ask(o, p, who, "journal.rotate-key", jcs_done(&j));
+	return !wrong;
+}
+
+static void rotate_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
+{
+	identified(o, p, why, "journal rotate-key", "journal.rotate-key", rotate_describe);
 }
 
 void operation_journal_rotate_key(struct operation *o)
@@ -170,19 +181,7 @@ void operation_journal_rotate_key(struct operation *o)
 
 static void disclose_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
 {
-	uint8_t room[SESSION_WHO_BYTES], args[2 * ARGS_BYTES];
-	struct writer w = writer_of(room, sizeof(room)), at = writer_of(args, sizeof(args));
-	struct jcs j = jcs_of(&at);
-	struct bytes who;
-	bool possible;
-
-	if (!may_ask(o, p, why, "journal disclose", &who, &w))
-		return;
-	jcs_open(&j);
-	possible = node_disclose_describe(o, &j);
-	jcs_close(&j);
-	if (possible)
-		ask(o, p, who, "journal.disclose", jcs_done(&j));
+	identified(o, p, why, "journal disclose", "journal.disclose", node_disclose_describe);
 }
 
 void operation_journal_disclose(struct operation *o)
@@ -190,23 +189,20 @@ void operation_journal_disclose(struct operation *o)
 	identify(o, "journal disclose", disclose_identified);
 }
 
+static bool capture_describe(struct operation *o, struct jcs *j)
+{
+	const char *service = operation_text(o, "service"), *filter = operation_text(o, "filter");
+
+	jcs_put_str(j, "filter", filter ? filter : "");
+	jcs_put_uint(j, "for_s", (uint64_t)json_integer_value(json_object_get(o->args, "for_s")));
+	jcs_put_uint(j, "max_bytes", (uint64_t)json_integer_value(json_object_get(o->args, "max_bytes")));
+	jcs_put_str(j, "service", service ? service : "");
+	return true;
+}
+
 static void capture_identified(struct operation *o, struct principal *p, const struct identity_failure *why)
 {
-	uint8_t room[SESSION_WHO_BYTES], args[2 * ARGS_BYTES];
-	struct writer w = writer_of(room, sizeof(room)), at = writer_of(args, sizeof(args));
-	const char *service = operation_text(o, "service"), *filter = operation_text(o, "filter");
-	struct jcs j = jcs_of(&at);
-	struct bytes who;
-
-	if (!may_ask(o, p, why, "capture start", &who, &w))
-		return;
-	jcs_open(&j);
-	jcs_put_str(&j, "filter", filter ? filter : "");
-	jcs_put_uint(&j, "for_s", (uint64_t)json_integer_value(json_object_get(o->args, "for_s")));
-	jcs_put_uint(&j, "max_bytes", (uint64_t)json_integer_value(json_object_get(o->args, "max_bytes")));
-	jcs_put_str(&j, "service", service ? service : "");
-	jcs_close(&j);
-	ask(o, p, who, "capture.start", jcs_done(&j));
+	identified(o, p, why, "capture start", "capture.start", capture_describe);
 }
 
 void node_deeds_capture(struct operation *o, uint64_t for_s, uint64_t bytes_max)

@@ -157,15 +157,15 @@ static void asks_for(const struct node *n, const struct policy_image *image, uns
 {
 	struct policy_approval p;
 
-	c->needs = needs_of(image, number, c->need);
-	if (!c->needs)
+	c->terms.needs = needs_of(image, number, c->terms.need);
+	if (!c->terms.needs)
 		return;
 	p = policy_approval(image, number);
-	c->deny_quorum = p.deny_quorum;
-	c->expires_s = p.expires_s;
-	c->use_by_s = p.use_by_s;
+	c->terms.deny_quorum = p.deny_quorum;
+	c->terms.expires_s = p.expires_s;
+	c->terms.use_by_s = p.use_by_s;
 	c->params_free = p.params_free;
-	c->free_clock_ok = free_clock_ok(n, image, number);
+	c->terms.free_clock_ok = free_clock_ok(n, image, number);
 }
 
 static unsigned rules_of(const struct policy_image *image, struct bytes list, struct bytes out[256])

@@ -125,31 +125,10 @@ static struct bytes statement_operation(struct approvals *as, const struct appro
 static bool fill(struct approval *a, const struct approval_operation *op, struct bytes text, struct approval_clock now)
 {
 	a->kind = APPROVAL_ADMIN;
-	random_secret(a->id, sizeof(a->id));
-	store_id_text(a->id, a->id_text);
-	a->state = APPROVAL_REQUESTED;
-	a->needs = op->needs;
-	memcpy(a->need, op->need, sizeof(a->need));
-	for (unsigned i = 0; i < a->needs; i++)
-		a->quorum += a->need[i].count;
-	a->deny_quorum = op->deny_quorum ? op->deny_quorum : 1;
-	a->created_us = now.wall_us;
-	a->expires_us = now.wall_us + op->expires_s * 1000000ull;
-	a->expires_mono_us = now.mono_us + op->expires_s * 1000000ull;
-	a->use_by_s = op->use_by_s;
-	a->use_by_us = a->expires_us + op->use_by_s * 1000000ull;
-	a->free_clock_ok = op->free_clock_ok;
 	a->on_demand = op->on_demand;
-	a->requester = principal_get(op->requester);
-	a->who = malloc(op->who.len + 1);
-	a->who_len = op->who.len;
-	if (a->who && op->who.len)
-		memcpy(a->who, op->who.base, op->who.len);
 	snprintf(a->service, sizeof(a->service), "%s", ADMIN_SERVICE);
-	snprintf(a->run, sizeof(a->run), "%s", op->requester->run);
 	SHA256(text.base, text.len, a->command_sha256);
-	memcpy(a->policy_sha256, op->policy_sha256, 32);
-	return a->who != NULL;
+	return store_begin(a, &op->terms, op->requester, op->who, op->policy_sha256, now);
 }
 
 static bool write_down(struct approvals *as, struct approval *a, const struct approval_operation *op, struct bytes text)
@@ -158,13 +137,7 @@ static bool write_down(struct approvals *as, struct approval *a, const struct ap
 	struct writer w = writer_of(room, sizeof(room));
 	struct bytes statement = statement_operation(as, a, op, text, &w);
 
-	a->statement = statement.len ? malloc(statement.len) : NULL;
-	if (!a->statement)
-		return false;
-	memcpy(a->statement, statement.base, statement.len);
-	a->statement_len = statement.len;
-	SHA256(statement.base, statement.len, a->statement_sha256);
-	return store_request_record(as, a, "");
+	return store_statement(a, statement) && store_request_record(as, a, "");
 }
 
 /* NULL, or why this is not asked. */
@@ -206,10 +179,11 @@ struct approval *approvals_request_operation(struct approvals *as, const struct 
 	char groups[200];
 
 	store_clock(as, now);
-	for (unsigned i = 0; i < op->needs && i < APPROVAL_NEEDS_MAX; i++)
-		persons += op->need[i].count;
-	why = persons < APPROVAL_ADMIN_PERSONS || op->needs > APPROVAL_NEEDS_MAX || persons > APPROVAL_QUORUM_MAX ? "the policy names no approval of two persons for it"
-														 : not_askable(as, op, text, say);
+	for (unsigned i = 0; i < op->terms.needs && i < APPROVAL_NEEDS_MAX; i++)
+		persons += op->terms.need[i].count;
+	why = persons < APPROVAL_ADMIN_PERSONS || op->terms.needs > APPROVAL_NEEDS_MAX || persons > APPROVAL_QUORUM_MAX
+		      ? "the policy names no approval of two persons for it"
+		      : not_askable(as, op, text, say);
 	a = why ? NULL : store_add(as);
 	if (!why && !a)
 		why = "too much waits for approval";
@@ -225,7 +199,7 @@ struct approval *approvals_request_operation(struct approvals *as, const struct 
 	}
 	as->counters.requested++;
 	snprintf(say, APPROVAL_SAY_BYTES, "waiting for approval %s: %u persons of group %s can approve it within %u s", a->id_text, a->quorum,
-		 store_groups(a, groups, sizeof(groups)), op->expires_s);
+		 store_groups(a, groups, sizeof(groups)), op->terms.expires_s);
 	return a;
 }
 

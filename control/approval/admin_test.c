@@ -14,16 +14,17 @@ static char why[APPROVAL_SAY_BYTES];
 static struct approval *asked_with(struct principal *p, const char *args, unsigned dba, unsigned security)
 {
 	struct approval_operation op = { .name = "journal.erase", .args = bytes_str(args), .requester = p, .who = who_json(), .reason = "request of the data subject",
-					 .policy_sha256 = policy_hash_a, .expires_s = 900, .use_by_s = 60, .free_clock_ok = w.free_clock_ok, .on_demand = w.on_demand };
+					 .policy_sha256 = policy_hash_a, .on_demand = w.on_demand,
+					 .terms = { .expires_s = 900, .use_by_s = 60, .free_clock_ok = w.free_clock_ok } };
 	struct approval *a;
 
 	if (dba) {
-		snprintf(op.need[op.needs].group, sizeof(op.need[0].group), "dba");
-		op.need[op.needs++].count = dba;
+		snprintf(op.terms.need[op.terms.needs].group, sizeof(op.terms.need[0].group), "dba");
+		op.terms.need[op.terms.needs++].count = dba;
 	}
 	if (security) {
-		snprintf(op.need[op.needs].group, sizeof(op.need[0].group), "security");
-		op.need[op.needs++].count = security;
+		snprintf(op.terms.need[op.terms.needs].group, sizeof(op.terms.need[0].group), "security");
+		op.terms.need[op.terms.needs++].count = security;
 	}
 	a = approvals_request_operation(w.as, &op, w.now, why);
 	if (a)

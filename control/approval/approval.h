@@ -145,6 +145,15 @@ struct approvals;
 struct approvals *approvals_create(const struct approval_host *host, const char *node, const char *origin);
 void approvals_destroy(struct approvals *as);
 
+/* What a policy asks of an approval: who decides, and for how long. */
+struct approval_terms {
+	unsigned needs;
+	struct approval_need need[APPROVAL_NEEDS_MAX]; /* kind admin: of two persons at least */
+	unsigned deny_quorum; /* 0: one */
+	uint32_t expires_s, use_by_s;
+	bool free_clock_ok;
+};
+
 /* A held command, as statement.h writes it down. Views are borrowed. */
 struct approval_command {
 	unsigned worker;
@@ -159,11 +168,8 @@ struct approval_command {
 	const struct bytes *rules;
 	unsigned rules_count;
 	const char *classes;                                   /* of touched.h; NULL: unknown */
-	bool params_free, free_clock_ok;
-	unsigned needs;
-	struct approval_need need[APPROVAL_NEEDS_MAX];
-	unsigned deny_quorum;
-	uint32_t expires_s, use_by_s;
+	bool params_free;
+	struct approval_terms terms;
 };
 
 /* Makes the object, writes approval.request and answers WAITING. NULL: refused, answered with APPROVAL_REFUSE as `say` tells; a
@@ -179,12 +185,8 @@ struct approval_operation {
 	struct bytes who;              /* canonical */
 	const char *reason;
 	const uint8_t *policy_sha256;  /* 32 bytes */
-	bool free_clock_ok;
 	bool on_demand;                /* approvals_use releases it */
-	unsigned needs;
-	struct approval_need need[APPROVAL_NEEDS_MAX]; /* of two persons at least */
-	unsigned deny_quorum;
-	uint32_t expires_s, use_by_s;
+	struct approval_terms terms;
 };
 
 /* Makes the object of kind admin and writes approval.request. NULL: refused, and `say` tells why. */

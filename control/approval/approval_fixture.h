@@ -167,7 +167,7 @@ static struct approval *held_by(struct principal *requester, const char *needs, 
 	struct event_command e = { .flow = 77, .n = n, .raw = bytes_str(sql), .state = bytes_str("search_path=public") };
 	struct approval_command c = { .worker = 1, .flow = 77, .event = &e, .requester = requester, .service = "db", .server = "192.0.2.1:5432",
 				      .database = "shop", .user = "app", .login = "app", .proto = "postgres", .parser = "test", .policy_sha256 = policy_hash_a,
-				      .expires_s = expires_s, .use_by_s = 60, .free_clock_ok = w.free_clock_ok };
+				      .terms = { .expires_s = expires_s, .use_by_s = 60, .free_clock_ok = w.free_clock_ok } };
 	char copy[128], *save = NULL, say[APPROVAL_SAY_BYTES], who[400];
 	struct approval *a;
 
@@ -181,8 +181,8 @@ static struct approval *held_by(struct principal *requester, const char *needs, 
 		char *colon = strchr(need, ':');
 
 		*colon = 0;
-		snprintf(c.need[c.needs].group, sizeof(c.need[c.needs].group), "%s", need);
-		c.need[c.needs++].count = (unsigned)strtoul(colon + 1, NULL, 10);
+		snprintf(c.terms.need[c.terms.needs].group, sizeof(c.terms.need[c.terms.needs].group), "%s", need);
+		c.terms.need[c.terms.needs++].count = (unsigned)strtoul(colon + 1, NULL, 10);
 	}
 	snprintf(w.sql[n % 64], sizeof(w.sql[0]), "%s", sql);
 	a = approvals_request(w.as, &c, w.now, say);

@@ -141,39 +141,18 @@ static void hash_of(struct bytes data, uint8_t out[32])
 /* What the object is before anything is written. False when memory is short. */
 static bool request_fill(struct approval *a, const struct approval_command *c, const uint8_t same_sha256[32], struct approval_clock now)
 {
-	random_secret(a->id, sizeof(a->id));
-	store_id_text(a->id, a->id_text);
-	a->state = APPROVAL_REQUESTED;
-	a->needs = c->needs;
-	memcpy(a->need, c->need, sizeof(a->need));
-	for (unsigned i = 0; i < a->needs; i++)
-		a->quorum += a->need[i].count;
-	a->deny_quorum = c->deny_quorum ? c->deny_quorum : 1;
-	a->created_us = now.wall_us;
-	a->expires_us = now.wall_us + c->expires_s * 1000000ull;
-	a->expires_mono_us = now.mono_us + c->expires_s * 1000000ull;
-	a->use_by_s = c->use_by_s;
-	a->use_by_us = a->expires_us + c->use_by_s * 1000000ull;
 	a->worker = c->worker;
 	a->flow = c->flow;
 	memcpy(a->session, c->session, sizeof(a->session));
 	a->n = c->event->n;
-	a->requester = principal_get(c->requester);
-	a->who = malloc(c->who.len + 1);
-	a->who_len = c->who.len;
 	snprintf(a->service, sizeof(a->service), "%s", c->service);
-	snprintf(a->run, sizeof(a->run), "%s", c->requester->run);
 	snprintf(a->agent, sizeof(a->agent), "%s", c->requester->agent);
 	hash_of(c->event->raw, a->command_sha256);
 	values_hash(c->event->types, c->event->params, a->params_sha256);
 	hash_of(c->event->state, a->state_sha256);
 	memcpy(a->same_sha256, same_sha256, 32);
 	a->params_free = c->params_free;
-	a->free_clock_ok = c->free_clock_ok;
-	memcpy(a->policy_sha256, c->policy_sha256, 32);
-	if (a->who && c->who.len)
-		memcpy(a->who, c->who.base, c->who.len);
-	return a->who != NULL;
+	return store_begin(a, &c->terms, c->requester, c->who, c->policy_sha256, now);
 }
 
 static bool request_statement(struct approvals *as, struct approval *a, const struct approval_command *c)
@@ -182,18 +161,12 @@ static bool request_statement(struct approvals *as, struct approval *a, const st
 	size_t size = 12 * c->event->raw.len + 24 * c->event->params.len + (c->classes ? strlen(c->classes) : 0) + (64u << 10);
 	uint8_t *room = malloc(size), nonce[16];
 	struct writer w = writer_of(room, room ? size : 0);
-	struct bytes text;
+	bool good;
 
 	random_secret(nonce, sizeof(nonce));
-	text = statement_write(a, c, nonce, as->node, as->origin, &w);
-	a->statement = text.len ? malloc(text.len) : NULL;
-	if (a->statement) {
-		memcpy(a->statement, text.base, text.len);
-		a->statement_len = text.len;
-		SHA256(text.base, text.len, a->statement_sha256);
-	}
+	good = store_statement(a, statement_write(a, c, nonce, as->node, as->origin, &w));
 	free(room);
-	return a->statement != NULL;
+	return good;
 }
 
 bool store_request_record(struct approvals *as, struct approval *a, const char *ticket)
@@ -263,7 +236,7 @@ struct approval *approvals_request(struct approvals *as, const struct approval_c
 	store_clock(as, now);
 	hash_of(c->event->raw, command_sha256);
 	say[0] = 0;
-	if (c->needs == 0 || c->needs > APPROVAL_NEEDS_MAX)
+	if (c->terms.needs == 0 || c->terms.needs > APPROVAL_NEEDS_MAX)
 		snprintf(say, APPROVAL_SAY_BYTES, "the policy names nobody who could approve this; ask the operator");
 	else if (why)
 		snprintf(say, APPROVAL_SAY_BYTES, "%s", why);
@@ -284,7 +257,7 @@ struct approval *approvals_request(struct approvals *as, const struct approval_c
 		return NULL;
 	as->counters.requested++;
 	snprintf(say, APPROVAL_SAY_BYTES, "waiting for approval %s: group %s can approve it within %u s; wait", a->id_text,
-		 store_groups(a, groups, sizeof(groups)), c->expires_s);
+		 store_groups(a, groups, sizeof(groups)), c->terms.expires_s);
 	store_tell(as, a, APPROVAL_WAITING, say);
 	return a;
 }

@@ -1,8 +1,10 @@
 #include "control/approval/store.h"
 
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "platform/base/random.h"
 #include "platform/base/secret.h"
 
 /* Crockford's base 32: no letter that is read as another. 128 bits are 26 characters, the first of which holds 3 bits. */
@@ -92,6 +94,44 @@ void store_drop(struct approvals *as, struct approval *a)
 
 /* Steps, votes and those that lost their weight: they always have room. */
 _Static_assert(APPROVAL_HISTORY_MAX >= APPROVAL_NOTES_MAX + 2 * APPROVAL_VOTES_MAX + 8, "no step displaces another from an approval's history");
+
+bool store_begin(struct approval *a, const struct approval_terms *terms, struct principal *requester, struct bytes who, const uint8_t policy_sha256[32],
+		 struct approval_clock now)
+{
+	random_secret(a->id, sizeof(a->id));
+	store_id_text(a->id, a->id_text);
+	a->state = APPROVAL_REQUESTED;
+	a->needs = terms->needs;
+	memcpy(a->need, terms->need, sizeof(a->need));
+	for (unsigned i = 0; i < a->needs; i++)
+		a->quorum += a->need[i].count;
+	a->deny_quorum = terms->deny_quorum ? terms->deny_quorum : 1;
+	a->created_us = now.wall_us;
+	a->expires_us = now.wall_us + terms->expires_s * 1000000ull;
+	a->expires_mono_us = now.mono_us + terms->expires_s * 1000000ull;
+	a->use_by_s = terms->use_by_s;
+	a->use_by_us = a->expires_us + terms->use_by_s * 1000000ull;
+	a->free_clock_ok = terms->free_clock_ok;
+	a->requester = principal_get(requester);
+	snprintf(a->run, sizeof(a->run), "%s", requester->run);
+	memcpy(a->policy_sha256, policy_sha256, sizeof(a->policy_sha256));
+	a->who = malloc(who.len + 1);
+	a->who_len = who.len;
+	if (a->who && who.len)
+		memcpy(a->who, who.base, who.len);
+	return a->who != NULL;
+}
+
+bool store_statement(struct approval *a, struct bytes text)
+{
+	a->statement = text.len ? malloc(text.len) : NULL;
+	if (!a->statement)
+		return false;
+	memcpy(a->statement, text.base, text.len);
+	a->statement_len = text.len;
+	SHA256(text.base, text.len, a->statement_sha256);
+	return true;
+}
 
 void store_keep(struct approval *a, struct bytes type, uint64_t index)
 {

@@ -32,6 +32,13 @@ struct approvals {
 struct approval *store_add(struct approvals *as);
 void store_drop(struct approvals *as, struct approval *a);
 
+/* What an object of either kind has before anything is written: its number, what the policy asks, its times, and who asks. False when
+ * memory is short. */
+bool store_begin(struct approval *a, const struct approval_terms *terms, struct principal *requester, struct bytes who, const uint8_t policy_sha256[32],
+		 struct approval_clock now);
+/* The statement that is decided on: a copy, and its hash. False when it is empty, which is one that could not be written, or memory is short. */
+bool store_statement(struct approval *a, struct bytes text);
+
 /* Writes the record of the step and takes it; false when the table refuses it (journaled, counted) or the journal does. The
  * record's data is {"cause","event","state"} and `extra`, a value for the key "extra" (may be empty). */
 bool store_step(struct approvals *as, struct approval *a, enum approval_event event, const char *cause, struct bytes who, struct bytes extra);
