@@ -10,124 +10,69 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "dataplane/tcp/splice.h"
+#include "tests/simulate/pair_stage.h"
 
-#define POOL_BYTES (1u << 20)
 #define A 2001u
 #define F 2501u
 
-static struct tcp_config config;
-static struct tcp_pool pool;
-static struct tcp_pair pair;
-static struct tcp_splice splice;
-static struct tcp_half *const client = &pair.half[TCP_CLIENT], *const server = &pair.half[TCP_SERVER];
-static struct tcp_segment sent[2][64];
-static unsigned count[2];
-static uint64_t now_us;
-static void *memory;
-
-static bool emit(void *context, const struct tcp_segment *s)
-{
-	unsigned side = (unsigned)(uintptr_t)context;
-
-	assert_true(count[side] < 64);
-	sent[side][count[side]++] = *s;
-	return true;
-}
-
-static void output(void)
-{
-	for (unsigned side = 0; side < 2; side++)
-		(void)tcp_pair_output(&pair, side, emit, (void *)(uintptr_t)side, 64, now_us);
-}
+static struct tcp_half *const client = &stage.pair.half[TCP_CLIENT], *const server = &stage.pair.half[TCP_SERVER];
 
 static struct tcp_segment segment(uint8_t flags, uint32_t seq, uint32_t ack, size_t len)
 {
-	static const uint8_t payload[4096];
-	struct tcp_segment s = { .seq = seq, .ack = ack, .flags = flags, .window = 30000, .payload_bytes = (uint32_t)len, .span_count = len > 0 };
-
-	s.spans[0] = bytes_of(payload, len);
-	s.options.has_timestamps = true;
-	s.options.ts_value = (uint32_t)(now_us / 1000) + (seq < 9000 ? 100 : 500000);
-	s.options.ts_echo = 1;
-	return s;
+	return stamped(flags, seq, ack, len, (uint32_t)(stage.now_us / 1000) + (seq < 9000 ? 100 : 500000), 1);
 }
 
 /* A segment of the client's, or of the server's; then everything that follows, with all bytes moved. */
 static void input(unsigned side, struct tcp_segment s)
 {
-	(void)tcp_pair_input(&pair, side, &s, now_us);
-	now_us += 1000;
+	(void)tcp_pair_input(&stage.pair, side, &s, stage.now_us);
+	stage.now_us += 1000;
 	for (unsigned from = 0; from < 2; from++) {
-		(void)tcp_move(&pair.half[from], &pair.half[!from], 50000);
-		if (tcp_read_closed(&pair.half[from]))
-			tcp_send_close(&pair.half[!from]);
-		if (tcp_was_reset(&pair.half[from]))
-			tcp_pair_abort_behind(&pair, !from, now_us);
+		(void)tcp_move(&stage.pair.half[from], &stage.pair.half[!from], 50000);
+		if (tcp_read_closed(&stage.pair.half[from]))
+			tcp_send_close(&stage.pair.half[!from]);
+		if (tcp_was_reset(&stage.pair.half[from]))
+			tcp_pair_abort_behind(&stage.pair, !from, stage.now_us);
 	}
 	output();
 }
 
 static unsigned pass(unsigned side, struct tcp_segment s)
 {
-	now_us += 1000;
-	return tcp_splice_input(&splice, &pair, side, &s, now_us);
+	stage.now_us += 1000;
+	return tcp_splice_input(&stage.splice, &stage.pair, side, &s, stage.now_us);
 }
 
 static struct tcp_segment *last(unsigned side)
 {
-	assert_true(count[side] > 0);
-	return &sent[side][count[side] - 1];
+	assert_true(stage.count[side] > 0);
+	return &stage.sent[side][stage.count[side] - 1];
 }
 
 static int open_spliced(void **state)
 {
-	struct tcp_segment syn, answer;
-
-	memory = malloc(POOL_BYTES);
-	now_us = 1000000;
-	count[0] = count[1] = 0;
-	config = tcp_config_default();
-	(void)tcp_pool_init(&pool, memory, POOL_BYTES);
-	syn = segment(TCP_SYN, 1000, 0, 0);
-	answer = segment(TCP_SYN | TCP_ACK, 9000, 1001, 0);
-	syn.options.has_mss = answer.options.has_mss = true;
-	syn.options.mss = answer.options.mss = 1460;
-	syn.options.sack_permitted = answer.options.sack_permitted = true;
-	pair = (struct tcp_pair){ 0 };
-	assert_true(tcp_pair_open(&pair, &config, &pool, &syn, now_us));
-	tcp_pair_window_rule(&pair, TCP_WINDOW_FOLLOW);
-	output();
-	input(TCP_SERVER, answer);
+	stage.now_us = 1000000; /* the SYN's time stamp is of the pair's time */
+	open_stage(opening(segment(TCP_SYN, 1000, 0, 0)));
+	input(TCP_SERVER, opening(segment(TCP_SYN | TCP_ACK, 9000, 1001, 0)));
 	input(TCP_CLIENT, segment(TCP_ACK, 1001, 9001, 0));
 	input(TCP_CLIENT, segment(TCP_ACK | TCP_PSH, 1001, 9001, 1000));
 	input(TCP_SERVER, segment(TCP_ACK, 9001, A, 0));
-	assert_true(tcp_splice_ready(&pair));
-	(void)tcp_splice_begin(&splice, &pair, now_us);
+	assert_true(tcp_splice_ready(&stage.pair));
+	(void)tcp_splice_begin(&stage.splice, &stage.pair, stage.now_us);
 	assert_int_equal(pass(TCP_CLIENT, segment(TCP_ACK, A, 9001, 500)), TCP_SPLICE_FORWARD);
 	return 0;
 }
 
 static void take_back(void)
 {
-	tcp_splice_take_back(&splice, &pair, now_us);
-	assert_false(splice.on);
-	count[0] = count[1] = 0;
+	tcp_splice_take_back(&stage.splice, &stage.pair, stage.now_us);
+	assert_false(stage.splice.on);
+	stage.count[0] = stage.count[1] = 0;
 	output();
 	assert_int_equal(last(TCP_CLIENT)->ack, A);
 	assert_int_equal(last(TCP_SERVER)->ack, 9001);
 	assert_int_equal(last(TCP_SERVER)->payload_bytes, 0);
-}
-
-static int close_pair(void **state)
-{
-	tcp_pair_release(&pair);
-	assert_int_equal(tcp_pool_used(&pool), 0);
-	free(memory);
-	return 0;
 }
 
 /* From here on it is a pair like any other. */
@@ -140,9 +85,9 @@ static void goes_on(uint32_t seq, uint32_t ack)
 	assert_int_equal(last(TCP_CLIENT)->seq, ack);
 	assert_int_equal(last(TCP_CLIENT)->ack, seq + 10);
 	input(TCP_CLIENT, segment(TCP_ACK, seq + 10, ack + 20, 0));
-	assert_int_equal(tcp_pool_used(&pool), 0);
+	assert_int_equal(tcp_pool_used(&stage.pool), 0);
 	assert_false(client->returning || server->returning);
-	assert_true(tcp_splice_ready(&pair));
+	assert_true(tcp_splice_ready(&stage.pair));
 }
 
 static void what_was_sent_on_is_acknowledged(void **state)
@@ -201,15 +146,15 @@ static void what_lies_here_is_skipped(void **state)
 
 	take_back();
 	s = segment(TCP_ACK, A, 9001, 100);
-	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
+	(void)tcp_pair_input(&stage.pair, TCP_CLIENT, &s, stage.now_us);
 	s = segment(TCP_ACK, A + 200, 9001, 400);
-	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
+	(void)tcp_pair_input(&stage.pair, TCP_CLIENT, &s, stage.now_us);
 	assert_int_equal(tcp_readable_bytes(client), 100);
 	s = segment(TCP_ACK, 9001, F, 0);
-	(void)tcp_pair_input(&pair, TCP_SERVER, &s, now_us);
+	(void)tcp_pair_input(&stage.pair, TCP_SERVER, &s, stage.now_us);
 	assert_int_equal(tcp_readable_bytes(client), 100); /* F..F+100 */
 	assert_int_equal(client->receive.next, F + 100);
-	assert_int_equal(tcp_splice_fresh(&splice, &pair, TCP_CLIENT, tcp_move(client, server, 5000)), 100);
+	assert_int_equal(tcp_splice_fresh(&stage.splice, &stage.pair, TCP_CLIENT, tcp_move(client, server, 5000)), 100);
 	output();
 	assert_int_equal(last(TCP_SERVER)->seq, F);
 	input(TCP_SERVER, segment(TCP_ACK, 9001, F + 100, 0));
@@ -220,17 +165,17 @@ static void each_octet_counts_once(void **state)
 {
 	struct tcp_segment s;
 
-	assert_int_equal(splice.side[TCP_CLIENT].octets, 500);
+	assert_int_equal(stage.splice.side[TCP_CLIENT].octets, 500);
 	take_back();
 	s = segment(TCP_ACK, A, 9001, 450);
-	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
-	assert_int_equal(tcp_splice_fresh(&splice, &pair, TCP_CLIENT, tcp_move(client, server, 400)), 0);
+	(void)tcp_pair_input(&stage.pair, TCP_CLIENT, &s, stage.now_us);
+	assert_int_equal(tcp_splice_fresh(&stage.splice, &stage.pair, TCP_CLIENT, tcp_move(client, server, 400)), 0);
 	s = segment(TCP_ACK, A + 450, 9001, 90);
-	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
-	assert_int_equal(tcp_splice_fresh(&splice, &pair, TCP_CLIENT, tcp_move(client, server, 4000)), 40);
+	(void)tcp_pair_input(&stage.pair, TCP_CLIENT, &s, stage.now_us);
+	assert_int_equal(tcp_splice_fresh(&stage.splice, &stage.pair, TCP_CLIENT, tcp_move(client, server, 4000)), 40);
 	s = segment(TCP_ACK, A + 540, 9001, 5);
-	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
-	assert_int_equal(tcp_splice_fresh(&splice, &pair, TCP_CLIENT, tcp_move(client, server, 4000)), 5);
+	(void)tcp_pair_input(&stage.pair, TCP_CLIENT, &s, stage.now_us);
+	assert_int_equal(tcp_splice_fresh(&stage.splice, &stage.pair, TCP_CLIENT, tcp_move(client, server, 4000)), 5);
 }
 
 static void nobody_has_what_was_never_sent(void **state)
@@ -291,7 +236,7 @@ static void a_fin_was_acknowledged_before(void **state)
 {
 	send_fin_on();
 	(void)pass(TCP_SERVER, segment(TCP_ACK, 9001, F + 1, 0));
-	tcp_splice_take_back(&splice, &pair, now_us);
+	tcp_splice_take_back(&stage.splice, &stage.pair, stage.now_us);
 	output();
 	assert_int_equal(last(TCP_CLIENT)->ack, F + 1);
 	half_closed();
@@ -316,7 +261,7 @@ static void a_reset_is_right_at_two_numbers(uint32_t seq)
 	assert_true(tcp_was_reset(client));
 	assert_int_equal(last(TCP_SERVER)->flags & TCP_RST, TCP_RST);
 	assert_int_equal(last(TCP_SERVER)->seq, F);
-	assert_true(tcp_pair_done(&pair));
+	assert_true(tcp_pair_done(&stage.pair));
 }
 
 static void a_reset_where_it_was_acknowledged(void **state) { a_reset_is_right_at_two_numbers(A); }
@@ -333,8 +278,8 @@ static void a_reset_elsewhere_is_challenged(void **state)
 static void an_abort_goes_behind_what_was_sent_on(void **state)
 {
 	take_back();
-	tcp_pair_abort(&pair, TCP_CLIENT);
-	tcp_pair_abort(&pair, TCP_SERVER);
+	tcp_pair_abort(&stage.pair, TCP_CLIENT);
+	tcp_pair_abort(&stage.pair, TCP_SERVER);
 	output();
 	assert_int_equal(last(TCP_SERVER)->seq, F);
 	assert_int_equal(last(TCP_CLIENT)->seq, 9001);
@@ -342,15 +287,15 @@ static void an_abort_goes_behind_what_was_sent_on(void **state)
 
 static void time_goes_on_for_both(void **state)
 {
-	uint32_t value[2] = { splice.side[TCP_SERVER].ts_last + splice.side[TCP_SERVER].ts_shift, splice.side[TCP_CLIENT].ts_last + splice.side[TCP_CLIENT].ts_shift };
+	uint32_t value[2] = { stage.splice.side[TCP_SERVER].ts_last + stage.splice.side[TCP_SERVER].ts_shift, stage.splice.side[TCP_CLIENT].ts_last + stage.splice.side[TCP_CLIENT].ts_shift };
 
-	now_us += 3000000; /* nobody said anything */
+	stage.now_us += 3000000; /* nobody said anything */
 	take_back();
 	for (unsigned side = 0; side < 2; side++) {
 		assert_true((int32_t)(last(side)->options.ts_value - value[side]) >= 0);
-		assert_int_equal(last(side)->options.ts_echo, splice.side[side].ts_last);
+		assert_int_equal(last(side)->options.ts_echo, stage.splice.side[side].ts_last);
 	}
-	now_us += 1000000;
+	stage.now_us += 1000000;
 	input(TCP_SERVER, segment(TCP_ACK, 9001, F, 0));
 	assert_true((int32_t)(last(TCP_CLIENT)->options.ts_value - value[TCP_CLIENT]) >= 1000);
 }
@@ -362,18 +307,18 @@ static void a_closed_window_is_probed(void **state)
 	unsigned events[2];
 
 	s.window = 0;
-	splice.side[TCP_SERVER].edge = A + 100;
+	stage.splice.side[TCP_SERVER].edge = A + 100;
 	(void)pass(TCP_SERVER, s);
-	tcp_splice_take_back(&splice, &pair, now_us);
+	tcp_splice_take_back(&stage.splice, &stage.pair, stage.now_us);
 	output();
 	assert_true(last(TCP_CLIENT)->window >= 400);
-	count[0] = count[1] = 0;
+	stage.count[0] = stage.count[1] = 0;
 	input(TCP_CLIENT, segment(TCP_ACK, A + 100, 9001, 400));
-	for (unsigned i = 0; i < count[TCP_SERVER]; i++)
-		assert_int_equal(sent[TCP_SERVER][i].payload_bytes, 0);
-	now_us += 2000000;
-	tcp_pair_timer(&pair, now_us, events);
-	count[TCP_SERVER] = 0;
+	for (unsigned i = 0; i < stage.count[TCP_SERVER]; i++)
+		assert_int_equal(stage.sent[TCP_SERVER][i].payload_bytes, 0);
+	stage.now_us += 2000000;
+	tcp_pair_timer(&stage.pair, stage.now_us, events);
+	stage.count[TCP_SERVER] = 0;
 	output();
 	assert_int_equal(last(TCP_SERVER)->seq, A + 99);
 	input(TCP_SERVER, segment(TCP_ACK, 9001, A + 100, 0));
@@ -389,9 +334,9 @@ static void a_false_fin_that_was_sent_on_is_forgotten(void **state)
 
 	send_fin_on();
 	take_back();
-	(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
+	(void)tcp_pair_input(&stage.pair, TCP_CLIENT, &s, stage.now_us);
 	s = segment(TCP_ACK, 9001, F + 1, 0);
-	(void)tcp_pair_input(&pair, TCP_SERVER, &s, now_us);
+	(void)tcp_pair_input(&stage.pair, TCP_SERVER, &s, stage.now_us);
 	assert_int_equal(client->state, TCP_ESTABLISHED);
 	assert_int_equal(tcp_readable_bytes(client), 99);
 	assert_int_equal(tcp_move(client, server, 5000), 99);
@@ -420,7 +365,7 @@ static void an_older_segment_sets_no_window(void **state)
 
 	(void)pass(TCP_SERVER, segment(TCP_ACK, 9001, A, 10));
 	(void)pass(TCP_CLIENT, segment(TCP_ACK, F, 9011, 0));
-	tcp_splice_take_back(&splice, &pair, now_us);
+	tcp_splice_take_back(&stage.splice, &stage.pair, stage.now_us);
 	output();
 	s = segment(TCP_ACK, 9006, F, 10);
 	s.window = 100;
@@ -445,17 +390,17 @@ static void an_older_acknowledgement_is_taken_as_one(void **state)
 /* The window was the server's, 30,000 bytes; nobody reads, and the half has room for 4,096. */
 static void no_more_is_taken_than_there_is_room_for(void **state)
 {
-	config.receive_bytes_max = 4096;
+	stage.config.receive_bytes_max = 4096;
 	take_back();
 	for (uint32_t seq = A; seq < A + 10000; seq += 1000) {
 		struct tcp_segment s = segment(TCP_ACK, seq, 9001, 1000);
 
-		(void)tcp_pair_input(&pair, TCP_CLIENT, &s, now_us);
+		(void)tcp_pair_input(&stage.pair, TCP_CLIENT, &s, stage.now_us);
 	}
 	assert_int_equal(tcp_readable_bytes(client), 5000);
 	output();
 	assert_int_equal(last(TCP_CLIENT)->ack, A + 5000);
-	config.receive_bytes_max = 256u << 10;
+	stage.config.receive_bytes_max = 256u << 10;
 }
 
 /* A FIN that counts as sent here was sent by the client, whenever that was. */
@@ -469,7 +414,7 @@ static void no_round_trip_is_told_from_what_was_skipped(void **state)
 	half_closed();
 }
 
-#define SPLICED(f) cmocka_unit_test_setup_teardown(f, open_spliced, close_pair)
+#define SPLICED(f) cmocka_unit_test_setup_teardown(f, open_spliced, close_stage)
 
 int main(void)
 {
