@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -155,14 +154,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(module_is_confined, kit_setup, kit_teardown),
 	};
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: signer_token_test PATH-OF-SLUICE-SIGNER PATH-OF-SLUICE-TOKEN PATH-OF-FAKE-MODULE\n");
-		return 2;
-	}
-	kit.program = argv[1];
-	kit.token = argv[2];
-	kit.fake = realpath(argv[3], NULL);
-	if (!kit.fake)
+	if (!kit_arguments(argc, argv))
 		return 2;
 	return cmocka_run_group_tests_name("signer_token_fault", tests, NULL, NULL);
 }

@@ -6,7 +6,6 @@
 #include <cmocka.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -362,14 +361,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(replacing_goes_on_after_a_kill, kit_setup_soft, kit_teardown),
 	};
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: signer_token_test PATH-OF-SLUICE-SIGNER PATH-OF-SLUICE-TOKEN PATH-OF-FAKE-MODULE\n");
-		return 2;
-	}
-	kit.program = argv[1];
-	kit.token = argv[2];
-	kit.fake = realpath(argv[3], NULL);
-	if (!kit.fake)
+	if (!kit_arguments(argc, argv))
 		return 2;
 	return cmocka_run_group_tests_name("signer_token", tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,20 @@
 #define LEAVES 40
 
 struct signer_token_kit kit = { .child = -1, .fd = -1 };
+
+bool kit_arguments(int argc, char **argv)
+{
+	if (argc != 4) {
+		fprintf(stderr, "usage: %s PATH-OF-SLUICE-SIGNER PATH-OF-SLUICE-TOKEN PATH-OF-FAKE-MODULE\n", program_invocation_short_name);
+		return false;
+	}
+	kit.program = argv[1];
+	kit.token = argv[2];
+	kit.fake = realpath(argv[3], NULL);
+	if (!kit.fake)
+		fprintf(stderr, "%s: %s is not there\n", program_invocation_short_name, argv[3]);
+	return kit.fake != NULL;
+}
 
 /* --- the process ------------------------------------------------------------------------------------------------------ */
 

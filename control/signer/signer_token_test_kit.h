@@ -14,13 +14,16 @@
 #define PIN "PIN-CANARY-4711"
 
 struct signer_token_kit {
-	const char *program, *token, *fake; /* set by main: absolute paths */
+	const char *program, *token, *fake; /* set by kit_arguments */
 	char dir[128], keys[160], state_file[200], log_file[200];
 	pid_t child;                        /* -1: none */
 	int fd;
 	struct signer_client client;
 };
 extern struct signer_token_kit kit;
+
+/* main's: the paths of sluice-signer, sluice-token and the fake module. False when they are not there, which is said. */
+bool kit_arguments(int argc, char **argv);
 
 /* cmocka's: a directory with a PIN; the same with a token "one" and p256.uri; the end. */
 int kit_setup(void **state);
