@@ -13,7 +13,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
@@ -423,8 +422,7 @@ def is_cut_back(w, away):
 
 
 def main():
-    with tempfile.TemporaryDirectory(prefix='sluice-anchor-', dir='/dev/shm') as folder:
-        os.chmod(folder, 0o755)
+    with node_test.scratch('anchor') as folder:
         away = Path(folder) / 'away'
         (away).mkdir()
         Tsa.good, Tsa.other, Tsa.expired = Authority(away, 'good'), Authority(away, 'other'), Authority(away, 'expired', time.time() - 60)
@@ -447,19 +445,13 @@ def main():
         witnesses = ', '.join(f'{{ url = "https://localhost:{port}/sluice"; key = "{key}"; ca = "web.pem"; }}' for port, key in zip(ports, keys))
         w = World(home, *paths[:4], paths[4:], conf=f'key_overlap = "12s"; quorum_alarm = "2s"; witness = ( {witnesses} );\n'
                   f'timestamp : {{ url = "http://localhost:{port}/tsr?x=1"; roots = "{away}/roots.pem"; }};\n')
-        try:
+        with node_test.ending(w):
             (home / 'ca' / 'web.pem').write_bytes((away / 'web.pem').read_bytes())
             w.check(w.until(lambda: w.json('show', 'health')['policy']), 'it starts and has a policy', (w.dir / 'log').read_text()[-800:])
             stamps(w)
             survives_its_authority(w, away)
             cosigns(w)
             is_cut_back(w, away)
-        finally:
-            if w.process.poll() is None:
-                w.process.terminate()
-                w.process.wait(30)
-            if w.failed:
-                sys.stderr.write((w.dir / 'log').read_text(errors='replace')[-4000:])
         print(f'1..{w.count}')
         return 1 if w.failed else 0
 

@@ -13,11 +13,10 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-from node_test import World
+from node_test import World, ending, scratch
 
 WANTED, TAIL, REQUEST, ANSWERED, HEAD, MATCHED, OVERRUNS, SLOTS = 64, 72, 80, 1728, 1744, 1752, 1768, 1792
 SLOT_BYTES, SLOT_COUNT = 256, 16384
@@ -330,20 +329,11 @@ def all_of_it(w):
 
 
 def main():
-    with tempfile.TemporaryDirectory(prefix='sluice-capture-', dir='/dev/shm') as folder:
-        os.chmod(folder, 0o755)
-        paths = [os.path.abspath(path) for path in sys.argv[1:]]
-        w = World(folder, *paths[:4], paths[4:])
-        try:
-            all_of_it(w)
-        finally:
-            if w.process.poll() is None:
-                w.process.terminate()
-                w.process.wait(30)
-            if w.failed:
-                sys.stderr.write((w.dir / 'log').read_text(errors='replace')[-4000:])
-        print(f'1..{w.count}')
-        return 1 if w.failed else 0
+    paths = [os.path.abspath(path) for path in sys.argv[1:]]
+    with scratch('capture') as folder, ending(World(folder, *paths[:4], paths[4:])) as w:
+        all_of_it(w)
+    print(f'1..{w.count}')
+    return 1 if w.failed else 0
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ usage: node_test.py SLUICE SLUICE_CONTROL WORKER_TOOL OLD_JOURNAL_TOOL CLASSES H
 The OpenID provider is this script (loopback HTTPS). Everything lives in one temporary directory. TAP on stdout.
 """
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -1345,21 +1346,33 @@ def ends(w):
         w.check(everything == '', 'neither password nor token was left anywhere', everything)
 
 
+@contextlib.contextmanager
+def scratch(name):
+    """A folder that helpers with users of their own can look into."""
+    with tempfile.TemporaryDirectory(prefix=f'sluice-{name}-', dir='/dev/shm') as folder:
+        os.chmod(folder, 0o755)
+        yield folder
+
+
+@contextlib.contextmanager
+def ending(w):
+    """The node ends with the checks; its log is told when one failed."""
+    try:
+        yield w
+    finally:
+        if w.process.poll() is None:
+            w.process.terminate()
+            w.process.wait(60)
+        if w.failed:
+            sys.stderr.write((w.dir / 'log').read_text(errors='replace')[-4000:])
+
+
 def world(paths, run, count=0, **how):
     """Runs `run` on a node of its own; checks that were made so far, and those that failed."""
-    with tempfile.TemporaryDirectory(prefix='sluice-node-', dir='/dev/shm') as folder:
-        os.chmod(folder, 0o755)
-        w = World(folder, *paths[:4], paths[4:], **how)
+    with scratch('node') as folder, ending(World(folder, *paths[:4], paths[4:], **how)) as w:
         w.count = count
-        try:
-            run(w)
-        finally:
-            if w.process.poll() is None:
-                w.process.terminate()
-                w.process.wait(30)
-            if w.failed:
-                sys.stderr.write((w.dir / 'log').read_text(errors='replace')[-4000:])
-        return w.count, w.failed
+        run(w)
+    return w.count, w.failed
 
 
 def works(w):

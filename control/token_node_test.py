@@ -10,11 +10,10 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from node_test import World
+from node_test import World, ending, scratch
 
 MODULE = '/usr/lib/softhsm/libsofthsm2.so'
 PIN = 'PIN-CANARY-4711'
@@ -179,19 +178,12 @@ def hangs(w):
 
 
 def world(paths, fake, parts, count=0, failed=0):
-    with tempfile.TemporaryDirectory(prefix='sluice-token-', dir='/dev/shm') as folder:
-        os.chmod(folder, 0o755)
-        TokenWorld.fake = fake
-        w = TokenWorld(folder, *paths[:4], paths[5:], conf='key_overlap = "6s";')
+    TokenWorld.fake = fake
+    with scratch('token') as folder, ending(TokenWorld(folder, *paths[:4], paths[5:], conf='key_overlap = "6s";')) as w:
         w.count, w.failed = count, failed
-        try:
-            for part in parts:
-                part(w)
-        finally:
-            if w.process.poll() is None:
-                w.process.terminate()
-                w.process.wait(60)
-        return w.count, w.failed
+        for part in parts:
+            part(w)
+    return w.count, w.failed
 
 
 def main():

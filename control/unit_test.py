@@ -7,7 +7,6 @@ A call that is missing ends it at once (SIGSYS), which nobody sees where systemd
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / 'tests'))
@@ -25,8 +24,7 @@ class World(node_test.World):
 
 
 def main():
-    with tempfile.TemporaryDirectory(prefix='sluice-unit-', dir='/dev/shm') as folder:
-        os.chmod(folder, 0o755)
+    with node_test.scratch('unit') as folder:
         paths = [os.path.abspath(path) for path in sys.argv[1:]]
         World.filter, World.unit = paths[0], Path(paths[1]) / 'sluice-control.service'
         w = World(folder, *paths[2:6], paths[6:])

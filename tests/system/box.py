@@ -222,3 +222,16 @@ def token(box):
         'act': {'sub': 'agent-1'}, 'iat': now, 'exp': now + 600, 'jti': os.urandom(8).hex()})
     t.make_signed_token(box.key)
     return t.serialize()
+
+
+def booted(name, run):
+    """The checks of `run`, on a machine that has booted; what its units said last, when one failed. The status of the test."""
+    result = tap.Tap()
+    world.end_on_signals()
+    with world.Lab(f'{name}{os.getpid() % 100000}') as lab:
+        made = []
+        if result.check('a systemd boots', lambda: made.append(Box(lab))):
+            run(made[0], result)
+            if result.failed:
+                print('\n'.join('# ' + line for line in made[0].said('sluice*').splitlines()[-400:]), flush=True)
+    return result.done()

@@ -8,8 +8,7 @@ import re
 import signal
 import sys
 
-import tap
-from box import OUR, Box, configure
+from box import OUR, booted, configure
 from tap import need, world
 from units_boot_test import quiet
 
@@ -113,17 +112,5 @@ def run(box, result):
     result.check('nothing was forbidden that is needed', lambda: quiet(box))
 
 
-def main():
-    result = tap.Tap()
-    world.end_on_signals()
-    with world.Lab(f'token{os.getpid() % 100000}') as lab:
-        made = []
-        if result.check('a systemd boots', lambda: made.append(Box(lab))):
-            run(made[0], result)
-            if result.failed:
-                print('\n'.join('# ' + line for line in made[0].said('sluice*').splitlines()[-100:]), flush=True)
-    return result.done()
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(booted('token', run))

@@ -14,8 +14,7 @@ import time
 import types
 from pathlib import Path
 
-import tap
-from box import CONF, LATER, OUR, PORT, PROCESSES, Box, configure, ports_of, token
+from box import CONF, LATER, OUR, PORT, PROCESSES, booted, configure, ports_of, token
 from tap import need, world
 
 
@@ -319,17 +318,5 @@ def run(box, result):
     result.check('nothing was forbidden that is needed', lambda: quiet(box))
 
 
-def main():
-    result = tap.Tap()
-    world.end_on_signals()
-    with world.Lab(f'boot{os.getpid() % 100000}') as lab:
-        made = []
-        if result.check('a systemd boots', lambda: made.append(Box(lab))):
-            run(made[0], result)
-            if result.failed:
-                print('\n'.join('# ' + line for line in made[0].said('sluice*').splitlines()[-400:]), flush=True)
-    return result.done()
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(booted('boot', run))
