@@ -74,10 +74,7 @@ static void witnesses(void)
 
 static void grow(struct journal *j, unsigned records)
 {
-	struct journal_signer s = fixture_signer_journal(&k.signer);
-
-	assert_true(fixture_fill(j, records, 10, FIXTURE_TIME));
-	assert_true(journal_publish_flush(j, &s, FIXTURE_TIME, 5000));
+	assert_true(fixture_grow(j, &k.signer, records));
 }
 
 /* Tree sizes:  100  256  300  450  512  700

@@ -17,10 +17,7 @@ static struct checkpoint_keys first, second, third;
 
 static void fill(struct journal *j, unsigned count)
 {
-	struct journal_signer s = fixture_signer_journal(&k.signer);
-
-	assert_true(fixture_fill(j, count, 10, FIXTURE_TIME));
-	assert_true(journal_publish_flush(j, &s, FIXTURE_TIME, 5000));
+	assert_true(fixture_grow(j, &k.signer, count));
 }
 
 static void say(struct journal *j, enum key_step step, const struct checkpoint_keys *old, const struct checkpoint_keys *new)

@@ -11,27 +11,11 @@
 #include "control/journal/tiles.h"
 #include "control/journal/verify.h"
 
-static char dir[128];
 static char err[JOURNAL_ERROR_BYTES];
-static struct fixture_signer signer;
-
-static int setup(void **state)
-{
-	fixture_dir(dir);
-	fixture_signer_init(&signer);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_remove(dir);
-	fixture_signer_free(&signer);
-	return 0;
-}
 
 static struct journal *open_it(void)
 {
-	struct journal_config config = { .dir = dir, .origin = FIXTURE_ORIGIN };
+	struct journal_config config = { .dir = fixture.dir, .origin = FIXTURE_ORIGIN };
 	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
 
 	assert_non_null(j);
@@ -40,10 +24,7 @@ static struct journal *open_it(void)
 
 static void grow(struct journal *j, unsigned records)
 {
-	struct journal_signer s = fixture_signer_journal(&signer);
-
-	assert_true(fixture_fill(j, records, 10, FIXTURE_TIME));
-	assert_true(journal_publish_flush(j, &s, FIXTURE_TIME, 5000));
+	assert_true(fixture_grow(j, &fixture.signer, records));
 }
 
 static size_t file_read(char *out, size_t cap)
@@ -52,7 +33,7 @@ static size_t file_read(char *out, size_t cap)
 	FILE *f;
 	size_t len;
 
-	snprintf(path, sizeof path, "%s/checkpoint", dir);
+	snprintf(path, sizeof path, "%s/checkpoint", fixture.dir);
 	f = fopen(path, "re");
 	assert_non_null(f);
 	len = fread(out, 1, cap - 1, f);
@@ -96,7 +77,7 @@ static void anchors_are_found_by_size(void **state)
 	assert_false(journal_anchor(j, ARCHIVE_TOKEN, 41, bytes_str("x"))); /* no such checkpoint yet */
 	assert_false(journal_anchor(j, ARCHIVE_TOKEN, 0, bytes_str("x")));
 	for (unsigned round = 0; round < 2; round++) {
-		a = archive_open(dir, err);
+		a = archive_open(fixture.dir, err);
 		assert_non_null(a);
 		for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 			assert_int_equal(archive_anchored(a, rows[i].kind, rows[i].at, &size), rows[i].before != 0);
@@ -128,10 +109,10 @@ static void cosignatures_follow_the_newest_note(void **state)
 
 		len = file_read(text, sizeof text);
 		assert_true(bytes_equal(note, bytes_of(text, len)));
-		assert_null(checkpoint_verify(note, &signer.keys, &c));
+		assert_null(checkpoint_verify(note, &fixture.signer.keys, &c));
 		assert_int_equal(c.size, 40);
 		assert_true(stored.len < note.len && memcmp(stored.base, note.base, stored.len) == 0);
-		assert_null(checkpoint_verify(stored, &signer.keys, &c));
+		assert_null(checkpoint_verify(stored, &fixture.signer.keys, &c));
 		assert_null(memmem(stored.base, stored.len, " w1 ", 4));
 		journal_close(j);
 		j = open_it(); /* and again after a restart */
@@ -156,7 +137,7 @@ static void sixteen_of_a_kind_are_enough(void **state)
 		assert_true(journal_anchor(j, ARCHIVE_COSIGNATURE, 10, bytes_str("\xe2\x80\x94 w1 AAAAAAAA\n")));
 	assert_false(journal_anchor(j, ARCHIVE_COSIGNATURE, 10, bytes_str("\xe2\x80\x94 w1 AAAAAAAA\n")));
 	assert_null(journal_stopped(j));
-	assert_null(checkpoint_verify(journal_checkpoint(j), &signer.keys, &c));
+	assert_null(checkpoint_verify(journal_checkpoint(j), &fixture.signer.keys, &c));
 	journal_close(j);
 }
 
@@ -180,7 +161,7 @@ static void consistency_leads_to_the_newest(void **state)
 static void audit_of_an_anchored_journal_is_good(void **state)
 {
 	struct journal *j = open_it();
-	struct verify_options o = { .dir = dir, .keys = &signer.keys };
+	struct verify_options o = { .dir = fixture.dir, .keys = &fixture.signer.keys };
 	struct verify_summary s;
 
 	fill(j);
@@ -189,7 +170,7 @@ static void audit_of_an_anchored_journal_is_good(void **state)
 	assert_int_equal(s.checkpoints, 5); /* four stored, and the file */
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {

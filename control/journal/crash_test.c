@@ -25,22 +25,6 @@
 #define ROUNDS_DEFAULT 60
 #define ROUNDS_A_JOURNAL 200 /* then it is read through, and a new one begins: a long run would spend its time on opening many segments */
 
-static char dir[128];
-static struct fixture_signer signer;
-
-static int setup(void **state)
-{
-	fixture_dir(dir);
-	fixture_signer_init(&signer);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_remove(dir);
-	fixture_signer_free(&signer);
-	return 0;
-}
 
 static struct journal_config config_of(const char *path)
 {
@@ -70,8 +54,8 @@ static enum journal_status one_message(struct journal *j, uint64_t position)
 /* The writer, until it is killed: continues at its cursor, batches of changing size, acknowledges through the pipe. */
 static void write_for_ever(int acks, uint64_t seed)
 {
-	struct journal_config config = config_of(dir);
-	struct journal_signer s = fixture_signer_journal(&signer);
+	struct journal_config config = config_of(fixture.dir);
+	struct journal_signer s = fixture_signer_journal(&fixture.signer);
 	struct rng rng = rng_seeded(seed);
 	char err[JOURNAL_ERROR_BYTES];
 	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
@@ -86,8 +70,8 @@ static void write_for_ever(int acks, uint64_t seed)
 		struct checkpoint c;
 
 		if (checkpoint_parse(journal_checkpoint(j), true, &c, NULL) == NULL) {
-			signer.size = c.size;
-			signer.root = c.root;
+			fixture.signer.size = c.size;
+			fixture.signer.root = c.root;
 		}
 	}
 	position = journal_cursor_get(j, 0);
@@ -134,7 +118,7 @@ static uint64_t run_and_kill(struct rng *rng, uint64_t acked)
 /* One record a message: durable records, cursor and acknowledgements agree. */
 static void assert_opens(unsigned round, uint64_t acked)
 {
-	struct journal_config config = config_of(dir);
+	struct journal_config config = config_of(fixture.dir);
 	char err[JOURNAL_ERROR_BYTES];
 	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
 	struct journal_state st;
@@ -151,7 +135,7 @@ static void assert_opens(unsigned round, uint64_t acked)
 /* All of it verifies, and its records are the messages without a gap; how many. */
 static uint64_t assert_whole(uint64_t acked, bool rotated)
 {
-	struct verify_options o = { .dir = dir, .keys = &signer.keys };
+	struct verify_options o = { .dir = fixture.dir, .keys = &fixture.signer.keys };
 	struct verify_summary s;
 	struct archive *a;
 	char err[ARCHIVE_ERROR_BYTES];
@@ -160,7 +144,7 @@ static uint64_t assert_whole(uint64_t acked, bool rotated)
 	assert_true(s.size >= acked);
 	assert_true(s.covered > 0);
 	assert_true(!rotated || s.segments > 1);
-	a = archive_open(dir, err);
+	a = archive_open(fixture.dir, err);
 	assert_non_null(a);
 	for (uint64_t i = 0; i < s.size; i++) {
 		struct bytes record;
@@ -188,8 +172,8 @@ static void no_acknowledged_record_is_lost_by_kill(void **state)
 			continue;
 		records += assert_whole(acked, !(round % ROUNDS_A_JOURNAL) || rounds == ROUNDS_DEFAULT);
 		if (round < rounds) {
-			teardown(state);
-			setup(state);
+			fixture_teardown(state);
+			fixture_setup(state);
 			acked = 0;
 		}
 	}
@@ -256,7 +240,7 @@ static void assert_resumes(const struct journal_config *config, uint64_t acked)
 {
 	char err[JOURNAL_ERROR_BYTES];
 	struct journal *j = journal_open(config, FIXTURE_TIME, err);
-	struct verify_options o = { .dir = dir };
+	struct verify_options o = { .dir = fixture.dir };
 	struct verify_summary s;
 	struct journal_state st;
 
@@ -276,13 +260,13 @@ static void assert_resumes(const struct journal_config *config, uint64_t acked)
 
 static void full_volume_stops_within_one_commit_and_resumes(void **state)
 {
-	struct journal_config config = config_of(dir);
+	struct journal_config config = config_of(fixture.dir);
 	char err[JOURNAL_ERROR_BYTES];
 	uint64_t position = 0, acked;
 	unsigned seen = 0;
 	struct journal *j;
 
-	if (mount("sluice-journal-test", dir, "tmpfs", 0, "size=40m") != 0) {
+	if (mount("sluice-journal-test", fixture.dir, "tmpfs", 0, "size=40m") != 0) {
 		print_message("not allowed to mount: skipped\n");
 		skip();
 	}
@@ -296,24 +280,24 @@ static void full_volume_stops_within_one_commit_and_resumes(void **state)
 	acked = fill_vital(j, position);
 	assert_stopped(j);
 	journal_close(j);
-	assert_int_equal(mount("sluice-journal-test", dir, "tmpfs", MS_REMOUNT, "size=80m"), 0);
+	assert_int_equal(mount("sluice-journal-test", fixture.dir, "tmpfs", MS_REMOUNT, "size=80m"), 0);
 	assert_resumes(&config, acked);
-	assert_int_equal(umount(dir), 0);
+	assert_int_equal(umount(fixture.dir), 0);
 }
 
 /* Read-only from one moment to the next: stopped, with a reason; nothing acknowledged afterwards. */
 static void read_only_volume_is_an_error_at_opening(void **state)
 {
-	struct journal_config config = config_of(dir);
+	struct journal_config config = config_of(fixture.dir);
 	char err[JOURNAL_ERROR_BYTES];
 
-	if (mount("sluice-journal-test", dir, "tmpfs", 0, "size=20m") != 0)
+	if (mount("sluice-journal-test", fixture.dir, "tmpfs", 0, "size=20m") != 0)
 		skip();
 	journal_close(journal_open(&config, FIXTURE_TIME, err));
-	assert_int_equal(mount("sluice-journal-test", dir, "tmpfs", MS_REMOUNT | MS_RDONLY, NULL), 0);
+	assert_int_equal(mount("sluice-journal-test", fixture.dir, "tmpfs", MS_REMOUNT | MS_RDONLY, NULL), 0);
 	assert_null(journal_open(&config, FIXTURE_TIME, err));
 	assert_true(err[0] != 0);
-	assert_int_equal(umount(dir), 0);
+	assert_int_equal(umount(fixture.dir), 0);
 }
 
 /* Half of the pages are not there: told, by name, and nobody dies of reading behind the end. */
@@ -322,15 +306,15 @@ static void file_that_is_cut_off_is_told(void **state)
 	static const char *const files[] = { "spine/data.mdb", "seg/00000000000000000000/data.mdb" };
 
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-		struct journal_config config = config_of(dir);
+		struct journal_config config = config_of(fixture.dir);
 		char err[JOURNAL_ERROR_BYTES], path[256];
 		struct stat st;
 
-		teardown(state);
-		setup(state);
-		assert_true(fixture_published(dir, &signer, 400, 10));
+		fixture_teardown(state);
+		fixture_setup(state);
+		assert_true(fixture_published(fixture.dir, &fixture.signer, 400, 10));
 		config.segment_bytes = 1 << 30;
-		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+		snprintf(path, sizeof path, "%s/%s", fixture.dir, files[i]);
 		assert_int_equal(stat(path, &st), 0);
 		assert_int_equal(truncate(path, st.st_size / 2 & ~4095), 0);
 		assert_null(journal_open(&config, FIXTURE_TIME, err));
@@ -341,10 +325,10 @@ static void file_that_is_cut_off_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(no_acknowledged_record_is_lost_by_kill, setup, teardown),
-		cmocka_unit_test_setup_teardown(full_volume_stops_within_one_commit_and_resumes, setup, teardown),
-		cmocka_unit_test_setup_teardown(file_that_is_cut_off_is_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(read_only_volume_is_an_error_at_opening, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_acknowledged_record_is_lost_by_kill, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(full_volume_stops_within_one_commit_and_resumes, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(file_that_is_cut_off_is_told, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(read_only_volume_is_an_error_at_opening, fixture_setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests_name("crash", tests, NULL, NULL);

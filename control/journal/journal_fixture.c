@@ -7,6 +7,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+struct fixture fixture;
+
+int fixture_setup(void **state)
+{
+	fixture_dir(fixture.dir);
+	fixture_signer_init(&fixture.signer);
+	return 0;
+}
+
+int fixture_teardown(void **state)
+{
+	fixture_remove(fixture.dir);
+	fixture_signer_free(&fixture.signer);
+	return 0;
+}
+
 void fixture_dir(char out[128])
 {
 	const char *tmp = getenv("TMPDIR");
@@ -212,6 +228,13 @@ bool fixture_fill(struct journal *j, uint64_t count, unsigned batch, uint64_t no
 			return false;
 	}
 	return journal_commit(j, now_us) == JOURNAL_OK;
+}
+
+bool fixture_grow(struct journal *j, struct fixture_signer *signer, uint64_t count)
+{
+	struct journal_signer s = fixture_signer_journal(signer);
+
+	return fixture_fill(j, count, 10, FIXTURE_TIME) && journal_publish_flush(j, &s, FIXTURE_TIME, 5000);
 }
 
 bool fixture_published(const char *dir, struct fixture_signer *signer, uint64_t count, uint64_t more)

@@ -23,6 +23,15 @@ struct fixture_signer {
 	struct fixture_signer *also; /* signs too: a rotation's overlap; NULL: alone */
 };
 
+/* For a test that wants one directory and one signer of it: cmocka's set-up and tear-down of both, anew for each test. */
+struct fixture {
+	char dir[128];
+	struct fixture_signer signer;
+};
+extern struct fixture fixture;
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
+
 /* A new directory under TMPDIR (default /dev/shm: what a death of the process leaves there is what it leaves on a disk, and a flush is free). */
 void fixture_dir(char out[128]);
 /* Removes or copies a tree. */
@@ -39,6 +48,8 @@ struct journal_signer fixture_signer_journal(struct fixture_signer *s);
 struct bytes fixture_record(struct writer *out, unsigned session, uint64_t n, const struct record_chunk *payload);
 /* Appends `count` records, session by session of 50, each tenth with a payload chunk, and commits in batches of `batch`. */
 bool fixture_fill(struct journal *j, uint64_t count, unsigned batch, uint64_t now_us);
+/* The same in batches of 10, then a checkpoint of them. */
+bool fixture_grow(struct journal *j, struct fixture_signer *signer, uint64_t count);
 
 /* A journal in `dir` of `count` records under a checkpoint, and `more` behind it; closed. The signer may know no other journal. */
 bool fixture_published(const char *dir, struct fixture_signer *signer, uint64_t count, uint64_t more);

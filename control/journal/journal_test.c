@@ -17,27 +17,11 @@
 #include "control/journal/verify.h"
 #include "platform/base/random.h"
 
-static char dir[128];
 static char err[JOURNAL_ERROR_BYTES];
-static struct fixture_signer signer;
-
-static int setup(void **state)
-{
-	fixture_dir(dir);
-	fixture_signer_init(&signer);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_remove(dir);
-	fixture_signer_free(&signer);
-	return 0;
-}
 
 static struct journal *open_with(uint64_t segment_bytes)
 {
-	struct journal_config config = { .dir = dir, .origin = FIXTURE_ORIGIN, .segment_bytes = segment_bytes, .publish_entries = true };
+	struct journal_config config = { .dir = fixture.dir, .origin = FIXTURE_ORIGIN, .segment_bytes = segment_bytes, .publish_entries = true };
 	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
 
 	if (!j)
@@ -48,7 +32,7 @@ static struct journal *open_with(uint64_t segment_bytes)
 
 static void publish(struct journal *j)
 {
-	struct journal_signer s = fixture_signer_journal(&signer);
+	struct journal_signer s = fixture_signer_journal(&fixture.signer);
 
 	assert_true(journal_publish_flush(j, &s, FIXTURE_TIME, 5000));
 }
@@ -60,7 +44,7 @@ static void print_finding(void *ctx, const struct verify_finding *f)
 
 static void assert_verifies(uint64_t size)
 {
-	struct verify_options o = { .dir = dir, .keys = &signer.keys, .found = print_finding };
+	struct verify_options o = { .dir = fixture.dir, .keys = &fixture.signer.keys, .found = print_finding };
 	struct verify_summary s;
 
 	assert_true(verify_journal(&o, &s));
@@ -274,7 +258,7 @@ static void payload_comes_back_by_number_and_hash(void **state)
 /* More in one segment than its map was made for: it grows while it is written, and when it is opened again. */
 static void a_segment_that_outgrew_its_map_is_continued(void **state)
 {
-	struct journal_config config = { .dir = dir, .origin = FIXTURE_ORIGIN, .segment_bytes = 1 << 20 };
+	struct journal_config config = { .dir = fixture.dir, .origin = FIXTURE_ORIGIN, .segment_bytes = 1 << 20 };
 	char text[4096];
 	static uint8_t payload[60000];
 	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
@@ -303,7 +287,7 @@ static void a_segment_that_outgrew_its_map_is_continued(void **state)
 static void second_writer_is_refused(void **state)
 {
 	struct journal *j = open_with(0);
-	struct journal_config config = { .dir = dir, .origin = FIXTURE_ORIGIN };
+	struct journal_config config = { .dir = fixture.dir, .origin = FIXTURE_ORIGIN };
 
 	assert_null(journal_open(&config, FIXTURE_TIME, err));
 	assert_non_null(strstr(err, "another writer"));
@@ -312,7 +296,7 @@ static void second_writer_is_refused(void **state)
 
 static void other_origin_is_refused(void **state)
 {
-	struct journal_config config = { .dir = dir, .origin = "sluice.example/journal/other" };
+	struct journal_config config = { .dir = fixture.dir, .origin = "sluice.example/journal/other" };
 
 	journal_close(open_with(0));
 	assert_null(journal_open(&config, FIXTURE_TIME, err));
@@ -335,7 +319,7 @@ static void segments_rotate_at_multiples_of_256(void **state)
 		journal_state(j, &s);
 		assert_int_equal(s.segment_first % 256, 0);
 		if (s.segment_first != last_first) {
-			snprintf(path, sizeof path, "%s/seg/%020llu/data.mdb", dir, (unsigned long long)last_first);
+			snprintf(path, sizeof path, "%s/seg/%020llu/data.mdb", fixture.dir, (unsigned long long)last_first);
 			assert_int_equal(stat(path, &st), 0);
 			assert_int_equal(st.st_mode & 0777, 0440);
 			last_first = s.segment_first;
@@ -357,7 +341,7 @@ static void segments_rotate_at_multiples_of_256(void **state)
 
 static void segment_ends_after_its_time(void **state)
 {
-	struct journal_config config = { .dir = dir, .origin = FIXTURE_ORIGIN, .segment_us = 1000 };
+	struct journal_config config = { .dir = fixture.dir, .origin = FIXTURE_ORIGIN, .segment_us = 1000 };
 	struct journal *j = journal_open(&config, FIXTURE_TIME, err);
 	struct journal_state s;
 
@@ -390,10 +374,10 @@ static void proofs_hold_under_the_published_checkpoint(void **state)
 
 		assert_null(journal_proof(j, picks[i], &w));
 		assert_null(archive_read(journal_archive(j), picks[i], &record));
-		assert_null(proof_verify(writer_done(&w), record, &signer.keys, &index));
+		assert_null(proof_verify(writer_done(&w), record, &fixture.signer.keys, &index));
 		assert_int_equal(index, picks[i]);
 		assert_null(archive_read(journal_archive(j), picks[i] + 1, &record));
-		assert_non_null(proof_verify(writer_done(&w), record, &signer.keys, &index));
+		assert_non_null(proof_verify(writer_done(&w), record, &fixture.signer.keys, &index));
 	}
 	{
 		struct writer w = writer_of(text, sizeof text);
@@ -427,7 +411,7 @@ static void tiles_are_those_of_the_tree(void **state)
 	assert_int_equal(size, 1000);
 	assert_false(archive_checkpoint_after(a, 70000, &size, &note));
 	assert_true(tiles_path(1, 0, TILES_WIDTH, name));
-	snprintf(path, sizeof path, "%s/%s", dir, name);
+	snprintf(path, sizeof path, "%s/%s", fixture.dir, name);
 	f = fopen(path, "r");
 	assert_non_null(f);
 	assert_int_equal(fread(tile, sizeof tile[0], TILES_WIDTH, f), TILES_WIDTH);
@@ -439,13 +423,13 @@ static void tiles_are_those_of_the_tree(void **state)
 		assert_true(merkle_equal(&top, &tile[n]));
 	}
 	/* 70,000 = 273 x 256 + 112: partial tiles of both levels, entries too, and none left of full ones. */
-	snprintf(path, sizeof path, "%s/tile/0/273.p/112", dir);
+	snprintf(path, sizeof path, "%s/tile/0/273.p/112", fixture.dir);
 	assert_int_equal(access(path, R_OK), 0);
-	snprintf(path, sizeof path, "%s/tile/entries/273.p/112", dir);
+	snprintf(path, sizeof path, "%s/tile/entries/273.p/112", fixture.dir);
 	assert_int_equal(access(path, R_OK), 0);
-	snprintf(path, sizeof path, "%s/tile/1/001.p/17", dir);
+	snprintf(path, sizeof path, "%s/tile/1/001.p/17", fixture.dir);
 	assert_int_equal(access(path, R_OK), 0);
-	snprintf(path, sizeof path, "%s/tile/0/272.p", dir);
+	snprintf(path, sizeof path, "%s/tile/0/272.p", fixture.dir);
 	assert_int_not_equal(access(path, R_OK), 0);
 	journal_close(j);
 	assert_verifies(70000);
@@ -459,9 +443,9 @@ static void spine_that_is_lost_is_made_again(void **state)
 	assert_true(fixture_fill(j, 5000, 100, FIXTURE_TIME));
 	publish(j);
 	journal_close(j);
-	snprintf(path, sizeof path, "%s/spine", dir);
+	snprintf(path, sizeof path, "%s/spine", fixture.dir);
 	fixture_remove(path);
-	snprintf(path, sizeof path, "%s/tile", dir);
+	snprintf(path, sizeof path, "%s/tile", fixture.dir);
 	fixture_remove(path);
 	j = open_with(1 << 20);
 	assert_true(fixture_fill(j, 500, 100, FIXTURE_TIME));
@@ -473,7 +457,7 @@ static void spine_that_is_lost_is_made_again(void **state)
 static void journal_cut_below_its_checkpoint_is_not_continued(void **state)
 {
 	struct journal *j = open_with(1 << 20);
-	struct journal_config config = { .dir = dir, .origin = FIXTURE_ORIGIN, .segment_bytes = 1 << 20 };
+	struct journal_config config = { .dir = fixture.dir, .origin = FIXTURE_ORIGIN, .segment_bytes = 1 << 20 };
 	struct journal_state s;
 	char path[256];
 
@@ -482,7 +466,7 @@ static void journal_cut_below_its_checkpoint_is_not_continued(void **state)
 	journal_state(j, &s);
 	assert_true(s.segment_first > 0);
 	journal_close(j);
-	snprintf(path, sizeof path, "%s/seg/%020llu", dir, (unsigned long long)s.segment_first);
+	snprintf(path, sizeof path, "%s/seg/%020llu", fixture.dir, (unsigned long long)s.segment_first);
 	fixture_remove(path);
 	assert_null(journal_open(&config, FIXTURE_TIME, err));
 	assert_non_null(strstr(err, "missing"));
@@ -491,22 +475,22 @@ static void journal_cut_below_its_checkpoint_is_not_continued(void **state)
 static void refusal_of_the_signer_shows_and_stops_nothing(void **state)
 {
 	struct journal *j = open_with(0);
-	struct journal_signer s = fixture_signer_journal(&signer);
+	struct journal_signer s = fixture_signer_journal(&fixture.signer);
 	struct journal_state st;
 
 	assert_true(fixture_fill(j, 10, 10, FIXTURE_TIME));
-	signer.refuse = true;
+	fixture.signer.refuse = true;
 	assert_false(journal_publish_flush(j, &s, FIXTURE_TIME, 100));
 	journal_state(j, &st);
 	assert_string_equal(st.signer, "refused by the test");
 	assert_null(st.stopped);
-	signer.refuse = false;
-	signer.away = true;
+	fixture.signer.refuse = false;
+	fixture.signer.away = true;
 	assert_false(journal_publish(j, &s, FIXTURE_TIME + 2000000));
 	journal_state(j, &st);
 	assert_non_null(strstr(st.signer, "not there"));
-	signer.away = false;
-	signer.delay = 3;
+	fixture.signer.away = false;
+	fixture.signer.delay = 3;
 	publish(j);
 	journal_state(j, &st);
 	assert_null(st.signer);
@@ -518,12 +502,12 @@ static void refusal_of_the_signer_shows_and_stops_nothing(void **state)
 static void waiting_for_a_signature_is_told_from_work(void **state)
 {
 	struct journal *j = open_with(0);
-	struct journal_signer s = fixture_signer_journal(&signer);
+	struct journal_signer s = fixture_signer_journal(&fixture.signer);
 	struct journal_state st;
 
 	assert_false(journal_publish_waits(j));
 	assert_true(fixture_fill(j, 10, 10, FIXTURE_TIME));
-	signer.delay = 5;
+	fixture.signer.delay = 5;
 	for (unsigned i = 0; i < 5; i++) {
 		assert_true(journal_publish(j, &s, FIXTURE_TIME));
 		assert_true(journal_publish_waits(j));
@@ -539,7 +523,7 @@ static void waiting_for_a_signature_is_told_from_work(void **state)
 static void checkpoints_come_at_most_once_a_period(void **state)
 {
 	struct journal *j = open_with(0);
-	struct journal_signer s = fixture_signer_journal(&signer);
+	struct journal_signer s = fixture_signer_journal(&fixture.signer);
 	struct journal_state st;
 	uint64_t sizes = 0, last = 0;
 
@@ -570,7 +554,7 @@ static uint64_t marked(void)
 	struct reader r;
 	uint64_t mark;
 
-	assert_null(spine_view_open(&view, dir));
+	assert_null(spine_view_open(&view, fixture.dir));
 	r = mdbfile_get(&view.file, &view.meta, SPINE_META_TILES, &entry) == MDBFILE_OK ? reader_of_bytes(entry.value) : (struct reader){ 0 };
 	mark = reader_be64(&r); /* 0: never moved */
 	spine_view_close(&view);
@@ -580,8 +564,8 @@ static uint64_t marked(void)
 /* A wall clock that is set forward has brought nothing to disk. */
 static void tiles_are_on_disk_after_a_time_that_passed(void **state)
 {
-	struct journal_config c = { .dir = dir, .origin = FIXTURE_ORIGIN, .steady_us = steady_clock };
-	struct journal_signer s = fixture_signer_journal(&signer);
+	struct journal_config c = { .dir = fixture.dir, .origin = FIXTURE_ORIGIN, .steady_us = steady_clock };
+	struct journal_signer s = fixture_signer_journal(&fixture.signer);
 	struct journal *j;
 
 	steady = 1000000;
@@ -658,7 +642,7 @@ static void batch_has_its_bounds(void **state)
 
 static void damaged_active_segment_is_an_error_not_a_crash(void **state)
 {
-	struct journal_config config = { .dir = dir, .origin = FIXTURE_ORIGIN };
+	struct journal_config config = { .dir = fixture.dir, .origin = FIXTURE_ORIGIN };
 	struct journal *j = open_with(0);
 	char path[256];
 	uint8_t junk[8192];
@@ -666,7 +650,7 @@ static void damaged_active_segment_is_an_error_not_a_crash(void **state)
 
 	assert_true(fixture_fill(j, 100, 10, FIXTURE_TIME));
 	journal_close(j);
-	snprintf(path, sizeof path, "%s/seg/%020d/data.mdb", dir, 0);
+	snprintf(path, sizeof path, "%s/seg/%020d/data.mdb", fixture.dir, 0);
 	memset(junk, 0x5a, sizeof junk);
 	fd = open(path, O_WRONLY);
 	assert_int_equal(pwrite(fd, junk, sizeof junk, 0), sizeof junk);
@@ -677,7 +661,7 @@ static void damaged_active_segment_is_an_error_not_a_crash(void **state)
 	assert_null(journal_open(&config, FIXTURE_TIME, err));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
