@@ -7,6 +7,7 @@
 #include <openssl/sha.h>
 
 #include "control/approval/approval_fixture.h"
+#include "control/approval/statement.h"
 
 /* --- the way it should go ------------------------------------------------------------------------------------------------ */
 
@@ -35,6 +36,7 @@ static void the_statement_says_what_will_run_and_hashes_to_what_is_signed(void *
 	static const char *const fields[] = { "approvers", "cmd", "expires", "id", "kind", "max_uses", "n", "node", "nonce", "not_before", "origin", "params",
 					      "parser", "policy", "preview", "proto", "quorum", "reason", "sess", "state_h", "target", "ticket", "use_by",
 					      "v", "who" };
+	char time[STATEMENT_TIME_BYTES];
 	uint8_t hash[32];
 	int64_t number;
 
@@ -43,6 +45,8 @@ static void the_statement_says_what_will_run_and_hashes_to_what_is_signed(void *
 		assert_int_not_equal(jcs_get(s, fields[i]).kind, JCS_NONE);
 	assert_true(bytes_equal(jcs_read_plain(jcs_get(jcs_get(s, "cmd"), "norm")), bytes_str("delete from orders")));
 	assert_true(jcs_read_int(jcs_get(s, "quorum"), &number) && number == 3);
+	assert_true(bytes_equal(jcs_read_plain(jcs_get(s, "expires")), bytes_str(statement_time(a->created_us + 900 * 1000000ull, time))));
+	assert_true(bytes_equal(jcs_read_plain(jcs_get(s, "use_by")), bytes_str(statement_time(a->created_us + (900 + 60) * 1000000ull, time))));
 	SHA256(a->statement, a->statement_len, hash);
 	assert_memory_equal(hash, a->statement_sha256, 32);
 	assert_int_equal(strlen(a->id_text), 26);
@@ -80,6 +84,7 @@ static void compare(const struct approval *a, const struct approval *b)
 	assert_memory_equal(a->session, b->session, 16);
 	assert_int_equal(a->quorum, b->quorum);
 	assert_int_equal(a->expires_us, b->expires_us);
+	assert_int_equal(a->use_by_us, b->use_by_us);
 	assert_int_equal(a->created_us, b->created_us);
 	assert_int_equal(a->flow, b->flow);
 	assert_int_equal(a->worker, b->worker);

@@ -211,9 +211,10 @@ static bool find_detector(const void *context, const char *name, struct class_bi
 
 static struct config_report report;
 
+static const struct policy_detectors detectors = { .find = find_detector };
+
 static struct policy_tree *read_with(unsigned line, const char *text)
 {
-	static const struct policy_detectors detectors = { .find = find_detector };
 	static char file[16384];
 	size_t len = 0;
 
@@ -281,6 +282,41 @@ static void test_warnings(void **state)
 			fail_msg("line %u: %s: expected warning [%s]", r->line, r->text, r->id);
 		}
 		policy_close(t);
+	}
+}
+
+/* A section with `count` entries, none of them good. */
+static bool is_too_many(const char *section, unsigned count)
+{
+	char *text = malloc(LIMIT_POLICY_FILE_BYTES + 1);
+	size_t len = (size_t)snprintf(text, LIMIT_POLICY_FILE_BYTES, "%s = ( ", section);
+	const struct config_problem *p;
+
+	for (unsigned i = 0; i < count; i++, len += 3)
+		memcpy(text + len, "{},", 3);
+	memcpy(text + len - 1, ");", 3);
+	len++;
+	config_report_free(&report);
+	assert_true(config_report_init(&report, "policy.cfg"));
+	assert_null(policy_parse(text, len, &detectors, &report));
+	free(text);
+	p = problem("too-many", false);
+	return p && strstr(p->text, section) && strstr(p->text, "has more than");
+}
+
+static void test_too_many(void **state)
+{
+	static const struct {
+		const char *section;
+		unsigned max;
+	} rows[] = {
+		{ "issuers", LIMIT_ISSUERS }, { "groups", LIMIT_GROUPS }, { "services", LIMIT_SERVICES }, { "classes", LIMIT_CLASSES },
+		{ "budgets", LIMIT_CLASSES }, { "approvals", LIMIT_APPROVALS }, { "rules", LIMIT_RULES },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_false(is_too_many(rows[i].section, rows[i].max));
+		assert_true(is_too_many(rows[i].section, rows[i].max + 1));
 	}
 }
 
@@ -357,7 +393,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good), cmocka_unit_test(test_errors), cmocka_unit_test(test_warnings), cmocka_unit_test(test_not_covered), cmocka_unit_test(test_listen),
-		cmocka_unit_test(test_source_and_time),
+		cmocka_unit_test(test_source_and_time), cmocka_unit_test(test_too_many),
 	};
 
 	return cmocka_run_group_tests_name("policy check", tests, NULL, done);

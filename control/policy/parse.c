@@ -46,6 +46,19 @@ struct policy_strings policy_parse_strings(struct policy_parse *p, const struct 
 	return out;
 }
 
+const struct config_item *policy_parse_list(struct policy_parse *p, const struct config_item *root, const char *section, unsigned max, const char *remedy,
+					    unsigned *count)
+{
+	const struct config_item *list = config_list(p->c, root, section, CONFIG_OPTIONAL);
+
+	*count = config_length(list);
+	if (*count > max) {
+		config_item_error(p->c, list, "too-many", "has more than %u %s: %s", max, section, remedy);
+		*count = max;
+	}
+	return list;
+}
+
 const char *policy_parse_name(struct policy_parse *p, const struct config_item *entry, const char *setting)
 {
 	const char *name = config_string(p->c, entry, setting, CONFIG_REQUIRED, "");

@@ -17,6 +17,11 @@ void *policy_alloc(struct policy_tree *tree, size_t count, size_t size);
 /* A list of strings; empty when absent. */
 struct policy_strings policy_parse_strings(struct policy_parse *p, const struct config_item *group, const char *name, enum config_presence presence);
 
+/* The list of a section, NULL when absent. `*count`: how many of its entries are to be read, `max` at the most; more are reported, with what
+ * to do about it. */
+const struct config_item *policy_parse_list(struct policy_parse *p, const struct config_item *root, const char *section, unsigned max, const char *remedy,
+					    unsigned *count);
+
 /* The required name of an entry: letters, digits and . _ -, at most 64; "" when wrong. */
 const char *policy_parse_name(struct policy_parse *p, const struct config_item *entry, const char *setting);
 

@@ -74,14 +74,12 @@ static void parse_service(struct policy_parse *p, const struct config_item *g, s
 
 void policy_parse_services(struct policy_parse *p, const struct config_item *root)
 {
-	const struct config_item *list = config_list(p->c, root, "services", CONFIG_OPTIONAL);
+	unsigned count, listeners = 0;
+	const struct config_item *list = policy_parse_list(p, root, "services", LIMIT_SERVICES, "split the policy", &count);
 	struct policy_tree *t = p->tree;
-	unsigned count = config_length(list), listeners = 0;
 
 	t->services = policy_alloc(t, count, sizeof *t->services);
-	if (count > LIMIT_SERVICES)
-		config_item_error(p->c, list, "too-many", "has more than %d services: split the policy", LIMIT_SERVICES);
-	for (unsigned i = 0; i < count && i < LIMIT_SERVICES; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		const struct config_item *g = config_element(p->c, list, i);
 		struct policy_tree_service *n = &t->services[t->services_count];
 
@@ -133,14 +131,12 @@ static void parse_class(struct policy_parse *p, const struct config_item *g, str
 
 void policy_parse_classes(struct policy_parse *p, const struct config_item *root)
 {
-	const struct config_item *list = config_list(p->c, root, "classes", CONFIG_OPTIONAL);
+	unsigned count;
+	const struct config_item *list = policy_parse_list(p, root, "classes", LIMIT_CLASSES, "join some", &count);
 	struct policy_tree *t = p->tree;
-	unsigned count = config_length(list);
 
 	t->classes = policy_alloc(t, count, sizeof *t->classes);
-	if (count > LIMIT_CLASSES)
-		config_item_error(p->c, list, "too-many", "has more than %d classes: join some", LIMIT_CLASSES);
-	for (unsigned i = 0; i < count && i < LIMIT_CLASSES; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		const struct config_item *g = config_element(p->c, list, i);
 		struct policy_tree_class *n = &t->classes[t->classes_count];
 
@@ -185,14 +181,12 @@ static void parse_budget(struct policy_parse *p, const struct config_item *g, st
 
 void policy_parse_budgets(struct policy_parse *p, const struct config_item *root)
 {
-	const struct config_item *list = config_list(p->c, root, "budgets", CONFIG_OPTIONAL);
+	unsigned count;
+	const struct config_item *list = policy_parse_list(p, root, "budgets", LIMIT_CLASSES, "join some", &count);
 	struct policy_tree *t = p->tree;
-	unsigned count = config_length(list);
 
 	t->budgets = policy_alloc(t, count, sizeof *t->budgets);
-	if (count > LIMIT_CLASSES)
-		config_item_error(p->c, list, "too-many", "has more than %d budgets: join some", LIMIT_CLASSES);
-	for (unsigned i = 0; i < count && i < LIMIT_CLASSES; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		const struct config_item *g = config_element(p->c, list, i);
 		struct policy_tree_budget *n = &t->budgets[t->budgets_count];
 
@@ -250,14 +244,12 @@ static void parse_approval(struct policy_parse *p, const struct config_item *g, 
 
 void policy_parse_approvals(struct policy_parse *p, const struct config_item *root)
 {
-	const struct config_item *list = config_list(p->c, root, "approvals", CONFIG_OPTIONAL);
+	unsigned count;
+	const struct config_item *list = policy_parse_list(p, root, "approvals", LIMIT_APPROVALS, "join some", &count);
 	struct policy_tree *t = p->tree;
-	unsigned count = config_length(list);
 
 	t->approvals = policy_alloc(t, count, sizeof *t->approvals);
-	if (count > LIMIT_APPROVALS)
-		config_item_error(p->c, list, "too-many", "has more than %d approvals: join some", LIMIT_APPROVALS);
-	for (unsigned i = 0; i < count && i < LIMIT_APPROVALS; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		const struct config_item *g = config_element(p->c, list, i);
 		struct policy_tree_approval *n = &t->approvals[t->approvals_count];
 

@@ -122,14 +122,12 @@ static void parse_oidc(struct policy_parse *p, const struct config_item *g, stru
 void policy_parse_issuers(struct policy_parse *p, const struct config_item *root)
 {
 	static const char *const kinds[] = { "oidc", "spiffe", NULL };
-	const struct config_item *list = config_list(p->c, root, "issuers", CONFIG_OPTIONAL);
+	unsigned count;
+	const struct config_item *list = policy_parse_list(p, root, "issuers", LIMIT_ISSUERS, "remove some", &count);
 	struct policy_tree *t = p->tree;
-	unsigned count = config_length(list);
 
 	t->issuers = policy_alloc(t, count, sizeof *t->issuers);
-	if (count > LIMIT_ISSUERS)
-		config_item_error(p->c, list, "too-many", "has more than %d issuers: remove some", LIMIT_ISSUERS);
-	for (unsigned i = 0; i < count && i < LIMIT_ISSUERS; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		const struct config_item *g = config_element(p->c, list, i);
 		struct policy_tree_issuer *n = &t->issuers[t->issuers_count];
 
@@ -187,14 +185,12 @@ static void parse_group(struct policy_parse *p, const struct config_item *g, str
 
 void policy_parse_groups(struct policy_parse *p, const struct config_item *root)
 {
-	const struct config_item *list = config_list(p->c, root, "groups", CONFIG_OPTIONAL);
+	unsigned count;
+	const struct config_item *list = policy_parse_list(p, root, "groups", LIMIT_GROUPS, "join some", &count);
 	struct policy_tree *t = p->tree;
-	unsigned count = config_length(list);
 
 	t->groups = policy_alloc(t, count, sizeof *t->groups);
-	if (count > LIMIT_GROUPS)
-		config_item_error(p->c, list, "too-many", "has more than %d groups: join some", LIMIT_GROUPS);
-	for (unsigned i = 0; i < count && i < LIMIT_GROUPS; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		const struct config_item *g = config_element(p->c, list, i);
 
 		if (!g)

@@ -264,13 +264,10 @@ static void parse_rule(struct policy_parse *p, const struct config_item *g, stru
 
 void policy_parse_rules(struct policy_parse *p, const struct config_item *root)
 {
-	const struct config_item *list = config_list(p->c, root, "rules", CONFIG_OPTIONAL);
+	unsigned count;
+	const struct config_item *list = policy_parse_list(p, root, "rules", LIMIT_RULES, "use groups and wildcards", &count);
 	struct policy_tree *t = p->tree;
-	unsigned count = config_length(list);
 
-	if (count > LIMIT_RULES)
-		config_item_error(p->c, list, "too-many", "has more than %d rules: use groups and wildcards", LIMIT_RULES);
-	count = count > LIMIT_RULES ? LIMIT_RULES : count;
 	t->rules = policy_alloc(t, count, sizeof *t->rules);
 	for (unsigned i = 0; i < count; i++) {
 		const struct config_item *g = config_element(p->c, list, i);
