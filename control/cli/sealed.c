@@ -73,12 +73,12 @@ void sealed_told(const struct recipients *to, const struct bundle_seal_file *f)
 		printf("sealed to the certificate with SHA-256 %s\n", to->fingerprint[i]);
 	if (f->part > 1)
 		printf("in %u parts, each of which openssl can take into memory; all of them are needed\n", f->part);
-	printf("to open it: %s", f->part > 1 ? "for part in " : open_it);
+	printf("to open it: %s", f->part > 1 ? "(for part in " : open_it);
 	print_text(stdout, f->path, strlen(f->path), 0);
 	if (f->part > 1) {
 		printf(" ");
 		print_text(stdout, f->path, strlen(f->path), 0);
-		printf(".[0-9]*; do %s\"$part\"%s || break; done > bundle.tar.zst; %s\n", open_it, with, unpack);
+		printf(".[0-9]*; do %s\"$part\"%s || exit; done) > bundle.tar.zst && %s\n", open_it, with, unpack);
 	} else {
 		printf("%s -out bundle.tar.zst && %s\n", with, unpack);
 	}

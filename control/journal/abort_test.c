@@ -27,7 +27,7 @@
 
 #define ROUNDS_DEFAULT 12
 #define DISK_BYTES (24 << 20)
-#define FULL_US 2000000 /* a writer that was not told by then wrote on */
+#define WAIT_US 2000000 /* for an acknowledgement: who gives none for so long is taken for stopped */
 
 static char dir[128], image[160], disk[160], work[192];
 static struct fixture_signer signer;
@@ -143,11 +143,11 @@ static uint64_t give_up(struct rng *rng)
 		write_on(pipes[1], seed);
 	}
 	close(pipes[1]);
-	for (uint64_t n = 1 + rng_below(rng, 60); n && acked_next(pipes[0], FULL_US, &acked); n--)
+	for (uint64_t n = 1 + rng_below(rng, 60); n && acked_next(pipes[0], WAIT_US, &acked); n--)
 		;
 	usleep((unsigned)rng_below(rng, 3000));
 	(void)mount(NULL, disk, NULL, MS_REMOUNT, "abort");
-	while (acked_next(pipes[0], FULL_US, &acked))
+	while (acked_next(pipes[0], WAIT_US, &acked))
 		;
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -174,7 +174,6 @@ static void go_on(struct journal *j)
 	uint64_t index, turn = 0;
 
 	journal_state(j, &st);
-
 	if (checkpoint_parse(journal_checkpoint(j), true, &c, NULL) == NULL) {
 		signer.size = c.size;
 		signer.root = c.root;
@@ -225,7 +224,8 @@ static void nothing_acknowledged_is_lost_when_the_file_system_gives_up(void **st
 		uint64_t acked;
 
 		if (!disk_new()) {
-			print_message("no loop device, or not allowed to mount: skipped\n");
+			assert_int_equal(round, 1); /* what could be made once can be made again */
+			print_message("# no loop device, or not allowed to mount: skipped\n");
 			skip();
 		}
 		fixture_signer_free(&signer);

@@ -8,7 +8,7 @@
 
 static _Atomic uint64_t flushes;
 
-/* Of the first byte, which is there: no room is asked for. What no answer of this file's is, says nothing. */
+/* Asks for the first byte's block, which is there unless the file is empty. Errors that are not about the state of the file system say nothing of it. */
 int disk_flush_check(int fd)
 {
 	while (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1) != 0) {

@@ -317,12 +317,13 @@ def main():
     try:
         set_up()
         for number, (name, case) in enumerate(cases.items(), 1):
-            for _ in range(TRIES):
+            for tries in range(1, TRIES + 1):
                 good, seen, text = run(name, case, args.bridge, args.bytes)
                 if seen or not good:
                     break
             good = good and seen
             failed += not good
+            text += "" if tries == 1 else "; try %d" % tries
             print("%s %d - %s: %s" % ("ok" if good else "not ok", number, name, text), flush=True)
     finally:
         tear_down()
